@@ -1,0 +1,1 @@
+"""The loop: what is decided, when it stops, who decides, and the command line."""

@@ -1,0 +1,102 @@
+"""The tables a person sees when a run ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ...state.run import RunDirectory
+
+
+def show_summary(run: RunDirectory, result: dict[str, Any]) -> None:
+    """Print the rounds, the funnel, the models and where everything lies, on standard output."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120
+    console.print(_rounds(result))
+    console.print(_funnel(result))
+    if result["models"]:
+        console.print(_models(result))
+    ended = "converged" if result["converged"] else "stopped"
+    console.print(Text(f"{ended} after {len(result['rounds'])} rounds: {result['stop_reason']}"))
+    for name, path in (
+        ("curated data", run.curated),
+        ("report", run.report),
+        ("decision log", run.log),
+        ("dataset card", run.card),
+    ):
+        console.print(Text(f"{name:<14} {path}"), soft_wrap=True)
+    console.print(Text(f"{'curated hash':<14} {result['curated_sha256']}"), soft_wrap=True)
+    console.print(Text(f"{'log head':<14} {result['log_head']}"), soft_wrap=True)
+    minutes = sum(result["seconds"].values()) / 60
+    console.print(Text(f"{minutes:.1f} minutes, {result['peak_memory_mb']:,.0f} MB at most"))
+
+
+def _rounds(result: dict[str, Any]) -> Table:
+    """One line per round: what was tried, what it measured, and whether it stayed."""
+    kinds = {entry["metrics"]["probe_kind"] for entry in result["rounds"] if entry["metrics"]}
+    probe = {"macro_f1": "macro-F1", "bits_per_byte": "bits/byte"}.get(next(iter(kinds), ""), "probe")
+    table = Table(title="Rounds", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("round", "k", "kept", "silhouette", probe, "coverage", "objective", "action", "outcome"):
+        table.add_column(name, justify="left" if name in ("action", "outcome") else "right", no_wrap=name != "action")
+    for entry in result["rounds"]:
+        metrics = entry["metrics"] or {}
+        gain = metrics["value"] - entry["before"]["value"]
+        table.add_row(
+            str(entry["round"]),
+            str(entry["k"]),
+            f"{entry['kept']:,}",
+            _number(metrics.get("silhouette"), 3),
+            _number(metrics.get("probe"), 4),
+            _number(metrics.get("coverage"), 3),
+            f"{gain:+.4f}" if entry["action"] != "stop" else f"{metrics['value']:.4f}",
+            Text(_action(entry)),
+            Text(entry["outcome"].replace("_", " "), style="green" if entry["outcome"] == "kept" else "dim"),
+        )
+    return table
+
+
+def _action(entry: dict[str, Any]) -> str:
+    params = entry["params"]
+    if entry["action"] == "prune":
+        return f"prune {params['strategy']} {params['keep_fraction']} in {len(params['clusters'])} clusters"
+    if entry["action"] == "change_k":
+        return "change_k " + " ".join(f"{value}" if n == "algorithm" else f"{n}={value}" for n, value in params.items())
+    if entry["action"] == "refilter":
+        return "refilter " + " ".join(f"{name}={value:g}" for name, value in params["thresholds"].items())
+    return str(entry["action"])
+
+
+def _funnel(result: dict[str, Any]) -> Table:
+    table = Table(title="Funnel", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("stage")
+    table.add_column("reason")
+    table.add_column("rows", justify="right")
+    if result["rows"]["quarantined"]:
+        table.add_row("load", "quarantined, not ingested", f"{result['rows']['quarantined']:,}")
+    for entry in result["funnel"]:
+        sign = "" if entry["reason"] == "ingested" else "−"
+        table.add_row(entry["stage"], Text(entry["reason"]), f"{sign}{entry['rows']:,}")
+    kept = result["rows"]["kept"]
+    table.add_row(
+        "", f"kept ({kept - result['anchor']:,} train + {result['anchor']:,} anchor)", f"{kept:,}", style="bold"
+    )
+    return table
+
+
+def _models(result: dict[str, Any]) -> Table:
+    table = Table(title="Final model", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("model", "size", "held-out perplexity", "bits/byte"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for model in result["models"]:
+        size = f"{model['size_bytes'] / 1e6:.2f} MB"
+        table.add_row(model["name"], size, f"{model['perplexity']:.2f}", f"{model['bits_per_byte']:.4f}")
+    return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

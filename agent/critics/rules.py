@@ -1,0 +1,58 @@
+"""The rules critic: a verdict on each cluster from its numbers and documented thresholds, no model needed."""
+
+from __future__ import annotations
+
+from ...state.config import CritiqueParams
+from ...state.decision import Critique, Issue
+from ...state.report import ClusterEvidence, ClusterReport
+
+STABLE = 0.75  # bootstrap Jaccard from which a cluster counts as stable (Hennig 2007, §4)
+LARGE = 4.0  # times the median size
+
+
+def critique(report: ClusterReport, params: CritiqueParams) -> tuple[Critique, ...]:
+    """One critique per cluster of the report, in its order; noise (−1) is judged by quality alone."""
+    sizes = sorted(cluster.size for cluster in report.clusters if cluster.cluster >= 0)
+    median = sizes[len(sizes) // 2] if sizes else 0
+    return tuple(_judge(cluster, median, params) for cluster in report.clusters)
+
+
+def _judge(cluster: ClusterEvidence, median: int, params: CritiqueParams) -> Critique:
+    found: list[tuple[Issue, str]] = []
+    if cluster.low_quality >= params.max_low_quality:
+        found.append(("low_quality", f"{cluster.low_quality:.0%} of its rows are close to a quality rule's limit"))
+    if cluster.cluster >= 0:
+        if cluster.near_duplicates >= params.max_near_duplicates:
+            found.append(("near_duplicates", f"{cluster.near_duplicates:.0%} of its rows nearly repeat another row"))
+        if cluster.outliers >= params.max_outliers:
+            found.append(("noisy", f"{cluster.outliers:.0%} of its rows have no close neighbours"))
+        if cluster.silhouette is not None and cluster.silhouette < params.min_silhouette:
+            found.append(("mixed", f"mean silhouette {cluster.silhouette:.3f}"))
+        elif cluster.cohesion < params.min_cohesion:
+            found.append(("mixed", f"mean cosine to the centroid {cluster.cohesion:.3f}"))
+        if cluster.stability is not None and cluster.stability < STABLE / 2:
+            found.append(("unstable", f"bootstrap Jaccard {cluster.stability:.2f}"))
+        if median and cluster.size > LARGE * median:
+            found.append(("too_large", f"{cluster.size:,} rows, the median cluster has {median:,}"))
+        if median and cluster.size < median / (2 * LARGE):
+            found.append(("too_small", f"{cluster.size:,} rows, the median cluster has {median:,}"))
+    issues = tuple(issue for issue, _ in found)
+    return Critique(
+        cluster=cluster.cluster,
+        reasons=tuple(reason for _, reason in found) or ("nothing stands out",),
+        issues=issues or ("none",),
+        verdict=_verdict(set(issues)),
+    )
+
+
+def _verdict(issues: set[Issue]) -> str:
+    """The action the gravest issue calls for."""
+    if "low_quality" in issues:
+        return "drop"
+    if "near_duplicates" in issues:
+        return "thin"
+    if "noisy" in issues:
+        return "trim"
+    if issues & {"mixed", "too_large"}:
+        return "split"
+    return "keep"

@@ -1,0 +1,97 @@
+"""The decision and the verdict: two pure functions, called by the loop and again by the auditor."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from ..state.config import ObjectiveParams
+from ..state.decision import Budget, Candidate, Critique, Decision, Rejected, RoundRecord, Verdict
+from ..state.report import ClusterReport, Objective
+from .policies import Choice, Policy
+
+SPENT = ("the budget of rounds or time is spent",)
+STILL = ("labels, keep-set and objective held still",)
+COVERAGE_TOLERANCE = 0.02  # share of the anchor that an action may uncover, whatever else it gains
+
+
+def decide(
+    policy: Policy,
+    report: ClusterReport,
+    critiques: tuple[Critique, ...],
+    candidates: tuple[Candidate, ...],
+    history: tuple[RoundRecord, ...],
+    budget: Budget,
+    human: str | None = None,
+) -> Decision:
+    """The decision of one round: the person's candidate if there is one, otherwise the policy's.
+
+    Pure: no clock, no randomness, no input or output. A spent budget and data that no longer move mean ``stop``;
+    a choice that is not an available candidate becomes ``stop`` too, the safe default.
+
+    Args:
+        policy: who chooses.
+        report: the clusters in numbers.
+        critiques: a verdict for each cluster.
+        candidates: what may be chosen; ``stop`` is always among them.
+        history: the finished rounds.
+        budget: what is left.
+        human: id of the candidate a person chose, or None.
+    """
+    by_id = {candidate.id: candidate for candidate in candidates}
+    stop = next(candidate for candidate in candidates if candidate.action == "stop")
+    if budget.rounds_left < 1 or (budget.minutes_left is not None and budget.minutes_left <= 0):
+        choice = Choice(stop.id, SPENT, {})
+    elif budget.held_still:
+        choice = Choice(stop.id, STILL, {})
+    elif human is not None:
+        choice = Choice(human, ("chosen by a person",), {})
+    else:
+        choice = policy(report, critiques, candidates, history, budget)
+    chosen = by_id.get(choice.candidate)
+    reasons = choice.reasons
+    if chosen is None or not chosen.available:
+        chosen, reasons = stop, (f"the choice {choice.candidate!r} is not an available candidate: safe default",)
+    rejected = tuple(
+        Rejected(
+            id=candidate.id,
+            action=candidate.action,
+            reason=candidate.unavailable_because or choice.rejected.get(candidate.id, "not chosen"),
+        )
+        for candidate in candidates
+        if candidate.id != chosen.id
+    )
+    return Decision(candidate=chosen.id, action=chosen.action, params=chosen.params, reasons=reasons, rejected=rejected)
+
+
+def pays(before: Objective, after: Objective, params: ObjectiveParams) -> Verdict:
+    """Whether an action paid: ``kept`` or ``rolled_back``.
+
+    It pays when the objective gains more than ``noise_multiplier`` standard errors (and ``min_gain``), the probe does
+    not fall by more than its own, and the anchor stays covered. The probe's standard error is that of its paired
+    differences, seed by seed: both sides trained on the same draws (see ``tools/probe.py``). Each clustering
+    enters with the spread of its re-seeded likes.
+    """
+    pairs = zip(before.probe_by_seed, after.probe_by_seed, strict=True)
+    differences = [later - earlier for earlier, later in pairs]
+    error = statistics.stdev(differences) / math.sqrt(len(differences))
+    scale = 1.0 if before.probe_kind == "macro_f1" else 1.0 / 8.0
+    noise = math.hypot(params.probe * scale * error, math.hypot(before.clustering_sd, after.clustering_sd))
+    needed = max(params.min_gain, params.noise_multiplier * noise)
+    gain = after.value - before.value
+    worse = before.probe - after.probe if before.probe_kind == "macro_f1" else after.probe - before.probe
+    allowed = max(params.min_gain / scale, params.noise_multiplier * error)
+    lost = before.coverage - after.coverage
+    against = []
+    if gain <= needed:
+        against.append(f"objective {gain:+.4f}, needs more than {needed:.4f} to stand out from noise")
+    if worse > allowed:
+        against.append(f"probe worse by {worse:.4f}, more than its noise of {allowed:.4f}")
+    if lost > COVERAGE_TOLERANCE:
+        against.append(f"coverage falls by {lost:.4f}, more than {COVERAGE_TOLERANCE}")
+    return Verdict(
+        outcome="rolled_back" if against else "kept",
+        reasons=tuple(against) or (f"objective {gain:+.4f}, above the noise of {needed:.4f}",),
+        objective_noise=round(needed, 6),
+        probe_noise=round(allowed, 6),
+    )

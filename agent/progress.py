@@ -1,0 +1,78 @@
+"""What a person sees while a run works: live bars on a terminal, plain lines elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as Remaining
+
+from ..state.progress import Advance, silent
+
+
+class Reporter:
+    """Writes to standard error, so that standard output stays for results."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line; text from the data never comes here unescaped (markup is off)."""
+        if not self.quiet:
+            self.console.print(text, style=style, markup=False)
+
+    @contextmanager
+    def step(self, name: str, total: int | None = None, unit: str = "rows") -> Iterator[Advance]:
+        """A step that may take a while; yields how to report items done.
+
+        On a terminal: a live bar with rate and remaining time, that goes when the step ends. Elsewhere: a line
+        at the start and, if it took over two seconds, one at the end.
+        """
+        if self.quiet:
+            yield silent
+            return
+        started = time.monotonic()
+        done = 0
+        if not self.console.is_terminal:
+            print(f"{name} …", file=sys.stderr, flush=True)
+
+            def count(items: int) -> None:
+                nonlocal done
+                done += items
+
+            yield count
+            took = time.monotonic() - started
+            if took > 2:
+                rate = f", {speed(done / took)} {unit}/s" if done else ""
+                print(f"{name} done in {took:.1f} s{rate}", file=sys.stderr, flush=True)
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            Remaining(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            task = bar.add_task(name, total=total, rate="")
+
+            def advance(items: int) -> None:
+                nonlocal done
+                done += items
+                rate = done / max(time.monotonic() - started, 1e-9)
+                bar.update(task, advance=items, rate=f"{speed(rate)} {unit}/s")
+
+            yield advance
+
+
+def speed(rate: float) -> str:
+    """A rate with two decimals when it is small and none when it is large."""
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2f}"

@@ -1,0 +1,98 @@
+"""The report and the dataset card of a run, gathered from its session."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from ..state.decision import Critique
+from ..state.report import ClusterReport
+from ..state.rows import counts
+from ..tools.card import write_card
+from ..tools.report import ReportData, write_report
+from .session import Session, derived_seed, runs_on
+from .summary import funnel, peak_memory_mb, rounds, seconds_by_step
+
+MAP_ROWS = 10_000
+EXCERPT = 200
+
+
+def write_pages(session: Session) -> None:
+    """Write ``report.html`` and the dataset card, both naming the head of the log as it stands now."""
+    data = gather(session)
+    write_report(data, session.run.report)
+    write_card(data, session.run.card)
+
+
+def gather(session: Session) -> ReportData:
+    """Everything the report and the card show."""
+    values, ledger = session.state.values, session.ledger()
+    first = session.log.events[0]
+    name = session.source.rsplit("/", 1)[-1]
+    return ReportData(
+        title=f"Recryst: {name}",
+        source=name,
+        run_id=session.run_id,
+        created=first.ts,
+        runs_on=runs_on(session.config),
+        rows={**counts(ledger), "quarantined": values["quarantined"], "anchor": len(session.anchor())},
+        funnel=funnel(ledger),
+        maps=_maps(session),
+        rounds=_rounds(session),
+        clusters=_clusters(session),
+        models=values.get("models", []),
+        seconds=seconds_by_step(session.log.events),
+        peak_memory_mb=peak_memory_mb(),
+        converged=values.get("converged", False),
+        stop_reason=values.get("stop_reason", ""),
+        curated_sha256=values.get("curated_sha256"),
+        log_head=session.log.head,
+        notes=[*values["notes"], *(r for e in session.log.events if e.outcome == "refused" for r in e.reasons)],
+    )
+
+
+def _maps(session: Session) -> pl.DataFrame:
+    """A sample of the embedded rows with their place on each map, and what became of them."""
+    maps = session.frame("maps")
+    if maps.height > MAP_ROWS:
+        chosen = np.random.default_rng(derived_seed(session.config, 7)).permutation(maps.height)[:MAP_ROWS]
+        maps = maps[np.sort(chosen)]
+    rows = maps["row"].to_numpy()
+    ledger = session.ledger().select("row", "id", "status", "split", "stage", "reason")
+    labels = session.frame("labels").select("row", "cluster")
+    return (
+        maps.join(ledger, on="row", how="left")
+        .join(labels, on="row", how="left")
+        .sort("row")
+        .with_columns(
+            excerpt=session.text(rows).str.slice(0, EXCERPT), label=session.frame("rows", "label")["label"].gather(rows)
+        )
+    )
+
+
+def _rounds(session: Session) -> list[dict[str, object]]:
+    """The rounds with the candidates each one rejected."""
+    rejected = [event.rejected for event in session.log.of_type("decide")]
+    table = []
+    for entry, others in zip(rounds(session.log.events), rejected, strict=True):
+        measured = entry["outcome"] in ("kept", "rolled_back")
+        said = [*entry["reasons"], *entry["verdict"]]
+        table.append({**entry, "reasons": said, "rejected": others, "after": entry["metrics"] if measured else None})
+    return table
+
+
+def _clusters(session: Session) -> list[dict[str, object]]:
+    """The clusters of the last report with their critiques and the text of their medoids."""
+    report = ClusterReport.model_validate(session.store.json(session.state.artefacts["report"]))
+    critiques = [Critique.model_validate(item) for item in session.store.json(session.state.artefacts["critiques"])]
+    medoids = session.text(np.array([cluster.medoid for cluster in report.clusters], dtype=np.uint32))
+    return [
+        {
+            **cluster.model_dump(mode="json"),
+            "verdict": critique.verdict,
+            "issues": list(critique.issues),
+            "critique": list(critique.reasons),
+            "medoid_text": medoid[:EXCERPT],
+        }
+        for cluster, critique, medoid in zip(report.clusters, critiques, medoids, strict=True)
+    ]

@@ -1,0 +1,274 @@
+"""The configuration: one YAML file (``recryst.yaml``), every key also settable as ``--set section.key=value``.
+
+Each section is also the input model of the tool of that name. Unknown keys are refused with the nearest
+known one. Thresholds whose source is a paper or a peer name it beside the key.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import UsageError
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class LoadParams(Section):
+    """What to read and which columns mean what; ``None`` means *recognise it*."""
+
+    text_column: str | None = Field(None, description="column that holds the text")
+    id_column: str | None = Field(None, description="column that holds a stable id; otherwise ids come from content")
+    label_column: str | None = Field(None, description="column that holds a class label; the probe learns it")
+    source_column: str | None = Field(None, description="column that names where a row came from; guarded by the caps")
+    vector_column: str | None = Field(None, description="column of ready-made vectors, used instead of embedding text")
+    limit: int | None = Field(None, ge=1, description="read at most this many rows")
+    missing_text: Literal["remove", "stop"] = Field(
+        "remove", description="rows without text: removed, or the run stops"
+    )
+    missing_label: Literal["keep", "remove"] = Field("keep", description="rows without label: kept outside the probe")
+    max_line_mb: int = Field(16, ge=1, description="a longer line is quarantined, never held in memory")
+    batch_rows: int = Field(8192, ge=1, description="rows read at a time")
+
+
+class CleanParams(Section):
+    """Text normalisation; the original columns are never touched."""
+
+    unicode_form: Literal["NFC", "NFKC", "none"] = Field("NFC", description="Unicode normal form")
+
+
+class FilterParams(Section):
+    """Quality rules; ``auto`` chooses the profile from the shape and length of the rows."""
+
+    profile: Literal["auto", "web", "instruction", "short", "none"] = Field("auto", description="kind of text")
+    thresholds: dict[str, float] = Field(default_factory=dict, description="rule name to threshold, over the profile's")
+
+
+class DedupParams(Section):
+    """Near-duplicates by MinHash (Broder 1997) and banded LSH, verified by true Jaccard."""
+
+    threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity from which two rows are near-duplicates")
+    ngram_size: int = Field(5, ge=1, description="words in a shingle")
+    num_perm: int = Field(128, ge=16, description="hash permutations in a signature")
+    which_to_keep: Literal["first", "longest"] = Field("first", description="the row of a group that stays")
+
+
+class AnchorParams(Section):
+    """The held-out rows that measure every action and that no selecting tool sees."""
+
+    fraction: float = Field(0.1, gt=0, lt=0.5, description="share of the cleaned rows held out")
+    max_rows: int = Field(2000, ge=10, description="at most this many rows")
+
+
+class EmbedParams(Section):
+    """Which model turns text into unit vectors."""
+
+    model: str = Field("minilm", description="`minilm` (embedded) or the name or path of a Sentence Transformers model")
+    max_tokens: int = Field(128, ge=8, description="tokens of a text that are read; MiniLM was trained on 128")
+    batch_size: int = Field(64, ge=1, description="texts per forward pass")
+
+
+class NeighborParams(Section):
+    """The one k-nearest-neighbour graph that every tool shares."""
+
+    k: int = Field(15, ge=2, description="neighbours per row, by cosine")
+    exact_rows: int = Field(50_000, ge=100, description="above this many rows the graph is approximate (NN-descent)")
+
+
+class ClusterParams(Section):
+    """How rows are grouped. Density methods run on ``dimensions`` after ``space``, never on raw embeddings."""
+
+    algorithm: Literal["kmeans", "dbscan", "hdbscan"] = Field("kmeans", description="clustering algorithm")
+    k: int | None = Field(None, ge=1, description="k-means: clusters; none means sqrt(rows / 2), from 8 to 1000")
+    eps: float | None = Field(None, gt=0, description="DBSCAN: radius; none means the knee of the k-distance curve")
+    min_cluster_size: int | None = Field(None, ge=2, description="HDBSCAN and DBSCAN; none means max(10, rows / 500)")
+    space: Literal["pca", "umap"] = Field("umap", description="reduction before a density method")
+    dimensions: int = Field(10, ge=2, le=50, description="dimensions of that reduction")
+
+
+class ReduceParams(Section):
+    """The 2-D and 3-D maps."""
+
+    methods: tuple[Literal["pca", "tsne", "umap"], ...] = Field(("pca", "tsne", "umap"), description="maps to draw")
+    landmarks: int = Field(4000, ge=100, description="rows t-SNE and UMAP are fitted on; the rest is placed by them")
+
+
+class ScoreParams(Section):
+    """Cluster metrics; samples bound their cost."""
+
+    silhouette_per_cluster: int = Field(50, ge=2, description="rows sampled in each cluster for the silhouette")
+    bootstraps: int = Field(5, ge=2, description="bootstrap clusterings for stability (Hennig 2007)")
+    bootstrap_rows: int = Field(4000, ge=50, description="rows in each bootstrap")
+    dbcv_rows: int = Field(3000, ge=100, description="rows sampled for DBCV (Moulavi et al. 2014)")
+
+
+class CritiqueParams(Section):
+    """The rules critic's thresholds."""
+
+    min_cohesion: float = Field(0.25, description="mean cosine to the centroid below which a cluster is `mixed`")
+    min_silhouette: float = Field(-0.02, description="mean silhouette below which a cluster is `mixed`")
+    max_near_duplicates: float = Field(0.3, description="share of rows with a neighbour above `duplicate_cosine`")
+    duplicate_cosine: float = Field(0.95, description="cosine from which two rows say the same")
+    max_outliers: float = Field(0.2, description="share of sparse rows above which a cluster is `noisy`")
+    max_low_quality: float = Field(0.5, description="share of rows near a quality rule's limit: `low_quality`")
+    samples: int = Field(5, ge=1, description="medoid, boundary and random rows kept as evidence per cluster")
+
+
+class ProbeParams(Section):
+    """The small model that tells whether the kept rows teach anything."""
+
+    kind: Literal["auto", "macro_f1", "bits_per_byte"] = Field("auto", description="auto: macro_f1 where labels stand")
+    seeds: int = Field(5, ge=2, description="re-seeded trainings; their spread is the noise")
+    max_rows: int = Field(20_000, ge=20, description="macro_f1: rows each training draws, at most")
+    max_bytes: int = Field(1_000_000, ge=1000, description="bits_per_byte: bytes each training draws, at most")
+
+
+class ObjectiveParams(Section):
+    """Weights of the objective's parts and how large a gain must be to pay. See docs/objective.md."""
+
+    probe: float = 1.0
+    coverage: float = 0.5
+    balance: float = 0.1
+    redundancy: float = -0.25
+    noise: float = -0.25
+    structure: float = 0.25
+    stability: float = 0.1
+    min_gain: float = Field(0.002, ge=0, description="smallest gain that pays, however small the noise")
+    noise_multiplier: float = Field(2.0, ge=0, description="standard errors a gain must exceed")
+
+
+class CapsParams(Section):
+    """Bounds in code that no policy and no model can pass."""
+
+    step_fraction: float = Field(0.2, gt=0, le=1, description="share of the kept rows one action may remove")
+    total_fraction: float = Field(0.5, gt=0, le=1, description="share of the cleaned rows all actions may remove")
+    clean_fraction: float = Field(0.6, gt=0, le=1, description="share of the rows the filters or near-dedup may remove")
+
+
+class StopParams(Section):
+    """When the loop ends."""
+
+    max_rounds: int = Field(8, ge=1, description="rounds at most")
+    max_minutes: float | None = Field(None, gt=0, description="minutes after which no further round starts")
+    patience: int = Field(3, ge=1, description="rounds that must hold still")
+    min_rows: int = Field(40, ge=10, description="cleaned rows below which there is nothing to cluster")
+
+
+class TrainParams(Section):
+    """The final small language model (Llama shape) and its tokenizer, trained on the curated text."""
+
+    enabled: bool = Field(True, description="train and quantise at the end of the run")
+    vocab_size: int = Field(4096, ge=300, description="byte-level BPE tokens")
+    hidden_size: int = Field(192, ge=64, description="width; a multiple of 64")
+    layers: int = Field(4, ge=1)
+    heads: int = Field(4, ge=1)
+    context: int = Field(128, ge=16, description="tokens in a training sequence")
+    batch_size: int = Field(4, ge=1, description="sequences per step; small, because the budget is small")
+    tokens: int = Field(300_000, ge=1000, description="training budget in tokens")
+    learning_rate: float = Field(3e-3, gt=0)
+
+
+class QuantiseParams(Section):
+    """Formats the trained model is quantised to (bitsandbytes)."""
+
+    formats: tuple[Literal["nf4", "int8"], ...] = ("nf4", "int8")
+
+
+class Config(Section):
+    """Everything that decides a run; its hash stands in every event."""
+
+    seed: int = Field(0, ge=0, description="the one seed every random choice derives from")
+    policy: Literal["rules"] = Field("rules", description="who decides")
+    critic: Literal["rules"] = Field("rules", description="who critiques the clusters")
+    load: LoadParams = LoadParams()
+    clean: CleanParams = CleanParams()
+    filter: FilterParams = FilterParams()
+    dedup: DedupParams = DedupParams()
+    anchor: AnchorParams = AnchorParams()
+    embed: EmbedParams = EmbedParams()
+    neighbors: NeighborParams = NeighborParams()
+    cluster: ClusterParams = ClusterParams()
+    reduce: ReduceParams = ReduceParams()
+    score: ScoreParams = ScoreParams()
+    critique: CritiqueParams = CritiqueParams()
+    probe: ProbeParams = ProbeParams()
+    objective: ObjectiveParams = ObjectiveParams()
+    caps: CapsParams = CapsParams()
+    stop: StopParams = StopParams()
+    train: TrainParams = TrainParams()
+    quantise: QuantiseParams = QuantiseParams()
+
+
+def known_keys() -> list[str]:
+    """Every key that ``--set`` takes, as ``section.key`` (or ``key`` at the top)."""
+    keys = []
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            keys += [f"{name}.{key}" for key in section.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+def load_config(path: Path | None = None, settings: list[str] | None = None) -> Config:
+    """The configuration from a YAML file, then from ``key=value`` settings, which win.
+
+    Args:
+        path: a YAML file, or None for the defaults.
+        settings: items such as ``cluster.k=12``; the value is read as YAML.
+
+    Raises:
+        UsageError: unreadable YAML, an unknown key (the nearest known one is named) or a value out of range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            read = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read the configuration {path}: {error}") from error
+        except yaml.YAMLError as error:
+            raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(read, dict | None):
+            raise UsageError(f"{path} must hold keys and values, not a {type(read).__name__}")
+        values = read or {}
+    for setting in settings or []:
+        key, equals, raw = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting!r} needs the form section.key=value")
+        *sections, last = key.strip().split(".")
+        at = values
+        for section in sections:
+            at = at.setdefault(section, {})
+            if not isinstance(at, dict):
+                raise UsageError(f"--set {key}: {section!r} is a value, not a section")
+        try:
+            at[last] = yaml.safe_load(raw)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {key}: {raw!r} is not a value") from error
+    return parse_config(values, str(path) if path is not None else "--set")
+
+
+def parse_config(values: dict[str, Any], where: str) -> Config:
+    """Validate plain values into a ``Config``; ``where`` names their origin in errors.
+
+    Raises:
+        UsageError: as ``load_config``.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            nearest = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.0)
+            raise UsageError(f"{where}: unknown key {key!r}; did you mean {nearest[0]!r}?") from error
+        raise UsageError(f"{where}: {key}: {first['msg']} (got {first['input']!r})") from error

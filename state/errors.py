@@ -1,0 +1,67 @@
+"""The errors a user meets, each one sentence and one exit code.
+
+RecrystError            1   anything below, never raised itself
+├── UsageError          2   the command line or the configuration is wrong
+├── InputError          3   the data cannot be used
+├── StorageError        4   the disk is full, unreadable or unwritable
+├── LockedError         5   another process owns the run
+├── IntegrityError      6   a hash, the chain or the row ledger does not add up
+└── MissingExtraError   7   an optional package is not installed
+
+The command line prints ``str(error)`` without a traceback and exits with ``exit_code``. Anything else
+that escapes is a defect of Recryst and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+
+class RecrystError(Exception):
+    """A failure with one clear sentence for the user and a typed exit code."""
+
+    exit_code = 1
+
+
+class UsageError(RecrystError):
+    """The command line or the configuration is wrong; names the key and the remedy."""
+
+    exit_code = 2
+
+
+class InputError(RecrystError):
+    """The data cannot be used; names the file and, where there is one, the line or column."""
+
+    exit_code = 3
+
+
+class StorageError(RecrystError):
+    """Reading or writing failed on disk; names the path. What was written before is intact."""
+
+    exit_code = 4
+
+
+class LockedError(RecrystError):
+    """Another process owns the run directory; names its process id."""
+
+    exit_code = 5
+
+
+class IntegrityError(RecrystError):
+    """A hash, the event chain or the row ledger does not add up; names the place."""
+
+    exit_code = 6
+
+
+class MissingExtraError(RecrystError):
+    """An optional package is not installed; names the pip command that installs it."""
+
+    exit_code = 7
+
+
+def storage_error(error: OSError, path: Path | str, doing: str) -> StorageError:
+    """The sentence for an ``OSError`` met while ``doing`` something to ``path``."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(f"disk full while {doing} {path}: free some space, then run `recryst resume` to go on")
+    return StorageError(f"cannot finish {doing} {path}: {error.strerror or error}")

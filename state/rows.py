@@ -1,0 +1,170 @@
+"""The row ledger: one line per ingested row, saying where it stands and what put it there.
+
+No row is ever deleted. A ledger is a Polars frame with the columns of ``LEDGER_SCHEMA``, sorted by ``row``;
+the functions here return a new frame and leave the old one as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from .errors import IntegrityError
+
+LEDGER_SCHEMA = {
+    "row": pl.UInt32,  # position in the input, from 0, quarantined rows not counted
+    "id": pl.String,
+    "status": pl.String,  # kept | removed | synthetic
+    "split": pl.String,  # train | anchor: held-out rows are kept, and marked
+    "stage": pl.String,  # the step that gave the status
+    "reason": pl.String,
+    "score": pl.Float64,  # what was measured on the row …
+    "threshold": pl.Float64,  # … and what it was measured against
+    "duplicate_of": pl.String,  # id of the row kept instead
+    "event": pl.UInt32,  # seq of the event that did it
+}
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Rows a tool proposes to remove for one reason, with the evidence.
+
+    ``rows`` are positions (uint32, [n], ascending); ``score`` float [n] or None; ``duplicate_of`` positions
+    [n] of the rows kept instead, or None.
+    """
+
+    reason: str
+    rows: np.ndarray
+    score: np.ndarray | None = None
+    threshold: float | None = None
+    duplicate_of: np.ndarray | None = None
+    note: str = field(default="", compare=False)
+
+
+def new_ledger(ids: pl.Series, event: int) -> pl.DataFrame:
+    """A ledger in which every row is kept, from the ids in input order."""
+    return pl.DataFrame(
+        {
+            "row": pl.int_range(len(ids), dtype=pl.UInt32, eager=True),
+            "id": ids,
+            "status": "kept",
+            "split": "train",
+            "stage": "load",
+            "reason": "ingested",
+            "score": None,
+            "threshold": None,
+            "duplicate_of": None,
+            "event": event,
+        },
+        schema=LEDGER_SCHEMA,
+    )
+
+
+def _overlay(ledger: pl.DataFrame, rows: np.ndarray, columns: dict[str, object]) -> pl.DataFrame:
+    """``ledger`` with ``columns`` replaced at the positions ``rows``."""
+    frame = pl.DataFrame({"row": np.asarray(rows, dtype=np.uint32)}).with_columns(
+        **{
+            name: (pl.Series(value) if isinstance(value, np.ndarray | pl.Series) else pl.lit(value)).cast(
+                LEDGER_SCHEMA[name]
+            )
+            for name, value in columns.items()
+        }
+    )
+    return ledger.update(frame, on="row", include_nulls=True).select(list(LEDGER_SCHEMA))
+
+
+def remove_rows(ledger: pl.DataFrame, removal: Removal, stage: str, event: int) -> pl.DataFrame:
+    """``ledger`` with the rows of ``removal`` removed.
+
+    Raises:
+        IntegrityError: a row is not there, or not kept.
+    """
+    if not len(removal.rows):
+        return ledger
+    ids = ledger["id"]
+    standing = ledger["status"].gather(removal.rows)
+    if not (standing == "kept").all():
+        raise IntegrityError(f"{stage} tried to remove a row that is not kept ({removal.reason})")
+    return _overlay(
+        ledger,
+        removal.rows,
+        {
+            "status": "removed",
+            "stage": stage,
+            "reason": removal.reason,
+            "score": None if removal.score is None else np.asarray(removal.score, dtype=np.float64),
+            "threshold": removal.threshold,
+            "duplicate_of": None if removal.duplicate_of is None else ids.gather(removal.duplicate_of),
+            "event": event,
+        },
+    )
+
+
+def restore_rows(ledger: pl.DataFrame, rows: np.ndarray, stage: str, reason: str, event: int) -> pl.DataFrame:
+    """``ledger`` with removed ``rows`` (positions, uint32 [n]) kept again."""
+    if not len(rows):
+        return ledger
+    return _overlay(
+        ledger,
+        rows,
+        {
+            "status": "kept",
+            "stage": stage,
+            "reason": reason,
+            "score": None,
+            "threshold": None,
+            "duplicate_of": None,
+            "event": event,
+        },
+    )
+
+
+def hold_out(ledger: pl.DataFrame, rows: np.ndarray, event: int) -> pl.DataFrame:
+    """``ledger`` with kept ``rows`` (positions, uint32 [n]) marked as the anchor."""
+    return _overlay(ledger, rows, {"split": "anchor", "stage": "hold_out", "reason": "held_out", "event": event})
+
+
+def kept_rows(ledger: pl.DataFrame, split: str = "train") -> np.ndarray:
+    """Positions (uint32, ascending) of the kept rows of one split."""
+    chosen = ledger.filter((pl.col("status") != "removed") & (pl.col("split") == split))
+    return chosen["row"].to_numpy()
+
+
+def counts(ledger: pl.DataFrame) -> dict[str, int]:
+    """``{"ingested", "kept", "removed", "synthetic"}`` of a ledger."""
+    by_status = dict(ledger["status"].value_counts().iter_rows())
+    synthetic = by_status.get("synthetic", 0)
+    return {
+        "ingested": ledger.height - synthetic,
+        "kept": by_status.get("kept", 0),
+        "removed": by_status.get("removed", 0),
+        "synthetic": synthetic,
+    }
+
+
+def removed_by_reason(ledger: pl.DataFrame) -> dict[str, int]:
+    """Removed rows per reason, largest first."""
+    table = (
+        ledger.filter(pl.col("status") == "removed")
+        .group_by("reason")
+        .len()
+        .sort("len", "reason", descending=[True, False])
+    )
+    return dict(table.iter_rows())
+
+
+def check_ledger(ledger: pl.DataFrame, ingested: int) -> None:
+    """Verify ``kept + removed = ingested`` and that rows are the positions 0 … n−1, each once.
+
+    Raises:
+        IntegrityError: the ledger does not add up.
+    """
+    total = counts(ledger)
+    if total["kept"] + total["removed"] != ingested or total["ingested"] != ingested:
+        raise IntegrityError(
+            f"the row ledger does not add up: {total['kept']} kept + {total['removed']} removed, {ingested} ingested"
+        )
+    if not (ledger["row"] == pl.int_range(ledger.height, dtype=pl.UInt32, eager=True)).all():
+        raise IntegrityError("the row ledger does not name every row exactly once")

@@ -1,0 +1,78 @@
+"""A small real run, and the command line as a user calls it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from recryst.tools.docstrings import write_docstrings
+
+COMMAND = [
+    sys.executable,
+    "-P",
+    "-W",
+    "error::DeprecationWarning:recryst",
+    "-c",
+    "from recryst.agent.cli import main; main()",
+]
+# A small model and few landmarks, because the loop is what is tested here; and a critic that finds near-duplicates
+# early, so that actions which remove rows are tried.
+SMALL = [
+    *(
+        "--set",
+        "train.tokens=6000",
+        "--set",
+        "train.hidden_size=64",
+        "--set",
+        "train.layers=2",
+        "--set",
+        "train.heads=2",
+    ),
+    *("--set", "train.vocab_size=400", "--set", "train.context=32", "--set", "reduce.landmarks=300"),
+    *("--set", "critique.max_near_duplicates=0.02", "--max-rounds", "3"),
+]
+# What a run needs at the least, where only its beginning is tested.
+SHORT = ["--no-train", "--max-rounds", "1", "--set", "reduce.methods=[pca]"]
+
+
+@pytest.fixture(scope="session")
+def recryst():
+    """Call ``recryst`` in a process of its own; returns the finished process."""
+
+    def call(*arguments, cwd=None, input=None, prefix=(), env=None, timeout=300):
+        return subprocess.run(
+            [*prefix, *COMMAND, *map(str, arguments)],
+            cwd=cwd,
+            input=input,
+            capture_output=True,
+            text=not isinstance(input, bytes),
+            timeout=timeout,
+            check=False,
+            env={**os.environ, **(env or {})},
+        )
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def docstrings(tmp_path_factory):
+    """600 docstrings of the standard library, the first 30 of them twice, and two broken lines."""
+    folder = tmp_path_factory.mktemp("docstrings")
+    write_docstrings(folder / "all.jsonl")
+    lines = (folder / "all.jsonl").read_text().splitlines()
+    lines = lines[:: max(1, len(lines) // 600)][:600]
+    copies = [json.dumps({**json.loads(line), "id": f"copy{n}"}) for n, line in enumerate(lines[:30])]
+    path = folder / "docs.jsonl"
+    path.write_text("\n".join([*lines, '{"broken": ', *copies, "[1]"]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(recryst, docstrings, tmp_path_factory):
+    """A finished run: its directory and the object ``--json`` printed."""
+    root = tmp_path_factory.mktemp("finished") / "run"
+    done = recryst("run", docstrings, "--label-column", "module", "--out", root, "--json", *SMALL)
+    assert done.returncode == 0, done.stderr
+    return root, json.loads(done.stdout)

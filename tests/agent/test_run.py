@@ -1,0 +1,185 @@
+"""Whole runs through the command line: what they leave, that they repeat, and that no kill changes the result."""
+
+import json
+import subprocess
+import threading
+import time
+
+import polars as pl
+import pytest
+
+from recryst.state.log import read_log
+
+from .conftest import COMMAND, SHORT, SMALL
+
+
+def decisions(root):
+    events, _ = read_log(root / "events.jsonl")
+    return [
+        (event.type, event.action, event.params, event.outcome, event.metrics.get("record", {}).get("after"))
+        for event in events
+        if event.type in ("decide", "measure")
+    ]
+
+
+def test_a_run_accounts_for_every_row_and_leaves_its_files(finished):
+    root, result = finished
+    rows = result["rows"]
+    assert (rows["ingested"], rows["quarantined"]) == (630, 2)
+    assert rows["kept"] + rows["removed"] == rows["ingested"]
+    assert result["removed_by_reason"]["exact_duplicate"] >= 30
+    assert sum(result["removed_by_reason"].values()) == rows["removed"]
+    for name in ("report.html", "README.md", "events.jsonl", "run.yaml", "quarantine.jsonl"):
+        assert (root / name).stat().st_size > 0
+    train = pl.read_parquet(root / "curated" / "train-00000.parquet")
+    anchor = pl.read_parquet(root / "curated" / "anchor-00000.parquet")
+    assert train.height + anchor.height == rows["kept"]
+    assert set(train["recryst_id"]).isdisjoint(anchor["recryst_id"])
+    assert result["log_head"] == read_log(root / "events.jsonl")[0][-1].hash
+
+
+def test_original_columns_come_back_untouched(finished, docstrings):
+    root, _ = finished
+    originals = {}
+    for line in docstrings.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            originals[row["id"]] = row
+    kept = pl.concat([pl.read_parquet(path) for path in (root / "curated").glob("*.parquet")])
+    for row in kept.iter_rows(named=True):
+        assert {name: row[name] for name in ("id", "text", "module", "kind")} == originals[row["id"]]
+
+
+def test_only_the_first_round_embeds(finished):
+    rounds = finished[1]["rounds"]
+    assert rounds[0]["embedded"] > 0
+    assert [entry["embedded"] for entry in rounds[1:]] == [0] * (len(rounds) - 1)
+    assert all(entry["outcome"] in ("kept", "rolled_back", "refused", "stopped") for entry in rounds)
+
+
+def test_quantised_models_are_measured_and_smaller(finished):
+    models = {model["name"]: model for model in finished[1]["models"]}
+    assert set(models) == {"dense", "nf4", "int8"}
+    assert models["nf4"]["size_bytes"] < models["dense"]["size_bytes"]
+    assert all(model["answer"] and model["perplexity"] > 1 for model in models.values())
+
+
+def test_the_same_seed_gives_the_same_hash_and_decisions(finished, recryst, docstrings, tmp_path):
+    root, first = finished
+    done = recryst(
+        "run", docstrings, "--label-column", "module", "--out", tmp_path / "again", "--json", "--quiet", *SMALL
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["curated_sha256"] == first["curated_sha256"]
+    assert decisions(tmp_path / "again") == decisions(root)
+
+
+def test_a_kill_in_the_middle_of_every_step_changes_nothing(finished, docstrings, tmp_path):
+    """One run, killed by SIGKILL as each step begins and resumed each time, ends like the run that was left alone."""
+    root, first = finished
+    run = tmp_path / "run"
+    begin = [*COMMAND, "run", str(docstrings), "--label-column", "module", "--out", str(run), *SMALL]
+    steps = ["load", "clean", "filter", "dedup", "hold_out", "embed", "cluster", "reduce", "score", "baseline"]
+    steps += ["critique", "decide", "act", "measure", "train", "evaluate", "quantise", "export", "report"]
+    command = begin
+    for step in steps:
+        assert killed_in(step, command), f"the run ended before {step}"
+        if run.joinpath("run.yaml").exists():
+            command = [*COMMAND, "resume", str(run)]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["curated_sha256"] == first["curated_sha256"]
+    assert decisions(run) == decisions(root)
+    events, _ = read_log(run / "events.jsonl")
+    assert sum(event.type == "resume" for event in events) == len(steps)
+
+
+# How far into a step it is killed, in seconds; a short one at once, or it would be over.
+INTO = {"embed": 1.0, "reduce": 1.0, "measure": 0.1, "train": 0.1, "quantise": 0.5}
+
+
+def killed_in(step, command):
+    """Run a command and kill it once it says that ``step`` has begun; False if it never does."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        watchdog = threading.Timer(200, process.kill)
+        watchdog.start()
+        try:
+            for line in process.stderr:
+                if line.startswith(f"{step} …"):
+                    time.sleep(INTO.get(step, 0))
+                    process.kill()
+                    return True
+            return False
+        finally:
+            watchdog.cancel()
+            process.kill()
+
+
+def test_the_same_command_shows_a_finished_run_and_refuses_another_one(finished, recryst, docstrings):
+    root, first = finished
+    again = recryst("run", docstrings, "--label-column", "module", "--out", root, "--json", *SMALL)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["log_head"] == first["log_head"]
+    other = recryst("run", docstrings, "--out", root, "--seed", "1")
+    assert other.returncode == 2
+    assert "other settings" in other.stderr
+
+
+def test_a_second_process_is_refused(finished, recryst):
+    root, _ = finished
+    import fcntl
+
+    with (root / "lock").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused = recryst("resume", root)
+    assert refused.returncode == 5
+    assert "in use by process" in refused.stderr
+
+
+def test_vectors_of_the_user_take_the_place_of_embedding(recryst, tmp_path):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    centers = rng.standard_normal((6, 16))
+    labels = rng.integers(0, 6, 400)
+    vectors = centers[labels] + 0.3 * rng.standard_normal((400, 16))
+    frame = pl.DataFrame({"image": [f"{n}.png" for n in range(400)], "digit": labels.astype(str)})
+    frame = frame.with_columns(pixels=pl.Series(vectors.tolist(), dtype=pl.List(pl.Float64)))
+    frame.write_parquet(tmp_path / "images.parquet")
+    done = recryst(
+        *(
+            "run",
+            tmp_path / "images.parquet",
+            "--vector-column",
+            "pixels",
+            "--label-column",
+            "digit",
+            "--id-column",
+            "image",
+        ),
+        *("--out", tmp_path / "run", "--json", *SMALL),
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["rows"]["ingested"] == 400
+    assert result["rounds"][0]["metrics"]["probe"] > 0.95
+    assert result["rounds"][0]["embedded"] == 0
+
+
+@pytest.mark.parametrize("algorithm", ["hdbscan", "dbscan"])
+def test_density_methods_run_through_the_loop(recryst, docstrings, tmp_path, algorithm):
+    done = recryst(
+        *("run", docstrings, "--out", tmp_path / "run", "--json", "--set", f"cluster.algorithm={algorithm}"),
+        *SHORT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rounds"][0]["metrics"]["probe_kind"] == "bits_per_byte"
+    events, _ = read_log(tmp_path / "run" / "events.jsonl")
+    scored = next(event for event in events if event.type == "score")
+    assert scored.metrics["algorithm"] == algorithm
+    assert scored.metrics["dbcv"] is not None
+    assert list((tmp_path / "run" / "curated").iterdir())

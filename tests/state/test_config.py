@@ -1,0 +1,47 @@
+"""The configuration: YAML, then settings; what it does not know it refuses with the nearest known key."""
+
+import pytest
+
+from recryst.state.config import Config, known_keys, load_config
+from recryst.state.errors import UsageError
+
+
+def test_settings_win_over_the_file(tmp_path):
+    path = tmp_path / "recryst.yaml"
+    path.write_text("seed: 3\ncluster:\n  k: 12\n  algorithm: kmeans\n")
+    config = load_config(path, ["cluster.k=40", "filter.thresholds.min_words=2"])
+    assert (config.seed, config.cluster.k, config.filter.thresholds) == (3, 40, {"min_words": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("cluster.kk=3", "did you mean 'cluster.k'"),
+        ("sed=1", "did you mean 'seed'"),
+        ("cluster.k=0", "greater than or equal to 1"),
+        ("objective.probe=.nan", "finite"),
+        ("cluster.algorithm=k-means", "kmeans"),
+        ("cluster", "section.key=value"),
+        ("seed.x=1", "seed"),
+    ],
+)
+def test_what_is_wrong_is_named(setting, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        load_config(None, [setting])
+
+
+def test_broken_yaml_is_one_sentence(tmp_path):
+    path = tmp_path / "recryst.yaml"
+    path.write_text("a: [1\n b: 2")
+    with pytest.raises(UsageError, match="not valid YAML"):
+        load_config(path)
+
+
+def test_every_key_can_be_set_to_its_own_default():
+    default = Config()
+    for key in known_keys():
+        value = default
+        for part in key.split("."):
+            value = getattr(value, part)
+        if value is not None and not isinstance(value, tuple | dict):
+            assert load_config(None, [f"{key}={value}"]) == default

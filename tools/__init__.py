@@ -1,0 +1,1 @@
+"""One file per capability: plain functions from tables and arrays to a result."""

@@ -1,0 +1,52 @@
+"""The tools by name. Each tool module ends in one ``TOOL``, and that one registration serves every face.
+
+Modules are imported when a tool is asked for, so that listing or running one command does not load them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import polars as pl
+
+from ..state.config import Section
+from ..state.errors import UsageError
+
+NAMES = ("clean", "filter", "dedup", "embed", "cluster", "reduce", "score", "probe")
+_MODULES = {"filter": "filters"}
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A capability: its name and version, its input model, its result type and its function.
+
+    ``on_table`` is the same capability on a table: from a frame (with a ``text``, ``vector`` or ``cluster``
+    column, as the description says), the parameters and a seed to a frame with columns added or rows taken
+    out, or to a dictionary of figures.
+    """
+
+    name: str
+    version: int
+    description: str
+    params: type[Section]
+    result: type
+    run: Callable[..., Any]
+    on_table: Callable[[pl.DataFrame, Any, int], pl.DataFrame | dict[str, Any]]
+    needs: str = "text"  # the column the table must have
+
+
+def tool(name: str) -> Tool:
+    """The tool of that name.
+
+    Raises:
+        UsageError: there is none; the nearest known name is given.
+    """
+    if name not in NAMES:
+        nearest = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)
+        raise UsageError(f"no tool is called {name!r}; did you mean {nearest[0]!r}?")
+    found: Tool = import_module(f".{_MODULES.get(name, name)}", __package__).TOOL
+    return found
