@@ -91,6 +91,7 @@ def cluster(
             if space is None:
                 space = density_space(vectors, params, neighbor_graph(vectors, NeighborParams(), seed), seed)
             labels, resolved = _density(space, params, seed)
+            labels = _as_most_copies(vectors, labels)
     labels = _by_size(labels)
     return ClusterResult(labels, _centroids(vectors, labels), params.algorithm, resolved)
 
@@ -257,6 +258,22 @@ def _k_distances(space: np.ndarray, k: int) -> np.ndarray:
 
     tree = NearestNeighbors(n_neighbors=min(k, len(space)), algorithm="kd_tree").fit(space)
     return np.asarray(tree.kneighbors(space)[0][:, -1])
+
+
+def _as_most_copies(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Each row's label is that of most rows equal to it: a reduction may scatter copies, one of them into the noise.
+
+    Rows are equal where a 64-bit multilinear hash of their bits is.
+    """
+    words = np.random.default_rng(0).integers(1, 2**64, vectors.shape[1], dtype=np.uint64)
+    hashes = np.empty(len(vectors), dtype=np.uint64)
+    for at in range(0, len(vectors), _BLOCK):
+        bits = np.ascontiguousarray(vectors[at : at + _BLOCK], dtype=np.float32).view(np.uint32)
+        hashes[at : at + _BLOCK] = bits.astype(np.uint64) @ words
+    rows = pl.DataFrame({"vector": hashes, "label": labels})
+    votes = rows.group_by("vector", "label").len().sort("vector", "len", "label", descending=[False, True, True])
+    most = votes.unique("vector", keep="first", maintain_order=True)
+    return rows.join(most, on="vector", how="left", maintain_order="left")["label_right"].to_numpy()
 
 
 def _identical(vectors: np.ndarray) -> bool:
