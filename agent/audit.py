@@ -19,6 +19,7 @@ from ..state.events import Event
 from ..state.log import read_log
 from ..state.run import RunDirectory, RunState
 from ..state.store import Store
+from .llm.answers import Answers
 from .replay import replay_event
 
 
@@ -64,6 +65,7 @@ def audit(root: Path, head: str | None = None) -> AuditReport:
     _attempt(report, lambda: _check_settings(run, events, report))
     _attempt(report, lambda: _check_card(run, events, report))
     _check_files(run, events, report)
+    _check_answers(run, events, report)
     if _check_store(store, events, report):
         replay(run, store, events, report)
     return report
@@ -117,6 +119,23 @@ def _check_files(run: RunDirectory, events: list[Event], report: AuditReport) ->
     for path in written:
         if path.is_file() and str(path.relative_to(run.root)) not in last:
             report.failures.append(f"{path} is not in the log: it was put there, or the log was cut before it")
+
+
+def _check_answers(run: RunDirectory, events: list[Event], report: AuditReport) -> None:
+    """Every answer of a language model that the log names is on record as it was given."""
+    answers = Answers(run.llm)
+    for call in [call for event in events for call in event.llm]:
+        try:
+            stored = answers.get(call.request_sha)
+        except RecrystError as error:
+            report.failures.append(str(error))
+            continue
+        if call.response_sha is None:
+            continue
+        if stored is None or stored.response_sha != call.response_sha:
+            report.failures.append(f"{run.llm / call.request_sha}.json is missing, or not the answer in the log")
+        else:
+            report.tally("answers")
 
 
 def _check_card(run: RunDirectory, events: list[Event], report: AuditReport) -> None:

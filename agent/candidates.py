@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from ..state.canonical import sha256_json
 from ..state.config import CapsParams
-from ..state.decision import ActionKind, Candidate, Critique, RoundRecord
+from ..state.decision import ActionKind, Candidate, Critique, Granularity, RoundRecord
+from ..state.errors import UsageError
 from ..state.report import ClusterReport, Record
+from ..tools.select import STRATEGIES
 
 KEEP_FRACTION = {"drop": 0.0, "thin": 0.7, "trim": 0.8}
 EVEN_FRACTION = 0.7
+FEWEST_SEEDS = 6  # rows a cluster needs to be written for: as many as one question shows
 STRATEGY = {"drop": "drop", "thin": "keep_furthest", "trim": "keep_closest"}
 
 
@@ -30,6 +35,13 @@ class Facts(Record):
     filtered: dict[str, int]  # rows each quality rule removed
     refilters: dict[str, dict[str, float]]  # rule → thresholds that would loosen it
     language_model: bool
+    text: bool = True  # False: the rows are vectors, and nothing can be written for them
+    granularity: Granularity | None = None
+    thresholds: dict[str, float] = Field(default_factory=dict)  # of the quality rules, in force over the profile's
+    quality_below: float | None = None  # a tenth of the rows scored lower when the score was learned; None: no score
+    doubtful: int = 0  # kept rows that score lower and that the quality rules suspect as well
+    synthetic: int = 0  # of the kept rows
+    synthesis_room: int = 0  # rows that one action may add without passing their share
 
 
 def build_candidates(
@@ -43,6 +55,7 @@ def build_candidates(
     drafts = [
         *_prunes(report, critiques, facts, caps),
         *_refilters(facts),
+        *_refilter_by_quality(facts, caps),
         *_regroupings(report, critiques, facts),
         *_synthesis(report, facts),
         _draft("stop", {}, 0, ("the data may be as good as these actions make it",)),
@@ -59,7 +72,12 @@ def build_candidates(
 
 
 def _draft(
-    action: ActionKind, params: dict[str, Any], rows: int, reasons: Iterable[str], blocked: str = ""
+    action: ActionKind,
+    params: dict[str, Any],
+    rows: int,
+    reasons: Iterable[str],
+    blocked: str = "",
+    evidence: dict[str, float] | None = None,
 ) -> dict[str, Any]:
     key = sha256_json([action, params])[:16]
     return {
@@ -69,15 +87,71 @@ def _draft(
         "rows": rows,
         "reasons": tuple(reasons),
         "blocked": blocked,
+        "evidence": evidence or {},
     }
+
+
+def human_candidate(
+    action: Literal["change_k", "prune"],
+    params: dict[str, Any],
+    report: ClusterReport,
+    facts: Facts,
+    caps: CapsParams,
+) -> Candidate:
+    """An action that a person put together, within the caps that hold for all.
+
+    Args:
+        action: ``change_k`` with ``k``, or ``prune`` with ``clusters``, ``strategy`` and ``keep_fraction``.
+        params: those.
+        report: the clusters in force.
+        facts: the state of the data.
+        caps: how many rows it may remove.
+
+    Raises:
+        UsageError: it is not a legal action on these clusters, or passes a cap.
+    """
+    draft = _own_k(params, facts) if action == "change_k" else _own_prune(params, report, facts, caps)
+    draft.pop("blocked")
+    opaque = sha256_json([report.round, "asked for", draft["key"], facts.state_key])[:8]
+    return Candidate(id=opaque, **draft)
+
+
+def _own_k(params: dict[str, Any], facts: Facts) -> dict[str, Any]:
+    k, most = params.get("k"), facts.kept // 5
+    if set(params) != {"k"} or not isinstance(k, int) or not 2 <= k <= most:
+        raise UsageError(f"k is a number from 2 to {most:,}, a fifth of the {facts.kept:,} rows")
+    return _draft("change_k", {"algorithm": "kmeans", "k": k}, 0, ("asked for by hand",))
+
+
+def _own_prune(params: dict[str, Any], report: ClusterReport, facts: Facts, caps: CapsParams) -> dict[str, Any]:
+    sizes = {cluster.cluster: cluster.size for cluster in report.clusters}
+    clusters, strategy = params.get("clusters") or [], params.get("strategy")
+    share = 0.0 if strategy == "drop" else params.get("keep_fraction")
+    if unknown := [number for number in clusters if number not in sizes]:
+        raise UsageError(f"there is no cluster {unknown[0]}; there are {min(sizes)} to {max(sizes)}")
+    if not clusters or len(set(clusters)) < len(clusters) or strategy not in STRATEGIES:
+        raise UsageError("a prune names clusters, each once, and how: closest, furthest, random or drop")
+    if not isinstance(share, float) or not 0 <= share < 1:
+        raise UsageError("the share of rows that stays is a number from 0 to below 1")
+    rows = sum(sizes[number] - math.ceil(sizes[number] * share) for number in clusters)
+    limit = max(0, _removable(facts, caps))
+    if not rows or rows > limit:
+        raise UsageError(f"that would remove {rows:,} rows; one action may remove 1 to {limit:,} (caps.step_fraction)")
+    wanted = {"clusters": clusters, "strategy": strategy, "keep_fraction": share}
+    return _draft("prune", wanted, rows, ("asked for by hand",))
+
+
+def _removable(facts: Facts, caps: CapsParams) -> int:
+    """Rows that one action may remove: its own cap, and what is left of the cap of all actions together."""
+    real = facts.kept - facts.synthetic
+    return min(int(caps.step_fraction * real), real - int((1 - caps.total_fraction) * facts.cleaned))
 
 
 def _prunes(
     report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts, caps: CapsParams
 ) -> Iterable[dict[str, Any]]:
     """One prune per verdict, over the clusters that call for it, gravest first, as many as the cap admits."""
-    spare = facts.kept - int((1 - caps.total_fraction) * facts.cleaned)
-    limit = min(int(caps.step_fraction * facts.kept), spare)
+    limit = _removable(facts, caps)
     evidence = {cluster.cluster: cluster for cluster in report.clusters}
     for verdict in ("drop", "thin", "trim"):
         gravity = {"drop": "low_quality", "thin": "near_duplicates", "trim": "outliers"}[verdict]
@@ -101,7 +175,10 @@ def _prunes(
             reasons = [f"cluster {c.cluster}: {'; '.join(c.reasons)}" for c in chosen[:5]]
             if len(chosen) > 5:
                 reasons.append(f"and {len(chosen) - 5} more clusters with the same verdict")
-            yield _draft("prune", params, rows, reasons)
+            figures = {
+                "mean_" + gravity: round(sum(getattr(evidence[c.cluster], gravity) for c in chosen) / len(chosen), 4)
+            }
+            yield _draft("prune", params, rows, reasons, evidence=figures)
         elif called:
             reason = f"the {len(called)} clusters concerned are larger than the cap of {max(limit, 0):,} rows"
             yield _draft("prune", {"clusters": [], "strategy": STRATEGY[verdict]}, 0, (), blocked=reason)
@@ -138,6 +215,17 @@ def _refilters(facts: Facts) -> Iterable[dict[str, Any]]:
             yield _draft("refilter", params, rows, (f"the rule {rule} removed {rows:,} rows; they may be missed",))
 
 
+def _refilter_by_quality(facts: Facts, caps: CapsParams) -> Iterable[dict[str, Any]]:
+    """Take out what both the quality rules suspect and the quality score puts lowest."""
+    if facts.quality_below is None or not facts.doubtful:
+        return
+    params = {"thresholds": facts.thresholds, "quality_below": facts.quality_below}
+    limit = max(_removable(facts, caps), 0)
+    reason = f"{facts.doubtful:,} rows score below {facts.quality_below:.2f} and are near a quality rule's limit"
+    blocked = "" if facts.doubtful <= limit else f"{reason}: more than the cap of {limit:,}"
+    yield _draft("refilter", params, facts.doubtful, (reason,), blocked)
+
+
 def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts) -> Iterable[dict[str, Any]]:
     """Finer, coarser, or by density."""
     total = max(1, len(critiques))
@@ -145,6 +233,7 @@ def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: 
     unstable = sum("unstable" in critique.issues for critique in critiques)
     if facts.clustering["algorithm"] == "kmeans":
         k = int(facts.clustering["k"])
+        yield from _as_fine_as_themes(k, facts)
         finer, coarser = min(k * 3 // 2 + 1, facts.kept // 5), max(k * 2 // 3, 2)
         if finer > k:
             yield _draft(
@@ -166,11 +255,47 @@ def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: 
     yield _draft("change_k", {"algorithm": "kmeans", "k": k}, 0, (f"{share:.0%} of the rows are in no cluster",))
 
 
-def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[dict[str, Any]]:
-    """New rows for thin clusters; needs a language model."""
-    real = sorted((c for c in report.clusters if c.cluster >= 0), key=lambda c: (c.size, c.cluster))
-    if not real or facts.language_model:
+def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[dict[str, Any]]:
+    """The number of clusters that the answers to "same theme?" argue for: one fewer per pair of clusters that share a
+    theme, or one more per cluster that holds two; whichever stands out more."""
+    seen = facts.granularity
+    if seen is None:
         return
-    params = {"clusters": [cluster.cluster for cluster in real[:3]], "count": 0}
-    blocked = "no language model is configured"
-    yield _draft("synthesise", params, 0, ("the smallest clusters could be filled up",), blocked)
+    fewer = seen.between_same / max(1, seen.between_asked)
+    more = seen.within_different / max(1, seen.within_asked)
+    wanted = max(2, k - seen.between_same) if fewer > more else min(k + seen.within_different, facts.kept // 5)
+    if fewer != more and wanted != k:
+        reason = (
+            f"{seen.between_same} of {seen.between_asked} pairs of neighbouring clusters share a theme, and "
+            f"{seen.within_different} of {seen.within_asked} clusters hold two"
+        )
+        figures = {"neighbours_sharing_a_theme": round(fewer, 3), "clusters_with_two_themes": round(more, 3)}
+        yield _draft("change_k", {"algorithm": "kmeans", "k": wanted}, 0, (reason,), evidence=figures)
+
+
+def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[dict[str, Any]]:
+    """New rows for clusters below half the median size, up to that half, as far as their share allows."""
+    sizes = sorted(cluster.size for cluster in report.clusters if cluster.cluster >= 0)
+    if not sizes:
+        return
+    wanted = sizes[len(sizes) // 2] // 2
+    thin = [c for c in report.clusters if c.cluster >= 0 and FEWEST_SEEDS <= c.size < wanted]
+    clusters: list[int] = []
+    counts: list[int] = []
+    for cluster in sorted(thin, key=lambda cluster: (cluster.size, cluster.cluster)):
+        count = min(wanted - cluster.size, facts.synthesis_room - sum(counts))
+        if count > 0:
+            clusters.append(cluster.cluster)
+            counts.append(count)
+    params = {"clusters": clusters, "counts": counts}
+    if not facts.language_model:
+        blocked = "no language model is configured"
+    elif not facts.text:
+        blocked = "the rows are vectors: a new one could not be written"
+    elif not thin:
+        blocked = f"no cluster has at least {FEWEST_SEEDS} rows and fewer than {wanted:,}, half the median"
+    else:
+        blocked = "" if clusters else f"the share of synthetic rows is reached ({facts.synthetic:,} of {facts.kept:,})"
+    reason = f"{len(thin)} clusters have fewer than {wanted:,} rows, half the median"
+    figures = {"thin_clusters": float(len(thin)), "half_the_median": float(wanted)}
+    yield _draft("synthesise", params, sum(counts), (reason,), blocked, figures)

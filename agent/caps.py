@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import polars as pl
+
+from ..state.rows import Removal, kept_rows, remove_rows, synthetic_rows
 
 
 def refusal(
@@ -30,3 +34,18 @@ def refusal(
         if lost:
             return f"{step} would remove every row of the source {lost[0]!r}; nothing was removed"
     return None
+
+
+def synthetic_bound(real: int, fraction: float) -> int:
+    """How many synthetic rows may stand beside ``real`` ones so that they are at most ``fraction`` of all."""
+    return math.floor(fraction * real / (1 - fraction) + 1e-9)
+
+
+def within_share(ledger: pl.DataFrame, fraction: float, event: int) -> pl.DataFrame:
+    """``ledger`` without the synthetic rows that are too many beside the real ones: the last of them go.
+
+    Real rows are never touched, and none is brought back.
+    """
+    synthetic = synthetic_rows(ledger)
+    bound = synthetic_bound(len(kept_rows(ledger)) - len(synthetic), fraction)
+    return remove_rows(ledger, Removal("over_share", synthetic[bound:], threshold=fraction), "act", event)

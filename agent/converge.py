@@ -7,6 +7,7 @@ from ..state.decision import RoundRecord
 
 LABELS_AGREE = 0.95  # adjusted mutual information on the rows kept in both rounds
 KEEP_AGREES = 0.99  # Cohen's κ of the keep-sets
+REJECTED = "rejected by a person"  # why a round was refused that says nothing about the data
 
 
 def held_still(record: RoundRecord, params: ObjectiveParams) -> bool:
@@ -21,6 +22,6 @@ def held_still(record: RoundRecord, params: ObjectiveParams) -> bool:
 
 
 def converged(history: tuple[RoundRecord, ...], stop: StopParams, objective: ObjectiveParams) -> bool:
-    """Whether the last ``patience`` rounds all held still."""
-    last = history[-stop.patience :]
+    """Whether the last ``patience`` rounds all held still; those a person rejected were never tried."""
+    last = [record for record in history if record.reasons != (REJECTED,)][-stop.patience :]
     return len(last) == stop.patience and all(held_still(record, objective) for record in last)

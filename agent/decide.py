@@ -10,7 +10,7 @@ from ..state.decision import Budget, Candidate, Critique, Decision, Rejected, Ro
 from ..state.report import ClusterReport, Objective
 from .policies import Choice, Policy
 
-SPENT = ("the budget of rounds or time is spent",)
+SPENT = ("the budget of rounds, time, tokens or money is spent",)
 STILL = ("labels, keep-set and objective held still",)
 COVERAGE_TOLERANCE = 0.02  # share of the anchor that an action may uncover, whatever else it gains
 
@@ -26,8 +26,8 @@ def decide(
 ) -> Decision:
     """The decision of one round: the person's candidate if there is one, otherwise the policy's.
 
-    Pure: no clock, no randomness, no input or output. A spent budget and data that no longer move mean ``stop``;
-    a choice that is not an available candidate becomes ``stop`` too, the safe default.
+    Pure: no clock, no randomness, no input or output. A spent budget means ``stop``; so do data that no longer move,
+    unless a person goes on. A choice that is not an available candidate becomes ``stop`` too, the safe default.
 
     Args:
         policy: who chooses.
@@ -40,18 +40,21 @@ def decide(
     """
     by_id = {candidate.id: candidate for candidate in candidates}
     stop = next(candidate for candidate in candidates if candidate.action == "stop")
-    if budget.rounds_left < 1 or (budget.minutes_left is not None and budget.minutes_left <= 0):
+    left = (budget.minutes_left, budget.usd_left, budget.tokens_left)
+    if budget.rounds_left < 1 or any(amount is not None and amount <= 0 for amount in left):
         choice = Choice(stop.id, SPENT, {})
-    elif budget.held_still:
-        choice = Choice(stop.id, STILL, {})
     elif human is not None:
         choice = Choice(human, ("chosen by a person",), {})
+    elif budget.held_still:
+        choice = Choice(stop.id, STILL, {})
     else:
         choice = policy(report, critiques, candidates, history, budget)
     chosen = by_id.get(choice.candidate)
     reasons = choice.reasons
+    safe_default = chosen is None or not chosen.available
     if chosen is None or not chosen.available:
-        chosen, reasons = stop, (f"the choice {choice.candidate!r} is not an available candidate: safe default",)
+        said = reasons if not choice.candidate else (f"the choice {choice.candidate!r} is not an available candidate",)
+        chosen, reasons = stop, (*said, "safe default: stop")
     rejected = tuple(
         Rejected(
             id=candidate.id,
@@ -61,7 +64,19 @@ def decide(
         for candidate in candidates
         if candidate.id != chosen.id
     )
-    return Decision(candidate=chosen.id, action=chosen.action, params=chosen.params, reasons=reasons, rejected=rejected)
+    return Decision(
+        candidate=chosen.id,
+        action=chosen.action,
+        params=chosen.params,
+        reasons=reasons,
+        rejected=rejected,
+        safe_default=safe_default,
+    )
+
+
+def converged(decision: Decision) -> bool:
+    """Whether a ``stop`` means that the data no longer move, and not that a budget or the policy gave out."""
+    return decision.reasons != SPENT and not decision.safe_default
 
 
 def pays(before: Objective, after: Objective, params: ObjectiveParams) -> Verdict:

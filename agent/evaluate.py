@@ -39,8 +39,16 @@ class View:
     sparse: np.ndarray  # bool [n]: outliers of the pool
 
 
-def extend_pool(session: Session, rows: np.ndarray, advance: Advance) -> tuple[dict[str, str | None], dict[str, int]]:
+def extend_pool(
+    session: Session, rows: np.ndarray, advance: Advance, vectors: np.ndarray | None = None
+) -> tuple[dict[str, str | None], dict[str, int]]:
     """Give vectors and neighbours to positions that have none yet.
+
+    Args:
+        session: the run.
+        rows: positions, uint32 [n].
+        advance: told the rows embedded.
+        vectors: unit vectors of ``rows`` where they are known already (none of them in the pool), float32 [n, d].
 
     Returns:
         New references by role (empty when nothing was missing), and the counts ``embedded`` (anew) and ``cached``.
@@ -49,15 +57,15 @@ def extend_pool(session: Session, rows: np.ndarray, advance: Advance) -> tuple[d
     missing = np.setdiff1d(rows, known)
     if not len(missing):
         return {}, {"embedded": 0, "cached": 0}
-    fresh, counts = _vectors(session, missing, advance)
+    fresh, counts = _vectors(session, missing, advance) if vectors is None else (vectors, {"embedded": 0, "cached": 0})
     pool = np.concatenate([known, missing])
     order = np.argsort(pool, kind="stable")
-    vectors = np.concatenate([session.array("vectors"), fresh])[order] if len(known) else fresh
-    graph = neighbor_graph(vectors, session.config.neighbors, session.config.seed)
+    every = np.concatenate([session.array("vectors"), fresh])[order] if len(known) else fresh
+    graph = neighbor_graph(every, session.config.neighbors, session.config.seed)
     store = session.store
     return {
         "pool": store.put_array(pool[order]),
-        "vectors": store.put_array(vectors),
+        "vectors": store.put_array(every),
         "neighbor_indices": store.put_array(graph.indices),
         "neighbor_similarities": store.put_array(graph.similarities),
         "density": store.put_array(density(graph)),
@@ -69,9 +77,14 @@ def _vectors(session: Session, rows: np.ndarray, advance: Advance) -> tuple[np.n
     if "given_vectors" in session.state.artefacts:
         given = np.asarray(session.array("given_vectors")[rows], dtype=np.float32)
         return given / np.maximum(np.linalg.norm(given, axis=1, keepdims=True), 1e-12), {"embedded": 0, "cached": 0}
+    return text_vectors(session, session.text(rows), advance)
+
+
+def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[np.ndarray, dict[str, int]]:
+    """Unit vectors of texts (strings [m]) by the run's encoder, float32 [m, d], and the counts as ``extend_pool``."""
     encoder = open_encoder(session.config.embed)
     cache = VectorCache(session.run.root / "cache" / "embeddings", encoder.name, encoder.dimensions)
-    result = embed(session.text(rows), encoder, cache, session.config.embed, advance)
+    result = embed(text, encoder, cache, session.config.embed, advance)
     return result.vectors, {"embedded": result.embedded, "cached": result.cached}
 
 

@@ -38,6 +38,9 @@ def explain(root: Path, row_id: str) -> dict[str, Any]:
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise UsageError(f"{root} has no row {row_id!r}{hint}")
     text = store.frame(state.artefacts["rows"], ["text"])["text"][now["row"]]
+    if now["origin"] == "synthesis":
+        written = store.frame(state.artefacts["synthetic"]).filter(pl.col("row") == now["row"])
+        now |= written.select("generator", "seeds").row(0, named=True)
     return {"row": {**now, "text": text}, "steps": _steps(store, events, row_id)}
 
 
@@ -76,3 +79,32 @@ def _steps(store: Store, events: list[Event], row_id: str) -> list[dict[str, Any
         step.pop("before", None)
         step.pop("trial", None)
     return steps
+
+
+def told(found: dict[str, Any]) -> list[str]:
+    """What ``explain`` found, in lines for a person; text of the data is in them as it is."""
+    row = found["row"]
+    lines = [f"row {row['id']} (position {row['row']}): {row['status']}{_because(row)}"]
+    lines.append(f"  text: {(row['text'] or '')[:300]}")
+    if row["origin"] == "synthesis":
+        lines.append(f"  written by {row['generator']} after the rows {', '.join(row['seeds'])}")
+    for step in found["steps"]:
+        said = f"  event {step['event']}, {step['step']}"
+        if step["round"]:
+            said += f", round {step['round']}"
+        said += f": {step['status']}{_because(step)}"
+        if "outcome" in step:
+            said += f" on trial; the trial was {step['outcome'].replace('_', ' ')}: {'; '.join(step['why'])}"
+        lines.append(said)
+    return lines
+
+
+def _because(line: dict[str, Any]) -> str:
+    said = f" by {line['stage']}: {line['reason']}" if line["status"] == "removed" else f" ({line['reason']})"
+    if line["score"] is not None:
+        said += f", score {line['score']:.4f}"
+    if line["threshold"] is not None:
+        said += f", threshold {line['threshold']:g}"
+    if line["duplicate_of"] is not None:
+        said += f", duplicate of row {line['duplicate_of']}"
+    return said

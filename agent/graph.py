@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any, Literal, TypedDict
 
 # Must be set before LangGraph is imported: a crafted checkpoint may otherwise run code when it is read.
@@ -19,10 +20,14 @@ os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"
 
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, Interrupt
 
 from ..state.errors import StorageError, storage_error
 from .session import Session
 from .steps import describe, experiment, finish, prepare
+from .steps.approve import approve, keep, undo
+from .steps.label import label
+from .steps.quality import quality
 
 Step = Callable[[Session], None]
 
@@ -35,21 +40,25 @@ PREPARE: dict[str, Step] = {
 }
 DESCRIBE: dict[str, Step] = {
     "embed": describe.embed,
+    "quality": quality,
     "cluster": describe.cluster,
     "reduce": describe.reduce,
     "score": describe.score,
     "baseline": experiment.baseline,
     "critique": describe.critique,
     "decide": experiment.decide,
+    "approve": approve,
 }
 EXPERIMENT: dict[str, Step] = {"act": experiment.act, "measure": experiment.measure}
+OVERRIDE: dict[str, Step] = {"keep": keep, "undo": undo}  # what a person may do instead
 FINISH: dict[str, Step] = {
     "train": finish.train,
     "quantise": finish.quantise,
+    "label": label,
     "export": finish.export,
     "publish": finish.publish,
 }
-STEPS: dict[str, Step] = {**PREPARE, **DESCRIBE, **EXPERIMENT, **FINISH}
+STEPS: dict[str, Step] = {**PREPARE, **DESCRIBE, **EXPERIMENT, **OVERRIDE, **FINISH}
 
 
 class GraphState(TypedDict):
@@ -67,10 +76,20 @@ def build(session: Session) -> StateGraph[Any, Any, Any, Any]:
     _chain(graph, [*EXPERIMENT, "embed"])
     _chain(graph, [*FINISH, END])
 
-    def decided(state: GraphState) -> Literal["act", "train"]:
+    for name in OVERRIDE:
+        graph.add_edge(name, "embed")
+
+    def answered(state: GraphState) -> Literal["act", "train", "approve", "keep", "undo"]:
+        match session.state.values.get("answer"):  # None in a run without a person
+            case "keep":
+                return "keep"
+            case "undo":
+                return "undo"
+            case "choose":
+                return "approve"
         return "train" if session.state.values.get("stop_reason") else "act"
 
-    graph.add_conditional_edges("decide", decided)
+    graph.add_conditional_edges("approve", answered)
     return graph
 
 
@@ -87,33 +106,74 @@ def _chain(graph: StateGraph[Any, Any, Any, Any], names: list[str]) -> None:
         graph.add_edge(before, after)
 
 
-def run(session: Session) -> None:
+def run(session: Session) -> bool:
     """Run the graph to its end, from the beginning or from wherever the log stands.
+
+    Returns:
+        False if a proposal waits for a person's answer, which only ``recryst chat`` takes.
 
     Raises:
         StorageError: the disk is full or not writable; what was recorded before stands.
     """
+    with placed(session) as cycle:
+        cycle.go_on()
+        return cycle.waiting is None
+
+
+class Cycle:
+    """The graph of one run. ``waiting`` is the proposal a person is asked about, as LangGraph's interrupt, or None."""
+
+    def __init__(self, session: Session, saver: SqliteSaver) -> None:
+        self.waiting: Interrupt | None = None
+        self._session = session
+        self._graph: Any = build(session).compile(checkpointer=saver)
+        self._config: Any = {
+            "configurable": {"thread_id": f"{session.run_id}-{session.attempt}"},
+            "recursion_limit": 20 + 12 * (session.config.stop.max_rounds + 1),
+        }
+
+    def go_on(self, answer: dict[str, Any] | None = None) -> None:
+        """Run to the next proposal or to the end: after the last step the log knows, or with an answer to ``waiting``.
+
+        Raises:
+            StorageError: the disk is full or not writable; what was recorded before stands.
+        """
+        with _on_disk(self._session):
+            start: Any = self._place() if answer is None else Command(resume=answer)
+            if start is None and not self._graph.get_state(self._config).next:
+                return
+            result = self._graph.invoke(start, self._config, durability="sync")
+        self.waiting = next(iter(result.get("__interrupt__", ())), None)
+
+    def _place(self) -> GraphState | None:
+        """The input of a new run; None where the graph was placed after the last step."""
+        start: GraphState = {"seq": self._session.log.next_seq - 1}
+        if not self._session.state.last:
+            return start
+        self._graph.update_state(self._config, start, as_node=self._session.state.last)
+        return None
+
+
+@contextmanager
+def placed(session: Session) -> Iterator[Cycle]:
+    """The graph of a run with its checkpoints, open until the block ends.
+
+    Raises:
+        StorageError: the checkpoints cannot be written.
+    """
     for path in session.run.root.glob(f"{session.run.checkpoints.name}*"):
         path.unlink()  # of an earlier process: only the log says where the run stands
+    with _on_disk(session):
+        connection = sqlite3.connect(session.run.checkpoints, check_same_thread=False)
+    with closing(connection):
+        yield Cycle(session, SqliteSaver(connection))
+
+
+@contextmanager
+def _on_disk(session: Session) -> Iterator[None]:
     try:
-        with SqliteSaver.from_conn_string(str(session.run.checkpoints)) as saver:
-            _go_on(session, build(session).compile(checkpointer=saver))
+        yield
     except sqlite3.OperationalError as error:
         raise StorageError(f"cannot write {session.run.checkpoints}: {error}") from error
     except OSError as error:
         raise storage_error(error, error.filename or session.run.root, "working on") from error
-
-
-def _go_on(session: Session, graph: Any) -> None:
-    """Place the graph after the last step the log knows, and run it from there."""
-    config: Any = {
-        "configurable": {"thread_id": f"{session.run_id}-{session.attempt}"},
-        "recursion_limit": 20 + 12 * (session.config.stop.max_rounds + 1),
-    }
-    start: GraphState | None = {"seq": session.log.next_seq - 1}
-    if session.state.last:
-        graph.update_state(config, start, as_node=session.state.last)
-        if not graph.get_state(config).next:
-            return
-        start = None
-    graph.invoke(start, config, durability="sync")

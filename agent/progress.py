@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.progress import TimeRemainingColumn as Remaining
+from rich.text import Text
 
 from ..state.progress import Advance, silent
 
@@ -19,7 +29,8 @@ class Reporter:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        self.cost: Callable[[], str] | None = None  # what the language model has cost so far
 
     def say(self, text: str, style: str = "") -> None:
         """One line; text from the data never comes here unescaped (markup is off)."""
@@ -49,9 +60,10 @@ class Reporter:
             took = time.monotonic() - started
             if took > 2:
                 rate = f", {speed(done / took)} {unit}/s" if done else ""
-                print(f"{name} done in {took:.1f} s{rate}", file=sys.stderr, flush=True)
+                cost = f", {self.cost()} so far" if self.cost is not None else ""
+                print(f"{name} done in {took:.1f} s{rate}{cost}", file=sys.stderr, flush=True)
             return
-        columns = (
+        columns: tuple[ProgressColumn, ...] = (
             SpinnerColumn(),
             TextColumn("{task.description:<10}"),
             BarColumn(bar_width=30),
@@ -61,6 +73,8 @@ class Reporter:
             TextColumn("ETA"),
             Remaining(),
         )
+        if self.cost is not None:
+            columns += (_Cost(self.cost),)
         with Progress(*columns, console=self.console, transient=True) as bar:
             task = bar.add_task(name, total=total, rate="")
 
@@ -71,6 +85,17 @@ class Reporter:
                 bar.update(task, advance=items, rate=f"{speed(rate)} {unit}/s")
 
             yield advance
+
+
+class _Cost(ProgressColumn):
+    """What was spent so far, asked anew at every refresh: answers may be long in coming."""
+
+    def __init__(self, cost: Callable[[], str]) -> None:
+        super().__init__()
+        self._cost = cost
+
+    def render(self, task: Task) -> Text:
+        return Text(self._cost())
 
 
 def speed(rate: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -10,8 +12,9 @@ from ..state.report import ClusterReport
 from ..state.rows import counts
 from ..tools.card import write_card
 from ..tools.report import ReportData, write_report
+from ..tools.self_instruct import MEANINGS
 from .session import Session, derived_seed, runs_on
-from .summary import funnel, peak_memory_mb, rounds, seconds_by_step
+from .summary import funnel, peak_memory_mb, rounds, seconds_by_step, spent, syntheses
 
 MAP_ROWS = 10_000
 EXCERPT = 200
@@ -47,6 +50,10 @@ def gather(session: Session) -> ReportData:
         stop_reason=values.get("stop_reason", ""),
         curated_sha256=values.get("curated_sha256"),
         log_head=session.log.head,
+        quality=_quality(session),
+        labelled=values.get("labelled"),
+        spent=spent(session.log.events),
+        synthesis=_syntheses(session),
         notes=[*values["notes"], *(r for e in session.log.events if e.outcome == "refused" for r in e.reasons)],
     )
 
@@ -70,15 +77,32 @@ def _maps(session: Session) -> pl.DataFrame:
     )
 
 
+def _quality(session: Session) -> list[dict[str, Any]] | None:
+    """What the quality score was learned from, how well, and whether it counts; None where there was nothing."""
+    learned = [event.metrics for event in session.log.of_type("quality") if "learned" in event.metrics]
+    if not learned:
+        return None
+    titles = {"teacher": "a language model's scores", "like": "the endorsed rows"}
+    lessons, used = learned[-1]["learned"], learned[-1]["used"]
+    return [{"title": titles[name], "used": name in used, **lesson} for name, lesson in lessons.items()]
+
+
 def _rounds(session: Session) -> list[dict[str, object]]:
-    """The rounds with the candidates each one rejected."""
-    rejected = [event.rejected for event in session.log.of_type("decide")]
+    """The rounds as the report shows them: all reasons together, and what the objective became."""
     table = []
-    for entry, others in zip(rounds(session.log.events), rejected, strict=True):
-        measured = entry["outcome"] in ("kept", "rolled_back")
+    for entry in rounds(session.log.events):
+        measured = entry["outcome"] in ("kept", "rolled_back", "by_person")
         said = [*entry["reasons"], *entry["verdict"]]
-        table.append({**entry, "reasons": said, "rejected": others, "after": entry["metrics"] if measured else None})
+        table.append({**entry, "reasons": said, "after": entry["metrics"] if measured else None})
     return table
+
+
+def _syntheses(session: Session) -> list[dict[str, object]]:
+    """The syntheses with the meaning of each reason a row was dropped for."""
+    return [
+        {**one, "dropped": [{"reason": MEANINGS[reason], "rows": rows} for reason, rows in one["dropped"].items()]}
+        for one in syntheses(session.log.events)
+    ]
 
 
 def _clusters(session: Session) -> list[dict[str, object]]:
@@ -92,6 +116,9 @@ def _clusters(session: Session) -> list[dict[str, object]]:
             "verdict": critique.verdict,
             "issues": list(critique.issues),
             "critique": list(critique.reasons),
+            "theme": critique.theme,
+            "said": list(critique.said),
+            "review": critique.review,
             "medoid_text": medoid[:EXCERPT],
         }
         for cluster, critique, medoid in zip(report.clusters, critiques, medoids, strict=True)

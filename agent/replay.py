@@ -11,17 +11,23 @@ from ..state.config import Config
 from ..state.decision import Critique, Decision, RoundRecord
 from ..state.events import Event
 from ..state.report import ClusterReport
-from ..state.rows import check_ledger, counts, kept_rows
+from ..state.rows import check_ledger, counts, kept_rows, synthetic_rows
 from ..state.run import RunState
 from ..state.store import Store
 from ..tools.export import content_sha256
 from .actions import agreements
+from .additions import derived_again
 from .candidates import build_candidates
-from .caps import refusal
-from .critics.rules import critique as rules_critique
-from .decide import SPENT, decide, pays
-from .facts import gather_budget, gather_facts
+from .caps import refusal, synthetic_bound
+from .converge import REJECTED
+from .critics import judge
+from .decide import converged, decide, pays
+from .facts import critique_key, gather_budget, gather_facts
+from .llm.client import Model
+from .minds import offline_model
 from .policies import policy
+from .replay_approval import approval_claims, approved, end_claims, offer_claims, override_claims
+from .replay_learned import doubtful_rows, label_claims, quality_claims
 
 Claim = tuple[str, Any, Any]  # what, as derived, as logged
 
@@ -55,11 +61,18 @@ def replay_event(
             total = counts(ledger)
             claims.append(("row counts", total, {name: event.metrics.get(name) for name in total}))
     derive = {
+        "quality": _quality,
+        "score": _doubtful,
         "critique": _critiques,
         "baseline": _baseline,
         "decide": _decision,
         "act": _act,
         "measure": _verdict,
+        "approve": approval_claims,
+        "keep": override_claims,
+        "undo": override_claims,
+        "train": end_claims,
+        "label": _labels,
         "export": _export,
     }.get(event.type)
     return claims + derive(store, config, state, history, before, event) if derive else claims
@@ -69,8 +82,52 @@ def _critiques(store: Store, config: Config, state: RunState, *rest: Any) -> lis
     event: Event = rest[-1]
     assert event.state is not None
     report = ClusterReport.model_validate(store.json(state.artefacts["report"]))
-    derived = [critique.model_dump(mode="json") for critique in rules_critique(report, config.critique)]
-    return [("critiques", derived, store.json(event.state.artefacts["critiques"] or ""))]
+    key = critique_key(report)
+    if state.values.get("critiqued") == key:  # judged in an earlier round, and nothing has changed since
+        return [("critiques", ({}, []), (event.state.artefacts, event.llm))]
+    text = store.frame(state.artefacts["text"], ["text"])["text"]
+    model = _recorded_model(store, config, event)
+    judged = judge(report, config, model, lambda rows: text.gather(rows).fill_null(""))
+    derived = [critique.model_dump(mode="json") for critique in judged.critiques]
+    granularity = None if judged.granularity is None else judged.granularity.model_dump(mode="json")
+    return [
+        ("critiques", derived, store.json(event.state.artefacts["critiques"] or "")),
+        ("granularity", granularity, event.state.values["granularity"]),
+        ("name of what was judged", key, event.state.values["critiqued"]),
+        *_calls(model, event),
+    ]
+
+
+def _quality(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
+    event: Event = rest[-1]
+    model = _recorded_model(store, config, event)
+    return [*quality_claims(store, config, state, event, model), *_calls(model, event)]
+
+
+def _doubtful(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
+    event: Event = rest[-1]
+    assert event.state is not None
+    below = (state.values.get("quality") or {}).get("below")
+    return [("number of doubtful rows", len(doubtful_rows(store, state, below)), event.state.values["doubtful"])]
+
+
+def _labels(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
+    event: Event = rest[-1]
+    model = _recorded_model(store, config, event)
+    return [*label_claims(store, config, state, event, model), *_calls(model, event)]
+
+
+def _recorded_model(store: Store, config: Config, event: Event) -> Model | None:
+    """The language model as it answered the questions of one event; None where the run has none."""
+    if config.llm.model is None:
+        return None
+    return offline_model(store.root.parent / "llm", config, event.llm)
+
+
+def _calls(model: Model | None, event: Event) -> list[Claim]:
+    """The questions that follow from the evidence are those that the event logs."""
+    asked = [] if model is None else model.drain()
+    return [("questions to the language model", {c.request_sha for c in asked}, {c.request_sha for c in event.llm})]
 
 
 def _baseline(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
@@ -91,10 +148,11 @@ def _decision(
     assert event.state is not None
     report = ClusterReport.model_validate(store.json(state.artefacts["report"]))
     critiques = tuple(Critique.model_validate(item) for item in store.json(state.artefacts["critiques"]))
-    facts = gather_facts(state.values, store.frame(state.artefacts["ledger"]))
-    budget = gather_budget(config.stop, config.objective, history, before)
+    facts = gather_facts(config, state.values, store.frame(state.artefacts["ledger"]))
+    budget = gather_budget(config, history, before)
     candidates = build_candidates(report, critiques, facts, history, config.caps)
-    again = decide(policy(config.policy), report, critiques, candidates, history, budget)
+    model = _recorded_model(store, config, event)
+    again = decide(policy(config.mind("policy"), model), report, critiques, candidates, history, budget)
     stops = again.action == "stop"
     return [
         ("facts", facts.model_dump(mode="json"), event.metrics["facts"]),
@@ -105,7 +163,8 @@ def _decision(
         ("rejections", [rejected.model_dump() for rejected in again.rejected], event.rejected),
         ("decision", again.model_dump(mode="json"), event.state.values["decision"]),
         ("stop", "; ".join(again.reasons) if stops else None, event.state.values.get("stop_reason")),
-        ("convergence", again.reasons != SPENT if stops else None, event.state.values.get("converged")),
+        ("convergence", converged(again) if stops else None, event.state.values.get("converged")),
+        *_calls(model, event),
     ]
 
 
@@ -121,12 +180,31 @@ def _act(store: Store, config: Config, state: RunState, *rest: Any) -> list[Clai
     sources = None
     if state.values.get("source_column") is not None:
         sources = store.frame(state.artefacts["rows"], ["source"])["source"]
-    passed = refusal("the action", old, removed, config.caps.step_fraction, "caps.step_fraction", sources)
+    ingested = state.values["ingested"]
+    real, gone = (rows[rows < ingested] for rows in (old, removed))
+    passed = refusal("the action", real, gone, config.caps.step_fraction, "caps.step_fraction", sources)
+    claims: list[Claim] = []
+    if "quality_below" in decision.params and event.outcome != "refused":
+        doubted = doubtful_rows(store, state, decision.params["quality_below"])
+        claims.append(("rows that rules and score doubt", doubted, removed.tolist()))
+    model = _recorded_model(store, config, event)
+    if decision.action == "synthesise" and model is not None and not state.values.get("rejected"):
+        claims += derived_again(store, config, state, event, model)
     return [
+        *claims,
         ("action", (decision.action, decision.params), (event.action, event.params)),
         ("cap", None, passed),
+        ("share of synthetic rows", True, _in_share(store.frame(event.state.artefacts["trial_ledger"] or ""), config)),
+        *_calls(model, event),
         ("number of rows embedded", event.metrics["embedded"], event.state.values["trial"]["embedded"]),
+        ("rejection", bool(state.values.get("rejected")), event.state.values["trial"]["refused"] == REJECTED),
+        approved(config, state),
     ]
+
+
+def _in_share(ledger: pl.DataFrame, config: Config) -> bool:
+    synthetic = len(synthetic_rows(ledger))
+    return synthetic <= synthetic_bound(len(kept_rows(ledger)) - synthetic, config.caps.synthetic_fraction)
 
 
 def _verdict(
@@ -155,6 +233,8 @@ def _verdict(
         ("number of rows embedded", embedded, record.embedded),
         ("ledger", state.artefacts["trial_ledger"] if outcome == "kept" else None, patch.artefacts.get("ledger")),
     ]
+    if config.approve and record.after is not None:
+        claims += offer_claims(store, state, record, event)
     if outcome == "kept" and record.after is not None:
         old, new = store.frame(state.artefacts["labels"]), store.frame(patch.artefacts["labels"] or "")
         agree = agreements(old, new, kept_rows(store.frame(state.artefacts["ledger"])), kept_rows(ledger))
@@ -170,5 +250,8 @@ def _export(store: Store, config: Config, state: RunState, *rest: Any) -> list[C
     event: Event = rest[-1]
     ledger, labels = store.frame(state.artefacts["ledger"]), store.frame(state.artefacts["labels"])
     text = store.frame(state.artefacts["text"], ["text"])["text"].fill_null("")
-    derived = content_sha256(ledger, text, labels.select(pl.col("row"), pl.col("cluster")))
+    row_labels, synthetic = (
+        store.frame(state.artefacts[role]) if role in state.artefacts else None for role in ("row_labels", "synthetic")
+    )
+    derived = content_sha256(ledger, text, labels.select(pl.col("row"), pl.col("cluster")), row_labels, synthetic)
     return [("curated hash", derived, event.metrics["curated_sha256"])]

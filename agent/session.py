@@ -30,6 +30,8 @@ from ..state.progress import Advance
 from ..state.rows import kept_rows
 from ..state.run import RunDirectory, fold
 from ..state.store import Store
+from .llm.client import Model
+from .minds import open_model
 from .progress import Reporter
 
 
@@ -62,6 +64,15 @@ class Session:
         """Hash of the whole configuration."""
         return sha256_json(self.config.model_dump(mode="json"))
 
+    @cached_property
+    def model(self) -> Model | None:
+        """The language model of the run; None where the configuration names none."""
+        model = open_model(self.run.llm, self.config, self.log.events)
+        if model is not None:
+            self.reporter.cost = lambda: str(model.purse)
+            model.say = self.reporter.say
+        return model
+
     @contextmanager
     def step(self, name: str, total: int | None = None, unit: str = "rows") -> Iterator[Advance]:
         """Show the progress of a step, or of a part of one."""
@@ -90,6 +101,8 @@ class Session:
         """
         patch = {"round": round, "artefacts": dict(artefacts or {}), "values": dict(values or {})}
         now = time.monotonic()  # an event's seconds are those since the one before
+        if "model" in self.__dict__ and self.model is not None:  # opened; the calls since the last event are this one's
+            fields["llm"] = [call.model_dump() for call in self.model.drain()]
         event = self.log.append(
             run_id=self.run_id,
             attempt=self.attempt,
@@ -127,15 +140,23 @@ class Session:
             **fields,
         )
 
-    def note_failure(self, sentence: str) -> None:
-        """Leave in the log why this process stopped; the state stays that of the last finished step."""
-        self.log.append(
+    def note(self, type: str, **fields: Any) -> Event:
+        """Append an event that is no step: it changes nothing of what the run is."""
+        return self.log.append(
             run_id=self.run_id,
             attempt=self.attempt,
             ts=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            type="error",
-            error=sentence,
+            type=type,
+            **fields,
         )
+
+    def note_failure(self, sentence: str) -> None:
+        """Leave in the log why this process stopped; the state stays that of the last finished step."""
+        self.note("error", error=sentence)
+
+    def rested(self) -> None:
+        """The time since the last event was a person's; it counts for no step and no budget."""
+        self._last_event = time.monotonic()
 
     # What the artefacts hold -----------------------------------------------------------------------------------
 
@@ -184,7 +205,12 @@ def runs_on(config: Config) -> dict[str, str]:
     embedding = "all-MiniLM-L6-v2 (embedded, on this machine)" if config.embed.model == "minilm" else config.embed.model
     if config.load.vector_column is not None:
         embedding = f"the column {config.load.vector_column}"
-    return {"embedding": embedding, "policy": f"{config.policy} (no language model)", "critic": config.critic}
+    minds = {role: "rules" if config.mind(role) == "rules" else str(config.llm.model) for role in ("policy", "critic")}
+    if config.llm.model is None:
+        minds["policy"] += " (no language model)"
+    elif config.llm.base_url is not None:
+        minds["address"] = config.llm.base_url
+    return {"embedding": embedding, **minds}
 
 
 def code_version() -> dict[str, str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import UsageError
 
@@ -20,6 +21,21 @@ class Section(BaseModel):
     """A frozen group of settings that refuses keys it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _address(value: str | None) -> str | None:
+    """A server's address; a name and password in it would be written into the run."""
+    if value is None:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must begin with http:// or https:// and name a host")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must not hold a name, a password or a query; keys belong in the environment")
+    return value
+
+
+Address = Annotated[str | None, AfterValidator(_address)]
 
 
 class LoadParams(Section):
@@ -37,6 +53,11 @@ class LoadParams(Section):
     missing_label: Literal["keep", "remove"] = Field("keep", description="rows without label: kept outside the probe")
     max_line_mb: int = Field(16, ge=1, description="a longer line is quarantined, never held in memory")
     batch_rows: int = Field(8192, ge=1, description="rows read at a time")
+
+    @property
+    def readable(self) -> bool:
+        """Whether rows have a text to read: beside vectors of the user's own only where its column is named."""
+        return self.vector_column is None or self.text_column is not None
 
 
 class CleanParams(Section):
@@ -71,7 +92,11 @@ class AnchorParams(Section):
 class EmbedParams(Section):
     """Which model turns text into unit vectors."""
 
-    model: str = Field("minilm", description="`minilm` (embedded) or the name or path of a Sentence Transformers model")
+    model: str = Field(
+        "minilm",
+        description="`minilm` (embedded), name or path of a Sentence Transformers model, openai:NAME or ollama:NAME",
+    )
+    base_url: Address = Field(None, description="address of the OpenAI-compatible or Ollama server")
     max_tokens: int = Field(128, ge=8, description="tokens of a text that are read; MiniLM was trained on 128")
     batch_size: int = Field(64, ge=1, description="texts per forward pass")
 
@@ -120,6 +145,7 @@ class CritiqueParams(Section):
     max_outliers: float = Field(0.2, description="share of sparse rows above which a cluster is `noisy`")
     max_low_quality: float = Field(0.5, description="share of rows near a quality rule's limit: `low_quality`")
     samples: int = Field(5, ge=1, description="medoid, boundary and random rows kept as evidence per cluster")
+    max_pairs: int = Field(50, ge=0, le=500, description="pairs of rows a language model is asked `same theme?`")
 
 
 class ProbeParams(Section):
@@ -150,6 +176,7 @@ class CapsParams(Section):
 
     step_fraction: float = Field(0.2, gt=0, le=1, description="share of the kept rows one action may remove")
     total_fraction: float = Field(0.5, gt=0, le=1, description="share of the cleaned rows all actions may remove")
+    synthetic_fraction: float = Field(0.3, ge=0, le=0.5, description="share of the training rows that may be synthetic")
     clean_fraction: float = Field(0.6, gt=0, le=1, description="share of the rows the filters or near-dedup may remove")
 
 
@@ -182,12 +209,62 @@ class QuantiseParams(Section):
     formats: tuple[Literal["nf4", "int8"], ...] = ("nf4", "int8")
 
 
+class LlmParams(Section):
+    """The language model that critiques, decides, synthesises, labels and talks, and what it may cost."""
+
+    model: str | None = Field(None, description="anthropic:NAME, openai:NAME or ollama:NAME; none: rules decide")
+    base_url: Address = Field(None, description="address of the server, for OpenAI-compatible ones and proxies")
+    max_usd: float | None = Field(None, gt=0, description="dollars the run may cost")
+    max_tokens: int | None = Field(None, ge=1, description="tokens the run may use, input and output together")
+    usd_per_million: tuple[float, float] | None = Field(
+        None, description="price of a million input and output tokens, for a model the price table does not know"
+    )
+    batch: bool = Field(False, description="critiques go through the provider's batch API: half the price, hours late")
+    parallel: int = Field(4, ge=1, le=32, description="questions under way at the same time")
+    attempts: int = Field(4, ge=1, description="times a question is sent when the server fails")
+    deadline_seconds: float = Field(120.0, gt=0, description="time for one question, attempts and waits together")
+    context_tokens: int = Field(8192, ge=1024, description="Ollama: tokens of context (its own default is 4096)")
+
+
+class SynthesisParams(Section):
+    """New rows for thin clusters (Self-Instruct, Wang et al. 2023)."""
+
+    seeds: str | None = Field(None, description="a file of hand-written seed rows, used beside those of the cluster")
+    max_rows: int = Field(200, ge=1, description="rows one `synthesise` action may add, at most")
+    rouge_l: float = Field(0.7, gt=0, le=1, description="ROUGE-L F above which a row repeats a seed or another row")
+
+
+class QualityParams(Section):
+    """A quality score for every row, learned from a few: a language model's, or a person's endorsements."""
+
+    teacher_rows: int = Field(200, ge=0, description="sampled rows a language model scores 0 to 5; 0: none")
+    like: str | None = Field(None, description="a file of a few dozen rows a person endorses; they teach the score")
+    folds: int = Field(5, ge=2, description="folds of the cross-validated agreement")
+
+
+class LabelParams(Section):
+    """Domain, tags and difficulty of every row: by rules, then zero-shot, then a language model."""
+
+    taxonomy: str | None = Field(None, description="a YAML file with domains, tags and difficulties; none: no labels")
+    nli_model: str | None = Field(
+        None, description="any NLI model of transformers, by name or path; none: step left out"
+    )
+    min_margin: float = Field(
+        0.2, ge=0, le=1, description="zero-shot: lead over the second class below which it is unsure"
+    )
+    max_model_rows: int = Field(500, ge=0, description="unsure rows the language model labels, at most")
+
+
 class Config(Section):
     """Everything that decides a run; its hash stands in every event."""
 
     seed: int = Field(0, ge=0, description="the one seed every random choice derives from")
-    policy: Literal["rules"] = Field("rules", description="who decides")
-    critic: Literal["rules"] = Field("rules", description="who critiques the clusters")
+    policy: Literal["auto", "rules", "llm"] = Field("auto", description="who decides; auto: the model, if any")
+    critic: Literal["auto", "rules", "llm"] = Field(
+        "auto", description="who critiques; auto: the language model, if any"
+    )
+    approve: bool = Field(False, description="a person approves every action (chat)")
+    llm: LlmParams = LlmParams()
     load: LoadParams = LoadParams()
     clean: CleanParams = CleanParams()
     filter: FilterParams = FilterParams()
@@ -203,8 +280,25 @@ class Config(Section):
     objective: ObjectiveParams = ObjectiveParams()
     caps: CapsParams = CapsParams()
     stop: StopParams = StopParams()
+    synthesis: SynthesisParams = SynthesisParams()
+    quality: QualityParams = QualityParams()
+    label: LabelParams = LabelParams()
     train: TrainParams = TrainParams()
     quantise: QuantiseParams = QuantiseParams()
+
+    @model_validator(mode="after")
+    def _a_mind_that_is_named_is_configured(self) -> Config:
+        for name in ("policy", "critic"):
+            if getattr(self, name) == "llm" and self.llm.model is None:
+                raise ValueError(f"{name}: llm needs llm.model (--llm PROVIDER:NAME)")
+        return self
+
+    def mind(self, role: Literal["policy", "critic"]) -> Literal["rules", "llm"]:
+        """Who decides or critiques once ``auto`` is settled."""
+        chosen: Literal["auto", "rules", "llm"] = getattr(self, role)
+        if chosen == "auto":
+            return "rules" if self.llm.model is None else "llm"
+        return chosen
 
 
 def known_keys() -> list[str]:
@@ -271,4 +365,5 @@ def parse_config(values: dict[str, Any], where: str) -> Config:
         if first["type"] == "extra_forbidden":
             nearest = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.0)
             raise UsageError(f"{where}: unknown key {key!r}; did you mean {nearest[0]!r}?") from error
-        raise UsageError(f"{where}: {key}: {first['msg']} (got {first['input']!r})") from error
+        got = "" if key.endswith("base_url") else f" (got {first['input']!r})"  # an address may hold a password
+        raise UsageError(f"{where}: {key}: {first['msg']}{got}") from error

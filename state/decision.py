@@ -4,20 +4,42 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from .report import Objective, Record
 
 Issue = Literal["mixed", "near_duplicates", "noisy", "low_quality", "too_small", "too_large", "unstable", "none"]
+VerdictKind = Literal["keep", "split", "thin", "trim", "drop"]
 ActionKind = Literal["change_k", "prune", "synthesise", "refilter", "stop"]
 Outcome = Literal["kept", "rolled_back", "refused", "stopped"]
 
 
 class Critique(Record):
-    """A typed verdict on one cluster; the reasons come before the verdict."""
+    """A typed verdict on one cluster; the reasons come before the verdict.
+
+    ``reasons`` are code's words, made of figures. ``theme`` and ``said`` are a language model's, written after reading
+    rows: they are for people, and no other model ever sees them.
+    """
 
     cluster: int
     reasons: tuple[str, ...]
     issues: tuple[Issue, ...]
-    verdict: Literal["keep", "split", "thin", "trim", "drop"]
+    verdict: VerdictKind
+    by: Literal["rules", "model"] = "rules"
+    theme: str = ""
+    said: tuple[str, ...] = ()
+    coherence: int | None = None  # 1 … 5, as the model sees it
+    quality: int | None = None  # 1 … 5
+    review: bool = False  # a person should look: the model's judgements disagree with each other or with the figures
+
+
+class Granularity(Record):
+    """Answers to "same theme?" on pairs of rows: of neighbouring clusters, and within one."""
+
+    between_asked: int
+    between_same: int
+    within_asked: int
+    within_different: int
 
 
 class Candidate(Record):
@@ -29,6 +51,7 @@ class Candidate(Record):
     params: dict[str, Any]
     rows: int  # rows it would remove, or bring back; an upper bound
     reasons: tuple[str, ...]
+    evidence: dict[str, float] = Field(default_factory=dict)  # the figures; all that a policy model sees of the reasons
     available: bool = True  # False: shown, with the reason, but not to be chosen
     unavailable_because: str = ""
 
@@ -49,6 +72,7 @@ class Decision(Record):
     params: dict[str, Any]
     reasons: tuple[str, ...]
     rejected: tuple[Rejected, ...]
+    safe_default: bool = False  # stop, because there was no valid choice
 
 
 class Budget(Record):
@@ -56,6 +80,8 @@ class Budget(Record):
 
     rounds_left: int
     minutes_left: float | None
+    usd_left: float | None = None  # None: no bound
+    tokens_left: int | None = None
     held_still: bool  # labels, keep-set and objective did not move for `patience` rounds
 
 

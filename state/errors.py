@@ -6,7 +6,8 @@ RecrystError            1   anything below, never raised itself
 ├── StorageError        4   the disk is full, unreadable or unwritable
 ├── LockedError         5   another process owns the run
 ├── IntegrityError      6   a hash, the chain or the row ledger does not add up
-└── MissingExtraError   7   an optional package is not installed
+├── MissingExtraError   7   an optional package is not installed
+└── ModelError          8   a language or embedding model's server refused or could not be reached
 
 The command line prints ``str(error)`` without a traceback and exits with ``exit_code``. Anything else
 that escapes is a defect of Recryst and keeps its traceback.
@@ -58,6 +59,12 @@ class MissingExtraError(RecrystError):
     """An optional package is not installed; names the pip command that installs it."""
 
     exit_code = 7
+
+
+class ModelError(RecrystError):
+    """A model's server refused or could not be reached; names the provider. ``recryst resume`` goes on later."""
+
+    exit_code = 8
 
 
 def storage_error(error: OSError, path: Path | str, doing: str) -> StorageError:

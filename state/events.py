@@ -23,6 +23,36 @@ class Effect(BaseModel):
     rows: int = 0
 
 
+class LlmCall(BaseModel):
+    """One question to a language model. The question and the raw answer lie in ``llm/<request_sha>.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str  # critique | decide | synthesise | …
+    provider: str
+    model: str
+    prompt: str  # name@version
+    request_sha: str
+    response_sha: str | None = None  # None: there is no answer, and `problem` says why
+    stop_reason: str = ""
+    usage: dict[str, int] = Field(default_factory=dict)  # tokens, as the provider counted them
+    unsure_tokens: int = 0  # reserved for attempts whose answer never came and that may have been billed
+    usd: float | None = None  # None: the price is not known
+    cache_hit: bool = False  # answered from llm/ by a question of an earlier event; costs nothing
+    attempts: int = 0  # requests sent
+    problem: str = ""  # why the answer could not be used
+
+
+class HumanAnswer(BaseModel):
+    """What a person answered, and the hash of what they were shown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shown_sha: str
+    answer: str
+    interrupt_id: str
+
+
 class StatePatch(BaseModel):
     """What an event changes in the run's state; folding the patches in order gives the state."""
 
@@ -58,6 +88,8 @@ class Event(BaseModel):
     seconds: float | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
     candidates: list[dict[str, Any]] = Field(default_factory=list)
+    llm: list[LlmCall] = Field(default_factory=list)
+    human: HumanAnswer | None = None
     action: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     reasons: list[str] = Field(default_factory=list)

@@ -23,6 +23,7 @@ class ClusterEvidence(Record):
     near_duplicates: float  # share of rows with a kept neighbour above the duplicate cosine
     outliers: float  # share of sparse rows
     low_quality: float  # share of rows close to a quality rule's limit
+    quality: float | None = None  # mean predicted quality of its rows, 0 … 5; None where none was learned
     stability: float | None  # mean bootstrap Jaccard (Hennig 2007); ≥ 0.75 is stable
     terms: tuple[str, ...]  # class-based TF-IDF
     medoid: int

@@ -1,7 +1,8 @@
-"""The row ledger: one line per ingested row, saying where it stands and what put it there.
+"""The row ledger: one line per row, saying where it stands and what put it there.
 
-No row is ever deleted. A ledger is a Polars frame with the columns of ``LEDGER_SCHEMA``, sorted by ``row``;
-the functions here return a new frame and leave the old one as it was.
+No row is ever deleted. Rows that a language model wrote stand after the ingested ones and are marked for
+ever. A ledger is a Polars frame with the columns of ``LEDGER_SCHEMA``, sorted by ``row``; the functions here return a
+new frame and leave the old one as it was.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import polars as pl
 from .errors import IntegrityError
 
 LEDGER_SCHEMA = {
-    "row": pl.UInt32,  # position in the input, from 0, quarantined rows not counted
+    "row": pl.UInt32,  # position in the input, from 0, quarantined rows not counted; synthetic rows follow
     "id": pl.String,
+    "origin": pl.String,  # input | synthesis: never changes
     "status": pl.String,  # kept | removed | synthetic
     "split": pl.String,  # train | anchor: held-out rows are kept, and marked
     "stage": pl.String,  # the step that gave the status
@@ -49,6 +51,7 @@ def new_ledger(ids: pl.Series, event: int) -> pl.DataFrame:
         {
             "row": pl.int_range(len(ids), dtype=pl.UInt32, eager=True),
             "id": ids,
+            "origin": "input",
             "status": "kept",
             "split": "train",
             "stage": "load",
@@ -60,6 +63,29 @@ def new_ledger(ids: pl.Series, event: int) -> pl.DataFrame:
         },
         schema=LEDGER_SCHEMA,
     )
+
+
+def add_synthetic(ledger: pl.DataFrame, ids: pl.Series, event: int) -> pl.DataFrame:
+    """``ledger`` with new rows after its last, marked as synthetic; they are training rows and never the anchor.
+
+    Args:
+        ledger: the rows so far.
+        ids: ids of the new rows (strings, [n]).
+        event: seq of the event that adds them.
+
+    Raises:
+        IntegrityError: an id stands twice, or is that of another row.
+    """
+    if ids.is_duplicated().any() or ids.is_in(ledger["id"].implode()).any():
+        raise IntegrityError("a synthetic row has the id of another row")
+    added = new_ledger(ids, event).with_columns(
+        row=pl.int_range(ledger.height, ledger.height + len(ids), dtype=pl.UInt32, eager=True),
+        origin=pl.lit("synthesis"),
+        status=pl.lit("synthetic"),
+        stage=pl.lit("act"),
+        reason=pl.lit("synthesised"),
+    )
+    return pl.concat([ledger, added])
 
 
 def _overlay(ledger: pl.DataFrame, rows: np.ndarray, columns: dict[str, object]) -> pl.DataFrame:
@@ -79,13 +105,13 @@ def remove_rows(ledger: pl.DataFrame, removal: Removal, stage: str, event: int) 
     """``ledger`` with the rows of ``removal`` removed.
 
     Raises:
-        IntegrityError: a row is not there, or not kept.
+        IntegrityError: a row is not there, or not in force.
     """
     if not len(removal.rows):
         return ledger
     ids = ledger["id"]
     standing = ledger["status"].gather(removal.rows)
-    if not (standing == "kept").all():
+    if not standing.is_in(["kept", "synthetic"]).all():
         raise IntegrityError(f"{stage} tried to remove a row that is not kept ({removal.reason})")
     return _overlay(
         ledger,
@@ -103,14 +129,15 @@ def remove_rows(ledger: pl.DataFrame, removal: Removal, stage: str, event: int) 
 
 
 def restore_rows(ledger: pl.DataFrame, rows: np.ndarray, stage: str, reason: str, event: int) -> pl.DataFrame:
-    """``ledger`` with removed ``rows`` (positions, uint32 [n]) kept again."""
+    """``ledger`` with removed ``rows`` (positions, uint32 [n]) in force again: kept, or synthetic."""
     if not len(rows):
         return ledger
+    synthetic = ledger["origin"].gather(rows) == "synthesis"
     return _overlay(
         ledger,
         rows,
         {
-            "status": "kept",
+            "status": pl.select(pl.when(synthetic).then(pl.lit("synthetic")).otherwise(pl.lit("kept"))).to_series(),
             "stage": stage,
             "reason": reason,
             "score": None,
@@ -122,32 +149,48 @@ def restore_rows(ledger: pl.DataFrame, rows: np.ndarray, stage: str, reason: str
 
 
 def hold_out(ledger: pl.DataFrame, rows: np.ndarray, event: int) -> pl.DataFrame:
-    """``ledger`` with kept ``rows`` (positions, uint32 [n]) marked as the anchor."""
+    """``ledger`` with kept ``rows`` (positions, uint32 [n]) marked as the anchor.
+
+    Raises:
+        IntegrityError: a row is synthetic; what a model wrote measures nothing.
+    """
+    if (ledger["origin"].gather(rows) == "synthesis").any():
+        raise IntegrityError("a synthetic row cannot be held out")
     return _overlay(ledger, rows, {"split": "anchor", "stage": "hold_out", "reason": "held_out", "event": event})
 
 
 def kept_rows(ledger: pl.DataFrame, split: str = "train") -> np.ndarray:
-    """Positions (uint32, ascending) of the kept rows of one split."""
+    """Positions (uint32, ascending) of the rows of one split that are in force, synthetic ones among them."""
     chosen = ledger.filter((pl.col("status") != "removed") & (pl.col("split") == split))
     return chosen["row"].to_numpy()
 
 
+def synthetic_rows(ledger: pl.DataFrame) -> np.ndarray:
+    """Positions (uint32, ascending) of the synthetic rows in force."""
+    return ledger.filter(pl.col("status") == "synthetic")["row"].to_numpy()
+
+
 def counts(ledger: pl.DataFrame) -> dict[str, int]:
-    """``{"ingested", "kept", "removed", "synthetic"}`` of a ledger."""
-    by_status = dict(ledger["status"].value_counts().iter_rows())
-    synthetic = by_status.get("synthetic", 0)
-    return {
-        "ingested": ledger.height - synthetic,
-        "kept": by_status.get("kept", 0),
-        "removed": by_status.get("removed", 0),
-        "synthetic": synthetic,
+    """``{"ingested", "kept", "removed", "synthetic"}`` of a ledger.
+
+    The first three count rows of the input, and ``kept + removed = ingested``. ``synthetic`` counts the rows beside
+    them that are in force; those taken out again are ``discarded_synthetic``, where there are any.
+    """
+    tally = {(origin, status): rows for origin, status, rows in ledger.group_by("origin", "status").len().iter_rows()}
+    found = {
+        "ingested": int((ledger["origin"] == "input").sum()),
+        "kept": tally.get(("input", "kept"), 0),
+        "removed": tally.get(("input", "removed"), 0),
+        "synthetic": tally.get(("synthesis", "synthetic"), 0),
     }
+    discarded = tally.get(("synthesis", "removed"), 0)
+    return {**found, "discarded_synthetic": discarded} if discarded else found
 
 
 def removed_by_reason(ledger: pl.DataFrame) -> dict[str, int]:
-    """Removed rows per reason, largest first."""
+    """Removed rows of the input per reason, largest first."""
     table = (
-        ledger.filter(pl.col("status") == "removed")
+        ledger.filter((pl.col("status") == "removed") & (pl.col("origin") == "input"))
         .group_by("reason")
         .len()
         .sort("len", "reason", descending=[True, False])
@@ -157,6 +200,8 @@ def removed_by_reason(ledger: pl.DataFrame) -> dict[str, int]:
 
 def check_ledger(ledger: pl.DataFrame, ingested: int) -> None:
     """Verify ``kept + removed = ingested`` and that rows are the positions 0 … n−1, each once.
+
+    Synthetic rows stand after the ingested ones, in the training split, and are never counted among them.
 
     Raises:
         IntegrityError: the ledger does not add up.
@@ -168,3 +213,8 @@ def check_ledger(ledger: pl.DataFrame, ingested: int) -> None:
         )
     if not (ledger["row"] == pl.int_range(ledger.height, dtype=pl.UInt32, eager=True)).all():
         raise IntegrityError("the row ledger does not name every row exactly once")
+    added = ledger.slice(ingested)
+    if not (added["origin"] == "synthesis").all() or not added["status"].is_in(["synthetic", "removed"]).all():
+        raise IntegrityError("the row ledger has a row after the ingested ones that is not marked as synthetic")
+    if (added["split"] == "anchor").any():
+        raise IntegrityError("the row ledger has a synthetic row in the anchor")

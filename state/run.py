@@ -61,6 +61,7 @@ class RunDirectory:
         self.report = root / "report.html"
         self.model = root / "model"
         self.card = root / "README.md"
+        self.llm = root / "llm"
         self.quarantine = root / "quarantine.jsonl"
 
     @classmethod

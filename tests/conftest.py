@@ -1,8 +1,15 @@
-"""Fixtures for every test: the real data sets, where they lie beside the repository."""
+"""Fixtures for every test: the real data sets, where they lie beside the repository, and scripted language models."""
 
+import contextlib
+import ipaddress
+import socket
+import sys
 from pathlib import Path
 
 import pytest
+
+# Not a package of Recryst: `from llm_server import Failure` is how a test names what stands in this folder.
+sys.path.append(str(Path(__file__).parent / "fakes"))
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +18,35 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data sets are not at {folder}")
     return folder
+
+
+@pytest.fixture
+def llm_server():
+    """Start a fake server: ``llm_server(policy)`` returns it, running; it is closed after the test."""
+    from llm_server import LlmServer
+
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(LlmServer(*arguments, **options))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host in ("", "localhost")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loopback_only():
+    """No test of this process talks to anything but this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(str(address[0])):
+            # Not an Exception, which clients would take for a broken network and try again.
+            pytest.fail(f"a test tries to reach {address}")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield

@@ -1,4 +1,4 @@
-"""The models that turn text into unit vectors: the embedded one, and any Sentence Transformers model by name.
+"""The models that turn text into unit vectors: the embedded one, any Sentence Transformers model, any server's.
 
 Arithmetic is float32. bfloat16 is two to three times as fast on processors that have it, at a cosine of 0.9999 to
 float32; but that is enough to send k-means to another optimum, so that a machine without it would not
@@ -20,6 +20,7 @@ import numpy as np
 from ..state.canonical import sha256_file
 from ..state.config import EmbedParams
 from ..state.errors import InputError, IntegrityError
+from .remote_encoder import RemoteEncoder, is_remote
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -81,13 +82,16 @@ def open_encoder(params: EmbedParams) -> Encoder:
     """The encoder that ``params.model`` names.
 
     ``minilm`` is all-MiniLM-L6-v2 (Reimers and Gurevych 2019; Wang et al. 2020) from an installed package, without
-    network. Any other value is a folder, or a name on the Hugging Face hub: looked for in the local cache first,
-    then downloaded. Code that comes with a model is never run.
+    network. ``openai:NAME`` and ``ollama:NAME`` send texts to a server. Any other value is a folder, or a name on the
+    Hugging Face hub: looked for in the local cache first, then downloaded. Code that comes with a model is never run.
 
     Raises:
         InputError: the model cannot be loaded.
         IntegrityError: the embedded model's weights are not the published ones.
+        UsageError: the server's address is wrong.
     """
+    if is_remote(params.model):
+        return RemoteEncoder(params)
     if params.model == "minilm":
         folder = _minilm_folder()
         check_weights(folder)
@@ -147,7 +151,7 @@ def _first_line(error: Exception) -> str:
 
 def _load(source: str, params: EmbedParams, *, local_files_only: bool) -> SentenceTransformer:
     """A model on the GPU where there is one, otherwise on the CPU."""
-    with _offline() if local_files_only else contextlib.nullcontext():
+    with offline() if local_files_only else contextlib.nullcontext():
         import torch
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
@@ -166,7 +170,7 @@ def _load(source: str, params: EmbedParams, *, local_files_only: bool) -> Senten
 
 
 @contextlib.contextmanager
-def _offline() -> Iterator[None]:
+def offline() -> Iterator[None]:
     """Keep huggingface_hub off the network within the block (what HF_HUB_OFFLINE=1 does for a whole process)."""
     import huggingface_hub.constants as constants
 

@@ -105,6 +105,7 @@ def cluster_report(
     sparse: np.ndarray,
     params: CritiqueParams,
     seed: int,
+    quality: np.ndarray | None = None,
 ) -> ClusterReport:
     """Everything known of every cluster that has rows, noise (-1) among them; floats are rounded to 6 decimals.
 
@@ -118,6 +119,7 @@ def cluster_report(
         graph: their nearest neighbours, as positions in 0 … n-1.
         rows: uint32 [n], their positions in the run, which the report names.
         text: strings [n]; ``strictness``: float32 [n], suspicion in [0, 1]; ``sparse``: bool [n], outliers.
+        quality: predicted quality, float32 [n] in [0, 5], or None.
     """
     k = len(result.centroids)
     own = np.where(result.labels < 0, k, result.labels).astype(np.int64)  # noise stands last
@@ -129,6 +131,7 @@ def cluster_report(
     cohesion, duplicates, outliers, low_quality = (
         _by_cluster(values, own, sizes) for values in (cosine, duplicate, sparse, low)
     )
+    liking = None if quality is None else _by_cluster(quality, own, sizes)
     nearest, separation = _nearest_clusters(centroids[:k], sizes[:k])
     by_margin = np.lexsort((margin, own))
     by_cosine = np.lexsort((-cosine, own))
@@ -152,6 +155,7 @@ def cluster_report(
                 near_duplicates=_rounded(duplicates[at]),
                 outliers=_rounded(outliers[at]),
                 low_quality=_rounded(low_quality[at]),
+                quality=None if liking is None else _rounded(liking[at]),
                 stability=_figure(scores.stability_by_cluster[at]) if label >= 0 else None,
                 terms=terms[label],
                 medoid=int(rows[by_cosine[first]]),

@@ -55,6 +55,7 @@ class LoadResult:
     duplicate_ids: int
     shape: str
     text_column: str | None
+    text_columns: tuple[str, ...]  # those the text is made of, as in ``shapes.Shape``
     label_column: str | None
     id_column: str | None
     source_column: str | None
@@ -118,6 +119,7 @@ def _load(source: str, reading: Reading, folder: Path, workdir: Path, advance: A
         duplicate_ids=duplicates,
         shape=columns.shape.kind,
         text_column=columns.shape.text_column,
+        text_columns=columns.shape.columns,
         label_column=columns.label,
         id_column=columns.id,
         source_column=columns.source,

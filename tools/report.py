@@ -87,6 +87,10 @@ class ReportData:
     curated_sha256: str | None
     log_head: str
     notes: list[str]
+    quality: list[dict[str, Any]] | None = None  # what a quality score was learned from: title, used, agreement
+    labelled: dict[str, Any] | None = None  # rows, by whom, unsure, and rows by name for each axis of the taxonomy
+    synthesis: list[dict[str, Any]] | None = None  # round, outcome, seeds, generated, dropped (reason, rows), kept
+    spent: dict[str, Any] | None = None  # on the language model: questions, tokens, usd (None: price not known)
 
 
 def parts_of(data: ReportData) -> tuple[Part, ...]:
@@ -97,11 +101,14 @@ def parts_of(data: ReportData) -> tuple[Part, ...]:
     return (VALUE, _PROBES[kind], *_PARTS)
 
 
+_STANDS = ("kept", "by_person")
+
+
 def standing(data: ReportData) -> list[dict[str, Any]]:
     """The objective of the data as it stood at the start and after each round: an action not kept changes nothing."""
     if not data.rounds:
         return []
-    after = [one["after"] if one["outcome"] == "kept" and one["after"] else one["before"] for one in data.rounds]
+    after = [one["after"] if one["outcome"] in _STANDS and one["after"] else one["before"] for one in data.rounds]
     return [data.rounds[0]["before"], *after]
 
 

@@ -19,7 +19,9 @@ def choose_anchor(rows: np.ndarray, params: AnchorParams, seed: int) -> np.ndarr
     return np.sort(rng.choice(rows, size=size, replace=False))
 
 
-def prune_cluster(similarity: np.ndarray, strategy: Strategy, keep_fraction: float, seed: int) -> np.ndarray:
+def prune_cluster(
+    similarity: np.ndarray, strategy: Strategy, keep_fraction: float, seed: int, quality: np.ndarray | None = None
+) -> np.ndarray:
     """Which members of one cluster to remove, as indices [m] into its members.
 
     ``keep_furthest`` keeps the rows far from the centroid (the hard and the unlike: Sorscher et al. 2022, §3;
@@ -30,6 +32,8 @@ def prune_cluster(similarity: np.ndarray, strategy: Strategy, keep_fraction: flo
         strategy: which members stay; ``drop`` keeps none.
         keep_fraction: share of the members that stay, in [0, 1].
         seed: used by ``keep_random``.
+        quality: predicted quality of each member, float [n], or None. ``keep_furthest`` and ``keep_closest`` then go by
+            ``standing``, so that quality has half a say and never the whole.
     """
     size = len(similarity)
     if strategy == "drop":
@@ -37,8 +41,24 @@ def prune_cluster(similarity: np.ndarray, strategy: Strategy, keep_fraction: flo
     remove = size - int(np.ceil(size * keep_fraction))
     if strategy == "keep_random":
         order = np.random.default_rng(seed).permutation(size)
+    elif quality is not None:
+        order = np.argsort(standing(similarity, strategy, quality), kind="stable")
     else:
         order = np.argsort(similarity, kind="stable")  # furthest first
         if strategy == "keep_furthest":
             order = order[::-1]
     return np.sort(order[:remove])
+
+
+def standing(similarity: np.ndarray, strategy: Strategy, quality: np.ndarray) -> np.ndarray:
+    """What decides who stays where quality is known: the mean of a row's two ranks, by place and by quality.
+
+    Ranks rather than values, because cosines and scores have no common scale.
+
+    Returns:
+        float64 [n] in (0, 1], 1 for the row that is first in both; equal values share a rank.
+    """
+    from scipy.stats import rankdata
+
+    place = rankdata(-similarity if strategy == "keep_furthest" else similarity)
+    return np.asarray((place + rankdata(quality)) / (2 * len(similarity)))

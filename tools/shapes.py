@@ -21,7 +21,8 @@ _ALPACA_INPUTS = ("input", "context")  # Dolly calls the parts instruction, cont
 _ALPACA_OUTPUTS = ("output", "response")
 _TEXT_NAMES = ("text", "content", "document", "body", "sentence")
 _PAIRS = (("prompt", ("completion", "response", "output")), ("question", ("answer", "response")))
-_CHATS = {"sharegpt": ("from", "value"), "messages": ("role", "content")}
+#: Chat formats and the keys of a turn: who speaks, and what is said.
+CHATS = {"sharegpt": ("from", "value"), "messages": ("role", "content")}
 _ROLES = {"human": "User", "user": "User", "gpt": "Assistant", "assistant": "Assistant", "system": "System"}
 
 
@@ -90,7 +91,7 @@ def _chat_kind(sample: Any) -> str | None:
     """``sharegpt`` or ``messages`` where a value is a list of such turns."""
     first = sample[0] if isinstance(sample, list) and sample else None
     if isinstance(first, dict):
-        for kind, keys in _CHATS.items():
+        for kind, keys in CHATS.items():
             if all(key in first for key in keys):
                 return kind
     return None
@@ -124,7 +125,7 @@ def render(shape: Shape, batch: pa.RecordBatch) -> pl.Series:
     Raises:
         NestedText: a row of a text column holds a list or an object.
     """
-    if shape.kind in _CHATS:
+    if shape.kind in CHATS:
         return _render_chats(batch, shape)
     parts = pl.DataFrame({f"part{at}": text_of(batch, name) for at, name in enumerate(shape.columns)})
     if parts.width == 0:
@@ -170,7 +171,7 @@ def _render_chats(batch: pa.RecordBatch, shape: Shape) -> pl.Series:
     at = batch.schema.get_field_index(shape.columns[0])
     if at < 0:
         return pl.Series("text", [None] * batch.num_rows, dtype=pl.String)
-    role, content = _CHATS[shape.kind]
+    role, content = CHATS[shape.kind]
     conversations = values_of(batch.column(at), batch.schema.field(at))
     return pl.Series("text", [_chat_text(turns, role, content) for turns in conversations], dtype=pl.String)
 

@@ -16,11 +16,13 @@ from ...state.errors import RecrystError
 _COMMANDS = {
     "run": ("run", "Refine a data set, unattended, until its metrics stop moving."),
     "demo": ("run", "Refine the docstrings of the installed Python standard library."),
+    "chat": ("chat", "Talk about a data set; every action waits for your approval."),
     "resume": ("run", "Go on with a run that was stopped or killed."),
     "audit": ("inspect", "Verify a run's log and files, and derive every decision again."),
     "explain": ("inspect", "Tell why one row stayed or went."),
     "quantise": ("model", "Quantise a local causal language model to NF4 or INT8."),
     "tool": ("tool", "Run one tool on a table."),
+    "eval": ("..evals.cli", "Run an experiment that shows what Recryst is worth."),  # by name: agent imports no evals
 }
 
 

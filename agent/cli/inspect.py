@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 import orjson
@@ -58,30 +57,11 @@ def audit(run_directory: Path, head: str | None, as_json: bool) -> None:
 def explain(run_directory: Path, row_id: str, as_json: bool) -> None:
     """Tell why the row ROW_ID of RUN stayed or went: its line in the ledger, and every step that touched it."""
     from ..explain import explain as explain_row
+    from ..explain import told
 
     found = explain_row(run_directory, row_id)
     if as_json:
         click.echo(orjson.dumps(found))
         return
-    row = found["row"]
-    click.echo(f"row {printable(row['id'])} (position {row['row']}): {row['status']}{_because(row)}")
-    click.echo(f"  text: {printable((row['text'] or '')[:300])}")
-    for step in found["steps"]:
-        said = f"  event {step['event']}, {step['step']}"
-        if step["round"]:
-            said += f", round {step['round']}"
-        said += f": {step['status']}{_because(step)}"
-        if "outcome" in step:
-            said += f" on trial; the trial was {step['outcome'].replace('_', ' ')}: {'; '.join(step['why'])}"
-        click.echo(printable(said))
-
-
-def _because(line: dict[str, Any]) -> str:
-    said = f" by {line['stage']}: {line['reason']}" if line["status"] == "removed" else f" ({line['reason']})"
-    if line["score"] is not None:
-        said += f", score {line['score']:.4f}"
-    if line["threshold"] is not None:
-        said += f", threshold {line['threshold']:g}"
-    if line["duplicate_of"] is not None:
-        said += f", duplicate of row {line['duplicate_of']}"
-    return printable(said)
+    for line in told(found):
+        click.echo(printable(line))

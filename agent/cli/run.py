@@ -18,6 +18,9 @@ from ...state.config import Config, load_config
 from ...state.errors import InputError, RecrystError, UsageError
 from ...state.log import read_log
 from ...state.run import RunDirectory
+from ...tools.remote_encoder import RemoteEncoder, is_remote
+from ..llm.prices import price_of
+from ..llm.registry import open_provider
 from ..progress import Reporter
 from .show import show_summary
 
@@ -35,7 +38,32 @@ _SHORTCUTS = {
     "seed": "seed",
     "max_rounds": "stop.max_rounds",
     "max_minutes": "stop.max_minutes",
+    "llm": "llm.model",
+    "base_url": "llm.base_url",
+    "max_usd": "llm.max_usd",
+    "max_tokens": "llm.max_tokens",
+    "price": "llm.usd_per_million",
+    "batch": "llm.batch",
+    "policy": "policy",
+    "critic": "critic",
+    "seeds": "synthesis.seeds",
+    "like": "quality.like",
+    "taxonomy": "label.taxonomy",
 }
+
+
+def read_price(context: click.Context, option: click.Parameter, value: str | None) -> list[float] | None:
+    """``IN,OUT`` as two numbers."""
+    if value is None:
+        return None
+    try:
+        first, second = (float(part) for part in value.split(","))
+        return [first, second]
+    except ValueError:
+        raise click.BadParameter(
+            "must be two numbers, as in 3,15: dollars per million input and output tokens"
+        ) from None
+
 
 _OPTIONS = [
     click.option("--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/NAME]"),
@@ -55,6 +83,33 @@ _DATA_OPTIONS = [
     click.option("--vector-column", help="Column of ready-made vectors (images, audio), used instead of embedding."),
     click.option("--profile", type=click.Choice(["auto", "web", "instruction", "short", "none"]), help="Kind of text."),
     click.option("--model", help="Embedding model: minilm (embedded) or any Sentence Transformers model."),
+]
+_MIND_OPTIONS = [
+    click.option("--llm", metavar="PROVIDER:NAME", help="Language model: anthropic:NAME, openai:NAME or ollama:NAME."),
+    click.option("--base-url", metavar="URL", help="Address of its server, e.g. of an OpenAI-compatible one."),
+    click.option("--max-usd", type=float, help="Dollars the run may cost."),
+    click.option("--max-tokens", type=int, help="Tokens the run may use."),
+    click.option(
+        "--price", callback=read_price, metavar="IN,OUT", help="Dollars per million tokens, for a model not known."
+    ),
+    click.option("--batch", is_flag=True, default=None, help="Critiques by the provider's batch API: cheaper, later."),
+    click.option("--policy", type=click.Choice(["rules", "llm"]), help="Who decides.  [default: the model, if any]"),
+    click.option("--critic", type=click.Choice(["rules", "llm"]), help="Who critiques.  [default: the model, if any]"),
+    click.option(
+        "--seeds",
+        type=click.Path(exists=True, resolve_path=True),
+        help="Hand-written rows that synthesis may learn from.",
+    ),
+    click.option(
+        "--like",
+        type=click.Path(exists=True, resolve_path=True),
+        help="A few dozen rows you endorse; they teach a score.",
+    ),
+    click.option(
+        "--taxonomy",
+        type=click.Path(exists=True, resolve_path=True),
+        help="YAML of domains, tags and difficulties to label by.",
+    ),
 ]
 _OUTPUT_OPTIONS = [
     click.option("--quiet", is_flag=True, help="No progress and no tables."),
@@ -83,7 +138,7 @@ def _config(config_file: Path | None, settings: tuple[str, ...], no_train: bool,
 
 @click.command()
 @click.argument("source")
-@_with([*_DATA_OPTIONS, *_OPTIONS, *_OUTPUT_OPTIONS])
+@_with([*_DATA_OPTIONS, *_OPTIONS, *_MIND_OPTIONS, *_OUTPUT_OPTIONS])
 def run(
     source: str,
     out: Path | None,
@@ -106,11 +161,12 @@ def run(
         if not Path(source).exists():
             raise InputError(f"{source} does not exist")
         source = str(Path(source).resolve())
+    _ready(config)
     _begin(source, out, config, Reporter(quiet), as_json)
 
 
 @click.command()
-@_with([*_OPTIONS, *_OUTPUT_OPTIONS])
+@_with([*_OPTIONS, *_MIND_OPTIONS, *_OUTPUT_OPTIONS])
 def demo(
     out: Path | None,
     config_file: Path | None,
@@ -126,6 +182,7 @@ def demo(
     reporter = Reporter(quiet)
     options["label_column"] = "module"
     config = _config(config_file, settings, no_train, options)
+    _ready(config)
     folder = Path("runs")
     folder.mkdir(exist_ok=True)
     path = (folder / "docstrings.jsonl").resolve()
@@ -142,8 +199,27 @@ def resume(run_directory: Path, quiet: bool, as_json: bool) -> None:
     _go(RunDirectory.open(run_directory), Reporter(quiet), as_json)
 
 
+def _ready(config: Config) -> None:
+    """Find out what is missing before anything is read: a key, a package, a price, an address."""
+    if config.llm.model is not None:
+        provider = open_provider(config.llm)
+        provider.ready()
+        price_of(provider.name, provider.model, config.llm, provider.local)
+    if is_remote(config.embed.model):
+        RemoteEncoder(config.embed).ready()
+
+
 def _begin(source: str, out: Path | None, config: Config, reporter: Reporter, as_json: bool) -> None:
     """Start a run, or go on with the one the same command started."""
+    _go(open_run(source, out, config, reporter), reporter, as_json)
+
+
+def open_run(source: str, out: Path | None, config: Config, reporter: Reporter) -> RunDirectory:
+    """The directory of a new run, or of the unfinished one that the same command started.
+
+    Raises:
+        UsageError: the directory holds something else, or the input has changed since.
+    """
     root = out or Path("runs") / _name(source)
     if out is None:
         root = _unfinished(root, source, config)
@@ -161,7 +237,7 @@ def _begin(source: str, out: Path | None, config: Config, reporter: Reporter, as
         if root.exists() and any(path.name not in half_made for path in root.iterdir()):
             raise UsageError(f"{root} is not empty and not a run; choose another --out")
         directory = RunDirectory.create(root, source, config)
-    _go(directory, reporter, as_json)
+    return directory
 
 
 def _name(source: str) -> str:
@@ -204,7 +280,9 @@ def _go(directory: RunDirectory, reporter: Reporter, as_json: bool) -> None:
         if session.state.last != "publish":
             session.start()
             try:
-                graph.run(session)
+                if not graph.run(session):
+                    reporter.say(f"an action waits for a person's approval: `recryst chat {directory.root}` goes on")
+                    return
             except RecrystError as error:
                 with contextlib.suppress(
                     RecrystError

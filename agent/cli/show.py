@@ -21,6 +21,14 @@ def show_summary(run: RunDirectory, result: dict[str, Any]) -> None:
     console.print(_funnel(result))
     if result["models"]:
         console.print(_models(result))
+    if spent := result["llm"]:
+        price = "price not known" if spent["usd"] is None else f"${spent['usd']:.4f}"
+        console.print(
+            Text(
+                f"language model {spent['model']}: {spent['questions']:,} questions ({spent['cached']:,} answered from "
+                f"the record, {spent['unusable']:,} answers unusable), {spent['tokens']:,} tokens, {price}"
+            )
+        )
     ended = "converged" if result["converged"] else "stopped"
     console.print(Text(f"{ended} after {len(result['rounds'])} rounds: {result['stop_reason']}"))
     for name, path in (

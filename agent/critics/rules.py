@@ -11,16 +11,28 @@ LARGE = 4.0  # times the median size
 
 
 def critique(report: ClusterReport, params: CritiqueParams) -> tuple[Critique, ...]:
-    """One critique per cluster of the report, in its order; noise (−1) is judged by quality alone."""
+    """One critique per cluster of the report, in its order; noise (−1) is judged by quality alone.
+
+    Where a quality score was learned, a cluster is low in quality only if the rules' figure and the score agree.
+    """
+    scored = [(cluster.quality, cluster.size) for cluster in report.clusters if cluster.quality is not None]
+    mean = sum(score * size for score, size in scored) / sum(size for _, size in scored) if scored else None
     sizes = sorted(cluster.size for cluster in report.clusters if cluster.cluster >= 0)
     median = sizes[len(sizes) // 2] if sizes else 0
-    return tuple(_judge(cluster, median, params) for cluster in report.clusters)
+    return tuple(_judge(cluster, median, mean, params) for cluster in report.clusters)
 
 
-def _judge(cluster: ClusterEvidence, median: int, params: CritiqueParams) -> Critique:
+def _judge(cluster: ClusterEvidence, median: int, quality: float | None, params: CritiqueParams) -> Critique:
+    """``median``: size of a cluster; ``quality``: mean predicted quality of all rows, or None."""
     found: list[tuple[Issue, str]] = []
     if cluster.low_quality >= params.max_low_quality:
-        found.append(("low_quality", f"{cluster.low_quality:.0%} of its rows are close to a quality rule's limit"))
+        reason = f"{cluster.low_quality:.0%} of its rows are close to a quality rule's limit"
+        if quality is None or cluster.quality is None:
+            found.append(("low_quality", reason))
+        elif cluster.quality < quality:
+            found.append(
+                ("low_quality", f"{reason}, and its mean score is {cluster.quality:.2f}, all rows' {quality:.2f}")
+            )
     if cluster.cluster >= 0:
         if cluster.near_duplicates >= params.max_near_duplicates:
             found.append(("near_duplicates", f"{cluster.near_duplicates:.0%} of its rows nearly repeat another row"))

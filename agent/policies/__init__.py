@@ -1,12 +1,15 @@
-"""Who picks among the candidates: a policy is a pure function from the evidence to a choice."""
+"""Who picks among the candidates: a policy is a function of the evidence, and of recorded answers, to a choice."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ...state.decision import Budget, Candidate, Critique, RoundRecord
 from ...state.report import ClusterReport
+
+if TYPE_CHECKING:
+    from ..llm.client import Model
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Choice:
 
 
 class Policy(Protocol):
-    """Chooses; no clock, no randomness, no input or output."""
+    """Chooses; no clock, no randomness, and the same answer on record gives the same choice."""
 
     def __call__(
         self,
@@ -33,8 +36,12 @@ class Policy(Protocol):
         ...
 
 
-def policy(name: str) -> Policy:
-    """The policy of that name."""
+def policy(mind: str, model: Model | None = None) -> Policy:
+    """The policy of a run: ``rules``, or ``llm`` asking ``model`` (in the audit, the recorded one)."""
+    if mind == "llm" and model is not None:
+        from .llm import LlmPolicy
+
+        return LlmPolicy(model)
     from . import rules
 
-    return {"rules": rules.choose}[name]
+    return rules.choose

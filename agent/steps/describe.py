@@ -14,11 +14,12 @@ import polars as pl
 from ...state.config import ClusterParams
 from ...state.progress import Advance
 from ...state.report import ClusterReport
-from ...tools import evidence, filters, objective
+from ...tools import evidence, objective
 from ...tools import reduce as reduce_tool
-from ...tools.cluster import ClusterResult
+from ...tools.cluster import ClusterResult, default_k
+from ...tools.remote_encoder import sent_to
 from ...tools.score import ClusterScores
-from ..critics.rules import critique as rules_critique
+from ..critics import judge
 from ..evaluate import (
     View,
     anchor_vectors,
@@ -31,10 +32,13 @@ from ..evaluate import (
     scores_json,
     view,
 )
-from ..facts import state_key
+from ..facts import critique_key, doubtful, row_quality, state_key, strictness
+from ..llm.client import Model
+from ..llm.estimate import estimate, said
 from ..session import Session, derived_seed
 
 UNCHANGED = {"reused": True}
+_CHARACTERS_PER_TOKEN = 4  # of English, about
 _REPORTED = (
     "algorithm",
     "k",
@@ -61,14 +65,32 @@ def embed(session: Session) -> None:
             embedded = {name: embedded[name] + more[name] for name in embedded}
             artefacts["anchor_vectors"] = session.store.put_array(anchor)
             artefacts["anchor_radii"] = session.store.put_array(objective.anchor_radii(anchor))
+    metrics: dict[str, Any] = {**embedded, "rows": len(rows)}
+    if first and session.model is not None:
+        metrics["estimate"] = _announce_cost(session, session.model, rows)
+    if embedded["embedded"] and (server := sent_to(session.config.embed)) is not None:
+        # The texts of the rows that had no vector yet, and in the first round those of the anchor.
+        metrics |= {"sent_to": server, "texts_sent": embedded["embedded"]}
     session.record(
         "embed",
         round=session.state.round + 1,
         artefacts=artefacts,
         inputs=["text", "ledger"],
         params=session.config.embed.model_dump(mode="json"),
-        metrics={**embedded, "rows": len(rows)},
+        metrics=metrics,
     )
+
+
+def _announce_cost(session: Session, model: Model, rows: np.ndarray) -> dict[str, Any]:
+    """Say what the language model may cost at most, before it is asked anything; the same for the log."""
+    k = session.config.cluster.k or default_k(len(rows))
+    mean_tokens = int(session.text(rows).str.len_chars().sum()) / max(1, len(rows)) / _CHARACTERS_PER_TOKEN
+    config = session.config
+    if config.approve:  # a person says how many rounds there are
+        config = config.model_copy(update={"stop": config.stop.model_copy(update={"max_rounds": 1})})
+    expected = estimate(config, len(rows), k, mean_tokens, model.purse.price)
+    session.reporter.say(f"{model.name}: {'each round ' if config.approve else ''}{said(expected)}")
+    return {"calls": expected.calls, "tokens": expected.input_tokens + expected.output_tokens, "usd": expected.usd}
 
 
 def cluster(session: Session) -> None:
@@ -145,6 +167,10 @@ def score(session: Session) -> None:
     result = clustering_in_force(session)
     with session.step("score", session.config.score.bootstraps, "bootstraps") as advance:
         scores = scores_in_force(session, seen, result, advance)
+        values, annotations = session.state.values, session.frame("annotations")
+        quality = session.frame("quality") if "quality" in session.state.artefacts else None
+        below = (values.get("quality") or {}).get("below")
+        suspects = doubtful(values, annotations, quality, seen.rows, below)
         report = evidence.cluster_report(
             session.state.round,
             seen.vectors,
@@ -153,10 +179,11 @@ def score(session: Session) -> None:
             seen.graph,
             seen.rows,
             session.text(seen.rows),
-            _strictness(session, seen),
+            strictness(values, annotations, seen.rows),
             seen.sparse,
             session.config.critique,
             session.config.seed,
+            None if quality is None else row_quality(quality, seen.rows),
         )
         artefacts = {
             "scores": session.store.put_json(scores_json(scores)),
@@ -165,6 +192,7 @@ def score(session: Session) -> None:
     session.record(
         "score",
         artefacts=artefacts,
+        values={"doubtful": len(suspects.rows)},
         inputs=["labels", "vectors", "ledger", "maps"],
         metrics={name: getattr(report, name) for name in _REPORTED},
     )
@@ -185,22 +213,38 @@ def scores_in_force(session: Session, seen: View, result: ClusterResult, advance
     return score_view(session, seen, result, ClusterParams(**session.state.values["clustering"]), space, advance)
 
 
-def _strictness(session: Session, seen: View) -> np.ndarray:
-    """How close each row of the view is to the quality rules' limits, float32 [n] in [0, 1]."""
-    values = session.state.values
-    if values["profile"] == "none":
-        return np.zeros(len(seen.rows), dtype=np.float32)
-    bounds = filters.bounds(values["profile"], values["thresholds"])
-    return filters.strictness(session.frame("annotations")[seen.rows], bounds)
-
-
 def critique(session: Session) -> None:
     """A typed verdict on each cluster."""
-    with session.step("critique"):
-        report = ClusterReport.model_validate(session.store.json(session.state.artefacts["report"]))
-        verdicts = rules_critique(report, session.config.critique)
-        reference = session.store.put_json([verdict.model_dump(mode="json") for verdict in verdicts])
+    mind = session.config.mind("critic")
+    report = ClusterReport.model_validate(session.store.json(session.state.artefacts["report"]))
+    key = critique_key(report)
+    if session.state.values.get("critiqued") == key:
+        session.record("critique", inputs=["report", "critiques"], metrics=UNCHANGED)
+        return
+    # A model is asked about every cluster, about some of them twice, and about pairs of rows.
+    questions = None if mind == "rules" else len(report.clusters)
+    with session.step("critique", questions, "questions") as advance:
+        judged = judge(report, session.config, session.model, session.text, advance)
+        reference = session.store.put_json([verdict.model_dump(mode="json") for verdict in judged.critiques])
     tally: dict[str, int] = {}
-    for verdict in verdicts:
+    for verdict in judged.critiques:
         tally[verdict.verdict] = tally.get(verdict.verdict, 0) + 1
-    session.record("critique", artefacts={"critiques": reference}, inputs=["report"], actor="rules", metrics=tally)
+    by_rules = sum(verdict.by == "rules" for verdict in judged.critiques)
+    review = [verdict.cluster for verdict in judged.critiques if verdict.review]
+    if mind == "llm" and by_rules:
+        session.reporter.say(
+            f"critique: no usable verdict of the model on {by_rules} of {len(judged.critiques)} clusters; "
+            "there the rules judge",
+            "yellow",
+        )
+    if review:
+        session.reporter.say(f"critique: {len(review)} clusters are marked for a person's review", "yellow")
+    granularity = judged.granularity
+    session.record(
+        "critique",
+        artefacts={"critiques": reference},
+        values={"critiqued": key, "granularity": None if granularity is None else granularity.model_dump(mode="json")},
+        inputs=["report", "text"],
+        actor="rules" if mind == "rules" else "agent",
+        metrics={**tally, "by_rules": by_rules, "review": review},
+    )

@@ -18,7 +18,7 @@ from ...tools.probe import ProbeResult
 from ...tools.score import ClusterScores
 from .. import actions
 from ..candidates import build_candidates
-from ..decide import SPENT, pays
+from ..decide import converged, pays
 from ..decide import decide as take_decision
 from ..evaluate import (
     View,
@@ -73,22 +73,24 @@ def decide(session: Session) -> None:
         critiques = tuple(
             Critique.model_validate(item) for item in session.store.json(session.state.artefacts["critiques"])
         )
-        facts = gather_facts(session.state.values, session.ledger())
+        facts = gather_facts(session.config, session.state.values, session.ledger())
         history = tuple(session.history())
-        budget = gather_budget(session.config.stop, session.config.objective, history, session.log.events)
+        budget = gather_budget(session.config, history, session.log.events)
         candidates = build_candidates(report, critiques, facts, history, session.config.caps)
-        decision = take_decision(policy(session.config.policy), report, critiques, candidates, history, budget)
+        mind = session.config.mind("policy")
+        chooser = policy(mind, session.model)
+        decision = take_decision(chooser, report, critiques, candidates, history, budget)
         chosen = next(candidate for candidate in candidates if candidate.id == decision.candidate)
     values: dict[str, Any] = {"decision": decision.model_dump(mode="json"), "decision_key": chosen.key}
     if decision.action == "stop":
         values["stop_reason"] = "; ".join(decision.reasons)
-        values["converged"] = decision.reasons != SPENT
+        values["converged"] = converged(decision)
         session.reporter.say(f"round {session.state.round}: stop ({values['stop_reason']})")
     session.record(
         "decide",
         values=values,
         inputs=["report", "critiques", "ledger"],
-        actor="rules",
+        actor="rules" if mind == "rules" else "agent",
         candidates=[candidate.model_dump(mode="json") for candidate in candidates],
         action=decision.action,
         params=decision.params,
@@ -116,7 +118,7 @@ def act(session: Session) -> None:
                 "refused": trial.refused,
                 "embedded": trial.embedded,
                 # Embedding rows for a trial changes the neighbours of all; if it does not pay, these come back.
-                "before": {role: session.state.artefacts[role] for role in trial.artefacts},
+                "before": {role: session.state.artefacts.get(role) for role in trial.artefacts},
             }
         },
         inputs=["ledger", "labels"],
@@ -124,7 +126,11 @@ def act(session: Session) -> None:
         params=decision.params,
         outcome="refused" if trial.refused else None,
         reasons=[trial.refused] if trial.refused else [],
-        metrics={"embedded": trial.embedded, **counts(trial.ledger)},
+        metrics={
+            "embedded": trial.embedded,
+            **counts(trial.ledger),
+            **({} if trial.synthesis is None else {"synthesis": trial.synthesis}),
+        },
         effects=[Effect(kind="ledger", before_sha=before, after_sha=after, rows=trial.rows).model_dump()],
     )
 
@@ -180,14 +186,9 @@ def measure(session: Session) -> None:
         agreement, kappa = actions.agreements(session.frame("labels"), labels, session.kept(), measured.seen.rows)
         if outcome == "kept":
             artefacts = {"trial_ledger": None, **_in_force(session, measured)}
-            clustering = measured.params.model_dump(mode="json")
-            changes |= {
-                "clustering": clustering,
-                "state_key": state_key(measured.seen.rows, clustering),
-                "objective": measured.objective.model_dump(mode="json"),
-                "probe_scores": measured.probe.scores.tolist(),
-                "thresholds": values["trial"]["thresholds"],
-            }
+            changes |= _values_in_force(session, measured)
+        if session.config.approve:
+            changes["offer"] = None if outcome == "kept" else _offer(session, measured)
     ledger = session.ledger("trial_ledger" if outcome == "kept" else "ledger")
     check_ledger(ledger, values["ingested"])
     decision = Decision.model_validate(values["decision"])
@@ -231,6 +232,27 @@ def _in_force(session: Session, measured: _Measured) -> dict[str, str | None]:
         "centroids": store.put_array(measured.result.centroids),
         "space": None if measured.space is None else store.put_array(measured.space),
         "scores": store.put_json(scores_json(measured.scores)),
+    }
+
+
+def _values_in_force(session: Session, measured: _Measured) -> dict[str, Any]:
+    """The values of the state that go with them."""
+    clustering = measured.params.model_dump(mode="json")
+    return {
+        "clustering": clustering,
+        "state_key": state_key(measured.seen.rows, clustering),
+        "objective": measured.objective.model_dump(mode="json"),
+        "probe_scores": measured.probe.scores.tolist(),
+        "thresholds": session.state.values["trial"]["thresholds"],
+    }
+
+
+def _offer(session: Session, measured: _Measured) -> dict[str, Any]:
+    """What a person may put in force although it was rolled back, with what the trial itself brought in."""
+    brought_in = {role: session.state.artefacts.get(role) for role in session.state.values["trial"]["before"]}
+    return {
+        "artefacts": {**brought_in, **_in_force(session, measured)},
+        "values": _values_in_force(session, measured),
     }
 
 

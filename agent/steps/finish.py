@@ -11,11 +11,13 @@ import polars as pl
 from ...state.canonical import sha256_file
 from ...state.events import Effect
 from ...state.rows import check_ledger, counts
+from ...tools.export import Synthetic
 from ...tools.export import export as export_rows
 from ..publish import write_pages
 from ..session import Session, derived_seed
 
 TEXT_BATCH = 4096
+_SYNTHETIC = ("synthetic", "synthetic_originals")
 
 
 def train(session: Session) -> None:
@@ -107,17 +109,31 @@ def export(session: Session) -> None:
         clusters = session.frame("labels").select(pl.col("row"), pl.col("cluster"))
         text = session.frame("text", "text")["text"].fill_null("")
         originals = session.store.verified_path(session.state.artefacts["originals"])
-        result = export_rows(originals, ledger, text, clusters, session.run.curated, advance)
+        labels = session.frame("row_labels") if "row_labels" in session.state.artefacts else None
+        synthetic = _synthetic(session)
+        result = export_rows(originals, ledger, text, clusters, session.run.curated, advance, labels, synthetic)
     effects = [
         Effect(kind=f"file:curated/{name}", after_sha=sha).model_dump() for name, sha in sorted(result.files.items())
     ]
     session.record(
         "export",
         values={"curated_sha256": result.content_sha256},
-        inputs=["ledger", "originals", "text", "labels"],
+        inputs=["ledger", "originals", "text", "labels", *_there(session, "row_labels", *_SYNTHETIC)],
         metrics={**counts(ledger), "rows": result.rows, "curated_sha256": result.content_sha256},
         effects=effects,
     )
+
+
+def _there(session: Session, *roles: str) -> list[str]:
+    return [role for role in roles if role in session.state.artefacts]
+
+
+def _synthetic(session: Session) -> Synthetic | None:
+    """The rows that a language model wrote and that were put in force, if any were."""
+    if not _there(session, *_SYNTHETIC):
+        return None
+    originals = session.store.verified_path(session.state.artefacts["synthetic_originals"])
+    return Synthetic(originals, session.frame("synthetic"))
 
 
 def publish(session: Session) -> None:

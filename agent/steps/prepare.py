@@ -18,12 +18,14 @@ from ...tools import filters, measures, select
 from ...tools.load import load as load_rows
 from ..caps import refusal
 from ..session import Session
+from ..side_files import read_side_files
 
 
 def load(session: Session) -> None:
     """Read the input; every row gets a position, an id and a line in the ledger."""
     params = session.config.load
     with session.step("load", params.limit) as advance, session.store.scratch() as folder:
+        side_files = read_side_files(session, folder / "side")
         result = load_rows(session.source, params, folder, advance)
         quarantine = session.run.quarantine
         if result.quarantined:
@@ -32,6 +34,7 @@ def load(session: Session) -> None:
         artefacts: dict[str, str | None] = {
             "rows": session.store.adopt(result.rows),
             "originals": session.store.adopt(result.originals),
+            **side_files,
         }
         if result.quarantined:
             artefacts["quarantine"] = session.store.adopt(folder / "quarantine.bin")
@@ -50,6 +53,7 @@ def load(session: Session) -> None:
         recognised = {
             "shape": result.shape,
             "text_column": result.text_column,
+            "text_columns": list(result.text_columns),
             "label_column": result.label_column,
             "id_column": result.id_column,
             "source_column": result.source_column,

@@ -72,6 +72,26 @@ def test_a_cluster_of_low_quality_is_dropped_first():
     assert (decision.action, decision.params["clusters"], decision.params["strategy"]) == ("prune", [9], "drop")
 
 
+def test_where_a_quality_score_was_learned_both_figures_must_agree():
+    good, poor = (cluster(n, low_quality=0.9, quality=q) for n, q in ((1, 4.0), (2, 1.0)))
+    verdicts = critique(report(cluster(0, quality=2.5), good, poor), CritiqueParams())
+    assert [verdict.verdict for verdict in verdicts] == ["keep", "keep", "drop"]
+    assert "its mean score is 1.00, all rows' 2.50" in verdicts[2].reasons[0]
+    low_score_alone = critique(report(cluster(0, quality=4.0), cluster(1, quality=0.1)), CritiqueParams())
+    assert all(verdict.verdict == "keep" for verdict in low_score_alone)
+
+
+def test_rows_that_rules_and_score_doubt_can_be_taken_out_within_the_cap():
+    seen = report(*[cluster(n) for n in range(10)])
+    offered = {}
+    for doubtful in (0, 30, 900):
+        candidates, _ = choose(seen, quality_below=1.5, doubtful=doubtful, thresholds={"min_words": 3.0})
+        offered[doubtful] = [c for c in candidates if "quality_below" in c.params]
+    assert offered[0] == []
+    assert offered[30][0].params == {"thresholds": {"min_words": 3.0}, "quality_below": 1.5}
+    assert (offered[30][0].rows, offered[30][0].available, offered[900][0].available) == (30, True, False)
+
+
 def test_no_candidate_passes_the_caps():
     seen = report(
         cluster(0, 500, low_quality=0.9), cluster(1, 100, low_quality=0.8), *[cluster(n) for n in range(2, 6)]
@@ -161,3 +181,27 @@ def test_convergence_needs_patience_rounds_that_hold_still():
     assert not converged((record(1),), stop, params)
     assert not converged((moved, record(2)), stop, params)
     assert converged((moved, record(2), record(3)), stop, params)
+
+
+def test_rows_are_written_for_thin_clusters_within_their_share():
+    seen = report(*[cluster(n) for n in range(5)], cluster(5, 20), cluster(6, 30), cluster(7, 5), cluster(-1, 8))
+
+    def synthesis(**changes):
+        candidates, _ = choose(seen, language_model=True, **changes)
+        return next(candidate for candidate in candidates if candidate.action == "synthesise")
+
+    plenty = synthesis(synthesis_room=200)
+    assert (plenty.params, plenty.rows) == ({"clusters": [5, 6], "counts": [30, 20]}, 50)
+    assert plenty.available
+    assert synthesis(synthesis_room=35).params == {"clusters": [5, 6], "counts": [30, 5]}
+    assert synthesis(synthesis_room=35).rows == 35
+    assert not synthesis(synthesis_room=0, synthetic=3).available
+    assert not synthesis(synthesis_room=35, text=False).available
+    assert not choose(seen, synthesis_room=35)[0][-2].available  # no language model
+
+
+def test_synthetic_rows_do_not_count_for_the_floor():
+    seen = report(*[cluster(n) for n in range(9)], cluster(9, near_duplicates=0.8))
+    for synthetic, available in ((0, True), (480, False)):
+        candidates, _ = choose(seen, cleaned=1000, synthetic=synthetic)
+        assert next(c for c in candidates if c.action == "prune").available == available

@@ -101,6 +101,7 @@ def report_data(texts: list[str]) -> ReportData:
         "near_duplicates": 0.1876,
         "outliers": 0.0654,
         "low_quality": 0.0321,
+        "quality": 3.2109,
         "stability": 0.8765,
         "terms": tuple(texts),
         "medoid": 0,
@@ -110,6 +111,9 @@ def report_data(texts: list[str]) -> ReportData:
         "issues": ("near_duplicates",),
         "critique": texts,
         "medoid_text": text,
+        "theme": text,
+        "said": [text],
+        "review": True,
     }
     noise = {"silhouette": None, "nearest_cluster": None, "separation": None, "stability": None}
     return ReportData(
@@ -142,6 +146,31 @@ def report_data(texts: list[str]) -> ReportData:
         curated_sha256="3f" * 32,
         log_head="a7" * 32,
         notes=texts,
+        quality=[
+            {
+                "title": text,
+                "used": True,
+                "rows": 137,
+                "spearman": 0.6912,
+                "p": 0.0,
+                "auc": 0.9512,
+                "mae": 1.1034,
+                "mean_mae": 1.9712,
+                "f1": 0.6934,
+                "mean_f1": 0.0,
+                "within_one": 0.5134,
+                "mean_within_one": 0.0112,
+            },
+            {"title": text, "used": False, "rows": 12},
+        ],
+        labelled={
+            "rows": 8890,
+            "by": {"rules": 8123},
+            "unsure": 767,
+            "domains": {text: 8123},
+            "tags": {},
+            "difficulties": {},
+        },
     )
 
 

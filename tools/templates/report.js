@@ -178,7 +178,8 @@
     }
     traces.push({ x, y, mode: "lines+markers", line: { color: kept, width: 2 }, marker: { size: 4, color: kept }, hoverinfo: "none" });
     const tried = metric.tried;
-    for (const one of tried.filter((each) => each.outcome !== "kept")) {
+    const stands = (one) => ["kept", "by_person"].includes(one.outcome);
+    for (const one of tried.filter((each) => !stands(each))) {
       const before = metric.values[metric.rounds.indexOf(one.round) - 1];
       traces.push({
         x: [one.round - 1, one.round], y: [before, one.value], mode: "lines", hoverinfo: "skip",
@@ -188,8 +189,8 @@
     traces.push({
       x: tried.map((one) => one.round), y: tried.map((one) => one.value), mode: "markers", hoverinfo: "none",
       marker: {
-        size: 9, color: tried.map((one) => (one.outcome === "kept" ? kept : undone)),
-        symbol: tried.map((one) => (one.outcome === "kept" ? "circle" : "x")),
+        size: 9, color: tried.map((one) => (stands(one) ? kept : undone)),
+        symbol: tried.map((one) => (stands(one) ? "circle" : "x")),
       },
     });
     const around = known.flatMap((at) => [-1, 1].map((sign) => metric.values[at] + sign * (metric.noise?.[at] ?? 0)));

@@ -1,0 +1,97 @@
+"""One person and one run: what waits for an answer, and the only door by which an answer reaches the loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...state.errors import UsageError
+from ...state.report import ClusterReport
+from ..approval import Answer, settle, shown_sha
+from ..graph import Cycle
+from ..session import Session
+
+if TYPE_CHECKING:
+    from langgraph.types import Interrupt
+
+_ENDED = "nothing waits for an answer: the run has ended"
+
+AnswerKind = Literal["approve", "reject", "choose", "keep", "undo", "run", "finish"]
+
+
+class Refusal(Exception):
+    """What was asked for is not done, and the sentence says why; nothing has changed and the conversation goes on."""
+
+
+class Conversation:
+    """A run that a person talks about. The run directory must be locked and the cycle begun by the caller."""
+
+    def __init__(self, session: Session, cycle: Cycle) -> None:
+        self.session = session
+        self._cycle = cycle
+        self._seen: tuple[str, str] | None = None
+
+    @property
+    def proposal(self) -> dict[str, Any] | None:
+        """The proposal that waits for an answer; one waits until the run has ended."""
+        return None if self._cycle.waiting is None else dict(self._cycle.waiting.value)
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the proposal that waits was not shown yet."""
+        return self._cycle.waiting is not None and self._seen != self._key(self._cycle.waiting)
+
+    def shown(self) -> None:
+        """The person has seen the proposal that waits: what they answer from now on is an answer to it."""
+        self._seen = None if self._cycle.waiting is None else self._key(self._cycle.waiting)
+
+    @staticmethod
+    def _key(waiting: Interrupt) -> tuple[str, str]:
+        return shown_sha(waiting.value), waiting.id
+
+    def reply(self, answer: AnswerKind, **details: Any) -> None:
+        """Answer the proposal that was shown last; ``details`` are further fields of ``Answer``.
+
+        Raises:
+            Refusal: as ``answer``.
+        """
+        if self._seen is None:
+            raise Refusal(_ENDED if self.proposal is None else "nothing was shown yet that could be answered")
+        self.answer(Answer(shown_sha=self._seen[0], interrupt_id=self._seen[1], answer=answer, **details))
+
+    def put_forward(self, by: Literal["person", "model"], **details: Any) -> None:
+        """Put another action in place of the one that waits; it waits in its turn. A model sees no proposal: what it
+        puts forward goes before the person whatever waits now.
+
+        Raises:
+            Refusal: as ``answer``.
+        """
+        if by == "person" or self._cycle.waiting is None:
+            self.reply("choose", **details)
+            return
+        sha, interrupt_id = self._key(self._cycle.waiting)
+        self.answer(Answer(shown_sha=sha, interrupt_id=interrupt_id, answer="choose", by="model", **details))
+
+    def answer(self, answer: Answer) -> None:
+        """Hand an answer to the loop, which goes on to the next proposal or to the end of the run.
+
+        It is judged before it is handed over: LangGraph ignores a second answer without a word, and keeps one that a
+        step has refused.
+
+        Raises:
+            Refusal: the answer is to something else than what waits, or cannot be carried out; nothing was done.
+            RecrystError: a step of the run failed.
+        """
+        session, waiting = self.session, self._cycle.waiting
+        if waiting is None:
+            raise Refusal(_ENDED)
+        try:
+            settle(session.config, session.store, session.state, session.log.events, answer)
+        except UsageError as error:
+            raise Refusal(str(error)) from error
+        if answer.interrupt_id != waiting.id:
+            raise Refusal("this proposal no longer waits for an answer; nothing was done")
+        self._cycle.go_on(answer.model_dump(mode="json"))
+
+    def report(self) -> ClusterReport:
+        """The figures of the clusters in force."""
+        return ClusterReport.model_validate(self.session.store.json(self.session.state.artefacts["report"]))

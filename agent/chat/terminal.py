@@ -1,0 +1,106 @@
+"""The conversation on a terminal, or on piped lines: read a line, do what it says, show what waits."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+from rich.console import Console, RenderableType
+
+from ...state.errors import MissingExtraError, ModelError, UsageError
+from . import show
+from .conversation import Conversation, Refusal
+from .talk import Talk
+from .tools import COMMANDS
+
+PROMPT = "recryst> "
+_SHORT = {"y": "/yes", "yes": "/yes", "n": "/no", "no": "/no", "/quit": "/quit", "q": "/quit", "/exit": "/quit"}
+
+
+class Terminal:
+    """A person at a keyboard. Nothing they type is evaluated; what they see of the data is printable text."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._console = Console(highlight=False, emoji=False)
+        if not self._console.is_terminal:
+            self._console.width = 120
+        model = conversation.session.model
+        self._talk = None if model is None else Talk(conversation, model, self._print)
+
+    def run(self) -> None:
+        """Converse until the run ends, the person leaves, or there are no more lines.
+
+        Raises:
+            RecrystError: a step of the run failed.
+        """
+        if sys.stdin.isatty():
+            with contextlib.suppress(ImportError):
+                import readline  # noqa: F401  input() then has a history and can be edited
+        ended = self._conversation.proposal is None
+        while True:
+            self._show_proposal()
+            if self._conversation.proposal is None and not ended:
+                return  # the run came to its end here
+            try:
+                line = input(PROMPT).strip()
+            except EOFError:
+                self._console.print()
+                return
+            if not sys.stdin.isatty():
+                self._print(show.line(line))  # so that what is left of a piped conversation can be read
+            if _SHORT.get(line) == "/quit":
+                return
+            self._do(line)
+
+    def _show_proposal(self, again: bool = False) -> None:
+        """Show the proposal that waits, if it was not shown before."""
+        if (again or self._conversation.unseen) and (waiting := self._conversation.proposal) is not None:
+            self._print(show.proposal(waiting))
+            self._conversation.shown()
+
+    def _do(self, line: str) -> None:
+        """One line of the person's; an error is one sentence, and the conversation goes on."""
+        command, *words = _SHORT.get(line, line).split() or [""]
+        try:
+            if command == "/help":
+                self._help()
+            elif tool := COMMANDS.get(command):
+                for shown in tool.run(self._conversation, tool.read(words), "person").shown:
+                    self._print(shown)
+            elif command.startswith("/"):
+                raise Refusal(f"there is no command {command}; /help lists them")
+            elif not line:
+                self._show_proposal(again=True)
+            elif self._talk is not None:
+                self._say(self._talk, line)
+            else:
+                raise Refusal("no language model is configured (--llm PROVIDER:NAME): only commands work; /help")
+        except Refusal as refusal:
+            self._print(show.line(str(refusal), "yellow"))
+
+    def _say(self, talk: Talk, line: str) -> None:
+        """A message to the language model. That it is out of reach or lacks a key harms nothing but the message."""
+        try:
+            talk.say(line, self._stream)
+        except (ModelError, UsageError, MissingExtraError) as error:
+            self._print(show.line(str(error), "yellow"))
+        self._print(show.line(str(talk.model.purse), "dim"))
+
+    def _help(self) -> None:
+        for tool in COMMANDS.values():
+            self._print(show.line(f"  {tool.usage or tool.command:<26} {tool.description}"))
+        self._print(
+            show.line(f"  {'/quit':<26} leave; `recryst chat {self._conversation.session.run.root}` comes back")
+        )
+        if self._talk is not None:
+            self._print(show.line("  anything else is for the language model, which sees figures and no rows"))
+
+    def _print(self, shown: RenderableType) -> None:
+        self._console.print(shown)
+
+    def _stream(self, piece: str) -> None:
+        """A piece of the model's answer; it must not steer the terminal either."""
+        self._console.print(
+            "".join(c if c.isprintable() or c == "\n" else " " for c in piece), end="", markup=False, soft_wrap=True
+        )

@@ -1,0 +1,153 @@
+"""Language models behind one small protocol: what is asked, what comes back, and who answers.
+
+A provider turns a ``Request`` into the exact body that goes over the wire and an answer back into a ``Reply``; both
+are pure, so that the auditor does the same with the network off. Sending is one attempt; retries, deadlines,
+budget, cache and record are ``client.Model``'s, in one place for all providers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+from ...state.report import Record
+
+#: The most tokens an answer of each kind may have. Some models think before they write, and that counts too.
+ANSWER_TOKENS = {
+    "critique": 2048,
+    "same_theme": 1024,
+    "decide": 2048,
+    "quality": 4096,
+    "label": 4096,
+    "synthesise": 4096,
+    "judge": 4096,
+    "chat": 2048,
+    "describe": 1024,
+}
+
+StopReason = Literal["end", "length", "refusal", "tool_use", "other"]
+OnText = Callable[[str], None]
+
+
+class ToolSpec(Record):
+    """A tool a chat model may call: ``parameters`` is a JSON schema of an object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ToolCall(Record):
+    """A tool the model asks for. ``id`` is the provider's, or made up where it has none."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class Message(Record):
+    """One turn. ``tool`` messages answer the call ``tool_call_id``."""
+
+    role: Literal["user", "assistant", "tool"]
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+
+class Request(Record):
+    """One question. ``answer`` is the JSON schema (an object) the answer must follow, or None for free text."""
+
+    kind: str  # critique | same_theme | decide | synthesise | judge | quality | label | chat | describe
+    prompt: str  # name@version of the prompt text
+    system: str  # the same for all questions of a kind, so that providers can cache it
+    messages: tuple[Message, ...]
+    answer: dict[str, Any] | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    max_tokens: int = 1024
+
+
+class Usage(Record):
+    """Tokens of one answer. ``input_tokens`` are those neither written to nor read from the provider's cache."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_read_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
+
+    @property
+    def total(self) -> int:
+        """All tokens."""
+        return self.input_tokens + self.output_tokens + self.cache_write_tokens + self.cache_read_tokens
+
+
+class Reply(Record):
+    """What a provider's answer says."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    stop_reason: StopReason
+    usage: Usage
+    model: str  # as the provider names it
+
+
+class Provider(Protocol):
+    """One vendor's wire format and client. ``body`` and ``read`` need neither network nor the vendor's package."""
+
+    name: str  # anthropic | openai | ollama
+    model: str
+    local: bool  # texts stay on this machine: the server's address is a loopback one
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The JSON body of the request; equal requests have equal bodies."""
+
+    def ready(self) -> None:
+        """See, without a request, that the provider can be asked.
+
+        Raises:
+            MissingExtraError: the vendor's package is not installed.
+            UsageError: the key is not in the environment, or the address is not one.
+        """
+
+    def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> dict[str, Any]:
+        """One attempt, ``timeout`` in seconds: the answer as plain JSON, exactly as the server gave it.
+
+        With ``on_text`` the answer is streamed: it is called with each piece of text, and the pieces are put
+        together to the same JSON that would have come in one.
+
+        Raises:
+            Fault: the attempt failed (``tools.remote``).
+            MissingExtraError: the vendor's package is not installed.
+            UsageError: the key is not in the environment.
+        """
+
+    def read(self, answer: Mapping[str, Any]) -> Reply:
+        """What a stored answer says.
+
+        Raises:
+            ValueError: it is not of the shape the vendor documents.
+        """
+
+    def count(self, body: Mapping[str, Any], timeout: float) -> int | None:
+        """Input tokens of ``body`` as the provider counts them, or None where it does not.
+
+        Raises:
+            Fault: the attempt failed.
+        """
+
+    def submit(self, bodies: Mapping[str, Mapping[str, Any]], timeout: float) -> str:
+        """Hand in a batch of bodies by request hash; returns the batch's id.
+
+        Raises:
+            Fault: the attempt failed.
+            UsageError: the provider has no batches.
+        """
+
+    def collect(self, batch: str, timeout: float) -> dict[str, dict[str, Any]] | None:
+        """The answers of a batch by request hash (failed ones are missing), or None while it is in progress.
+
+        Raises:
+            Fault: the attempt failed.
+        """

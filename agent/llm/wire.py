@@ -1,0 +1,94 @@
+"""What the three wire formats share: schemas made fit for a vendor, and answers held to plain, bounded values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from ...tools.remote import Fault
+from . import Reply
+
+#: Keywords with which constrained decoding at the vendors, or at servers that speak as they do, refuses a schema.
+BOUNDS = frozenset(
+    {
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+        *("minLength", "maxLength", "pattern", "format", "minItems", "maxItems", "uniqueItems"),
+    }
+)
+#: Ollama's grammars spell a bound on a text's length out, character by character.
+LENGTHS = frozenset({"minLength", "maxLength", "pattern", "format"})
+
+_NOT_DOCUMENTED = "the answer is not what the vendor documents"
+
+
+def narrowed(schema: Mapping[str, Any], bounds: frozenset[str]) -> dict[str, Any]:
+    """The schema with ``bounds`` said in its descriptions, where the model may heed them, and defaults left out.
+
+    The reader of the answer enforces what the vendor then does not.
+    """
+    if "$ref" in schema:  # nothing may stand beside a reference
+        return {"$ref": schema["$ref"]} | _definitions(schema, bounds)
+    kept = {key: value for key, value in schema.items() if key not in bounds and key not in ("default", "$defs")}
+    said = ", ".join(f"{key} {schema[key]}" for key in schema if key in bounds)
+    if said:
+        kept["description"] = "; ".join(part for part in (schema.get("description"), said) if part)
+    if isinstance(schema.get("properties"), Mapping):
+        kept["properties"] = {name: narrowed(item, bounds) for name, item in schema["properties"].items()}
+    if isinstance(schema.get("items"), Mapping):
+        kept["items"] = narrowed(schema["items"], bounds)
+    if isinstance(schema.get("anyOf"), list):
+        kept["anyOf"] = [narrowed(item, bounds) for item in schema["anyOf"]]
+    return kept | _definitions(schema, bounds)
+
+
+def _definitions(schema: Mapping[str, Any], bounds: frozenset[str]) -> dict[str, Any]:
+    if "$defs" not in schema:
+        return {}
+    return {"$defs": {name: narrowed(item, bounds) for name, item in schema["$defs"].items()}}
+
+
+def sound(data: bytes | str | Mapping[str, Any], read: Callable[[Mapping[str, Any]], Reply]) -> dict[str, Any]:
+    """The answer as plain JSON, once it is known that ``read`` and the record can take it.
+
+    Args:
+        data: the body of the server's answer, or what was put together from a stream.
+        read: the provider's reader.
+
+    Raises:
+        Fault: it is no JSON object, or not of the shape the vendor documents: a proxy's page, or half an answer.
+    """
+    try:
+        value = orjson.loads(orjson.dumps(data) if isinstance(data, Mapping) else data)
+        if isinstance(value, dict):
+            read(value)
+            return value
+    except (ValueError, TypeError) as error:  # what orjson raises is one or the other
+        raise Fault("unsure", _NOT_DOCUMENTED) from error
+    raise Fault("unsure", _NOT_DOCUMENTED)
+
+
+def member(value: Any, key: str, kind: type | tuple[type, ...]) -> Any:
+    """``value[key]``, which must be there and of that kind.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not isinstance(value, Mapping) or not isinstance(value.get(key), kind):
+        raise ValueError(f"the answer has no {key}")
+    return value[key]
+
+
+def tokens(usage: Any, key: str) -> int:
+    """A number of tokens; 0 where the server names none.
+
+    Raises:
+        ValueError: it is not a number, or a negative one, which would put money back into the purse.
+    """
+    value = usage.get(key) if isinstance(usage, Mapping) else None
+    if value is None:
+        return 0
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{key} is not a number of tokens")
+    return value

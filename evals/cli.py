@@ -1,0 +1,106 @@
+"""``recryst eval``: run an experiment and print its table."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from ..agent.cli.run import read_price
+from .table import Table, shown
+
+_DATA = click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
+                     help="The folder of the data sets.")  # fmt: skip
+_OUTPUT = [
+    click.option("--markdown", is_flag=True, help="Print the table as Markdown."),
+    click.option("--json", "as_json", is_flag=True, help="Print the table as one JSON object."),
+]
+
+
+@click.group(name="eval")
+def eval() -> None:
+    """Run an experiment that shows what Recryst is worth, and print its table."""
+
+
+def _printed(command: Any) -> Any:
+    for option in (*reversed(_OUTPUT), _DATA):
+        command = option(command)
+    return command
+
+
+@eval.command()
+@_printed
+@click.option("--llm", required=True, help="Whom to measure: anthropic:NAME, openai:NAME or ollama:NAME.")
+@click.option("--base-url", help="Address of the server.")
+@click.option("--price", callback=read_price, metavar="IN,OUT", help="Dollars per million tokens, where not known.")
+@click.option("--max-usd", type=float, help="Dollars each run may cost.")
+@click.option("--rows", default=2000, show_default=True, help="Rows of the sample.")
+@click.option("--rate", default=0.05, show_default=True, help="Share of the rows that carry an attack.")
+@click.option("--max-rounds", default=3, show_default=True, help="Rounds of each run.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample and the runs.")
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the runs there; go on with those that are there.")
+def injection(
+    data: Path,
+    markdown: bool,
+    as_json: bool,
+    llm: str,
+    base_url: str | None,
+    price: list[float] | None,
+    max_usd: float | None,
+    **options: Any,
+) -> None:
+    """Hostile rows: what they make a language model do to a run, and what they cannot."""
+    from ..agent.progress import Reporter
+    from . import injection as experiment
+
+    section = {"model": llm, "base_url": base_url, "max_usd": max_usd, "usd_per_million": price}
+    settings = {key: value for key, value in section.items() if value is not None}
+    with Reporter().step("injection", experiment.number_of_runs(), "runs") as advance:
+        table = experiment.run(data, settings, command=_command(), advance=advance, **options)
+    _print(table, markdown, as_json)
+
+
+@eval.command()
+@_printed
+@click.option("--pairs", default=2000, show_default=True, help="Pairs of texts to compare, of each kind.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
+def rouge(data: Path, markdown: bool, as_json: bool, pairs: int, seed: int) -> None:
+    """ROUGE-L against a pool: the same verdicts as rouge_score, and how much faster."""
+    from .rouge import run
+
+    _print(run(data, pairs, seed), markdown, as_json)
+
+
+def _command() -> str:
+    """The command line as typed."""
+    return shlex.join(["recryst", *sys.argv[1:]])
+
+
+def _print(table: Table, markdown: bool, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(table.as_json()))
+    elif markdown:
+        click.echo(table.markdown())
+    else:
+        _show(table)
+
+
+def _show(table: Table) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    grid = Grid(title=table.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for at, name in enumerate(table.columns):
+        numeric = all(not isinstance(row[at], str) for row in table.rows)
+        grid.add_column(name, justify="right" if numeric else "left")
+    for row in table.rows:
+        grid.add_row(*(shown(cell) for cell in row))
+    console = Console(highlight=False, markup=False)
+    console.print(grid)
+    for note in table.notes:
+        console.print(note)

@@ -1,0 +1,109 @@
+"""Faults at every kind of question a run asks: it ends by the safe default, or stops and resumes to the same end."""
+
+import itertools
+
+import polars as pl
+import pytest
+
+from recryst.agent.audit import audit
+from recryst.evals.runs import refine
+from recryst.state.config import parse_config
+from recryst.state.errors import ModelError
+
+TINY = {
+    "train": {"enabled": False},
+    "reduce": {"methods": ["pca"]},
+    "score": {"bootstraps": 2},
+    "probe": {"seeds": 2},
+    "stop": {"max_rounds": 1},
+    "critique": {"max_pairs": 4},
+}
+READING = ("quality", "critique", "same_theme", "decide", "label")
+WRITING = ("synthesise", "judge")
+USELESS = ("truncated", "refusal", "empty", "duplicate_key", "not_an_object", "deep", "prose")
+TAXONOMY = "domains: {cards: {description: about cards}, other: {description: the rest}}\n"
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+
+
+@pytest.fixture(scope="module")
+def questions(shared_data, tmp_path_factory):
+    """Questions to a bank about five things, one of them asked after less often than the others."""
+    frame = pl.read_csv(shared_data / "banking77" / "train.csv")
+    sizes = {"exchange_rate": 60, "lost_or_stolen_card": 60, "pin_blocked": 60, "top_up_failed": 60, "age_limit": 22}
+    parts = [frame.filter(pl.col("category") == name).head(size) for name, size in sizes.items()]
+    path = tmp_path_factory.mktemp("questions") / "questions.csv"
+    pl.concat(parts).sample(fraction=1, shuffle=True, seed=0).write_csv(path)
+    return path
+
+
+@pytest.fixture
+def curate(request, vectors, tmp_path):
+    """Curate the rows that make a run ask questions of that kind: ``curate(kind, name, server)``."""
+
+    def call(kind, name, server):
+        llm = {"model": "openai:any", "base_url": server.base_url("openai"), "attempts": 2, "parallel": 1}
+        if kind in WRITING:
+            load = {"text_column": "text", "label_column": "category"}
+            more = {"cluster": {"k": 5}, "critic": "rules", "dedup": {"threshold": 0.99}}
+            source = request.getfixturevalue("questions")
+        else:
+            (tmp_path / "taxonomy.yaml").write_text(TAXONOMY)
+            load = {"text_column": "text", "label_column": "group", "vector_column": "vector"}
+            more = {"quality": {"teacher_rows": 30, "folds": 3}}
+            if kind == "label":
+                more["label"] = {"taxonomy": str(tmp_path / "taxonomy.yaml"), "max_model_rows": 20}
+            source = vectors
+        return refine(source, tmp_path / name, parse_config({**TINY, **more, "load": load, "llm": llm}, "the test"))
+
+    return call
+
+
+def calls_of(done, kind):
+    return [call for event in done.events for call in event.llm if call.kind == kind]
+
+
+@pytest.mark.parametrize("kind", READING + WRITING)
+def test_useless_answers_lead_to_the_safe_default(kind, curate, llm_server, tmp_path):
+    """Each question of one kind gets one useless answer after the other: three attempts, then on without."""
+    from curators import kind_of, writing
+    from llm_server import Failure
+
+    useless = itertools.cycle(USELESS)
+    server = llm_server(lambda asked: Failure(next(useless)) if kind_of(asked) == kind else writing(asked))
+    done = curate(kind, "run", server)
+    assert done.events[-1].type == "publish"
+    calls = calls_of(done, kind)
+    assert calls
+    if kind not in WRITING:
+        assert all(call.problem for call in calls)
+        assert len(calls) % 3 == 0, "two re-asks each"
+    if kind == "decide":
+        (decided,) = done.of_type("decide")
+        assert decided.action == "stop"
+        assert decided.state.values["converged"] is False
+    assert audit(tmp_path / "run").failures == []
+
+
+@pytest.mark.parametrize("kind", READING + WRITING)
+def test_a_run_that_a_server_stopped_resumes_to_the_same_end(kind, curate, llm_server, tmp_path):
+    """Refused for good, overloaded and cut off at the first question of a kind; then the server is well again."""
+    from curators import kind_of, writing
+    from llm_server import Failure
+
+    server = llm_server(writing)
+    whole = curate(kind, "whole", server)
+    assert calls_of(whole, kind)
+    for what, sent in ((401, 1), (400, 1), (529, 2), ("reset", 2), ("html", 2)):
+        before = len(server.chats)
+        server.policy = lambda asked, what=what: Failure(what) if kind_of(asked) == kind else writing(asked)
+        with pytest.raises(ModelError):
+            curate(kind, "run", server)
+        assert sum(kind_of(asked) == kind for asked in server.chats[before:]) == sent
+    server.policy = writing
+    done = curate(kind, "run", server)
+    assert done.decisions() == whole.decisions()
+    assert audit(tmp_path / "run").failures == []

@@ -1,0 +1,114 @@
+"""Whole runs on real questions with a language model deciding: by each vendor, and within a small budget."""
+
+import re
+import socket
+
+import polars as pl
+import pytest
+
+from recryst.agent.audit import audit
+from recryst.agent.policies import rules
+from recryst.evals.data import banking77, with_vectors
+from recryst.evals.runs import refine
+from recryst.state.config import parse_config
+from recryst.state.decision import Budget, Candidate
+from recryst.state.report import ClusterReport
+
+TINY = {
+    "train": {"enabled": False},
+    "reduce": {"methods": ["pca"]},
+    "score": {"bootstraps": 2},
+    "probe": {"seeds": 2},
+    "critique": {"max_pairs": 6},
+    "quality": {"teacher_rows": 30, "folds": 3},
+    "stop": {"max_rounds": 3},
+    "load": {"label_column": "category", "text_column": "text", "vector_column": "vector"},
+}
+TOKEN = re.compile(r"qz\d+")  # every row ends in such a word, and it stands nowhere else
+
+
+@pytest.fixture(scope="module")
+def rows(shared_data, tmp_path_factory):
+    """600 questions with their vectors, embedded once."""
+    folder = tmp_path_factory.mktemp("rows")
+    frame = with_vectors(banking77(shared_data, 600), folder / "vectors")
+    tokens = pl.Series([f" qz{number}" for number in range(frame.height)])
+    path = folder / "rows.parquet"
+    frame.with_columns(text=frame["text"] + tokens).write_parquet(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+
+
+def config_for(provider, server, **llm):
+    asked = {"model": f"{provider}:scripted", "base_url": server.base_url(provider), **llm}
+    return parse_config({**TINY, "llm": asked}, "the test")
+
+
+def calls_of(done):
+    return [call for event in done.events for call in event.llm]
+
+
+def tokens_of(done):
+    return sum(sum(call.usage.values()) + call.unsure_tokens for call in calls_of(done))
+
+
+def choice_of_the_rules(done, decided):
+    """What the rules would have chosen from the evidence of a decision."""
+    candidates = tuple(Candidate.model_validate(item) for item in decided.candidates)
+    report = ClusterReport.model_validate(done.json(decided, "report"))
+    budget = Budget.model_validate(decided.budget)
+    return rules.choose(report, done.critiques_at(decided), candidates, (), budget).candidate
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "ollama"])
+def test_a_model_decides_and_the_audit_needs_no_network(provider, rows, llm_server, tmp_path, monkeypatch):
+    from curators import kind_of, regrouping
+
+    server = llm_server(regrouping)
+    done = refine(rows, tmp_path / "run", config_for(provider, server, usd_per_million=(3.0, 15.0)))
+
+    decided = [event for event in done.of_type("decide") if any(call.kind == "decide" for call in event.llm)]
+    asked = [question for question in server.chats if kind_of(question) == "decide"]
+    assert len(decided) == len(asked)
+    for event, question in zip(decided, asked, strict=True):
+        assert event.state.values["decision"]["candidate"] == regrouping(question)["candidate"]
+        assert event.actor == "agent"
+        assert not TOKEN.search(question.said), "the decider was shown a row"
+        assert question.tools == ()
+    chosen = [event.state.values["decision"]["candidate"] for event in decided]
+    assert chosen != [choice_of_the_rules(done, event) for event in decided]
+    assert [event.action for event in decided] == ["change_k", "change_k", "stop"]
+    assert any(TOKEN.search(question.said) for question in server.chats), "no row reached the critic"
+
+    calls = calls_of(done)
+    assert {call.kind for call in calls} == {"quality", "critique", "same_theme", "decide"}
+    assert sum(sum(call.usage.values()) for call in calls) == server.billed > 0
+    assert sum(call.usd for call in calls) > 0
+
+    server.close()
+    monkeypatch.setattr(socket.socket, "connect", _no_network)
+    report = audit(tmp_path / "run")
+    assert report.failures == []
+    assert report.verified["decisions"] == len(done.of_type("decide"))
+
+
+def _no_network(*_):
+    pytest.fail("the audit tried to reach the network")
+
+
+@pytest.mark.parametrize("max_tokens", [2_000, 20_000])
+def test_a_spent_budget_ends_the_run_well(max_tokens, rows, llm_server, tmp_path):
+    from curators import regrouping
+
+    server = llm_server(regrouping, bytes_per_token=1)
+    done = refine(rows, tmp_path / "run", config_for("openai", server, max_tokens=max_tokens))
+    assert done.events[-1].type == "publish"
+    assert server.billed <= max_tokens
+    assert tokens_of(done) <= max_tokens
+    assert any("budget" in call.problem for call in calls_of(done))
+    assert audit(tmp_path / "run").failures == []

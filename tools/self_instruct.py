@@ -1,0 +1,181 @@
+"""The filters of Self-Instruct on generated rows (Wang et al. 2023, arXiv 2212.10560, section 2.2, and its code).
+
+The published conditions, for rows with an instruction: more than 3 and at most 150 words; none of the words of
+``UNUSABLE``; no "Write a program"; no punctuation and no character outside ASCII at the start; no output that is empty
+or equals the input; neither ends with a colon; no second output for the same input. (Near copies are ``rouge.py``'s.)
+They were made for English instructions. What the data themselves do is no fault in a new row: where more than one
+in twenty of the cluster's own rows begins with punctuation or outside ASCII, that filter is off, and rows
+of plain text, which are no instructions, may be as short and as long as the cluster's own.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Reason = Literal[
+    "malformed",
+    "truncated",
+    "too_short",
+    "too_long",
+    "unusable_word",
+    "program",
+    "punctuation",
+    "non_ascii",
+    "near_copy",
+    "input_is_output",
+    "empty_output",
+    "ends_with_colon",
+    "same_input_other_output",
+    "fails_filter",
+    "off_topic",
+    "on_top_of_real",
+    "judged_bad",
+    "unjudged",
+    "narrowing",
+    "over_share",
+]
+
+#: What a dropped row did wrong, for people.
+MEANINGS: dict[Reason, str] = {
+    "malformed": "not a row of the form asked for",
+    "truncated": "the answer was cut off at the token limit",
+    "too_short": "too few words",
+    "too_long": "too many words",
+    "unusable_word": "asks for something that is not text (an image, a file, …)",
+    "program": "“Write a program”",
+    "punctuation": "begins with punctuation",
+    "non_ascii": "begins with a character outside ASCII",
+    "near_copy": "repeats a seed, a row or another new row (ROUGE-L)",
+    "input_is_output": "the output repeats the input",
+    "empty_output": "no output",
+    "ends_with_colon": "ends with a colon: unfinished",
+    "same_input_other_output": "the same input as another row, with another output",
+    "fails_filter": "fails a quality rule that the data's own rows had to pass",
+    "off_topic": "lands outside the cluster it was asked for",
+    "on_top_of_real": "says what a real row says (cosine)",
+    "judged_bad": "rejected by the judge",
+    "unjudged": "the judge gave no usable answer",
+    "narrowing": "the cluster's rows became more alike",
+    "over_share": "more than was asked for",
+}
+
+FEWEST_WORDS = 4
+MOST_WORDS = 150
+UNUSABLE = (
+    *("image", "images", "graph", "graphs", "picture", "pictures", "file", "files", "map", "maps"),
+    *("draw", "plot", "go to"),
+)
+LONGEST = 20_000  # characters of a field; no row of a training set for small models needs more
+
+_UNUSABLE = re.compile(rf"\b({'|'.join(UNUSABLE)})\b", re.IGNORECASE)
+_OWN_HABIT = 0.05  # share of the cluster's own rows that makes a way to begin a habit
+
+
+@dataclass(frozen=True)
+class Norms:
+    """What a new row is held to: words of its first field, and whether it may begin like some of the data's own."""
+
+    fewest: int = FEWEST_WORDS
+    most: int = MOST_WORDS
+    punctuation: bool = False  # may begin with it
+    non_ascii: bool = False
+
+
+def norms(fields: Sequence[str], own: Iterable[Mapping[str, str]]) -> Norms:
+    """The norms for rows of those fields beside the cluster's ``own`` rows."""
+    firsts = [row[fields[0]].strip() for row in own]
+    firsts = [first for first in firsts if first]
+    if not firsts:
+        return Norms()
+    words = [len(first.split()) for first in firsts]
+    plain = fields[0] == "text"
+    return Norms(
+        fewest=min(FEWEST_WORDS, *words) if plain else FEWEST_WORDS,
+        most=max(MOST_WORDS, *words) if plain else MOST_WORDS,
+        punctuation=sum(first[0] in string.punctuation for first in firsts) > _OWN_HABIT * len(firsts),
+        non_ascii=sum(not first[0].isascii() for first in firsts) > _OWN_HABIT * len(firsts),
+    )
+
+
+def verdict(row: Mapping[str, str], held_to: Norms) -> Reason | None:
+    """Why a row cannot be used, by what it says alone; None where nothing speaks against it.
+
+    Args:
+        row: ``instruction``, ``output`` and perhaps ``input``; or ``text``.
+        held_to: see ``norms``.
+    """
+    if any(len(text) > LONGEST for text in row.values()):
+        return "too_long"
+    if "text" in row:
+        return _of_text(row["text"], held_to)
+    return _of_instruction(row["instruction"], held_to) or _of_instance(row.get("input", ""), row["output"])
+
+
+def _of_length(text: str, held_to: Norms) -> Reason | None:
+    words = len(text.split())
+    if words < held_to.fewest:
+        return "too_short"
+    return "too_long" if words > held_to.most else None
+
+
+def _of_opening(text: str, held_to: Norms) -> Reason | None:
+    first = text.strip()[0]
+    if first in string.punctuation and not held_to.punctuation:
+        return "punctuation"
+    return "non_ascii" if not first.isascii() and not held_to.non_ascii else None
+
+
+def _of_text(text: str, held_to: Norms) -> Reason | None:
+    reason = _of_length(text, held_to) or _of_opening(text, held_to)
+    return reason or ("ends_with_colon" if _unfinished(text) else None)
+
+
+def _of_instruction(instruction: str, held_to: Norms) -> Reason | None:
+    said = " ".join(instruction.split())
+    if (reason := _of_length(said, held_to)) is not None:
+        return reason
+    if _UNUSABLE.search(said):
+        return "unusable_word"
+    return "program" if said.lower().startswith("write a program") else _of_opening(said, held_to)
+
+
+def _of_instance(given: str, output: str) -> Reason | None:
+    if not output.strip():
+        return "empty_output"
+    if given.strip() == output.strip():
+        return "input_is_output"
+    return "ends_with_colon" if _unfinished(given) or _unfinished(output) else None
+
+
+def _unfinished(text: str) -> bool:
+    return text.strip().endswith(":")
+
+
+def answers_differ(rows: Sequence[Mapping[str, str]], known: Iterable[Mapping[str, str]]) -> list[bool]:
+    """Which of ``rows`` ask what another of them, or a known row, asks by the same input, and answer otherwise.
+
+    As published, neither of two new rows that contradict each other is used; a known row stays. Rows without input
+    are not compared: their instructions are, as near copies.
+    """
+    given = {_question(row): _answer(row) for row in known}
+    answers: dict[tuple[str, str], Counter[str]] = {}
+    for row in rows:
+        answers.setdefault(_question(row), Counter())[_answer(row)] += 1
+    return [
+        bool(row.get("input", "").strip())
+        and (len(answers[_question(row)]) > 1 or given.get(_question(row), _answer(row)) != _answer(row))
+        for row in rows
+    ]
+
+
+def _question(row: Mapping[str, str]) -> tuple[str, str]:
+    return " ".join(row.get("instruction", "").lower().split()), row.get("input", "").strip()
+
+
+def _answer(row: Mapping[str, str]) -> str:
+    return row.get("output", "").strip()
