@@ -85,6 +85,8 @@ def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[n
     encoder = open_encoder(session.config.embed)
     cache = VectorCache(session.run.root / "cache" / "embeddings", encoder.name, encoder.dimensions)
     result = embed(text, encoder, cache, session.config.embed, advance)
+    if not encoder.local:
+        session.texts_sent += result.embedded
     return result.vectors, {"embedded": result.embedded, "cached": result.cached}
 
 

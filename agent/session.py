@@ -30,6 +30,7 @@ from ..state.progress import Advance
 from ..state.rows import kept_rows
 from ..state.run import RunDirectory, fold
 from ..state.store import Store
+from ..tools.remote_encoder import sent_to
 from .llm.client import Model
 from .minds import open_model
 from .progress import Reporter
@@ -49,6 +50,7 @@ class Session:
         self.run_id = (
             self.log.events[0].run_id if self.log.events else sha256_json([str(run.root), time.time_ns()])[:12]
         )
+        self.texts_sent = 0  # to an embedding model on another machine, since the last event
         self._last_event = time.monotonic()
         self._frames: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
         if not self.log.events and next(self.store.refs(), None) is not None:
@@ -103,6 +105,10 @@ class Session:
         now = time.monotonic()  # an event's seconds are those since the one before
         if "model" in self.__dict__ and self.model is not None:  # opened; the calls since the last event are this one's
             fields["llm"] = [call.model_dump() for call in self.model.drain()]
+        if self.texts_sent:  # since the last event, to be embedded elsewhere
+            sent = {"sent_to": sent_to(self.config.embed), "texts_sent": self.texts_sent}
+            fields["metrics"] = {**fields.get("metrics", {}), **sent}
+            self.texts_sent = 0
         event = self.log.append(
             run_id=self.run_id,
             attempt=self.attempt,

@@ -11,6 +11,7 @@ import click
 import orjson
 
 from ..agent.cli.run import read_price
+from .attacks import FAMILIES
 from .table import Table, shown
 
 _DATA = click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
@@ -38,6 +39,7 @@ def _printed(command: Any) -> Any:
 @click.option("--base-url", help="Address of the server.")
 @click.option("--price", callback=read_price, metavar="IN,OUT", help="Dollars per million tokens, where not known.")
 @click.option("--max-usd", type=float, help="Dollars each run may cost.")
+@click.option("--family", "families", multiple=True, type=click.Choice(FAMILIES), help="Whose attacks.  [default: all]")
 @click.option("--rows", default=2000, show_default=True, help="Rows of the sample.")
 @click.option("--rate", default=0.05, show_default=True, help="Share of the rows that carry an attack.")
 @click.option("--max-rounds", default=3, show_default=True, help="Rounds of each run.")
@@ -51,6 +53,7 @@ def injection(
     base_url: str | None,
     price: list[float] | None,
     max_usd: float | None,
+    families: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Hostile rows: what they make a language model do to a run, and what they cannot."""
@@ -59,8 +62,9 @@ def injection(
 
     section = {"model": llm, "base_url": base_url, "max_usd": max_usd, "usd_per_million": price}
     settings = {key: value for key, value in section.items() if value is not None}
-    with Reporter().step("injection", experiment.number_of_runs(), "runs") as advance:
-        table = experiment.run(data, settings, command=_command(), advance=advance, **options)
+    chosen = families or FAMILIES
+    with Reporter().step("injection", experiment.number_of_runs(chosen), "runs") as advance:
+        table = experiment.run(data, settings, families=chosen, command=_command(), advance=advance, **options)
     _print(table, markdown, as_json)
 
 

@@ -49,7 +49,7 @@ _QUIET: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Arm:
-    """One planting: whose attacks, how they lie in the rows, the rows, and where they lie."""
+    """One planting: whose attacks, how they lie in the rows, the rows, and where they lie (positions, int64 [n])."""
 
     family: str
     how: str

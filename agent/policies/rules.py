@@ -1,9 +1,10 @@
 """The rules policy: takes the candidate with the most evidence behind it, by a documented order.
 
-1. drop clusters of low quality, 2. thin clusters of near-duplicates, 3. trim sparse clusters, 4. bring back rows
-a filter may have taken wrongly, or take out rows that filters and quality score both doubt, 5. finer clusters where
-many are mixed, 6. coarser ones where many are unstable, 7. even out large clusters, 8. clusters by density, 9. new rows for thin clusters. Ties go to
-the candidate that touches more rows. The order only says what is *tried* first: the measurement decides what stays.
+1. drop clusters of low quality, 2. thin clusters of near-duplicates, 3. trim sparse clusters, 4. bring back rows a
+filter may have taken wrongly, or take out rows that filters and quality score both doubt, 5. finer clusters where
+many are mixed, 6. coarser ones where many are unstable, 7. even out large clusters, 8. clusters by density, 9. new
+rows for thin clusters. Ties go to the candidate that touches more rows. The order only says what is *tried* first:
+the measurement decides what stays.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from ...state.report import ClusterReport
 from ...tools import evidence, objective
 from ...tools import reduce as reduce_tool
 from ...tools.cluster import ClusterResult, default_k
-from ...tools.remote_encoder import sent_to
 from ...tools.score import ClusterScores
 from ..critics import judge
 from ..evaluate import (
@@ -68,9 +67,6 @@ def embed(session: Session) -> None:
     metrics: dict[str, Any] = {**embedded, "rows": len(rows)}
     if first and session.model is not None:
         metrics["estimate"] = _announce_cost(session, session.model, rows)
-    if embedded["embedded"] and (server := sent_to(session.config.embed)) is not None:
-        # The texts of the rows that had no vector yet, and in the first round those of the anchor.
-        metrics |= {"sent_to": server, "texts_sent": embedded["embedded"]}
     session.record(
         "embed",
         round=session.state.round + 1,

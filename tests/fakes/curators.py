@@ -43,7 +43,7 @@ def neutral(asked: Asked) -> Any:
 
 
 def regrouping(asked: Asked) -> Any:
-    """Neutral, but always for as few clusters as it can have; it stops after two rounds, whatever else could be tried."""
+    """Neutral, but always for as few clusters as it can have, and for ``stop`` after two rounds."""
     if kind_of(asked) != "decide":
         return neutral(asked)
     question = shown(asked)
