@@ -27,7 +27,7 @@ from .evaluate import extend_pool, text_vectors
 from .llm.client import Model
 from .seeds import gather, rendered, shape_of, unfit
 from .session import Session, derived_seed
-from .synthesis import New, Placed, synthesise
+from .synthesis import New, Placed, Synthesised, synthesise
 
 _DECIMALS = 6  # of a logged cosine, and of the one that decides
 _CHUNK = 8192
@@ -89,9 +89,7 @@ def add_rows(session: Session, params: dict[str, Any], advance: Advance) -> Addi
         ModelError: the language model cannot be reached.
     """
     ledger = session.ledger()
-    refused = unfit(session.store, session.state)
-    if session.model is None:
-        refused = "no language model is configured"
+    refused = _cannot(session.store, session.state, session.model)
     if session.model is None or refused:
         return Addition(ledger, refused=refused)
     place = _Placer(session, advance)
@@ -103,9 +101,8 @@ def add_rows(session: Session, params: dict[str, Any], advance: Advance) -> Addi
         "placed": {text: list(placed.model_dump().values()) for text, placed in sorted(place.placed.items())},
     }
     artefacts: dict[str, str | None] = {"synthesis": session.store.put_json(record)}
-    if not done.rows:
-        why = "the budget is spent" if done.cut_short else "no row passed"
-        return Addition(ledger, artefacts, done.figures(), embedded=place.embedded, refused=f"nothing was added: {why}")
+    if refused := _in_vain(done):
+        return Addition(ledger, artefacts, done.figures(), embedded=place.embedded, refused=refused)
     ids = pl.Series("id", [row.id for row in done.rows])
     ledger = add_synthetic(ledger, ids, session.log.next_seq)
     positions = np.arange(ledger.height - len(ids), ledger.height, dtype=np.uint32)
@@ -113,6 +110,18 @@ def add_rows(session: Session, params: dict[str, Any], advance: Advance) -> Addi
     vectors = np.stack([place.vectors[row.text] for row in done.rows])
     pool, _ = extend_pool(session, positions, advance, vectors)
     return Addition(ledger, {**artefacts, **pool}, done.figures(), len(ids), place.embedded)
+
+
+def _cannot(store: Store, state: RunState, model: Model | None) -> str | None:
+    """Why no row can be written at all."""
+    return "no language model is configured" if model is None else unfit(store, state)
+
+
+def _in_vain(done: Synthesised) -> str | None:
+    """Why a synthesis came to nothing; None where it added rows."""
+    if done.rows:
+        return None
+    return f"nothing was added: {'the budget is spent' if done.cut_short else 'no row passed'}"
 
 
 def generator(model: Model) -> str:
@@ -201,7 +210,7 @@ def _label_values(session: Session, labels: set[str | None]) -> dict[str | None,
 
 
 def derived_again(
-    store: Store, config: Config, state: RunState, event: Event, model: Model
+    store: Store, config: Config, state: RunState, event: Event, model: Model | None
 ) -> list[tuple[str, Any, Any]]:
     """The claims of a ``synthesise`` event, for the audit: (what, as derived, as logged).
 
@@ -209,8 +218,10 @@ def derived_again(
     """
     assert event.state is not None
     logged = {**event.state.artefacts}
-    if not logged.get("synthesis"):
-        return [("synthesis", True, event.outcome == "refused")]
+    refused = event.state.values["trial"]["refused"]
+    cannot = _cannot(store, state, model)
+    if model is None or cannot:
+        return [("refusal", cannot, refused), ("artefacts of a refused action", ["trial_ledger"], [*logged])]
     record = store.json(logged["synthesis"] or "")
     measured = record.pop("placed")
 
@@ -222,6 +233,7 @@ def derived_again(
     claims: list[tuple[str, Any, Any]] = [
         ("synthetic rows and what was dropped", again.model_dump(mode="json"), record),
         ("figures of the synthesis", again.figures(), event.metrics.get("synthesis")),
+        ("refusal", _in_vain(again), refused),
     ]
     old = store.frame(state.artefacts["ledger"])
     new = store.frame(logged["trial_ledger"] or "")

@@ -21,6 +21,7 @@ from ..state.run import RunDirectory, RunState
 from ..state.store import Store
 from .llm.answers import Answers
 from .replay import replay_event
+from .replay_calls import bills
 
 
 @dataclass
@@ -66,6 +67,7 @@ def audit(root: Path, head: str | None = None) -> AuditReport:
     _attempt(report, lambda: _check_card(run, events, report))
     _check_files(run, events, report)
     _check_answers(run, events, report)
+    _attempt(report, lambda: _check_bills(run, events, report))
     if _check_store(store, events, report):
         replay(run, store, events, report)
     return report
@@ -136,6 +138,13 @@ def _check_answers(run: RunDirectory, events: list[Event], report: AuditReport) 
             report.failures.append(f"{run.llm / call.request_sha}.json is missing, or not the answer in the log")
         else:
             report.tally("answers")
+
+
+def _check_bills(run: RunDirectory, events: list[Event], report: AuditReport) -> None:
+    """What each question cost, and that none is said to be unanswered which has an answer, follows from the record."""
+    _, config = run.read_settings()
+    for event, wrong in bills(Answers(run.llm), config, events):
+        report.failures.append(f"{run.log}, line {event.seq + 1} ({event.type}): {wrong}")
 
 
 def _check_card(run: RunDirectory, events: list[Event], report: AuditReport) -> None:

@@ -17,6 +17,7 @@ from ..state.config import CapsParams
 from ..state.decision import ActionKind, Candidate, Critique, Granularity, RoundRecord
 from ..state.errors import UsageError
 from ..state.report import ClusterReport, Record
+from ..state.words import counted
 from ..tools.select import STRATEGIES
 
 KEEP_FRACTION = {"drop": 0.0, "thin": 0.7, "trim": 0.8}
@@ -174,13 +175,14 @@ def _prunes(
             }
             reasons = [f"cluster {c.cluster}: {'; '.join(c.reasons)}" for c in chosen[:5]]
             if len(chosen) > 5:
-                reasons.append(f"and {len(chosen) - 5} more clusters with the same verdict")
+                reasons.append(f"and {len(chosen) - 5} more with the same verdict")
             figures = {
                 "mean_" + gravity: round(sum(getattr(evidence[c.cluster], gravity) for c in chosen) / len(chosen), 4)
             }
             yield _draft("prune", params, rows, reasons, evidence=figures)
         elif called:
-            reason = f"the {len(called)} clusters concerned are larger than the cap of {max(limit, 0):,} rows"
+            each = f"each of the {len(called)} clusters" if len(called) > 1 else "the cluster"
+            reason = f"{each} concerned would lose more than the cap of {counted(max(limit, 0), 'row')}"
             yield _draft("prune", {"clusters": [], "strategy": STRATEGY[verdict]}, 0, (), blocked=reason)
     yield from _thin_large(report, limit)
 
@@ -200,9 +202,8 @@ def _thin_large(report: ClusterReport, limit: int) -> Iterable[dict[str, Any]]:
             rows += removed
     if chosen:
         params = {"clusters": chosen, "strategy": "keep_random", "keep_fraction": EVEN_FRACTION}
-        yield _draft(
-            "prune", params, rows, (f"{len(chosen)} clusters have over 3 times the median of {median:,} rows",)
-        )
+        have = f"{counted(len(chosen), 'cluster')} {'has' if len(chosen) == 1 else 'have'}"
+        yield _draft("prune", params, rows, (f"{have} over 3 times the median of {counted(median, 'row')}",))
 
 
 def _refilters(facts: Facts) -> Iterable[dict[str, Any]]:
@@ -212,7 +213,8 @@ def _refilters(facts: Facts) -> Iterable[dict[str, Any]]:
         rows = facts.filtered.get(rule, 0)
         if rows:
             params = {"thresholds": facts.refilters[rule]}
-            yield _draft("refilter", params, rows, (f"the rule {rule} removed {rows:,} rows; they may be missed",))
+            reason = f"the rule {rule} removed {counted(rows, 'row')}, which may be missed"
+            yield _draft("refilter", params, rows, (reason,))
 
 
 def _refilter_by_quality(facts: Facts, caps: CapsParams) -> Iterable[dict[str, Any]]:
@@ -221,7 +223,8 @@ def _refilter_by_quality(facts: Facts, caps: CapsParams) -> Iterable[dict[str, A
         return
     params = {"thresholds": facts.thresholds, "quality_below": facts.quality_below}
     limit = max(_removable(facts, caps), 0)
-    reason = f"{facts.doubtful:,} rows score below {facts.quality_below:.2f} and are near a quality rule's limit"
+    near = "row near a quality rule's limit scores" if facts.doubtful == 1 else "rows near a quality rule's limit score"
+    reason = f"{facts.doubtful:,} {near} below {facts.quality_below:.2f}"
     blocked = "" if facts.doubtful <= limit else f"{reason}: more than the cap of {limit:,}"
     yield _draft("refilter", params, facts.doubtful, (reason,), blocked)
 
@@ -236,11 +239,10 @@ def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: 
         yield from _as_fine_as_themes(k, facts)
         finer, coarser = min(k * 3 // 2 + 1, facts.kept // 5), max(k * 2 // 3, 2)
         if finer > k:
-            yield _draft(
-                "change_k", {"algorithm": "kmeans", "k": finer}, 0, (f"{mixed} of {total} clusters are mixed",)
-            )
+            reason = _share(mixed, total, "mixed", "finer clusters are tried")
+            yield _draft("change_k", {"algorithm": "kmeans", "k": finer}, 0, (reason,))
         if coarser < k:
-            reason = f"{unstable} of {total} clusters are unstable"
+            reason = _share(unstable, total, "unstable", "coarser clusters are tried")
             yield _draft("change_k", {"algorithm": "kmeans", "k": coarser}, 0, (reason,))
         size = max(10, facts.kept // 200)
         reason = "clusters of any shape, and rows that belong to none"
@@ -252,7 +254,15 @@ def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: 
         yield _draft("change_k", {"algorithm": "hdbscan", "min_cluster_size": size // 2}, 0, ("smaller densities",))
     k = max(8, report.k)
     share = report.noise / max(1, report.rows)
-    yield _draft("change_k", {"algorithm": "kmeans", "k": k}, 0, (f"{share:.0%} of the rows are in no cluster",))
+    reason = f"{share:.0%} of the rows are in no cluster" if report.noise else "nothing stands out; k-means is tried"
+    yield _draft("change_k", {"algorithm": "kmeans", "k": k}, 0, (reason,))
+
+
+def _share(number: int, total: int, what: str, else_tried: str) -> str:
+    """How many clusters are ``what``; that none is would argue against the proposal, and is not said."""
+    if not number:
+        return f"nothing stands out; {else_tried}"
+    return f"{number} of {counted(total, 'cluster')} {'is' if number == 1 else 'are'} {what}"
 
 
 def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[dict[str, Any]]:
@@ -296,6 +306,7 @@ def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[dict[str, Any]]:
         blocked = f"no cluster has at least {FEWEST_SEEDS} rows and fewer than {wanted:,}, half the median"
     else:
         blocked = "" if clusters else f"the share of synthetic rows is reached ({facts.synthetic:,} of {facts.kept:,})"
-    reason = f"{len(thin)} clusters have fewer than {wanted:,} rows, half the median"
+    have = f"{counted(len(thin), 'cluster')} {'has' if len(thin) == 1 else 'have'}"
+    reason = f"{have} fewer than {wanted:,} rows, half the median"
     figures = {"thin_clusters": float(len(thin)), "half_the_median": float(wanted)}
     yield _draft("synthesise", params, sum(counts), (reason,), blocked, figures)

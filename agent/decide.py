@@ -10,7 +10,11 @@ from ..state.decision import Budget, Candidate, Critique, Decision, Rejected, Ro
 from ..state.report import ClusterReport, Objective
 from .policies import Choice, Policy
 
-SPENT = ("the budget of rounds, time, tokens or money is spent",)
+ROUNDS_DONE = "the rounds allowed are done"
+TIME_OVER = "the time allowed is over"
+MONEY_SPENT = "the money allowed is spent"
+TOKENS_USED = "the tokens allowed are used"
+SPENT = frozenset((ROUNDS_DONE, TIME_OVER, MONEY_SPENT, TOKENS_USED))
 STILL = ("labels, keep-set and objective held still",)
 COVERAGE_TOLERANCE = 0.02  # share of the anchor that an action may uncover, whatever else it gains
 
@@ -40,9 +44,8 @@ def decide(
     """
     by_id = {candidate.id: candidate for candidate in candidates}
     stop = next(candidate for candidate in candidates if candidate.action == "stop")
-    left = (budget.minutes_left, budget.usd_left, budget.tokens_left)
-    if budget.rounds_left < 1 or any(amount is not None and amount <= 0 for amount in left):
-        choice = Choice(stop.id, SPENT, {})
+    if spent := _spent(budget):
+        choice = Choice(stop.id, spent, {})
     elif human is not None:
         choice = Choice(human, ("chosen by a person",), {})
     elif budget.held_still:
@@ -76,7 +79,18 @@ def decide(
 
 def converged(decision: Decision) -> bool:
     """Whether a ``stop`` means that the data no longer move, and not that a budget or the policy gave out."""
-    return decision.reasons != SPENT and not decision.safe_default
+    return SPENT.isdisjoint(decision.reasons) and not decision.safe_default
+
+
+def _spent(budget: Budget) -> tuple[str, ...]:
+    """What there is nothing left of: of ``SPENT`` all that apply."""
+    left = (
+        (ROUNDS_DONE, budget.rounds_left),
+        (TIME_OVER, budget.minutes_left),
+        (MONEY_SPENT, budget.usd_left),
+        (TOKENS_USED, budget.tokens_left),
+    )
+    return tuple(sentence for sentence, amount in left if amount is not None and amount <= 0)
 
 
 def pays(before: Objective, after: Objective, params: ObjectiveParams) -> Verdict:

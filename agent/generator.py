@@ -14,11 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ..prompts import prompt
-from ..state.canonical import canonical_json
 from ..state.report import Record
 from ..tools.fields import Parts
-from .llm import ANSWER_TOKENS, Message, Reply, Request
+from .llm import Reply, Request
+from .llm.asking import asked
 from .llm.reading import Unusable, parse
 
 REAL_EXAMPLES = 6
@@ -89,7 +88,7 @@ def question(
         seed: of the choice of examples.
     """
     examples, label = _examples(target, accepted, np.random.default_rng(list(seed)))
-    asked = Asked(
+    about = Asked(
         number=number, cluster=target.cluster, label=label, rows=rows, seeds=tuple(example.id for example in examples)
     )
     said = {
@@ -99,15 +98,7 @@ def question(
         "rows": rows,
         **({} if label is None else {"label": label}),
     }
-    instructions = prompt("synthesise")
-    return asked, Request(
-        kind="synthesise",
-        prompt=instructions.reference,
-        system=instructions.render(),
-        messages=(Message(role="user", content=canonical_json(said).decode()),),
-        answer=_schema(fields),
-        max_tokens=ANSWER_TOKENS["synthesise"],
-    )
+    return about, asked("synthesise", said, _schema(fields))
 
 
 def _examples(

@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 # Must be set before LangGraph is imported: a crafted checkpoint may otherwise run code when it is read.
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
@@ -23,6 +23,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Interrupt
 
 from ..state.errors import StorageError, storage_error
+from .order import DESCRIBE, EXPERIMENT, FINISH, OVERRIDE, PREPARE, answered
 from .session import Session
 from .steps import describe, experiment, finish, prepare
 from .steps.approve import approve, keep, undo
@@ -31,14 +32,12 @@ from .steps.quality import quality
 
 Step = Callable[[Session], None]
 
-PREPARE: dict[str, Step] = {
+STEPS: dict[str, Step] = {
     "load": prepare.load,
     "clean": prepare.clean,
     "filter": prepare.filter,
     "dedup": prepare.dedup,
     "hold_out": prepare.hold_out_anchor,
-}
-DESCRIBE: dict[str, Step] = {
     "embed": describe.embed,
     "quality": quality,
     "cluster": describe.cluster,
@@ -48,17 +47,16 @@ DESCRIBE: dict[str, Step] = {
     "critique": describe.critique,
     "decide": experiment.decide,
     "approve": approve,
-}
-EXPERIMENT: dict[str, Step] = {"act": experiment.act, "measure": experiment.measure}
-OVERRIDE: dict[str, Step] = {"keep": keep, "undo": undo}  # what a person may do instead
-FINISH: dict[str, Step] = {
+    "act": experiment.act,
+    "measure": experiment.measure,
+    "keep": keep,
+    "undo": undo,
     "train": finish.train,
     "quantise": finish.quantise,
     "label": label,
     "export": finish.export,
     "publish": finish.publish,
 }
-STEPS: dict[str, Step] = {**PREPARE, **DESCRIBE, **EXPERIMENT, **OVERRIDE, **FINISH}
 
 
 class GraphState(TypedDict):
@@ -79,17 +77,10 @@ def build(session: Session) -> StateGraph[Any, Any, Any, Any]:
     for name in OVERRIDE:
         graph.add_edge(name, "embed")
 
-    def answered(state: GraphState) -> Literal["act", "train", "approve", "keep", "undo"]:
-        match session.state.values.get("answer"):  # None in a run without a person
-            case "keep":
-                return "keep"
-            case "undo":
-                return "undo"
-            case "choose":
-                return "approve"
-        return "train" if session.state.values.get("stop_reason") else "act"
+    def answer(state: GraphState) -> str:
+        return answered(session.state.values)
 
-    graph.add_conditional_edges("approve", answered)
+    graph.add_conditional_edges("approve", answer, ["act", "train", "approve", *OVERRIDE])
     return graph
 
 

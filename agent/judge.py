@@ -6,11 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..prompts import prompt
 from ..state.progress import Advance, silent
 from .llm.client import Model
 from .llm.reading import reader, schema
-from .questionnaire import ROWS_PER_QUESTION, ShortText, each_row_once, request, sheets
+from .questionnaire import ShortText, by_row, each_row_once, request, sheets
 
 Word = Literal["accept", "reject"]
 
@@ -39,15 +38,10 @@ def judge(model: Model, texts: list[str], advance: Advance = silent) -> list[Wor
     The texts are shown as data, under opaque ids, to a model without tools.
     """
     asked = sheets("judge", texts)
-    instructions = prompt("judge")
-    questions = [request("judge", instructions, instructions.render(), sheet, schema(Verdicts)) for sheet in asked]
-    answers = model.ask_many(questions, reader(Verdicts, each_row_once(asked, lambda said: said.verdicts)), advance)
-    found: list[Word | None] = []
-    for sheet, answer in zip(asked, answers, strict=True):
-        rows = min(ROWS_PER_QUESTION, len(texts) - len(found))
-        if answer is None or len(sheet) < rows:  # two rows got the same six digits, once in a million questions
-            found += [None] * rows
-        else:
-            said = {one.id: one.verdict for one in answer.verdicts}
-            found += [said[id] for id in sheet]
-    return found
+    questions = [request("judge", sheet, schema(Verdicts)) for sheet in asked]
+    answers = model.ask_many(questions, reader(Verdicts, each_row_once(asked, _entries)), advance)
+    return [None if entry is None else entry.verdict for entry in by_row(asked, answers, _entries)]
+
+
+def _entries(answer: Verdicts) -> list[Verdict]:
+    return answer.verdicts

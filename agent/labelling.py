@@ -20,7 +20,7 @@ from ..tools.labels import by_rules, filled_in, label_table, unsure
 from ..tools.taxonomy import UNSURE, Entry, Taxonomy
 from .llm.client import Model
 from .llm.reading import reader, schema
-from .questionnaire import ROWS_PER_QUESTION, ShortText, each_row_once, request, sheets
+from .questionnaire import ROWS_PER_QUESTION, ShortText, by_row, each_row_once, request, sheets
 from .session import derived_seed
 
 _FIELDS = {
@@ -87,22 +87,17 @@ def by_model(model: Model, texts: list[str], taxonomy: Taxonomy, advance: Advanc
     ``advance`` is called with questions answered, ten texts each.
     """
     form = answer_form(taxonomy)
-    instructions = prompt("label")
     described = {
         axis: {e.name: e.description for e in getattr(taxonomy, axis)} for axis in ("domains", "tags", "difficulties")
     }
     fields = "\n".join(_FIELDS[name] for name in _names(taxonomy))
     names = canonical_json({axis: entries for axis, entries in described.items() if entries}).decode()
-    system = instructions.render({"taxonomy": names, "fields": fields})
+    system = prompt("label").render({"taxonomy": names, "fields": fields})
     asked = sheets("label", texts)
-    questions = [request("label", instructions, system, sheet, schema(form)) for sheet in asked]
+    questions = [request("label", sheet, schema(form), system) for sheet in asked]
     model.prefetch(questions)
-    read = reader(form, each_row_once(asked, _entries))
-    labels: list[tuple[str | None, list[str], str | None]] = []
-    for sheet, answer in zip(asked, model.ask_many(questions, read, advance), strict=True):
-        said = {} if answer is None else {entry.id: entry for entry in _entries(answer)}
-        labels += [_label(said.get(row), taxonomy) for row in sheet]
-    return label_table(labels, "model")
+    answers = model.ask_many(questions, reader(form, each_row_once(asked, _entries)), advance)
+    return label_table([_label(entry, taxonomy) for entry in by_row(asked, answers, _entries)], "model")
 
 
 def answer_form(taxonomy: Taxonomy) -> type[BaseModel]:

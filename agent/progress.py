@@ -22,6 +22,7 @@ from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
 from ..state.progress import Advance, silent
+from ..state.visible import printable
 
 
 class Reporter:
@@ -33,21 +34,23 @@ class Reporter:
         self.cost: Callable[[], str] | None = None  # what the language model has cost so far
 
     def say(self, text: str, style: str = "") -> None:
-        """One line; text from the data never comes here unescaped (markup is off)."""
+        """One line; words of the data or of a model in it are no markup, and steer no terminal."""
         if not self.quiet:
-            self.console.print(text, style=style, markup=False)
+            self.console.print(printable(text), style=style, markup=False)
 
     @contextmanager
     def step(self, name: str, total: int | None = None, unit: str = "rows") -> Iterator[Advance]:
         """A step that may take a while; yields how to report items done.
 
         On a terminal: a live bar with rate and remaining time, that goes when the step ends. Elsewhere: a line
-        at the start and, if it took over two seconds, one at the end.
+        at the start and, if it took over two seconds, one at the end. A step that the language model was paid for
+        ends in a line with the cost so far in either case.
         """
         if self.quiet:
             yield silent
             return
         started = time.monotonic()
+        cost = self._cost_now()
         done = 0
         if not self.console.is_terminal:
             print(f"{name} …", file=sys.stderr, flush=True)
@@ -58,10 +61,10 @@ class Reporter:
 
             yield count
             took = time.monotonic() - started
-            if took > 2:
-                rate = f", {speed(done / took)} {unit}/s" if done else ""
-                cost = f", {self.cost()} so far" if self.cost is not None else ""
-                print(f"{name} done in {took:.1f} s{rate}{cost}", file=sys.stderr, flush=True)
+            spent = self._spent_since(cost)
+            if took > 2 or spent:
+                rate = f", {speed(done / took)} {unit}/s" if done and took > 2 else ""
+                print(f"{name} done in {took:.1f} s{rate}{spent}", file=sys.stderr, flush=True)
             return
         columns: tuple[ProgressColumn, ...] = (
             SpinnerColumn(),
@@ -85,6 +88,16 @@ class Reporter:
                 bar.update(task, advance=items, rate=f"{speed(rate)} {unit}/s")
 
             yield advance
+        if spent := self._spent_since(cost):
+            self.say(f"{name} done in {time.monotonic() - started:.1f} s{spent}", "dim")
+
+    def _cost_now(self) -> str | None:
+        return None if self.cost is None else self.cost()
+
+    def _spent_since(self, before: str | None) -> str:
+        """The cost so far, as the end of a line, if it is no longer what it was; otherwise nothing."""
+        now = self._cost_now()
+        return "" if now is None or now == before else f", {now} so far"
 
 
 class _Cost(ProgressColumn):

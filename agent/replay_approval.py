@@ -15,8 +15,10 @@ from ..state.rows import kept_rows
 from ..state.run import RunState
 from ..state.store import Store
 from . import undo
-from .approval import Answer, granted, settle
+from .approval import Answer, granted, proposal, settle
 from .facts import state_key
+from .llm.answers import Answers
+from .llm.registry import open_provider
 
 Claim = tuple[str, Any, Any]  # what, as derived, as logged
 
@@ -35,7 +37,10 @@ def approval_claims(
         UsageError: the answer is not to this proposal.
     """
     assert event.state is not None
-    if event.human is None and event.params.get("by") != "model":
+    by_model = event.params.get("by") == "model"
+    if by_model and not _put_forward(store, config, state, before, event):
+        return [("tool call behind what the language model put forward", True, False)]
+    if event.human is None and not by_model:
         alone = {"answer": "approve", "rejected": False, "auto_rounds": state.values.get("auto_rounds", 0) - 1}
         return [("approval", True, granted(state, before)), ("answer", alone, event.state.values)]
     said = {"interrupt_id": ""} if event.human is None else event.human.model_dump()
@@ -47,6 +52,32 @@ def approval_claims(
         ("answer", settled.values, event.state.values),
         ("candidates", brought_in, event.candidates),
     ]
+
+
+def _put_forward(store: Store, config: Config, state: RunState, before: list[Event], event: Event) -> bool:
+    """Whether a recorded answer of the conversation holds the tool call that put this forward.
+
+    One answer may hold several calls; it is logged with the first that is carried out.
+    """
+    from .chat.conversation import Refusal  # here: it loads the graph
+    from .chat.tools import MODEL_TOOLS, put_forward
+
+    provider, answers = open_provider(config.llm), Answers(store.root.parent / "llm")
+    wanted = {name: event.params[name] for name in ("candidate", "action", "params") if name in event.params}
+    alternatives = proposal(state, before)["alternatives"]
+    for earlier in [event, *reversed(before)]:
+        talked = [call.request_sha for call in earlier.llm if call.kind == "chat" and call.response_sha]
+        for sha in talked:
+            stored = answers.get(sha)
+            for call in () if stored is None else provider.read(stored.answer).tool_calls:
+                try:
+                    if put_forward(MODEL_TOOLS[call.name].check(call.arguments), alternatives) == wanted:
+                        return True
+                except (KeyError, Refusal):
+                    continue
+        if talked or earlier.human is not None:
+            return False
+    return False
 
 
 def override_claims(

@@ -9,19 +9,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from ..state.config import Config
 from ..state.events import Event
 from ..state.rows import kept_rows
 from ..state.run import RunState
 from ..state.store import Store
-from ..tools.quality import better_than_chance
 from ..tools.taxonomy import taxonomy_of
 from .facts import doubtful
 from .labelling import label_rows, tally, with_rows
+from .lessons import Lesson, endorsed_lesson, given_vectors, teacher_lesson
 from .llm.client import Model
-from .steps.quality import lowest, pool_scores
-from .teacher import taught
+from .steps.quality import figures, learn, lowest, pool_scores
+from .teacher import has_teacher, taught
 
 Claim = tuple[str, Any, Any]  # what, as derived, as logged
 
@@ -29,29 +30,86 @@ _LAST_BITS = 2e-3  # of a score of 5, for sums on another machine
 
 
 def quality_claims(store: Store, config: Config, state: RunState, event: Event, model: Model | None) -> list[Claim]:
-    """The teacher's scores, which classifiers count, what they predict, and the score that counts as low."""
+    """What was learned, from the teacher's recorded answers or the endorsed rows, and what it says of every row."""
     assert event.state is not None
-    now = {**state.artefacts, **event.state.artefacts}
+    patch = event.state
+    pool, vectors = (np.asarray(store.array(state.artefacts[role])) for role in ("pool", "vectors"))
+    if state.values.get("quality") is not None:
+        again = pool_scores(store.array(state.artefacts["quality_model"]), pool, vectors)
+        return [
+            ("artefacts of the score", {"quality"}, set(patch.artefacts)),
+            ("values of the score", {"quality_of": state.artefacts["vectors"]}, patch.values),
+            ("predicted quality", True, _alike(again, store.frame(patch.artefacts["quality"] or ""))),
+        ]
     claims: list[Claim] = []
-    if (ref := event.state.artefacts.get("taught")) and model is not None:
+    lessons = []
+    if config.quality.like is not None:
+        liked = np.asarray(store.array(patch.artefacts["endorsed_vectors"] or ""))
+        if "liked_vectors" in state.artefacts:
+            given = given_vectors(store.array(state.artefacts["liked_vectors"]))
+            claims.append(("endorsed rows", True, np.array_equal(liked, given)))
+        lessons.append(endorsed_lesson(liked, vectors, store.array(state.artefacts["anchor_vectors"]), config))
+    if has_teacher(config):
+        assert model is not None
         text = store.frame(state.artefacts["text"], ["text"])["text"]
         scored = taught(model, config, kept_rows(store.frame(state.artefacts["ledger"])), text)
-        claims.append(("teacher's scores", scored.to_dict(as_series=False), store.frame(ref).to_dict(as_series=False)))
-    if (learned := event.metrics.get("learned")) is not None:
-        used = [name for name, figures in sorted(learned.items()) if better_than_chance(figures)]
-        claims.append(("classifiers in use", used, event.state.values["quality"]["used"]))
-    if (ref := event.state.artefacts.get("quality")) is not None:
-        stored = store.frame(ref)
-        again = pool_scores(
-            store.array(now["quality_model"] or ""), *(store.array(now[r] or "") for r in ("pool", "vectors"))
-        )
-        alike = again["row"].equals(stored["row"]) and bool(
-            np.allclose(again["score"].to_numpy(), stored["score"].to_numpy(), rtol=0, atol=_LAST_BITS)
-        )
-        claims.append(("predicted quality", True, alike))
-        if learned is not None:
-            claims.append(("lowest tenth", lowest(stored), event.state.values["quality"]["below"]))
-    return claims
+        claims.append(("teacher's scores", True, scored.equals(store.frame(patch.artefacts["taught"] or ""))))
+        lessons.append(teacher_lesson(scored, pool, vectors, model.name))
+    return [*claims, *_learned_claims(store, config, state, event, lessons, pool, vectors)]
+
+
+def _learned_claims(
+    store: Store,
+    config: Config,
+    state: RunState,
+    event: Event,
+    lessons: list[Lesson],
+    pool: np.ndarray,
+    vectors: np.ndarray,
+) -> list[Claim]:
+    """The classifiers that these lessons give, which of them count, and the score that counts as low."""
+    assert event.state is not None
+    patch = event.state
+    learned = {lesson.name: learn(config, lesson) for lesson in lessons}
+    told = {lesson.name: figures(lesson, learned[lesson.name]) for lesson in lessons}
+    used = {name: model for name, model in sorted(learned.items()) if model and model.agreement.better_than_chance}
+    roles = {"taught" if lesson.name == "teacher" else "endorsed_vectors" for lesson in lessons}
+    below, of = None, {}
+    claims: list[Claim] = []
+    if used:
+        coefficients = np.asarray(store.array(patch.artefacts["quality_model"] or ""))
+        again = np.stack([model.coefficients for model in used.values()])
+        scores = store.frame(patch.artefacts["quality"] or "")
+        claims += [
+            ("classifiers", True, again.shape == coefficients.shape and _close(again, coefficients)),
+            ("predicted quality", True, _alike(pool_scores(coefficients, pool, vectors), scores)),
+        ]
+        roles |= {"quality_model", "quality"}
+        below, of = lowest(scores), {"quality_of": state.artefacts["vectors"]}
+    wanted = {"quality": {"used": list(used), "below": below}, "notes": [*state.values["notes"], *event.reasons], **of}
+    return [
+        *claims,
+        ("artefacts of the score", roles, set(patch.artefacts)),
+        ("classifiers in use and lowest tenth", wanted, patch.values),
+        ("how well it was learned", True, _same_figures(told, event.metrics["learned"])),
+        ("outcome", None if used else "not_used", event.outcome),
+    ]
+
+
+def _close(derived: Any, logged: Any) -> bool:
+    return bool(np.allclose(derived, logged, rtol=0, atol=_LAST_BITS))
+
+
+def _alike(derived: pl.DataFrame, logged: pl.DataFrame) -> bool:
+    """Whether two tables of scores name the same rows and differ in their last bits at most."""
+    return derived["row"].equals(logged["row"]) and _close(derived["score"].to_numpy(), logged["score"].to_numpy())
+
+
+def _same_figures(derived: dict[str, dict[str, Any]], logged: dict[str, dict[str, Any]]) -> bool:
+    if {name: set(one) for name, one in derived.items()} != {name: set(one) for name, one in logged.items()}:
+        return False
+    pairs = [(one[key], logged[name][key]) for name, one in derived.items() for key in one]
+    return all(_close(a, b) if isinstance(a, float) and isinstance(b, float) else a == b for a, b in pairs)
 
 
 def doubtful_rows(store: Store, state: RunState, below: float | None) -> list[int]:
@@ -72,10 +130,12 @@ def label_claims(store: Store, config: Config, state: RunState, event: Event, mo
     rows = np.sort(np.concatenate([kept_rows(ledger), kept_rows(ledger, "anchor")]))
     text = store.frame(state.artefacts["text"], ["text"])["text"].gather(rows).fill_null("")
     said = event.state.artefacts.get("zero_shot")
-    zero_shot = None if said is None else store.frame(said)
-    again, _ = label_rows(text, taxonomy, config, None if zero_shot is None else lambda text: zero_shot, model)
+    table = pl.DataFrame() if said is None else store.frame(said)
+    zero_shot = None if config.label.nli_model is None else lambda text: table
+    again, asked = label_rows(text, taxonomy, config, zero_shot, model)
     stored = store.frame(event.state.artefacts["row_labels"] or "")
     return [
+        ("answers of the zero-shot model", asked is not None, said is not None),
         ("labels", with_rows(again, rows).to_dict(as_series=False), stored.to_dict(as_series=False)),
         ("figures of the labels", tally(again, taxonomy), event.state.values["labelled"]),
     ]

@@ -103,16 +103,11 @@ class Session:
         """
         patch = {"round": round, "artefacts": dict(artefacts or {}), "values": dict(values or {})}
         now = time.monotonic()  # an event's seconds are those since the one before
-        if "model" in self.__dict__ and self.model is not None:  # opened; the calls since the last event are this one's
-            fields["llm"] = [call.model_dump() for call in self.model.drain()]
         if self.texts_sent:  # since the last event, to be embedded elsewhere
             sent = {"sent_to": sent_to(self.config.embed), "texts_sent": self.texts_sent}
             fields["metrics"] = {**fields.get("metrics", {}), **sent}
             self.texts_sent = 0
-        event = self.log.append(
-            run_id=self.run_id,
-            attempt=self.attempt,
-            ts=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        event = self._append(
             type=type,
             config_sha=self.config_sha,
             seed=self.config.seed,
@@ -131,6 +126,7 @@ class Session:
         fields: dict[str, Any] = {"code": code_version(), "config_sha": self.config_sha, "seed": self.config.seed}
         if self.log.events:
             self.attempt += 1
+            _ = self.model  # what a killed process had under way is this event's
             fields |= {"type": "resume", "metrics": {"torn_bytes": self.log.torn_bytes, "after": self.state.last}}
         else:
             params = {
@@ -139,26 +135,26 @@ class Session:
                 "config": self.config.model_dump(mode="json"),
             }
             fields |= {"type": "start", "params": params}
-        self.log.append(
-            run_id=self.run_id,
-            attempt=self.attempt,
-            ts=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            **fields,
-        )
+        self._append(**fields)
 
     def note(self, type: str, **fields: Any) -> Event:
         """Append an event that is no step: it changes nothing of what the run is."""
-        return self.log.append(
-            run_id=self.run_id,
-            attempt=self.attempt,
-            ts=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            type=type,
-            **fields,
-        )
+        return self._append(type=type, **fields)
 
     def note_failure(self, sentence: str) -> None:
         """Leave in the log why this process stopped; the state stays that of the last finished step."""
         self.note("error", error=sentence)
+
+    def _append(self, **fields: Any) -> Event:
+        """Append an event; the calls to the language model since the event before it are its own."""
+        model = self.model if "model" in self.__dict__ else None  # not opened for the event's sake
+        if model is not None:
+            fields["llm"] = [*fields.get("llm", ()), *(call.model_dump() for call in model.drain())]
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        event = self.log.append(run_id=self.run_id, attempt=self.attempt, ts=now, **fields)
+        if model is not None:
+            model.logged()
+        return event
 
     def rested(self) -> None:
         """The time since the last event was a person's; it counts for no step and no budget."""

@@ -15,6 +15,7 @@ from ..state.rows import counts, removed_by_reason
 from ..state.run import RunDirectory, RunState, fold
 from ..state.store import Store
 from .facts import spent_on_models
+from .llm.budget import BUDGET
 
 
 def peak_memory_mb() -> float:
@@ -140,7 +141,8 @@ def spent(events: list[Event]) -> dict[str, Any] | None:
         "questions": len(calls),
         "requests": sum(call.attempts for call in calls),
         "cached": sum(call.cache_hit for call in calls),
-        "unusable": sum(bool(call.problem) for call in calls),
+        "unusable": sum(bool(call.problem) and call.response_sha is not None for call in calls),
+        "not_asked": sum(call.problem == BUDGET for call in calls),
         "tokens": spent_on_models(events)[1],
         "usd": round(spent_on_models(events)[0], 6) if priced else None,
     }

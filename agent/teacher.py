@@ -10,16 +10,20 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..prompts import prompt
 from ..state.config import Config
 from ..state.progress import Advance, silent
 from .llm.client import Model
 from .llm.reading import reader, schema
-from .questionnaire import ROWS_PER_QUESTION, ShortText, each_row_once, request, sheets
+from .questionnaire import ROWS_PER_QUESTION, ShortText, by_row, each_row_once, request, sheets
 from .session import derived_seed
 
 #: Scored rows below which nothing is learned from them: five folds of six.
 LEAST_SCORED = 30
+
+
+def has_teacher(config: Config) -> bool:
+    """Whether a language model is to score a sample: one critiques, the rows can be read, the sample is not empty."""
+    return config.mind("critic") == "llm" and config.load.readable and config.quality.teacher_rows > 0
 
 
 class RowScore(BaseModel):
@@ -65,13 +69,13 @@ def teacher_scores(model: Model, texts: list[str], advance: Advance = silent) ->
 
     ``advance`` is called with questions answered, ten texts each.
     """
-    instructions = prompt("quality")
     asked = sheets("quality", texts)
-    questions = [request("quality", instructions, instructions.render(), sheet, schema(RowScores)) for sheet in asked]
+    questions = [request("quality", sheet, schema(RowScores)) for sheet in asked]
     model.prefetch(questions)
-    read = reader(RowScores, each_row_once(asked, lambda answer: answer.scores))
-    scores: list[float] = []
-    for sheet, answer in zip(asked, model.ask_many(questions, read, advance), strict=True):
-        said = {} if answer is None else {one.id: float(one.score) for one in answer.scores}
-        scores += [said.get(row, np.nan) for row in sheet]
+    answers = model.ask_many(questions, reader(RowScores, each_row_once(asked, _entries)), advance)
+    scores = [np.nan if entry is None else entry.score for entry in by_row(asked, answers, _entries)]
     return np.array(scores, dtype=np.float64)
+
+
+def _entries(answer: RowScores) -> list[RowScore]:
+    return answer.scores

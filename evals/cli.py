@@ -10,7 +10,7 @@ from typing import Any
 import click
 import orjson
 
-from ..agent.cli.run import read_price
+from ..agent.cli.options import read_price
 from .attacks import FAMILIES
 from .table import Table, shown
 

@@ -76,7 +76,6 @@ class Event(BaseModel):
     prev_hash: str
     hash: str = ""
     run_id: str
-    task_id: str | None = None
     attempt: int = 1
     ts: str
     type: str  # start | resume | error | finish, or the name of the step

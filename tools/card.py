@@ -14,15 +14,15 @@ from typing import Any
 import jinja2
 import yaml
 
-from .report import ReportData, number, parts_of, setting, write_whole
+from ..state.visible import without_controls
+from ..state.words import action_in_words, counted, number
+from .report import ReportData, parts_of, write_whole
 
 CLUSTERS_SHOWN = 20
 # https://huggingface.co/docs/hub/datasets-cards: the upper bounds of `size_categories` up to a billion rows.
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _ACTIVE = re.compile(r"[\\`*_\[\]<>|~&#!$]")
 _BLOCK_START = re.compile(r"^([-+=]|\d+(?=[.)](\s|$)))")
-# Control characters, line separators, marks that change the direction of what follows, and lone surrogates.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LINK = re.compile(r"(://|www\.|@)", re.IGNORECASE)
 
 
@@ -66,7 +66,7 @@ def write_card(data: ReportData, path: Path) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(code=code, number=number, setting=setting)
+    environment.filters.update(code=code, number=number, counted=counted, in_words=action_in_words)
     template = environment.from_string(
         (resources.files(__package__) / "templates" / "card.md.jinja").read_text(encoding="utf-8")
     )
@@ -87,4 +87,4 @@ def _front_matter(data: ReportData) -> Markdown:
 
 def _one_line(value: Any) -> str:
     """Text without line breaks, control characters or runs of white space."""
-    return " ".join(_CONTROL.sub(" ", str(value)).split())
+    return " ".join(without_controls(str(value)).split())

@@ -96,11 +96,6 @@ def cluster(
     return ClusterResult(labels, _centroids(vectors, labels), params.algorithm, resolved)
 
 
-def assign(vectors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """The nearest centroid of each row by cosine: int32 [n]; −1 where there are no centroids."""
-    return nearest(centroids, vectors)[0]
-
-
 def density_space(vectors: np.ndarray, params: ClusterParams, graph: NeighborGraph, seed: int) -> np.ndarray:
     """The space in which density methods run: float32 [n, dimensions].
 

@@ -63,9 +63,10 @@ def export(
 ) -> ExportResult:
     """Write ``<split>-00000.parquet`` for each split: original columns, then ``recryst_id/text/cluster``.
 
-    With labels the columns ``recryst_domain/tags/difficulty/labelled_by`` follow, and the files lie in hive-style
-    folders, ``domain=…/difficulty=…/part-<split>-00000.parquet``; an axis without a single label makes no folders. A
-    column of the input that already has such a name, or that of a folder's key, keeps it; ours gets an underscore more.
+    With labels the columns ``recryst_split/domain/tags/difficulty/labelled_by`` follow, and the files lie in hive-style
+    folders, ``domain=…/difficulty=…/part-<split>-00000.parquet``; an axis without a single label makes no folders.
+    Whoever reads the folders as one table tells the held-out rows by their split. A column of the input that already
+    has such a name, or that of a folder's key, keeps it; ours gets an underscore more.
 
     Args:
         originals: Parquet with ``row`` (position) and the original columns, in order of position.
@@ -82,7 +83,7 @@ def export(
     provenance = None if synthetic is None else synthetic.provenance
     ours = _said(ledger, text, clusters, labels, provenance)
     source = pq.ParquetFile(originals)
-    more = (*(PROVENANCE if synthetic is not None else ()), *(LABELS if labels is not None else ()))
+    more = (*(PROVENANCE if synthetic is not None else ()), *(("split", *LABELS) if labels is not None else ()))
     names = _free_names(source.schema_arrow.names, more)
     rows = dict.fromkeys(SPLITS, 0)
     keys = _folder_keys(source.schema_arrow.names, labels)

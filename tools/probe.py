@@ -171,7 +171,7 @@ def _on_table(frame: pl.DataFrame, params: ProbeParams, seed: int) -> dict[str, 
 TOOL = Tool(
     name="probe",
     version=1,
-    description="bits per byte of a small language model trained on `text` and scored on a held-out tenth",
+    description="Measure the bits per byte of a small language model trained on `text`, on a held-out tenth.",
     params=ProbeParams,
     result=ProbeResult,
     run=probe_text,

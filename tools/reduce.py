@@ -213,7 +213,7 @@ def _on_table(frame: pl.DataFrame, params: ReduceParams, seed: int) -> pl.DataFr
 TOOL = Tool(
     name="reduce",
     version=1,
-    description="draw the `vector` column as 2-D and 3-D maps by PCA, t-SNE and UMAP; adds pca_2d_x, pca_2d_y, …",
+    description="Draw the `vector` column as 2-D and 3-D maps by PCA, t-SNE and UMAP; adds `pca_2d_x`, `pca_2d_y`, …",
     params=ReduceParams,
     result=Maps,
     run=reduce,

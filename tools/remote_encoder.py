@@ -17,7 +17,7 @@ import orjson
 from ..state.config import EmbedParams
 from ..state.errors import ModelError, UsageError
 from .remote import Fault, Retries, with_retries
-from .vendors import Vendor, address, faults, ollama_client, openai_client, stays_local
+from .vendors import Vendor, address, faults, ollama_client, openai_client, reach, stays_local
 
 if TYPE_CHECKING:
     from ollama import Client
@@ -61,10 +61,11 @@ class RemoteEncoder:
 
         Raises:
             MissingExtraError: the vendor's package is not installed.
+            ModelError: nothing listens at the address.
             UsageError: the key is not in the environment.
         """
         with self._client():
-            pass
+            reach(self.vendor, self._base_url)
 
     @property
     def name(self) -> str:
@@ -120,7 +121,7 @@ class RemoteEncoder:
         """The vectors of one request, float32 [n, d]."""
 
         def attempt(seconds: float) -> np.ndarray:
-            with faults():
+            with faults(self.vendor, self._base_url):
                 ask = self._openai if self.vendor == "openai" else self._ollama
                 return _matrix(ask(client, texts, seconds), len(texts))
 

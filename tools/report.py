@@ -2,8 +2,8 @@
 
 Text from the data never acts. In the markup it is escaped by jinja2; in the scripts it stands in one JSON
 block that cannot end its element; in the plots it does not stand at all: plotly is given numbers only, and
-what is shown on hover is written as plain text. The Content-Security-Policy lets run the two scripts of
-this module, named by their hash, and nothing else.
+what is shown on hover is written as plain text. Control and bidirectional characters are taken out everywhere.
+The Content-Security-Policy lets run the two scripts of this module, named by their hash, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from markupsafe import Markup
 
 from ..state.canonical import plain
 from ..state.errors import storage_error
+from ..state.visible import without_controls
+from ..state.words import action_in_words, counted, number
 
 METHODS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}  # in the order offered; the first is shown
 STATUSES = ("kept", "removed", "synthetic")
@@ -112,11 +114,6 @@ def standing(data: ReportData) -> list[dict[str, Any]]:
     return [data.rounds[0]["before"], *after]
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A figure with a fixed number of decimals and a true minus sign; a dash for none."""
-    return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")
-
-
 def percent(value: float | None, digits: int = 1) -> str:
     """A share in [0, 1] as a percentage; a dash for none."""
     return "–" if value is None else f"{100 * value:.{digits}f} %"
@@ -137,16 +134,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def setting(value: Any) -> str:
-    """A parameter of an action in words; long lists are cut, and their length is told."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {setting(item)}" for key, item in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        shown = ", ".join(setting(item) for item in value[:12])
-        return f"{shown} … ({len(value)} in all)" if len(value) > 12 else shown
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def compare(data: ReportData, one: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -179,6 +166,7 @@ def write_report(data: ReportData, path: Path) -> None:
     """
     from plotly.offline import get_plotlyjs
 
+    data = replace(data, **{part.name: _visible(getattr(data, part.name)) for part in fields(data)})
     folder = resources.files(__package__) / "templates"
     # A closing tag inside a JavaScript string would end the element; `<\/` is the same string.
     scripts = [
@@ -188,7 +176,9 @@ def write_report(data: ReportData, path: Path) -> None:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=number, percent=percent, size=size, duration=duration, setting=setting)
+    environment.filters.update(
+        number=number, percent=percent, size=size, duration=duration, counted=counted, in_words=action_in_words
+    )
     template = environment.from_string((folder / "report.html.jinja").read_text(encoding="utf-8"))
     figures = _figures(data)
     page = template.render(
@@ -206,6 +196,22 @@ def write_report(data: ReportData, path: Path) -> None:
         longest=max(data.seconds.values(), default=0.0),
     )
     write_whole(page, path)
+
+
+def _visible(value: Any) -> Any:
+    """A value with every text in it, keys too, freed of what cannot be seen and turns lines around."""
+    if isinstance(value, str):
+        return without_controls(value)
+    if isinstance(value, Mapping):
+        return {_visible(key): _visible(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_visible(item) for item in value]
+    if isinstance(value, pl.DataFrame):
+        return value.with_columns(
+            pl.Series(column.name, [None if text is None else without_controls(text) for text in column], pl.String)
+            for column in value.select(pl.col(pl.String))
+        )
+    return value
 
 
 def script_json(value: Any) -> str:

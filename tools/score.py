@@ -257,7 +257,7 @@ def _on_table(frame: pl.DataFrame, params: ScoreParams, seed: int) -> dict[str, 
 TOOL = Tool(
     name="score",
     version=1,
-    description="silhouette, Davies-Bouldin and Calinski-Harabasz of the `cluster` column over the `vector` column",
+    description="Score the `cluster` column over `vector`: silhouette, Davies-Bouldin, Calinski-Harabasz.",
     params=ScoreParams,
     result=ClusterScores,
     run=score,

@@ -25,12 +25,14 @@ from urllib.parse import quote
 
 import yaml
 
+from ..state.config import yaml_fault
 from ..state.errors import InputError
 
 AXES = ("domains", "tags", "difficulties")
 UNLABELLED = "unlabelled"  # the folder of rows that stay unsure
 UNSURE = "unsure"  # what a model answers where no name fits
 
+_FORM = "; docs/labels.md shows the form"
 _MOST_BYTES = 1_000_000
 _MOST_NAMES = {"domains": 100, "tags": 100, "difficulties": 10}
 _LONGEST_NAME, _LONGEST_FOLDER = 60, 200  # a folder's name holds 255 bytes
@@ -77,7 +79,7 @@ def read_taxonomy(path: Path) -> Taxonomy:
     """
     values = _yaml(path)
     if unknown := [str(key)[:60] for key in values if key not in AXES]:
-        raise InputError(f"{path}: unknown key {unknown[0]!r}; there are {', '.join(AXES)}")
+        raise InputError(f"{path}: unknown key {unknown[0]!r}; there are {', '.join(AXES)}{_FORM}")
     taxonomy = Taxonomy(**{axis: _axis(f"{path}: {axis}", axis, values.get(axis)) for axis in AXES})
     if not (taxonomy.domains or taxonomy.tags or taxonomy.difficulties):
         raise InputError(f"{path} names nothing; it needs {', '.join(AXES[:-1])} or {AXES[-1]}")
@@ -108,9 +110,9 @@ def _yaml(path: Path) -> dict[Any, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the taxonomy {path}: {getattr(error, 'strerror', None) or error}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from error
+        raise InputError(f"{path}{yaml_fault(error)}") from error
     if not isinstance(values, dict):
-        raise InputError(f"{path} must hold {', '.join(AXES)}, each with names below it")
+        raise InputError(f"{path} must hold {', '.join(AXES)}, each with names below it{_FORM}")
     return values
 
 
@@ -118,7 +120,7 @@ def _axis(where: str, axis: str, values: Any) -> tuple[Entry, ...]:
     if values is None:
         return ()
     if not isinstance(values, dict):
-        raise InputError(f"{where} must hold names, each with a description below it")
+        raise InputError(f"{where} must hold names, each with a description below it{_FORM}")
     if len(values) > _MOST_NAMES[axis]:
         raise InputError(f"{where} holds {len(values)} names, at most {_MOST_NAMES[axis]} are possible")
     if len(values) == 1 and axis != "tags":

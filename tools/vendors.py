@@ -13,12 +13,14 @@ import functools
 import ipaddress
 import math
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from ..state.errors import MissingExtraError, UsageError
+from ..state.errors import MissingExtraError, ModelError, UsageError
 from .remote import Fault, FaultKind
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ _ADDRESSES: dict[Vendor, tuple[str, str]] = {
     "ollama": ("OLLAMA_HOST", "http://127.0.0.1:11434"),
 }
 _OLLAMA_PORT = 11434
+_PORTS = {"http": 80, "https": 443}
+_REACH_SECONDS = 2.0
 _KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OLLAMA_API_KEY")
 _NO_KEY = "none"  # for servers that ask for none, where the client insists on one
 _SAID = 200  # characters of a server's error message that are passed on
@@ -195,23 +199,47 @@ def _missing(package: str) -> MissingExtraError:
     return MissingExtraError(f'models behind the package {package} need `pip install "recryst[llm]"`')
 
 
+def reach(vendor: Vendor, base_url: str | None) -> None:
+    """See that something listens at an address the user gave, or on this machine; nothing is sent.
+
+    A vendor's own server is not tried, nor one behind a proxy.
+
+    Raises:
+        ModelError: the connection is refused, or is not there after two seconds.
+        UsageError: the address is not one.
+    """
+    parts = urlsplit(address(vendor, base_url))
+    host = parts.hostname or ""
+    local = is_loopback(parts.geturl())
+    if not local and (base_url is None or (parts.scheme in getproxies() and not proxy_bypass(host))):
+        return
+    try:
+        socket.create_connection((host, parts.port or _PORTS[parts.scheme]), _REACH_SECONDS).close()
+    except (OSError, UnicodeError) as error:
+        raise ModelError(f"{vendor}: the server at {parts.netloc} cannot be reached; is the address right?") from error
+
+
 @contextlib.contextmanager
-def faults() -> Iterator[None]:
+def faults(vendor: Vendor, base_url: str | None) -> Iterator[None]:
     """Within the block, whatever a vendor's client raises comes out as ``Fault``.
 
     Raises:
-        Fault: the attempt failed.
+        Fault: the attempt failed; the sentence names host and port.
     """
     try:
         yield
     except (Fault, UsageError, MissingExtraError):
         raise
     except Exception as error:
-        raise fault_of(error) from error
+        parts = urlsplit(address(vendor, base_url))
+        fault = fault_of(error, parts.netloc)
+        if vendor == "openai" and fault.status == 404 and not parts.path.rstrip("/").endswith("/v1"):
+            fault = Fault(fault.kind, f"{fault}; does the address end in /v1?", fault.status, fault.retry_after)
+        raise fault from error
 
 
-def fault_of(error: Exception) -> Fault:
-    """The fault that a client's exception stands for, as one sentence without keys.
+def fault_of(error: Exception, server: str) -> Fault:
+    """The fault that a client's exception stands for, as one sentence without keys; ``server`` is its host and port.
 
     The three clients' own exceptions, those of the two HTTP libraries below them, and those that reading an answer of
     another shape raises. Anything else is a defect, and is raised as it is.
@@ -219,21 +247,21 @@ def fault_of(error: Exception) -> Fault:
     status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(status, int) and status >= 300:
         kind = _kind_of_status(status, error)
-        return Fault(kind, f"the server answered {status}{_said(error)}", status, _retry_after(error))
+        return Fault(kind, f"the server at {server} answered {status}{_said(error)}", status, _retry_after(error))
     # The vendors wrap the transport's exception, which tells how far the question came.
     names = _names(error) | _names(error.__cause__)
     if names & _NEVER_SENT:
-        return Fault("permanent", "the question cannot be sent to this address")
+        return Fault("permanent", f"the question cannot be sent to {server}")
     if names & _NOT_REACHED or type(error) in (ConnectionError, ConnectionRefusedError):
-        return Fault("busy", "the server cannot be reached")
+        return Fault("busy", f"the server at {server} cannot be reached")
     if names & _TIMED_OUT:
-        return Fault("unsure", "the server did not answer in time")
+        return Fault("unsure", f"the server at {server} did not answer in time")
     if names & _TRANSPORT or isinstance(error, OSError):
-        return Fault("unsure", "the connection broke before the answer was whole")
+        return Fault("unsure", f"the connection to {server} broke before the answer was whole")
     if "APIError" in names or "ResponseError" in names:  # an error event within a stream
-        return Fault("unsure", f"the server broke off{_said(error)}")
+        return Fault("unsure", f"the server at {server} broke off{_said(error)}")
     if isinstance(error, _UNREADABLE):
-        return Fault("unsure", "the answer is not what the vendor documents")
+        return Fault("unsure", f"the answer of {server} is not what the vendor documents")
     raise error
 
 

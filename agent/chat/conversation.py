@@ -92,6 +92,19 @@ class Conversation:
             raise Refusal("this proposal no longer waits for an answer; nothing was done")
         self._cycle.go_on(answer.model_dump(mode="json"))
 
+    def note(self, tools: list[str], said_sha: str | None = None) -> None:
+        """Leave in the log what was asked of the language model since the last event.
+
+        Args:
+            tools: names of the tools that were used.
+            said_sha: of the person's message, where the model was told one.
+        """
+        model = self.session.model
+        calls = [] if model is None else [call.model_dump() for call in model.drain()]
+        if calls or said_sha is not None:
+            params = {"tools": tools} if said_sha is None else {"said_sha": said_sha, "tools": tools}
+            self.session.note("chat", actor="human", llm=calls, params=params)
+
     def report(self) -> ClusterReport:
         """The figures of the clusters in force."""
         return ClusterReport.model_validate(self.session.store.json(self.session.state.artefacts["report"]))

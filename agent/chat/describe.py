@@ -8,11 +8,9 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...prompts import prompt
-from ...state.canonical import canonical_json
 from ...state.report import ClusterEvidence
 from ..critics.shown import marked, opaque
-from ..llm import Message, Request
+from ..llm.asking import asked
 from ..llm.client import Model
 from ..llm.reading import reader, schema
 
@@ -40,16 +38,7 @@ def describe(model: Model, cluster: ClusterEvidence, text_of: Callable[[np.ndarr
     rows = np.asarray(examples(cluster), dtype=np.uint32)
     texts = [marked(text) for text in text_of(rows).to_list()]
     shown = {"rows": [{"id": opaque("describe", at, *texts), "text": text} for at, text in enumerate(texts)]}
-    instructions = prompt("describe")
-    request = Request(
-        kind="describe",
-        prompt=instructions.reference,
-        system=instructions.render(),
-        messages=(Message(role="user", content=canonical_json(shown).decode()),),
-        answer=schema(Description),
-        max_tokens=512,
-    )
-    return model.ask(request, reader(Description))
+    return model.ask(asked("describe", shown, schema(Description)), reader(Description))
 
 
 def examples(cluster: ClusterEvidence) -> list[int]:

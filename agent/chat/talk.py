@@ -63,7 +63,8 @@ class Talk:
             self._messages = before
             raise
         finally:
-            self._note(text, used)
+            # The message itself stands in the recorded question.
+            self._conversation.note(used, sha256_bytes(json.dumps(text).encode()))
         self._forget()
 
     def _turn(self, on_text: OnText) -> tuple[ToolCall, ...]:
@@ -110,12 +111,6 @@ class Talk:
         for shown in result.shown:
             self._print(shown)
         return result.told
-
-    def _note(self, text: str, used: list[str]) -> None:
-        """Leave the calls in the log. The message itself stands in the recorded question."""
-        calls = [call.model_dump() for call in self.model.drain()]
-        said = sha256_bytes(json.dumps(text).encode())
-        self._conversation.session.note("chat", actor="human", llm=calls, params={"said_sha": said, "tools": used})
 
     def _forget(self) -> None:
         """Keep the last messages, from one of the person's on."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
+import time
 
 from rich.console import Console, RenderableType
 
 from ...state.errors import MissingExtraError, ModelError, UsageError
+from ...state.visible import printable
 from . import show
 from .conversation import Conversation, Refusal
 from .talk import Talk
@@ -15,6 +18,9 @@ from .tools import COMMANDS
 
 PROMPT = "recryst> "
 _SHORT = {"y": "/yes", "yes": "/yes", "n": "/no", "no": "/no", "/quit": "/quit", "q": "/quit", "/exit": "/quit"}
+
+_CARRIES_OUT = ("/yes", "/run")
+_UNREAD = 0.3  # seconds: a proposal that was answered sooner was not read
 
 
 class Terminal:
@@ -27,6 +33,7 @@ class Terminal:
             self._console.width = 120
         model = conversation.session.model
         self._talk = None if model is None else Talk(conversation, model, self._print)
+        self._shown_at = -_UNREAD  # when the last new proposal was shown
 
     def run(self) -> None:
         """Converse until the run ends, the person leaves, or there are no more lines.
@@ -34,12 +41,16 @@ class Terminal:
         Raises:
             RecrystError: a step of the run failed.
         """
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")  # a byte that is no text harms one character, not the conversation
         if sys.stdin.isatty():
             with contextlib.suppress(ImportError):
                 import readline  # noqa: F401  input() then has a history and can be edited
         ended = self._conversation.proposal is None
         while True:
-            self._show_proposal()
+            if self._show_proposal():
+                _forget_typed_ahead()
+                self._shown_at = time.monotonic()
             if self._conversation.proposal is None and not ended:
                 return  # the run came to its end here
             try:
@@ -51,13 +62,25 @@ class Terminal:
                 self._print(show.line(line))  # so that what is left of a piped conversation can be read
             if _SHORT.get(line) == "/quit":
                 return
+            if self._too_soon(line):
+                self._print(show.line("that was before the proposal could be read: type it again", "yellow"))
+                continue
             self._do(line)
 
-    def _show_proposal(self, again: bool = False) -> None:
-        """Show the proposal that waits, if it was not shown before."""
+    def _show_proposal(self, again: bool = False) -> bool:
+        """Show the proposal that waits, if it was not shown before; whether one was shown."""
         if (again or self._conversation.unseen) and (waiting := self._conversation.proposal) is not None:
             self._print(show.proposal(waiting))
             self._conversation.shown()
+            return True
+        return False
+
+    def _too_soon(self, line: str) -> bool:
+        """Whether somebody at a keyboard approves what they cannot have read; a script knows what it is about."""
+        if not sys.stdin.isatty() or time.monotonic() - self._shown_at >= _UNREAD:
+            return False
+        command, *_ = _SHORT.get(line, line).split() or [""]
+        return command in _CARRIES_OUT
 
     def _do(self, line: str) -> None:
         """One line of the person's; an error is one sentence, and the conversation goes on."""
@@ -66,7 +89,9 @@ class Terminal:
             if command == "/help":
                 self._help()
             elif tool := COMMANDS.get(command):
-                for shown in tool.run(self._conversation, tool.read(words), "person").shown:
+                found = tool.run(self._conversation, tool.read(words), "person")
+                self._conversation.note([tool.name or tool.command])
+                for shown in found.shown:
                     self._print(shown)
             elif command.startswith("/"):
                 raise Refusal(f"there is no command {command}; /help lists them")
@@ -101,6 +126,13 @@ class Terminal:
 
     def _stream(self, piece: str) -> None:
         """A piece of the model's answer; it must not steer the terminal either."""
-        self._console.print(
-            "".join(c if c.isprintable() or c == "\n" else " " for c in piece), end="", markup=False, soft_wrap=True
-        )
+        self._console.print("\n".join(map(printable, piece.split("\n"))), end="", markup=False, soft_wrap=True)
+
+
+def _forget_typed_ahead() -> None:
+    """Drop what was typed before this moment: it cannot be an answer to what has just been shown."""
+    if sys.stdin.isatty():
+        with contextlib.suppress(ImportError):  # there is no such thing on Windows
+            import termios
+
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)

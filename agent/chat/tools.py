@@ -7,16 +7,17 @@ person.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from rich.console import RenderableType
 
 from ...state.config import ClusterParams
 from ...state.decision import Critique
-from ...state.errors import ModelError, UsageError
+from ...state.errors import MissingExtraError, ModelError, UsageError
 from ...state.report import ClusterEvidence
 from ...tools.select import STRATEGIES
 from ..explain import explain, told
@@ -61,12 +62,21 @@ class Prune(Nothing):
 
     clusters: list[int] = Field(min_length=1, max_length=200)
     keep: Literal["closest", "furthest", "random", "drop"] = Field(description="drop keeps none")
-    share: float = Field(0.0, ge=0, lt=1, description="share of their rows that stays, from 0 to below 1")
+    share: float = Field(
+        0.0, ge=0, lt=1, validate_default=True, description="share of their rows that stays, below 1; 0 with drop"
+    )
 
     @field_validator("clusters", mode="before")
     @classmethod
     def _numbers(cls, value: Any) -> Any:
         return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("share")
+    @classmethod
+    def _some_stay(cls, value: float, said: ValidationInfo) -> float:
+        if value == 0 and said.data.get("keep", "drop") != "drop":
+            raise PydanticCustomError("no_share", "say which share of their rows stays, above 0; drop keeps none")
+        return value
 
 
 class Alternative(Nothing):
@@ -200,7 +210,7 @@ def _describe_cluster(talk: Conversation, params: OneCluster, by: By) -> Result:
     try:
         found = describe(model, cluster, talk.session.text)
         problem = "the language model gave no usable description"
-    except ModelError as error:
+    except (ModelError, UsageError, MissingExtraError) as error:  # UsageError: a key is not in the environment
         found, problem = None, str(error)
     if found is None:  # a server's sentence may repeat what it was asked, which holds rows
         return Result((show.line(problem, "yellow"),), {"error": "there is no description"})
@@ -268,26 +278,29 @@ def _plain(value: Any) -> Any:
 # What changes the proposal, and answers to it --------------------------------------------------------------------
 
 
-def _propose(talk: Conversation, by: By, **details: Any) -> Result:
-    talk.put_forward(by, **details)
+def _propose(talk: Conversation, params: Nothing, by: By) -> Result:
+    talk.put_forward(by, **put_forward(params, _waiting(talk)["alternatives"]))
     return Result(told={"waits_for_approval": True})
 
 
-def _propose_k(talk: Conversation, params: NewK, by: By) -> Result:
-    return _propose(talk, by, action="change_k", params={"k": params.k})
+def put_forward(params: Nothing, alternatives: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What arguments propose, as fields of an ``Answer``, beside the ``alternatives`` that were shown.
 
-
-def _propose_prune(talk: Conversation, params: Prune, by: By) -> Result:
-    strategy = params.keep if params.keep == "drop" else f"keep_{params.keep}"
-    wanted = {"clusters": params.clusters, "strategy": strategy, "keep_fraction": params.share}
-    return _propose(talk, by, action="prune", params=wanted)
-
-
-def _propose_alternative(talk: Conversation, params: Alternative, by: By) -> Result:
-    alternatives = _waiting(talk)["alternatives"]
-    if params.number > len(alternatives):
-        raise Refusal(f"there are {len(alternatives)} alternatives")
-    return _propose(talk, by, candidate=alternatives[params.number - 1]["id"])
+    Raises:
+        Refusal: there is no such alternative, or the arguments propose nothing.
+    """
+    match params:
+        case NewK():
+            return {"action": "change_k", "params": {"k": params.k}}
+        case Prune():
+            strategy = params.keep if params.keep == "drop" else f"keep_{params.keep}"
+            wanted = {"clusters": params.clusters, "strategy": strategy, "keep_fraction": params.share}
+            return {"action": "prune", "params": wanted}
+        case Alternative():
+            if params.number > len(alternatives):
+                raise Refusal(f"there are {len(alternatives)} alternatives")
+            return {"candidate": alternatives[params.number - 1]["id"]}
+    raise Refusal("that proposes nothing")
 
 
 def _suggest(talk: Conversation, params: Suggestion, by: By) -> Result:
@@ -319,16 +332,16 @@ TABLE: tuple[Tool, ...] = tuple(
         ("metrics", "/metrics", "", "the objective and its parts", Nothing, _metrics),
         ("history", "/history", "", "what was tried, and what became of it", Nothing, _history),
         ("current_proposal", "/proposal", "", "the action that waits, and its alternatives", Nothing, _proposal),
-        ("propose_k", "/k", "/k 12", "propose another number of clusters", NewK, _propose_k),
-        ("propose_prune", "/prune", "/prune 7,9 furthest 0.5", _PRUNE, Prune, _propose_prune),
-        ("propose_alternative", "/try", "/try 2", "propose an alternative", Alternative, _propose_alternative),
+        ("propose_k", "/k", "/k 12", "propose another number of clusters", NewK, _propose),
+        ("propose_prune", "/prune", "/prune 7,9 furthest 0.5", _PRUNE, Prune, _propose),
+        ("propose_alternative", "/try", "/try 2", "propose an alternative", Alternative, _propose),
         ("suggest", "", "", "show the person a command they may want to type", Suggestion, _suggest),
         ("", "/yes", "y", "do what is proposed", Nothing, _answer("approve")),
         ("", "/no", "n", "reject it; the next action is proposed", Nothing, _answer("reject")),
         ("", "/run", "/run 3", "approve this and what comes next, so many rounds", Rounds, _run),
         ("", "/keep", "", "keep the last trial although it was rolled back", Nothing, _answer("keep")),
         ("", "/undo", "", "take the last change back", Nothing, _answer("undo")),
-        ("", "/finish", "", "end the rounds: train, and write the curated data", Nothing, _answer("finish")),
+        ("", "/finish", "", "end the rounds and write the curated data", Nothing, _answer("finish")),
     )
 )
 COMMANDS = {tool.command: tool for tool in TABLE if tool.command}

@@ -11,6 +11,7 @@ import click
 
 from ... import __version__
 from ...state.errors import RecrystError
+from ...state.visible import printable
 
 # command → (module, one line of help): a module is imported when its command is used
 _COMMANDS = {
@@ -24,11 +25,6 @@ _COMMANDS = {
     "tool": ("tool", "Run one tool on a table."),
     "eval": ("..evals.cli", "Run an experiment that shows what Recryst is worth."),  # by name: agent imports no evals
 }
-
-
-def printable(text: str) -> str:
-    """``text`` without control characters: data must not steer the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 class _Lazy(click.Group):

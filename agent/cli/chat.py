@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from ...state.config import Config
-from ...state.errors import InputError, RecrystError, UsageError
+from ...state.errors import InputError, ModelError, RecrystError, UsageError
 from ...state.run import RunDirectory
 from ..progress import Reporter
-from .run import _DATA_OPTIONS, _MIND_OPTIONS, _OPTIONS, _config, _with, open_run
+from .options import DATA_OPTIONS, MIND_OPTIONS, RUN_OPTIONS, ready, settled, with_options
+from .run import open_run
 from .show import show_summary
 
 MAX_ROUNDS = 50  # a person ends the rounds; this only bounds `run N` and forgotten scripts
@@ -22,7 +23,7 @@ MAX_ROUNDS = 50  # a person ends the rounds; this only bounds `run N` and forgot
 
 @click.command()
 @click.argument("source", metavar="SOURCE|RUN")
-@_with([*_DATA_OPTIONS, *_OPTIONS, *_MIND_OPTIONS])
+@with_options([*DATA_OPTIONS, *RUN_OPTIONS, *MIND_OPTIONS])
 def chat(
     source: str,
     out: Path | None,
@@ -42,14 +43,16 @@ def chat(
             raise UsageError(f"{source} is a run: its settings stand in {source}/run.yaml and cannot be changed")
         directory = RunDirectory.open(Path(source))
     else:
-        directory = _new(source, out, _settled(config_file, settings, no_train, options), reporter)
+        directory = _new(source, out, _with_a_person(config_file, settings, no_train, options), reporter)
     with directory.lock():
         _converse(directory, reporter)
 
 
-def _settled(config_file: Path | None, settings: tuple[str, ...], no_train: bool, options: dict[str, Any]) -> Config:
+def _with_a_person(
+    config_file: Path | None, settings: tuple[str, ...], no_train: bool, options: dict[str, Any]
+) -> Config:
     """The configuration, with a person who approves and with room for as many rounds as a conversation takes."""
-    config = _config(config_file, ("approve=true", *settings), no_train, options)
+    config = settled(config_file, ("approve=true", *settings), no_train, options)
     if not config.approve:
         raise UsageError("approve=false is what `recryst run` does; in a chat every action waits for approval")
     if "max_rounds" not in config.stop.model_fields_set:
@@ -64,6 +67,7 @@ def _new(source: str, out: Path | None, config: Config, reporter: Reporter) -> R
         if not Path(source).exists():
             raise InputError(f"{source} does not exist")
         source = str(Path(source).resolve())
+    ready(config)
     return open_run(source, out, config, reporter)
 
 
@@ -90,9 +94,12 @@ def _converse(directory: RunDirectory, reporter: Reporter) -> None:
     except RecrystError as error:
         with contextlib.suppress(RecrystError):  # a full disk takes no event either; the sentence is still shown
             session.note_failure(str(error))
+        if isinstance(error, ModelError):
+            raise ModelError(f"{error}; `recryst chat {directory.root}` comes back") from error
         raise
     except KeyboardInterrupt:
-        reporter.say(f"\nstopped; `recryst chat {directory.root}` comes back")
+        reporter.say("")
+        reporter.say(f"stopped; `recryst chat {directory.root}` comes back")
         sys.exit(130)
     if session.state.last != "publish":
         reporter.say(f"left; `recryst chat {directory.root}` comes back")

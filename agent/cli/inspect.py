@@ -8,7 +8,8 @@ import click
 import orjson
 
 from ...state.errors import IntegrityError
-from . import printable
+from ...state.visible import printable
+from ...state.words import counted
 
 _RUN = click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -47,7 +48,7 @@ def audit(run_directory: Path, head: str | None, as_json: bool) -> None:
             if head is None:
                 click.echo("(compare the log head with the one printed when the run ended, or pass it as --head)")
     if report.failures:
-        raise IntegrityError(f"{run_directory} does not pass the audit: {len(report.failures)} failures")
+        raise IntegrityError(f"{run_directory} does not pass the audit: {counted(len(report.failures), 'failure')}")
 
 
 @click.command()

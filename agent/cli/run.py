@@ -4,141 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
-from ...state.canonical import sha256_file
-from ...state.config import Config, load_config
-from ...state.errors import InputError, RecrystError, UsageError
+from ...state.canonical import canonical_json, sha256_file
+from ...state.config import Config
+from ...state.errors import InputError, ModelError, RecrystError, UsageError, storage_error
 from ...state.log import read_log
 from ...state.run import RunDirectory
-from ...tools.remote_encoder import RemoteEncoder, is_remote
-from ..llm.prices import price_of
-from ..llm.registry import open_provider
 from ..progress import Reporter
+from .options import DATA_OPTIONS, MIND_OPTIONS, OUTPUT_OPTIONS, RUN_OPTIONS, ready, settled, with_options
 from .show import show_summary
 
-_Command = Callable[..., Any]
-
-_SHORTCUTS = {
-    "text_column": "load.text_column",
-    "id_column": "load.id_column",
-    "label_column": "load.label_column",
-    "source_column": "load.source_column",
-    "vector_column": "load.vector_column",
-    "limit": "load.limit",
-    "profile": "filter.profile",
-    "model": "embed.model",
-    "seed": "seed",
-    "max_rounds": "stop.max_rounds",
-    "max_minutes": "stop.max_minutes",
-    "llm": "llm.model",
-    "base_url": "llm.base_url",
-    "max_usd": "llm.max_usd",
-    "max_tokens": "llm.max_tokens",
-    "price": "llm.usd_per_million",
-    "batch": "llm.batch",
-    "policy": "policy",
-    "critic": "critic",
-    "seeds": "synthesis.seeds",
-    "like": "quality.like",
-    "taxonomy": "label.taxonomy",
-}
-
-
-def read_price(context: click.Context, option: click.Parameter, value: str | None) -> list[float] | None:
-    """``IN,OUT`` as two numbers."""
-    if value is None:
-        return None
-    try:
-        first, second = (float(part) for part in value.split(","))
-        return [first, second]
-    except ValueError:
-        raise click.BadParameter(
-            "must be two numbers, as in 3,15: dollars per million input and output tokens"
-        ) from None
-
-
-_OPTIONS = [
-    click.option("--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/NAME]"),
-    click.option("--config", "config_file", type=click.Path(path_type=Path), help="A recryst.yaml."),
-    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. cluster.k=40."),
-    click.option("--seed", type=int, help="Seed of every random choice."),
-    click.option("--limit", type=int, help="Read at most this many rows."),
-    click.option("--max-rounds", type=int, help="Rounds at most."),
-    click.option("--max-minutes", type=float, help="Start no further round after this many minutes."),
-    click.option("--no-train", is_flag=True, help="Leave out the final model."),
-]
-_DATA_OPTIONS = [
-    click.option("--text-column", help="Column that holds the text.  [default: recognised]"),
-    click.option("--id-column", help="Column that holds a stable id.  [default: from content]"),
-    click.option("--label-column", help="Column that holds a class label; the probe learns it."),
-    click.option("--source-column", help="Column that names where a row came from; no step may empty a source."),
-    click.option("--vector-column", help="Column of ready-made vectors (images, audio), used instead of embedding."),
-    click.option("--profile", type=click.Choice(["auto", "web", "instruction", "short", "none"]), help="Kind of text."),
-    click.option("--model", help="Embedding model: minilm (embedded) or any Sentence Transformers model."),
-]
-_MIND_OPTIONS = [
-    click.option("--llm", metavar="PROVIDER:NAME", help="Language model: anthropic:NAME, openai:NAME or ollama:NAME."),
-    click.option("--base-url", metavar="URL", help="Address of its server, e.g. of an OpenAI-compatible one."),
-    click.option("--max-usd", type=float, help="Dollars the run may cost."),
-    click.option("--max-tokens", type=int, help="Tokens the run may use."),
-    click.option(
-        "--price", callback=read_price, metavar="IN,OUT", help="Dollars per million tokens, for a model not known."
-    ),
-    click.option("--batch", is_flag=True, default=None, help="Critiques by the provider's batch API: cheaper, later."),
-    click.option("--policy", type=click.Choice(["rules", "llm"]), help="Who decides.  [default: the model, if any]"),
-    click.option("--critic", type=click.Choice(["rules", "llm"]), help="Who critiques.  [default: the model, if any]"),
-    click.option(
-        "--seeds",
-        type=click.Path(exists=True, resolve_path=True),
-        help="Hand-written rows that synthesis may learn from.",
-    ),
-    click.option(
-        "--like",
-        type=click.Path(exists=True, resolve_path=True),
-        help="A few dozen rows you endorse; they teach a score.",
-    ),
-    click.option(
-        "--taxonomy",
-        type=click.Path(exists=True, resolve_path=True),
-        help="YAML of domains, tags and difficulties to label by.",
-    ),
-]
-_OUTPUT_OPTIONS = [
-    click.option("--quiet", is_flag=True, help="No progress and no tables."),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, on standard output."),
-]
-
-
-def _with(options: Sequence[Callable[[_Command], _Command]]) -> Callable[[_Command], _Command]:
-    def decorate(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _config(config_file: Path | None, settings: tuple[str, ...], no_train: bool, options: dict[str, Any]) -> Config:
-    """The configuration from a file, then the shortcut options, then ``--set``."""
-    items = [
-        f"{_SHORTCUTS[name]}={orjson.dumps(value).decode()}" for name, value in options.items() if value is not None
-    ]
-    if no_train:
-        items.append("train.enabled=false")
-    return load_config(config_file, [*items, *settings])
+_SHOWN = 60  # characters of a setting
 
 
 @click.command()
 @click.argument("source")
-@_with([*_DATA_OPTIONS, *_OPTIONS, *_MIND_OPTIONS, *_OUTPUT_OPTIONS])
+@with_options([*DATA_OPTIONS, *RUN_OPTIONS, *MIND_OPTIONS, *OUTPUT_OPTIONS])
 def run(
     source: str,
     out: Path | None,
@@ -156,17 +46,17 @@ def run(
 
     The same command again resumes a run that did not finish.
     """
-    config = _config(config_file, settings, no_train, options)
+    config = settled(config_file, settings, no_train, options)
     if source != "-" and not source.startswith("hf:"):
         if not Path(source).exists():
             raise InputError(f"{source} does not exist")
         source = str(Path(source).resolve())
-    _ready(config)
+    ready(config)
     _begin(source, out, config, Reporter(quiet), as_json)
 
 
 @click.command()
-@_with([*_OPTIONS, *_MIND_OPTIONS, *_OUTPUT_OPTIONS])
+@with_options([*RUN_OPTIONS, *MIND_OPTIONS, *OUTPUT_OPTIONS])
 def demo(
     out: Path | None,
     config_file: Path | None,
@@ -181,8 +71,8 @@ def demo(
 
     reporter = Reporter(quiet)
     options["label_column"] = "module"
-    config = _config(config_file, settings, no_train, options)
-    _ready(config)
+    config = settled(config_file, settings, no_train, options)
+    ready(config)
     folder = Path("runs")
     folder.mkdir(exist_ok=True)
     path = (folder / "docstrings.jsonl").resolve()
@@ -193,20 +83,10 @@ def demo(
 
 @click.command()
 @click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
-@_with(_OUTPUT_OPTIONS)
+@with_options(OUTPUT_OPTIONS)
 def resume(run_directory: Path, quiet: bool, as_json: bool) -> None:
     """Go on with RUN where its log ends; a finished run is only shown."""
     _go(RunDirectory.open(run_directory), Reporter(quiet), as_json)
-
-
-def _ready(config: Config) -> None:
-    """Find out what is missing before anything is read: a key, a package, a price, an address."""
-    if config.llm.model is not None:
-        provider = open_provider(config.llm)
-        provider.ready()
-        price_of(provider.name, provider.model, config.llm, provider.local)
-    if is_remote(config.embed.model):
-        RemoteEncoder(config.embed).ready()
 
 
 def _begin(source: str, out: Path | None, config: Config, reporter: Reporter, as_json: bool) -> None:
@@ -217,6 +97,8 @@ def _begin(source: str, out: Path | None, config: Config, reporter: Reporter, as
 def open_run(source: str, out: Path | None, config: Config, reporter: Reporter) -> RunDirectory:
     """The directory of a new run, or of the unfinished one that the same command started.
 
+    A run that stopped before its rows were read, mostly on a mistake, has nothing to keep: it is begun anew.
+
     Raises:
         UsageError: the directory holds something else, or the input has changed since.
     """
@@ -225,8 +107,11 @@ def open_run(source: str, out: Path | None, config: Config, reporter: Reporter) 
         root = _unfinished(root, source, config)
     directory = RunDirectory(root)
     if directory.settings.is_file():
-        if directory.read_settings() != (source, config):
-            raise UsageError(f"{root} is a run with another input or other settings; choose another --out")
+        before = directory.read_settings()
+        if before != (source, config):
+            if not _emptied(directory):
+                raise UsageError(f"{root} {_difference(before, (source, config))}; choose another --out")
+            return RunDirectory.create(root, source, config)
         if _input_changed(directory, source):
             raise UsageError(f"{source} has changed since the run in {root} read it; choose another --out")
         reporter.say(f"going on with {root}")
@@ -240,21 +125,96 @@ def open_run(source: str, out: Path | None, config: Config, reporter: Reporter) 
     return directory
 
 
+def _difference(before: tuple[str, Config], now: tuple[str, Config]) -> str:
+    """What the run that is there has and this command has not: the input, or the first setting, with both values."""
+    if before[0] != now[0]:
+        return f"is a run of {before[0]}, not of {now[0]}"
+    old, new = (dict(_flat(config.model_dump(mode="json"))) for _, config in (before, now))
+    key = next(key for key in {**old, **new} if old.get(key) != new.get(key))
+    if key.endswith("base_url"):  # an address is for nobody who looks over a shoulder
+        return f"was begun with another {key}"
+    was, wanted = (canonical_json(values.get(key)).decode()[:_SHOWN] for values in (old, new))
+    return f"was begun with {key} = {was}, not {wanted}"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``section.key`` and its value, in the order of the configuration."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _emptied(directory: RunDirectory) -> bool:
+    """Take away what a run left that stopped before its rows were read; False where there is more than that.
+
+    Raises:
+        LockedError: the run is just being carried out.
+        StorageError: a file cannot be removed.
+    """
+    if not _nothing_read(directory):
+        return False
+    with directory.lock():
+        if not _nothing_read(directory):  # another process was at it until now
+            return False
+        try:  # the settings stay until the new ones replace them, and the log until all it speaks of is gone
+            for folder in (directory.artifacts, directory.llm):
+                if folder.exists():
+                    shutil.rmtree(folder)
+            for path in sorted(directory.root.iterdir()):
+                if path not in (directory.settings, directory.log, directory.root / "lock"):
+                    path.unlink()
+            directory.log.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, directory.root, "emptying the run directory") from error
+    return True
+
+
+def _nothing_read(directory: RunDirectory) -> bool:
+    """Whether the run stopped before its rows were read, and the folder holds nothing but what it wrote till then."""
+    ours = {directory.settings, directory.log, directory.root / "lock", directory.quarantine}
+    ours |= {directory.settings.with_suffix(".tmp"), *directory.root.glob(f"{directory.checkpoints.name}*")}
+    folders = {directory.artifacts, directory.llm}
+    found = set(directory.root.iterdir())
+    if any(path.is_symlink() or not (path.is_dir() if path in folders else path in ours) for path in found):
+        return False
+    if directory.llm in found and any(directory.llm.iterdir()):  # answers that were paid for
+        return False
+    if directory.log not in found:
+        return directory.artifacts not in found or not any(directory.artifacts.iterdir())
+    return all(event.type in ("start", "resume", "error") for event in read_log(directory.log)[0])
+
+
 def _name(source: str) -> str:
     stem = "stdin" if source == "-" else Path(source.removeprefix("hf:")).name.split(".")[0]
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "run"
 
 
 def _unfinished(root: Path, source: str, config: Config) -> Path:
-    """``root`` if it is free or holds the same run unfinished, else the first ``root-2``, ``root-3``, … that is."""
+    """The first of ``root``, ``root-2``, … that holds the same run unfinished; else the first that can be begun."""
     number, at = 1, root
+    dead: Path | None = None
     while at.exists():
         directory = RunDirectory(at)
-        if directory.settings.is_file() and directory.read_settings() == (source, config) and not _finished(directory):
-            return at
+        if directory.settings.is_file():
+            if directory.read_settings() == (source, config) and not _finished(directory):
+                return at
+            dead = dead or (at if _dead(directory) else None)
         number += 1
         at = root.with_name(f"{root.name}-{number}")
-    return at
+    return dead or at
+
+
+def _dead(directory: RunDirectory) -> bool:
+    """Whether the run stopped before its rows were read, and no process carries it out."""
+    try:
+        if not _nothing_read(directory):
+            return False
+        with directory.lock():
+            return True
+    except RecrystError:  # it is alive, or its log cannot be read: it is left alone
+        return False
 
 
 def _finished(directory: RunDirectory) -> bool:
@@ -288,6 +248,8 @@ def _go(directory: RunDirectory, reporter: Reporter, as_json: bool) -> None:
                     RecrystError
                 ):  # a full disk takes no event either; the sentence is still shown
                     session.note_failure(str(error))
+                if isinstance(error, ModelError):
+                    raise ModelError(f"{error}; `recryst resume {directory.root}` goes on") from error
                 raise
             except KeyboardInterrupt:
                 reporter.say(f"stopped; `recryst resume {directory.root}` goes on")

@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ...state.run import RunDirectory
+from ...state.visible import printable
+from ...state.words import action_in_words, counted, number
 
 
 def show_summary(run: RunDirectory, result: dict[str, Any]) -> None:
@@ -25,12 +27,15 @@ def show_summary(run: RunDirectory, result: dict[str, Any]) -> None:
         price = "price not known" if spent["usd"] is None else f"${spent['usd']:.4f}"
         console.print(
             Text(
-                f"language model {spent['model']}: {spent['questions']:,} questions ({spent['cached']:,} answered from "
-                f"the record, {spent['unusable']:,} answers unusable), {spent['tokens']:,} tokens, {price}"
+                f"language model {spent['model']}: {counted(spent['questions'], 'question')} ({spent['cached']:,} "
+                f"answered from the record, {counted(spent['unusable'], 'answer')} unusable, "
+                f"{spent['not_asked']:,} not asked for want of budget), "
+                f"{counted(spent['tokens'], 'token')}, {price}"
             )
         )
     ended = "converged" if result["converged"] else "stopped"
-    console.print(Text(f"{ended} after {len(result['rounds'])} rounds: {result['stop_reason']}"))
+    tried = sum(entry["action"] != "stop" for entry in result["rounds"])
+    console.print(Text(f"{ended} after {counted(tried, 'round')}: {printable(result['stop_reason'])}"))
     for name, path in (
         ("curated data", run.curated),
         ("report", run.report),
@@ -49,7 +54,7 @@ def _rounds(result: dict[str, Any]) -> Table:
     kinds = {entry["metrics"]["probe_kind"] for entry in result["rounds"] if entry["metrics"]}
     probe = {"macro_f1": "macro-F1", "bits_per_byte": "bits/byte"}.get(next(iter(kinds), ""), "probe")
     table = Table(title="Rounds", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("round", "k", "kept", "silhouette", probe, "coverage", "objective", "action", "outcome"):
+    for name in ("round", "k", "kept", "silhouette", probe, "coverage", "gain", "action", "outcome"):
         table.add_column(name, justify="left" if name in ("action", "outcome") else "right", no_wrap=name != "action")
     for entry in result["rounds"]:
         metrics = entry["metrics"] or {}
@@ -58,25 +63,14 @@ def _rounds(result: dict[str, Any]) -> Table:
             str(entry["round"]),
             str(entry["k"]),
             f"{entry['kept']:,}",
-            _number(metrics.get("silhouette"), 3),
-            _number(metrics.get("probe"), 4),
-            _number(metrics.get("coverage"), 3),
-            f"{gain:+.4f}" if entry["action"] != "stop" else f"{metrics['value']:.4f}",
-            Text(_action(entry)),
+            number(metrics.get("silhouette"), 3),
+            number(metrics.get("probe")),
+            number(metrics.get("coverage"), 3),
+            f"{gain:+.4f}" if entry["action"] != "stop" else "",
+            Text(action_in_words(entry["action"], entry["params"])),
             Text(entry["outcome"].replace("_", " "), style="green" if entry["outcome"] == "kept" else "dim"),
         )
     return table
-
-
-def _action(entry: dict[str, Any]) -> str:
-    params = entry["params"]
-    if entry["action"] == "prune":
-        return f"prune {params['strategy']} {params['keep_fraction']} in {len(params['clusters'])} clusters"
-    if entry["action"] == "change_k":
-        return "change_k " + " ".join(f"{value}" if n == "algorithm" else f"{n}={value}" for n, value in params.items())
-    if entry["action"] == "refilter":
-        return "refilter " + " ".join(f"{name}={value:g}" for name, value in params["thresholds"].items())
-    return str(entry["action"])
 
 
 def _funnel(result: dict[str, Any]) -> Table:
@@ -88,11 +82,13 @@ def _funnel(result: dict[str, Any]) -> Table:
         table.add_row("load", "quarantined, not ingested", f"{result['rows']['quarantined']:,}")
     for entry in result["funnel"]:
         sign = "" if entry["reason"] == "ingested" else "−"
-        table.add_row(entry["stage"], Text(entry["reason"]), f"{sign}{entry['rows']:,}")
+        table.add_row(entry["stage"], Text(printable(entry["reason"])), f"{sign}{entry['rows']:,}")
     kept = result["rows"]["kept"]
     table.add_row(
         "", f"kept ({kept - result['anchor']:,} train + {result['anchor']:,} anchor)", f"{kept:,}", style="bold"
     )
+    if synthetic := result["rows"]["synthetic"]:
+        table.add_row("act", "synthetic, added and marked", f"+{synthetic:,}")
     return table
 
 
@@ -104,7 +100,3 @@ def _models(result: dict[str, Any]) -> Table:
         size = f"{model['size_bytes'] / 1e6:.2f} MB"
         table.add_row(model["name"], size, f"{model['perplexity']:.2f}", f"{model['bits_per_byte']:.4f}")
     return table
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"

@@ -11,6 +11,7 @@ import orjson
 import yaml
 
 from ...state.errors import InputError, UsageError, storage_error
+from ...state.words import counted
 from ...tools.registry import NAMES
 from ...tools.registry import tool as find_tool
 
@@ -46,12 +47,13 @@ def _command(name: str) -> click.Command:
             raise UsageError(f"`recryst tool {name}` makes a table: give it an OUT file (.parquet or .jsonl)")
         _write(result, target)
         assert isinstance(result, pl.DataFrame)
-        click.echo(f"{target}: {result.height:,} rows", err=True)
+        gone = f", {frame.height - result.height:,} taken out" if result.columns == frame.columns else ""
+        click.echo(f"{target}: {counted(result.height, 'row')}{gone}", err=True)
 
     return click.Command(
         name,
         callback=call,
-        help=f"{found.description}.\n\nSettings: {keys}.",
+        help=f"{found.description}\n\nSettings: {keys}.",
         short_help=found.description,
         params=[
             click.Argument(["source"], metavar="IN"),

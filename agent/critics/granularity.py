@@ -13,12 +13,11 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...prompts import prompt
-from ...state.canonical import canonical_json
 from ...state.decision import Granularity
 from ...state.progress import Advance, silent
 from ...state.report import ClusterReport
-from ..llm import ANSWER_TOKENS, Message, Request
+from ..llm import Request
+from ..llm.asking import asked
 from ..llm.client import Model
 from ..llm.reading import reader, schema
 from .shown import marked, opaque
@@ -55,8 +54,8 @@ def granularity(
         advance: called with questions answered.
     """
     between, within = pairs(report, max_pairs)
-    asked = [*between, *within]
-    answers = model.ask_many([_question(pair, text_of) for pair in asked], reader(SameTheme), advance)
+    every = [*between, *within]
+    answers = model.ask_many([_question(pair, text_of) for pair in every], reader(SameTheme), advance)
     near = [(pair, a.same) for pair, a in zip(between, answers[: len(between)], strict=True) if a is not None]
     inside = [a.same for a in answers[len(between) :] if a is not None]
     if not near and not inside:
@@ -89,12 +88,4 @@ def pairs(report: ClusterReport, max_pairs: int) -> tuple[list[tuple[int, int]],
 def _question(pair: tuple[int, int], text_of: Callable[[np.ndarray], pl.Series]) -> Request:
     texts = [marked(text, _SHOWN) for text in text_of(np.asarray(pair, dtype=np.uint32)).to_list()]
     shown = {"rows": [{"id": opaque("pair", at, *texts), "text": text} for at, text in enumerate(texts)]}
-    instructions = prompt("same_theme")
-    return Request(
-        kind="same_theme",
-        prompt=instructions.reference,
-        system=instructions.render(),
-        messages=(Message(role="user", content=canonical_json(shown).decode()),),
-        answer=schema(SameTheme),
-        max_tokens=ANSWER_TOKENS["same_theme"],
-    )
+    return asked("same_theme", shown, schema(SameTheme))

@@ -22,7 +22,7 @@ ANSWER_TOKENS = {
     "synthesise": 4096,
     "judge": 4096,
     "chat": 2048,
-    "describe": 1024,
+    "describe": 512,
 }
 
 StopReason = Literal["end", "length", "refusal", "tool_use", "other"]
@@ -108,7 +108,9 @@ class Provider(Protocol):
 
         Raises:
             MissingExtraError: the vendor's package is not installed.
-            UsageError: the key is not in the environment, or the address is not one.
+            ModelError: nothing listens at the address.
+            UsageError: the key is not in the environment, the address is not one, or batches are asked for where
+                there are none.
         """
 
     def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from ...state.canonical import canonical_json, sha256_json
 from ...state.errors import IntegrityError, storage_error
 from . import Usage
 
+_NONE = Usage()
+
 
 def request_sha(provider: str, body: Mapping[str, Any]) -> str:
     """The hash of a question: who is asked, and the body that goes over the wire."""
@@ -22,11 +24,26 @@ def request_sha(provider: str, body: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Stored:
-    """A recorded answer as the server gave it, its hash, and whether it came by batch (at the batch price)."""
+    """A recorded answer as the server gave it, its hash, and what it is charged for.
+
+    ``usage`` is what the server named, or what was set aside where it named none; ``unsure`` what attempts before it
+    may have been billed for; ``batched`` answers have the batch price.
+    """
 
     answer: dict[str, Any]
     response_sha: str
+    usage: Usage
+    unsure: Usage
     batched: bool
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that was handed in: the provider's id, and by request hash the bodies and what each may cost at most."""
+
+    id: str
+    bodies: dict[str, dict[str, Any]]
+    worst: dict[str, Usage]
 
 
 class Answers:
@@ -46,57 +63,98 @@ class Answers:
             return None
         try:
             value = orjson.loads(path.read_bytes())
-            asked, answered = request_sha(value["provider"], value["request"]), sha256_json(value["answer"])
-            if (asked, answered) == (sha, value["answer_sha"]):
-                return Stored(value["answer"], value["answer_sha"], bool(value["batched"]))
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+            written = value["record_sha"]
+            kept = {key: item for key, item in value.items() if key != "record_sha"}
+            if (written, request_sha(kept["provider"], kept["request"])) == (sha256_json(kept), sha):
+                usage, unsure = Usage(**kept["usage"]), Usage(**kept["unsure"])
+                return Stored(kept["answer"], sha256_json(kept["answer"]), usage, unsure, bool(kept["batched"]))
+        except (ValueError, KeyError, TypeError):
             pass
         raise IntegrityError(f"{path} was changed: it does not have the hash it was recorded by")
 
+    def has(self, sha: str) -> bool:
+        """Whether there is an answer to the question of that hash."""
+        return (self.folder / f"{sha}.json").is_file()
+
     def put(
-        self, sha: str, provider: str, body: Mapping[str, Any], answer: dict[str, Any], batched: bool = False
+        self,
+        sha: str,
+        provider: str,
+        body: Mapping[str, Any],
+        answer: dict[str, Any],
+        usage: Usage,
+        unsure: Usage = _NONE,
+        batched: bool = False,
     ) -> Stored:
-        """Record an answer.
+        """Record an answer, and what it is charged for: a process that is killed before its event leaves both behind.
 
         Raises:
             StorageError: the disk is full or not writable.
         """
-        stored = Stored(answer, sha256_json(answer), batched)
         value = {
             "provider": provider,
             "request": body,
             "answer": answer,
-            "answer_sha": stored.response_sha,
+            "usage": usage.model_dump(),
+            "unsure": unsure.model_dump(),
             "batched": batched,
         }
-        self._write(self.folder / f"{sha}.json", canonical_json(value))
+        self._write(self.folder / f"{sha}.json", canonical_json(value | {"record_sha": sha256_json(value)}))
         self.unpend(sha)
-        return stored
+        return Stored(answer, sha256_json(answer), usage, unsure, batched)
 
     def pend(self, sha: str, unsure: Usage) -> None:
         """Leave word, before asking, of the tokens that a question under way may be billed for."""
         self._write(self.folder / f"{sha}.pending", f"{unsure.input_tokens} {unsure.output_tokens}".encode())
 
     def unpend(self, sha: str) -> None:
-        """The question is no longer under way."""
+        """The question is no longer under way, or the log has what became of it."""
         (self.folder / f"{sha}.pending").unlink(missing_ok=True)
 
-    def pending(self, sha: str) -> Usage:
-        """Tokens a question may have been billed for in a process that was killed; 0 where it was not under way."""
-        path = self.folder / f"{sha}.pending"
-        if not path.is_file():
-            return Usage()
-        input_tokens, output_tokens = path.read_text().split()
-        return Usage(input_tokens=int(input_tokens), output_tokens=int(output_tokens))
+    def pending(self) -> dict[str, Usage]:
+        """Tokens that may have been billed for questions which a process left under way, by hash.
 
-    def batch(self, name: str) -> str | None:
-        """The provider's id of the batch handed in under ``name``, the hash of its questions; None if none was."""
-        path = self.folder / f"{name}.batch"
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        Raises:
+            IntegrityError: such a file is not what was written.
+        """
+        found = {}
+        batched = {sha for batch in self.batches().values() for sha in batch.bodies}
+        for path in sorted(self.folder.glob("*.pending")):
+            if self.has(path.stem) or path.stem in batched:  # killed when all was well again
+                path.unlink()
+                continue
+            try:
+                input_tokens, output_tokens = map(int, path.read_text().split())
+            except ValueError as error:
+                raise IntegrityError(f"{path} was changed: it does not hold two numbers") from error
+            found[path.stem] = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+        return found
 
-    def put_batch(self, name: str, batch: str) -> None:
+    def put_batch(self, name: str, batch: Batch) -> None:
         """Leave word of a batch that was handed in."""
-        self._write(self.folder / f"{name}.batch", batch.encode())
+        worst = {sha: usage.model_dump() for sha, usage in batch.worst.items()}
+        value = {"batch": batch.id, "bodies": batch.bodies, "worst": worst}
+        self._write(self.folder / f"{name}.batch", canonical_json(value))
+
+    def batches(self) -> dict[str, Batch]:
+        """The batches whose answers were not all recorded yet, by name.
+
+        Raises:
+            IntegrityError: such a file is not what was written.
+        """
+        found = {}
+        for path in sorted(self.folder.glob("*.batch")):
+            try:
+                value = orjson.loads(path.read_bytes())
+                worst = {sha: Usage(**usage) for sha, usage in value["worst"].items()}
+                found[path.stem] = Batch(value["batch"], value["bodies"], worst)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise IntegrityError(f"{path} was changed: it is not what was recorded") from error
+        return found
+
+    def drop_batch(self, name: str) -> None:
+        """The batch's answers are recorded, or it is gone."""
+        (self.folder / f"{name}.batch").unlink(missing_ok=True)
 
     def shas(self) -> Iterator[str]:
         """The hashes of all recorded questions, sorted."""

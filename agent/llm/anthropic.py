@@ -65,9 +65,11 @@ class Anthropic:
 
         Raises:
             MissingExtraError: the vendor's package is not installed.
+            ModelError: nothing listens at the address.
             UsageError: the key is not in the environment, or the address is not one.
         """
         vendors.anthropic_client(self._base_url, 1.0).close()
+        vendors.reach("anthropic", self._base_url)
 
     def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> dict[str, Any]:
         """One attempt, ``timeout`` in seconds; the answer as plain JSON.
@@ -77,7 +79,7 @@ class Anthropic:
             MissingExtraError: the vendor's package is not installed.
             UsageError: the key is not in the environment.
         """
-        with vendors.faults(), vendors.anthropic_client(self._base_url, timeout) as client:
+        with vendors.faults("anthropic", self._base_url), vendors.anthropic_client(self._base_url, timeout) as client:
             if on_text is None:
                 return sound(client.messages.with_raw_response.create(**body).text(), self.read)
             with client.messages.create(**body, stream=True) as stream:
@@ -123,7 +125,10 @@ class Anthropic:
         """
         asked = {key: value for key, value in body.items() if key != "max_tokens"}
         try:
-            with vendors.faults(), vendors.anthropic_client(self._base_url, timeout) as client:
+            with (
+                vendors.faults("anthropic", self._base_url),
+                vendors.anthropic_client(self._base_url, timeout) as client,
+            ):
                 counted = orjson.loads(client.messages.with_raw_response.count_tokens(**asked).text())
                 return tokens(counted, "input_tokens") or None
         except Fault as fault:
@@ -138,7 +143,7 @@ class Anthropic:
             Fault: the attempt failed.
         """
         requests: Any = [{"custom_id": sha, "params": body} for sha, body in bodies.items()]
-        with vendors.faults(), vendors.anthropic_client(self._base_url, timeout) as client:
+        with vendors.faults("anthropic", self._base_url), vendors.anthropic_client(self._base_url, timeout) as client:
             return str(member(client.messages.batches.create(requests=requests).to_dict(), "id", str))
 
     def collect(self, batch: str, timeout: float) -> dict[str, dict[str, Any]] | None:
@@ -149,7 +154,7 @@ class Anthropic:
         """
         if not re.fullmatch(r"[\w-]{1,200}", batch):
             raise Fault("permanent", "the server's name for the batch is not one")
-        with vendors.faults(), vendors.anthropic_client(self._base_url, timeout) as client:
+        with vendors.faults("anthropic", self._base_url), vendors.anthropic_client(self._base_url, timeout) as client:
             if client.messages.batches.retrieve(batch).processing_status != "ended":
                 return None
             # Not by the address the server names for it, to which the client would take the key.
@@ -174,7 +179,9 @@ def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
             else:
                 turns.append({"role": "user", "content": [result]})
         elif message.tool_calls:
-            blocks: list[dict[str, Any]] = [{"type": "text", "text": message.content}] if message.content else []
+            blocks: list[dict[str, Any]] = (
+                [{"type": "text", "text": message.content}] if message.content.strip() else []
+            )
             for call in message.tool_calls:
                 blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments})
             turns.append({"role": message.role, "content": blocks})

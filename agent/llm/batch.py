@@ -1,89 +1,161 @@
 """Questions by the provider's batch API: half the price, answered within hours.
 
-The batch's id is on disk before anything is waited for, so that a run that was killed goes on waiting for the same
-batch.
+The batch's id and questions are on disk before anything is waited for, so that a run that was killed goes on waiting
+for the same batch.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from ...state.canonical import sha256_json
-from ...state.errors import ModelError
+from ...state.errors import ModelError, RecrystError
+from ...state.words import counted
 from ...tools.remote import Fault, Retries, with_retries
-from . import Provider
-from .answers import Answers
-from .budget import BudgetSpent, Purse, Reservation
-
-T = TypeVar("T")
+from . import Provider, Usage
+from .answers import Answers, Batch
+from .budget import LOST, BudgetSpent, Purse, Reservation
 
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
 
-
-def prefetch(
-    provider: Provider,
-    answers: Answers,
-    purse: Purse,
-    bodies: Mapping[str, tuple[Mapping[str, Any], int]],
-    retries: Retries,
-    say: Callable[[str], None],
-) -> None:
-    """Have the questions that have no answer yet answered by batch; those a batch does not answer are left out.
-
-    Nothing is handed in where the whole batch might cost more than is left; the questions are then asked one by one for
-    as long as the budget lasts.
-
-    Args:
-        provider: must have batches.
-        answers: where they are recorded.
-        purse: what may be spent.
-        bodies: by request hash, the body and the most tokens its answer may have.
-        retries: of each request about the batch; waiting for the batch itself has no bound but the provider's.
-        say: told that a batch was handed in.
-
-    Raises:
-        ModelError: the server refused, or stayed out of reach.
-        UsageError: the provider has no batches.
-    """
-    missing = {sha: body for sha, (body, _) in sorted(bodies.items()) if answers.get(sha) is None}
-    if not missing:
-        return
-    name = sha256_json(sorted(missing))
-    batch = answers.batch(name)
-    held: list[Reservation] = []
-    try:
-        for sha, body in missing.items():
-            held.append(purse.reserve(body, bodies[sha][1], lambda: None))
-        if batch is None:
-            batch = _sent(provider, retries, lambda seconds: provider.submit(missing, seconds))
-            answers.put_batch(name, batch)
-            say(f"{len(missing)} questions were handed in as batch {batch}")
-        for sha, answer in _wait(provider, batch, retries).items():
-            if sha in missing:
-                answers.put(sha, provider.name, missing[sha], answer, batched=True)
-    except BudgetSpent:
-        return
-    finally:
-        for one in held:  # the answers are charged, at the batch price, when they are used
-            purse.release(one)
+Questions = Mapping[str, tuple[dict[str, Any], int]]  # by request hash, the body and the most tokens of its answer
+Lose = Callable[[str, Usage, str], None]
 
 
-def _wait(provider: Provider, batch: str, retries: Retries) -> dict[str, dict[str, Any]]:
-    wait = FIRST_WAIT
-    while True:
-        found = _sent(provider, retries, partial(provider.collect, batch))
-        if found is not None:
-            return found
-        time.sleep(wait)
-        wait = min(2 * wait, LONGEST_WAIT)
+class _PerhapsTaken(Exception):
+    """The provider may have taken the batch, and bills it; it is not handed in again."""
 
 
-def _sent(provider: Provider, retries: Retries, attempt: Callable[[float], T]) -> T:
-    try:
-        return with_retries(attempt, retries)
-    except Fault as fault:
-        raise ModelError(f"{provider.name}:{provider.model}: {fault}; `recryst resume` goes on") from fault
+class Batches:
+    """The batches of a run."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        answers: Answers,
+        purse: Purse,
+        retries: Retries,
+        lose: Lose,
+        say: Callable[[str], None],
+    ) -> None:
+        """Set aside what the batches that an earlier process handed in may cost.
+
+        Args:
+            provider: must have batches.
+            answers: where answers and batches are recorded.
+            purse: what may be spent.
+            retries: of each request about a batch; waiting for the batch itself has no bound but the provider's.
+            lose: told of each question that may be billed in vain, its tokens (the purse has them) and why.
+            say: told what a person should know.
+        """
+        self._provider = provider
+        self._answers = answers
+        self._purse = purse
+        self._retries = retries
+        self._lose = lose
+        self._say = say
+        self._held = {name: self._hold(batch) for name, batch in answers.batches().items()}
+
+    def fetch(self, questions: Questions) -> None:
+        """Have the questions that have no answer yet answered by batch; those a batch does not answer are left out.
+
+        Raises:
+            ModelError: the server refused, or stayed out of reach.
+            UsageError: the provider has no batches.
+        """
+        missing = {sha: questions[sha] for sha in sorted(questions) if not self._answers.has(sha)}
+        for name, batch in self._answers.batches().items():
+            if missing.keys() & batch.bodies.keys():  # handed in before the process was killed
+                self._collect(name, batch)
+                missing = {sha: question for sha, question in missing.items() if sha not in batch.bodies}
+        if missing:
+            self._submit(missing)
+
+    def _submit(self, questions: Questions) -> None:
+        """Hand in a batch and wait for it; nothing is handed in where all of it might cost more than is left."""
+        held: dict[str, Reservation] = {}
+        try:
+            for sha, (body, max_tokens) in questions.items():
+                held[sha] = self._purse.reserve(body, max_tokens, lambda: None)
+        except BudgetSpent:  # they are asked one by one for as long as the budget lasts
+            self._release(held)
+            return
+        bodies = {sha: body for sha, (body, _) in questions.items()}
+        worst = {sha: one.worst for sha, one in held.items()}
+
+        def hand_in(seconds: float) -> str:
+            try:
+                return self._provider.submit(bodies, seconds)
+            except Fault as fault:
+                if fault.kind == "unsure":
+                    raise _PerhapsTaken(str(fault)) from fault
+                raise
+
+        for sha, usage in worst.items():  # of a batch that is killed from here on nobody knows the id
+            self._answers.pend(sha, usage)
+        try:
+            batch = Batch(with_retries(hand_in, self._retries), bodies, worst)
+        except (Fault, _PerhapsTaken) as fault:
+            if isinstance(fault, Fault) and fault.kind != "unsure":
+                self._release(held)
+                self._unpend(held)
+            else:
+                for sha, one in held.items():
+                    self._purse.lose(one)
+                    self._lose(sha, one.worst, f"{LOST}: its batch: {fault}")
+            raise self._error(fault) from fault
+        except RecrystError:  # nothing was sent
+            self._release(held)
+            self._unpend(held)
+            raise
+        name = sha256_json(sorted(bodies))
+        self._answers.put_batch(name, batch)
+        self._unpend(held)
+        self._held[name] = held
+        self._say(f"{counted(len(bodies), 'question')} handed in as batch {batch.id}")
+        self._collect(name, batch)
+
+    def _collect(self, name: str, batch: Batch) -> None:
+        """Wait for a batch and record its answers, at the batch price."""
+        try:
+            found = self._wait(batch.id)
+        except Fault as fault:
+            if fault.status not in (404, 410):
+                raise self._error(fault) from fault
+            self._say(f"batch {batch.id} is gone: it counts as paid, and its questions are asked one by one")
+            for sha, one in self._held[name].items():
+                self._purse.lose(one)
+                self._lose(sha, one.worst, f"{LOST}: its batch {batch.id} is gone")
+            found = {}
+        for sha, answer in found.items():
+            if sha in batch.bodies and not self._answers.has(sha):
+                usage = self._provider.read(answer).usage
+                charged = usage if usage.total else batch.worst[sha]
+                self._answers.put(sha, self._provider.name, batch.bodies[sha], answer, charged, batched=True)
+        self._answers.drop_batch(name)
+        self._release(self._held.pop(name))  # what was answered is charged when it is used
+
+    def _wait(self, batch: str) -> dict[str, dict[str, Any]]:
+        wait = FIRST_WAIT
+        while (found := with_retries(partial(self._provider.collect, batch), self._retries)) is None:
+            time.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+        return found
+
+    def _hold(self, batch: Batch) -> dict[str, Reservation]:
+        return {sha: self._purse.hold_earlier(usage) for sha, usage in batch.worst.items()}
+
+    def _release(self, held: Mapping[str, Reservation]) -> None:
+        for one in held.values():
+            self._purse.release(one)
+
+    def _unpend(self, shas: Iterable[str]) -> None:
+        for sha in shas:
+            self._answers.unpend(sha)
+
+    def _error(self, fault: Exception) -> ModelError:
+        return ModelError(f"{self._provider.name}:{self._provider.model}: {fault}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,11 @@ from .prices import Price
 _FRAME_TOKENS = 512  # what a chat template and a vendor's hidden words on tools and schemas add, at most
 _COUNT_SLACK = 1.05  # the provider's count is an estimate by its own words
 _NONE = Usage()
+
+#: Why a question was not asked.
+BUDGET = "what is left of the budget does not cover the next question"
+#: How the problem of a question begins whose answer never came although it was sent.
+LOST = "no answer came, and it may have been billed"
 
 
 class BudgetSpent(Exception):
@@ -40,6 +45,14 @@ class Reservation:
         return Usage(input_tokens=self.input_tokens, output_tokens=self.output_tokens)
 
 
+def bound(body: Mapping[str, Any], max_tokens: int) -> Reservation:
+    """What a question may cost at most.
+
+    No token is shorter than a byte, so the bytes of the body bound its tokens, some four times over for English.
+    """
+    return Reservation(len(canonical_json(body)) + _FRAME_TOKENS, max_tokens)
+
+
 class Purse:
     """What was spent and what is set aside; never more than the bounds. Safe to use from several threads."""
 
@@ -61,28 +74,37 @@ class Purse:
     def reserve(self, body: Mapping[str, Any], max_tokens: int, count: Callable[[], int | None]) -> Reservation:
         """Set aside what a question may cost at most.
 
-        No token is shorter than a byte, so the bytes of the body bound its tokens, some four times over for English.
-        Only where that does not fit is the provider asked to count, which takes a request.
+        Only where its bound does not fit is the provider asked to count, which takes a request.
 
         Raises:
             BudgetSpent: it does not fit in what is left.
         """
-        bound = len(canonical_json(body)) + _FRAME_TOKENS
-        with self._lock:
-            held = self._hold(bound, max_tokens)
-        if held is None and (counted := count()) is not None:
-            with self._lock:
-                held = self._hold(int(counted * _COUNT_SLACK) + _FRAME_TOKENS, max_tokens)
-        if held is None:
-            raise BudgetSpent("the budget of tokens or money is spent")
-        return held
-
-    def _hold(self, input_tokens: int, output_tokens: int) -> Reservation | None:
-        wanted = Reservation(input_tokens, output_tokens)
-        if not self._fits([*self._held, wanted]):
-            return None
-        self._held.append(wanted)
+        wanted = bound(body, max_tokens)
+        if not self._hold(wanted) and (counted := count()) is not None:
+            wanted = Reservation(int(counted * _COUNT_SLACK) + _FRAME_TOKENS, max_tokens)
+            self._hold(wanted)
+        if not wanted.open:
+            raise BudgetSpent(BUDGET)
         return wanted
+
+    def _hold(self, wanted: Reservation) -> bool:
+        with self._lock:
+            wanted.open = self._fits([*self._held, wanted])
+            if wanted.open:
+                self._held.append(wanted)
+        return wanted.open
+
+    def covers(self, wanted: Iterable[Reservation]) -> bool:
+        """Whether all of it fits in what is left."""
+        with self._lock:
+            return self._fits([*self._held, *wanted])
+
+    def hold_earlier(self, worst: Usage) -> Reservation:
+        """Set aside, whatever is left, what an earlier process has under way."""
+        held = Reservation(worst.input_tokens, worst.output_tokens)
+        with self._lock:
+            self._held.append(held)
+        return held
 
     def _fits(self, held: list[Reservation]) -> bool:
         max_tokens, max_usd = self._params.max_tokens, self._params.max_usd
@@ -114,10 +136,10 @@ class Purse:
         with self._lock:
             self._close(held)
 
-    def charge(self, usage: Usage, batched: bool) -> None:
-        """An answer that was paid for without a reservation of this process."""
+    def charge(self, usage: Usage, unsure: Usage, batched: bool) -> None:
+        """An answer, and attempts in vain before it, paid for without a reservation of this process."""
         with self._lock:
-            self._spend(usage, batched=batched)
+            self._spend(usage, unsure, batched)
 
     def cost(self, usage: Usage, unsure: Usage = _NONE, batched: bool = False) -> float | None:
         """Dollars of one answer, and of tokens that may have been billed in vain; None where the price is not known."""

@@ -8,20 +8,19 @@ that was killed asks at most the questions that were under way again.
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from ...state.config import LlmParams
-from ...state.errors import IntegrityError, ModelError
+from ...state.errors import IntegrityError
 from ...state.events import LlmCall
 from ...state.progress import Advance, silent
-from ...tools.remote import Fault, Retries, with_retries
-from . import Message, OnText, Provider, Reply, Request, Usage, batch
+from . import Message, OnText, Provider, Reply, Request
 from .answers import Answers, Stored, request_sha
-from .budget import BudgetSpent, Purse, Reservation
+from .budget import BUDGET, Purse
+from .live import Live, understood
 from .reading import Unusable
 
 T = TypeVar("T")
@@ -61,22 +60,21 @@ class Model:
             earlier: the calls already in the log; their answers cost nothing again.
             replayed: None, or the calls of one logged event, which are answered from the record alone: the
                 network is never touched.
+
+        What an earlier process left under way counts as lost from now on, and stands in the next event.
         """
         self.provider = provider
         self.purse = purse
         self._answers = answers
         self._params = params
-        self._retries = Retries(attempts=params.attempts, deadline=params.deadline_seconds)
-        self._earlier = {call.request_sha for call in earlier if call.response_sha}
-        self._replayed = None if replayed is None else {call.request_sha: call for call in replayed}
+        self._replayed = {call.request_sha: call for call in replayed or ()}
         self._calls: list[LlmCall] = []
         self.say: Callable[[str], None] = lambda text: None  # told what a person should know
         self._lock = threading.Lock()
-        self._asking: dict[str, threading.Lock] = {}  # by request hash: equal questions wait for one answer
-        self._counted: set[str] = set()  # questions whose lost attempts this process has counted
-        self._charged: set[str] = set()  # answers on record that no event has yet, already paid out of the purse
-        if replayed is None:  # of a process that was killed before its event
-            self._charge(sha for sha in answers.shas() if sha not in self._earlier)
+        self._drained: list[str] = []  # questions without an answer that the next event has
+        self._live: Live | None = None
+        if replayed is None:
+            self._live = Live(provider, answers, purse, params, earlier, self._note, lambda text: self.say(text))
 
     @property
     def name(self) -> str:
@@ -84,10 +82,23 @@ class Model:
         return f"{self.provider.name}:{self.provider.model}"
 
     def drain(self) -> list[LlmCall]:
-        """The calls made since the last ``drain``, for the event they belong to."""
+        """The calls made since the last ``drain``, for the event they belong to; ``logged`` is to follow."""
         with self._lock:
             calls, self._calls = self._calls, []
+            self._drained += [call.request_sha for call in calls if call.response_sha is None]
         return calls
+
+    def logged(self) -> None:
+        """The event with the drained calls is on disk: word of what was lost need no longer be left beside it."""
+        with self._lock:
+            drained, self._drained = self._drained, []
+        if self._live is not None:
+            self._live.logged(drained)
+
+    def not_asked(self, kind: str) -> int:
+        """Questions of a kind, among the calls not yet drained, that the budget did not cover."""
+        with self._lock:
+            return sum(call.kind == kind and call.problem == BUDGET for call in self._calls)
 
     def ask(self, request: Request, read: Callable[[Reply], T], on_text: OnText | None = None) -> T | None:
         """What ``read`` makes of the answer; None when two re-asks did not help either, or the budget is spent.
@@ -100,44 +111,72 @@ class Model:
         Raises:
             ModelError: the server refused, or stayed out of reach; what was answered before is on record.
         """
-        return self.ask_many([request], read, on_text=on_text)[0]
+        return self._ask_all([request], read, on_text=on_text)[0].value
+
+    def answered(self, request: Request, read: Callable[[Reply], T]) -> Answered[T]:
+        """As ``ask``, with the problem where there is no usable answer: ``BUDGET`` where it was not asked."""
+        return self._ask_all([request], read)[0]
 
     def ask_many(
+        self, requests: Sequence[Request], read: Callable[[Reply], T], advance: Advance = silent
+    ) -> list[T | None]:
+        """As ``ask`` for several questions, some of them at the same time; values in the order of ``requests``."""
+        return [answered.value for answered in self._ask_all(requests, read, advance)]
+
+    def _ask_all(
         self,
         requests: Sequence[Request],
         read: Callable[[Reply], T],
         advance: Advance = silent,
         on_text: OnText | None = None,
-    ) -> list[T | None]:
-        """As ``ask`` for several questions, some of them at the same time; values in the order of ``requests``."""
-
+    ) -> list[Answered[T]]:
+        """All questions, then those again whose answer could not be used."""
         answers = [Answered[T](None) for _ in requests]
 
-        def one(request: Request, answered: Answered[T]) -> None:
-            self._ask(request, read, on_text, answered)
-            advance(1)
+        def one(request: Request, answered: Answered[T]) -> Request | None:
+            again = self._ask(request, answered, read, on_text)
+            if answered.value is not None:
+                advance(1)
+            return again
 
-        pairs = list(zip(requests, answers, strict=True))
         try:
-            # On replay the order of the questions is all that counts, and threads only cost.
-            if len(requests) < 2 or self._params.parallel == 1 or self._replayed is not None:
-                for pair in pairs:
-                    one(*pair)
-            else:
-                with ThreadPoolExecutor(self._params.parallel, "recryst-ask") as pool:
-                    futures = [pool.submit(one, *pair) for pair in pairs]
-                    try:
-                        for future in futures:
-                            future.result()
-                    except BaseException:
-                        for future in futures:
-                            future.cancel()
-                        raise
+            waiting = list(zip(requests, answers, strict=True))
+            for _ in range(1 + RE_ASKS):
+                again = self._each(waiting, one)
+                waiting = [(next, answered) for next, (_, answered) in zip(again, waiting, strict=True) if next]
+            advance(sum(answered.value is None for answered in answers))
         finally:  # what was answered is logged, even where a question after it failed
             with self._lock:
                 for answered in answers:
                     self._calls += answered.calls
-        return [answered.value for answered in answers]
+        return answers
+
+    def _each(
+        self, asked: Sequence[tuple[Request, Answered[T]]], one: Callable[[Request, Answered[T]], Request | None]
+    ) -> list[Request | None]:
+        """``one`` of every question: at the same time where the budget covers them all, otherwise in their order.
+
+        Which question is refused then depends on what those before it used, and on no thread; a process that comes
+        after a kill refuses the same ones.
+        """
+        alone = self._params.parallel == 1 or len(asked) < 2
+        if alone or self._live is None or not self._live.covers(request for request, _ in asked):
+            return [one(*pair) for pair in asked]
+        with ThreadPoolExecutor(self._params.parallel, "recryst-ask") as pool:
+            futures = [pool.submit(one, *pair) for pair in asked]
+            try:
+                again = [future.result() for future in futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+        # Attempts that were lost on the way may have left too little for one while others were under way.
+        for at, (request, answered) in enumerate(asked):
+            if answered.problem == BUDGET:
+                again[at] = one(request, answered)
+                refused = answered.calls.pop(-2)
+                answered.calls[-1] = _together(refused, answered.calls[-1])
+        return again
 
     def prefetch(self, requests: Sequence[Request]) -> None:
         """Have questions answered by the provider's batch API where ``llm.batch`` is set, for ``ask`` to find.
@@ -146,188 +185,66 @@ class Model:
             ModelError: the server refused, or stayed out of reach.
             UsageError: the provider has no batches.
         """
-        if not self._params.batch or self._replayed is not None or not requests:
-            return
-        bodies = {}
-        for request in requests:
-            body = self.provider.body(request)
-            bodies[request_sha(self.provider.name, body)] = (body, request.max_tokens)
-        batch.prefetch(self.provider, self._answers, self.purse, bodies, self._retries, self.say)
-        self._charge(sha for sha in bodies if sha not in self._earlier)
+        if self._live is not None:
+            self._live.prefetch(requests)
 
-    def _ask(self, request: Request, read: Callable[[Reply], T], on_text: OnText | None, answered: Answered[T]) -> None:
-        """One question, and up to two more that say what was wrong with the answer; ``answered`` takes what comes."""
-        for _ in range(1 + RE_ASKS):
-            reply, call = self._reply(request, on_text)
-            if reply is None:
-                answered.problem = call.problem
-                answered.calls.append(call)
-                return
+    def _note(self, call: LlmCall) -> None:
+        with self._lock:
+            self._calls.append(call)
+
+    def _ask(
+        self, request: Request, answered: Answered[T], read: Callable[[Reply], T], on_text: OnText | None
+    ) -> Request | None:
+        """One question, whose outcome ``answered`` takes; the one to ask next where the answer cannot be used."""
+        reply, call = self._reply(request, on_text)
+        answered.problem = "" if reply is not None else call.problem
+        if reply is not None:
             try:
                 answered.value = read(reply)
-                answered.problem = ""
-                answered.calls.append(call)
-                return
             except Unusable as unusable:
                 answered.problem = str(unusable)
-                answered.calls.append(call.model_copy(update={"problem": answered.problem}))
-            said = reply.text[:_SHOWN_BACK] or "(no answer)"
-            complaint = f"That answer could not be used: {answered.problem}. Answer the question above again."
-            turns = (Message(role="assistant", content=said), Message(role="user", content=complaint))
-            request = request.model_copy(update={"messages": (*request.messages, *turns)})
+                call = call.model_copy(update={"problem": answered.problem})
+        answered.calls.append(call)
+        if reply is None or not answered.problem:
+            return None
+        said = reply.text[:_SHOWN_BACK].strip() or "(no answer)"
+        complaint = f"That answer could not be used: {answered.problem}. Answer the question above again."
+        turns = (Message(role="assistant", content=said), Message(role="user", content=complaint))
+        return request.model_copy(update={"messages": (*request.messages, *turns)})
 
     def _reply(self, request: Request, on_text: OnText | None) -> tuple[Reply | None, LlmCall]:
         """The reply from the record, or from the server; None when it may not be asked."""
-        body = self.provider.body(request)
-        sha = request_sha(self.provider.name, body)
-        if self._replayed is not None:
-            return self._recorded(sha)
-        with self._lock:
-            asking = self._asking.setdefault(sha, threading.Lock())
-        with asking:
-            stored = self._answers.get(sha)
-            if stored is None:
-                stored, call = self._send(sha, body, request, on_text)
-            else:
-                call = self._call_of(request, sha, stored)
+        stored, call = self._recorded(request) if self._live is None else self._live.reply(request, on_text)
         if stored is None:
             return None, call
-        reply = self._read(stored.answer)
+        reply = understood(self.provider, stored.answer)
         return reply, call.model_copy(update={"stop_reason": reply.stop_reason})
 
-    def _call_of(self, request: Request, sha: str, stored: Stored) -> LlmCall:
-        """The call that an answer on record stands for: free if an event has it, otherwise paid and not yet logged."""
-        known = sha in self._earlier
-        usage = Usage() if known else self._usage(stored.answer) or Usage()
-        if not known:  # from a batch, or from a process that was killed before its event
-            self._charge([sha])
-            self._earlier.add(sha)
-        return LlmCall(
-            kind=request.kind,
-            provider=self.provider.name,
-            model=self.provider.model,
-            prompt=request.prompt,
-            request_sha=sha,
-            response_sha=stored.response_sha,
-            usage=usage.model_dump(),
-            usd=self.purse.cost(usage, batched=stored.batched),
-            cache_hit=known,
-        )
-
-    def _charge(self, shas: Iterable[str]) -> None:
-        """Pay for answers on record at once, before others reserve the money, and each only once."""
-        for sha in shas:
-            stored = None if sha in self._charged else self._answers.get(sha)
-            if stored is not None:
-                self.purse.charge(self._usage(stored.answer) or Usage(), stored.batched)
-                self._charged.add(sha)
-
-    def _read(self, answer: Mapping[str, Any]) -> Reply:
-        try:
-            return self.provider.read(answer)
-        except ValueError as error:  # valid JSON of another shape: as useless as an empty answer
-            return Reply(text="", tool_calls=(), stop_reason="other", usage=Usage(), model=str(error)[:100])
-
-    def _usage(self, answer: Mapping[str, Any]) -> Usage | None:
-        """The usage an answer names, or None where it names none."""
-        usage = self._read(answer).usage
-        return usage if usage.total else None
-
-    def _recorded(self, sha: str) -> tuple[Reply | None, LlmCall]:
-        """The logged call and its recorded reply.
+    def _recorded(self, request: Request) -> tuple[Stored | None, LlmCall]:
+        """The logged call, named as the question names it, and its recorded answer.
 
         Raises:
             IntegrityError: the event does not have this question, or its answer was changed or is gone.
         """
-        assert self._replayed is not None
+        sha = request_sha(self.provider.name, self.provider.body(request))
         call = self._replayed.get(sha)
         if call is None:
             raise IntegrityError(
                 f"the log has no question {sha[:12]}… to the language model, but the evidence asks one"
             )
-        # Whether the answer could be used is for the reader to say again.
+        names = {"provider": self.provider.name, "model": self.provider.model}
+        call = call.model_copy(update={"kind": request.kind, "prompt": request.prompt, **names})
         if call.response_sha is None:
             return None, call
         stored = self._answers.get(sha)
         if stored is None or stored.response_sha != call.response_sha:
             raise IntegrityError(f"the recorded answer {sha[:12]}… is missing or was changed")
-        return self._read(stored.answer), call.model_copy(update={"problem": ""})
-
-    def _send(
-        self, sha: str, body: dict[str, Any], request: Request, on_text: OnText | None
-    ) -> tuple[Stored | None, LlmCall]:
-        """Ask the server within the budget: the stored answer, or None where the budget is spent, and what it took.
-
-        Raises:
-            ModelError: the server refused, or attempts and time are spent.
-        """
-        attempts = 0
-        held: Reservation | None = None
-        unsure = self._answers.pending(sha)  # of a process that was killed while it asked this
-        if sha not in self._counted:
-            self.purse.lose_earlier(unsure)
-            self._counted.add(sha)
-
-        def attempt(seconds: float) -> dict[str, Any]:
-            nonlocal attempts, held
-            held = None
-            until = time.monotonic() + seconds
-            reserved = self.purse.reserve(body, request.max_tokens, lambda: self.provider.count(body, seconds))
-            if time.monotonic() >= until:  # given up while the provider was counting
-                self.purse.release(reserved)
-                raise Fault("busy", "no time is left")
-            held = reserved
-            self._answers.pend(sha, unsure + held.worst)
-            attempts += 1
-            return self.provider.send(body, seconds, None if on_text is None else _until(until, on_text))
-
-        def on_fault(fault: Fault) -> None:
-            nonlocal unsure
-            if held is not None and fault.kind == "unsure":
-                unsure += held.worst
-                self.purse.lose(held)
-            elif held is not None:
-                self.purse.release(held)
-
-        stored = None
-        problem = ""
-        usage = Usage()
-        try:
-            answer = with_retries(attempt, self._retries, on_fault)
-            stored = self._answers.put(sha, self.provider.name, body, answer)
-            assert held is not None
-            usage = self._usage(answer) or held.worst
-            self.purse.settle(held, usage)
-            self._earlier.add(sha)
-        except BudgetSpent as spent:
-            problem = str(spent)
-            self._answers.unpend(sha)  # what was lost stands in this call
-        except Fault as fault:
-            if unsure.total:
-                self._answers.pend(sha, unsure)
-            else:
-                self._answers.unpend(sha)
-            raise ModelError(f"{self.name}: {fault}; what was answered is kept, `recryst resume` goes on") from fault
-        return stored, LlmCall(
-            kind=request.kind,
-            provider=self.provider.name,
-            model=self.provider.model,
-            prompt=request.prompt,
-            request_sha=sha,
-            response_sha=None if stored is None else stored.response_sha,
-            usage=usage.model_dump(),
-            unsure_tokens=unsure.total,
-            usd=self.purse.cost(usage, unsure),
-            attempts=attempts,
-            problem=problem,
-        )
+        # Whether the answer could be used is for the reader to say again.
+        return stored, call.model_copy(update={"problem": ""})
 
 
-def _until(end: float, on_text: OnText) -> OnText:
-    """``on_text`` until the clock reads ``end``: an attempt that was given up may go on reading, unheard."""
-
-    def heard(text: str) -> None:
-        if time.monotonic() < end:
-            on_text(text)
-
-    return heard
+def _together(refused: LlmCall, call: LlmCall) -> LlmCall:
+    """A call, with the attempts that the same question took before it was refused."""
+    usd = None if call.usd is None or refused.usd is None else round(call.usd + refused.usd, 8)
+    unsure, attempts = call.unsure_tokens + refused.unsure_tokens, call.attempts + refused.attempts
+    return call.model_copy(update={"unsure_tokens": unsure, "attempts": attempts, "usd": usd})

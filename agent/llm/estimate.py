@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ...state.config import Config
+from ...state.config import Config, LlmParams
 from . import ANSWER_TOKENS
 from .prices import Price
 
@@ -19,6 +19,7 @@ _ROW_LIMIT = 600
 _PAIR_LIMIT = 300
 _MARKING = 2  # the marks between words may double a row's tokens
 _ROWS_PER_QUESTION = 10
+_BATCHED = ("critique", "quality", "label")  # the kinds that are prefetched
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,18 @@ def estimate(config: Config, rows: int, k: int, mean_tokens: float, price: Price
         inputs += calls * each
         outputs += calls * ANSWER_TOKENS[kind]
         if price is not None:
-            factor = price.batch if config.llm.batch and kind == "critique" else 1.0
+            factor = price.batch if config.llm.batch and kind in _BATCHED else 1.0
             usd += calls * factor * price.worst(each, ANSWER_TOKENS[kind])
     questions = {kind: calls for kind, (calls, _) in planned.items() if calls}
     return Estimate(questions, inputs, outputs, None if price is None else usd)
+
+
+def exceeds(estimated: Estimate, params: LlmParams) -> bool:
+    """Whether the estimate is more than the run may spend."""
+    dear = params.max_usd is not None and estimated.usd is not None and estimated.usd > params.max_usd
+    return dear or (
+        params.max_tokens is not None and estimated.input_tokens + estimated.output_tokens > params.max_tokens
+    )
 
 
 def said(estimated: Estimate) -> str:

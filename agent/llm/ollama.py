@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...state.canonical import canonical_json
 from ...state.config import LlmParams
 from ...state.errors import UsageError
 from ...tools import vendors
@@ -14,11 +15,13 @@ from .wire import LENGTHS, member, narrowed, sound, tokens
 if TYPE_CHECKING:
     import httpx
 
-_NO_BATCHES = "Ollama has no batches: leave llm.batch off"
+_BYTES_PER_TOKEN = 3  # rather fewer than in English, so that rather more context is set
+_MOST_CONTEXT = 131_072
+_NO_BATCHES = "Ollama has no batches: leave --batch (llm.batch) off"
 
 
 class Ollama:
-    """``ollama:NAME``. Its context is set, for its own default cuts long questions off without a word."""
+    """``ollama:NAME``. Its context is set to hold each question, for it cuts longer ones off without a word."""
 
     name = "ollama"
 
@@ -26,6 +29,7 @@ class Ollama:
         self.model = model
         self._base_url = params.base_url
         self._context = params.context_tokens
+        self._batch = params.batch
 
     @property
     def local(self) -> bool:
@@ -40,7 +44,7 @@ class Ollama:
             "model": self.model,
             "messages": [*system, *(_turn(message, names) for message in request.messages)],
             "think": False,
-            "options": {"temperature": 0, "seed": 0, "num_ctx": self._context, "num_predict": request.max_tokens},
+            "options": {"temperature": 0, "seed": 0, "num_predict": request.max_tokens},
             "tools": [  # the client sends the list even where it is empty
                 {
                     "type": "function",
@@ -51,16 +55,28 @@ class Ollama:
         }
         if request.answer is not None:
             body["format"] = narrowed(request.answer, LENGTHS)
+        body["options"]["num_ctx"] = self._room(len(canonical_json(body)) // _BYTES_PER_TOKEN + request.max_tokens)
         return body
+
+    def _room(self, needed: int) -> int:
+        """Tokens of context for a question: doubled until it fits, so that the server loads few sizes of a model."""
+        room = self._context
+        while room < needed and room < _MOST_CONTEXT:
+            room = min(2 * room, _MOST_CONTEXT)
+        return room
 
     def ready(self) -> None:
         """See, without a request, that the provider can be asked.
 
         Raises:
             MissingExtraError: the vendor's package is not installed.
-            UsageError: the key is not in the environment, or the address is not one.
+            ModelError: nothing listens at the address.
+            UsageError: batches are asked for, or the address is not one.
         """
+        if self._batch:
+            raise UsageError(_NO_BATCHES)
         vendors.ollama_client(self._base_url, 1.0)
+        vendors.reach("ollama", self._base_url)
 
     def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> dict[str, Any]:
         """One attempt, ``timeout`` in seconds; the answer as plain JSON.
@@ -75,7 +91,7 @@ class Ollama:
             if on_text is None:
                 received.append(response.read())
 
-        with vendors.faults(), vendors.ollama_client(self._base_url, timeout, keep) as client:
+        with vendors.faults("ollama", self._base_url), vendors.ollama_client(self._base_url, timeout, keep) as client:
             if on_text is None:
                 client.chat(**body)
                 return sound(received[-1], self.read)

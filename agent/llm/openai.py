@@ -14,7 +14,7 @@ from ...state.config import LlmParams
 from ...tools import vendors
 from ...tools.remote import Fault
 from . import Message, OnText, Reply, Request, StopReason, ToolCall, Usage
-from .wire import BOUNDS, member, narrowed, sound, tokens
+from .wire import BOUNDS, member, narrowed, sound, storable, tokens
 
 _STOPS: dict[str, StopReason] = {
     "stop": "end",
@@ -70,9 +70,11 @@ class OpenAI:
 
         Raises:
             MissingExtraError: the vendor's package is not installed.
+            ModelError: nothing listens at the address.
             UsageError: the key is not in the environment, or the address is not one.
         """
         vendors.openai_client(self._base_url, 1.0).close()
+        vendors.reach("openai", self._base_url)
 
     def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> dict[str, Any]:
         """One attempt, ``timeout`` in seconds; the answer as plain JSON.
@@ -82,7 +84,7 @@ class OpenAI:
             MissingExtraError: the vendor's package is not installed.
             UsageError: the key is not in the environment.
         """
-        with vendors.faults(), vendors.openai_client(self._base_url, timeout) as client:
+        with vendors.faults("openai", self._base_url), vendors.openai_client(self._base_url, timeout) as client:
             completions = client.chat.completions
             if on_text is None:
                 return sound(completions.with_raw_response.create(**body).content, self.read)
@@ -132,7 +134,7 @@ class OpenAI:
             orjson.dumps({"custom_id": sha, "method": "POST", "url": _ENDPOINT, "body": body})
             for sha, body in bodies.items()
         ]
-        with vendors.faults(), vendors.openai_client(self._base_url, timeout) as client:
+        with vendors.faults("openai", self._base_url), vendors.openai_client(self._base_url, timeout) as client:
             file = client.files.create(file=("questions.jsonl", b"\n".join(lines)), purpose="batch")
             batch = client.batches.create(input_file_id=file.id, endpoint=_ENDPOINT, completion_window="24h")
             return str(member(batch.to_dict(), "id", str))
@@ -143,7 +145,7 @@ class OpenAI:
         Raises:
             Fault: the attempt failed.
         """
-        with vendors.faults(), vendors.openai_client(self._base_url, timeout) as client:
+        with vendors.faults("openai", self._base_url), vendors.openai_client(self._base_url, timeout) as client:
             state = client.batches.retrieve(batch)
             if state.status in _UNDER_WAY:
                 return None
@@ -181,9 +183,10 @@ def _call(call: Any) -> ToolCall:
     written = member(function, "arguments", str)
     try:
         arguments = orjson.loads(written or "{}")
-    except orjson.JSONDecodeError:
-        arguments = None
-    if not isinstance(arguments, dict):
+        readable = isinstance(arguments, dict) and storable(arguments) is arguments
+    except ValueError:
+        readable = False
+    if not readable:
         arguments = {"unreadable": written[:200]}
     return ToolCall(id=member(call, "id", str), name=member(function, "name", str), arguments=arguments)
 

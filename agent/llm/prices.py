@@ -59,9 +59,10 @@ FREE = Price(0.0, 0.0, 0.0, 0.0)
 
 
 def price_of(provider: str, model: str, params: LlmParams, local: bool) -> Price | None:
-    """What the model costs: what the user says, nothing on this machine, the table's price, or None if unknown.
+    """What the model costs: what the user says, nothing for an Ollama here, the table's price, or None if unknown.
 
-    The table holds for the vendors' own servers; who else serves a model of the same name has prices of their own.
+    The table holds for the vendors' own servers; who else serves a model of the same name has prices of their own, and
+    what listens on this machine may pass questions on to a server that bills them.
 
     Args:
         provider: anthropic, openai or ollama.
@@ -74,7 +75,7 @@ def price_of(provider: str, model: str, params: LlmParams, local: bool) -> Price
     """
     if params.usd_per_million is not None:
         return _said(*params.usd_per_million)
-    if local:
+    if local and provider == "ollama":
         return FREE
     rows = _table().get(provider, {})
     price = rows.get(model) or rows.get(_DATE.sub("", model))

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from ...state.canonical import canonical_json
 from ...tools.remote import Fault
 from . import Reply
 
@@ -21,6 +22,8 @@ BOUNDS = frozenset(
 LENGTHS = frozenset({"minLength", "maxLength", "pattern", "format"})
 
 _NOT_DOCUMENTED = "the answer is not what the vendor documents"
+_LEVELS_AROUND = 16  # more than an answer, or a tool call within a question, has around it where it is written
+_MOST_TOKENS = 10**9  # no request comes near it
 
 
 def narrowed(schema: Mapping[str, Any], bounds: frozenset[str]) -> dict[str, Any]:
@@ -63,10 +66,26 @@ def sound(data: bytes | str | Mapping[str, Any], read: Callable[[Mapping[str, An
         value = orjson.loads(orjson.dumps(data) if isinstance(data, Mapping) else data)
         if isinstance(value, dict):
             read(value)
-            return value
+            return storable(value)
     except (ValueError, TypeError) as error:  # what orjson raises is one or the other
         raise Fault("unsure", _NOT_DOCUMENTED) from error
     raise Fault("unsure", _NOT_DOCUMENTED)
+
+
+def storable(value: dict[str, Any]) -> dict[str, Any]:
+    """The same object, once it is known that a record, or the next question, can hold it.
+
+    Raises:
+        ValueError: it is nested deeper than can be written.
+    """
+    around: Any = value
+    for _ in range(_LEVELS_AROUND):
+        around = [around]
+    try:
+        canonical_json(around)
+    except (TypeError, RecursionError) as error:
+        raise ValueError("it is nested too deep") from error
+    return value
 
 
 def member(value: Any, key: str, kind: type | tuple[type, ...]) -> Any:
@@ -84,11 +103,11 @@ def tokens(usage: Any, key: str) -> int:
     """A number of tokens; 0 where the server names none.
 
     Raises:
-        ValueError: it is not a number, or a negative one, which would put money back into the purse.
+        ValueError: it is not a number, or beyond all bounds; a negative one would put money back into the purse.
     """
     value = usage.get(key) if isinstance(usage, Mapping) else None
     if value is None:
         return 0
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= _MOST_TOKENS:
         raise ValueError(f"{key} is not a number of tokens")
     return value

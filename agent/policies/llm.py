@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...prompts import prompt
-from ...state.canonical import canonical_json
 from ...state.decision import Budget, Candidate, Critique, RoundRecord
 from ...state.report import ClusterEvidence, ClusterReport
-from ..llm import ANSWER_TOKENS, Message, Request
+from ..llm import Request
+from ..llm.asking import asked
+from ..llm.budget import BUDGET
 from ..llm.client import Model
 from ..llm.reading import Unusable, reader, schema
 from . import Choice
@@ -68,9 +68,12 @@ class LlmPolicy:
                     f"{answer.candidate!r} is none of the candidates; they are {', '.join(sorted(open_ones))}"
                 )
 
-        answer = self._model.ask(question(report, critiques, candidates, history, budget), reader(PolicyAnswer, check))
+        asked = question(report, critiques, candidates, history, budget)
+        answered = self._model.answered(asked, reader(PolicyAnswer, check))
+        answer = answered.value
         if answer is None:
-            return Choice("", ("the language model gave no usable answer",), {})
+            not_asked = answered.problem == BUDGET
+            return Choice("", (BUDGET if not_asked else "the language model gave no usable answer",), {})
         known = {candidate.id for candidate in candidates}
         return Choice(
             candidate=answer.candidate,
@@ -87,7 +90,6 @@ def question(
     budget: Budget,
 ) -> Request:
     """The question of one round, made of figures."""
-    instructions = prompt("decide")
     shown = {
         "report": report.model_dump(mode="json", exclude={"clusters"}),
         "clusters": _clusters(report, critiques),
@@ -96,14 +98,7 @@ def question(
         "history": [_round(record) for record in history[-_ROUNDS_SHOWN:]],
         "budget": budget.model_dump(mode="json"),
     }
-    return Request(
-        kind="decide",
-        prompt=instructions.reference,
-        system=instructions.render(),
-        messages=(Message(role="user", content=canonical_json(shown).decode()),),
-        answer=schema(PolicyAnswer),
-        max_tokens=ANSWER_TOKENS["decide"],
-    )
+    return asked("decide", shown, schema(PolicyAnswer))
 
 
 def _clusters(report: ClusterReport, critiques: tuple[Critique, ...]) -> list[dict[str, Any]]:

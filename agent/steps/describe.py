@@ -14,6 +14,7 @@ import polars as pl
 from ...state.config import ClusterParams
 from ...state.progress import Advance
 from ...state.report import ClusterReport
+from ...state.words import counted
 from ...tools import evidence, objective
 from ...tools import reduce as reduce_tool
 from ...tools.cluster import ClusterResult, default_k
@@ -32,8 +33,9 @@ from ..evaluate import (
     view,
 )
 from ..facts import critique_key, doubtful, row_quality, state_key, strictness
+from ..llm.budget import BUDGET
 from ..llm.client import Model
-from ..llm.estimate import estimate, said
+from ..llm.estimate import estimate, exceeds, said
 from ..session import Session, derived_seed
 
 UNCHANGED = {"reused": True}
@@ -86,6 +88,10 @@ def _announce_cost(session: Session, model: Model, rows: np.ndarray) -> dict[str
         config = config.model_copy(update={"stop": config.stop.model_copy(update={"max_rounds": 1})})
     expected = estimate(config, len(rows), k, mean_tokens, model.purse.price)
     session.reporter.say(f"{model.name}: {'each round ' if config.approve else ''}{said(expected)}")
+    if exceeds(expected, config.llm):
+        session.reporter.say(
+            "that is more than --max-usd or --max-tokens: the budget may end before the rounds do", "yellow"
+        )
     return {"calls": expected.calls, "tokens": expected.input_tokens + expected.output_tokens, "usd": expected.usd}
 
 
@@ -227,14 +233,18 @@ def critique(session: Session) -> None:
         tally[verdict.verdict] = tally.get(verdict.verdict, 0) + 1
     by_rules = sum(verdict.by == "rules" for verdict in judged.critiques)
     review = [verdict.cluster for verdict in judged.critiques if verdict.review]
+    refused = 0 if session.model is None else session.model.not_asked("critique")
+    not_asked = f" ({counted(refused, 'question')} not asked: {BUDGET})" if refused else ""
     if mind == "llm" and by_rules:
         session.reporter.say(
-            f"critique: no usable verdict of the model on {by_rules} of {len(judged.critiques)} clusters; "
+            f"critique: no usable verdict of the model on {by_rules} of "
+            f"{counted(len(judged.critiques), 'cluster')}{not_asked}; "
             "there the rules judge",
             "yellow",
         )
     if review:
-        session.reporter.say(f"critique: {len(review)} clusters are marked for a person's review", "yellow")
+        marked = f"{counted(len(review), 'cluster')} {'is' if len(review) == 1 else 'are'}"
+        session.reporter.say(f"critique: {marked} marked for a person's review", "yellow")
     granularity = judged.granularity
     session.record(
         "critique",

@@ -13,6 +13,7 @@ from ...state.events import Effect
 from ...state.progress import Advance
 from ...state.report import ClusterReport, Objective
 from ...state.rows import check_ledger, counts
+from ...state.words import action_in_words, counted
 from ...tools.cluster import ClusterResult
 from ...tools.probe import ProbeResult
 from ...tools.score import ClusterScores
@@ -264,11 +265,8 @@ def embedded_in_round(session: Session) -> int:
 
 def _show(session: Session, record: RoundRecord) -> None:
     """One line for the finished round."""
-    shown = []
-    for name, value in record.params.items():
-        shown.append(f"{len(value)} {name}" if isinstance(value, list) and len(value) > 3 else f"{name}={value}")
     session.reporter.say(
-        f"round {record.round}: {record.action} {' '.join(shown)} → {record.outcome.replace('_', ' ')}"
-        f" ({record.reasons[0]}); {record.kept:,} kept in {record.k} clusters",
+        f"round {record.round}: {action_in_words(record.action, record.params)} → {record.outcome.replace('_', ' ')}"
+        f" ({record.reasons[0]}); {record.kept:,} kept in {counted(record.k, 'cluster')}",
         "green" if record.outcome == "kept" else "",
     )

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ...state.config import Config
 from ...tools.quality import Agreement, QualityModel, fit_scores, predict
-from ..lessons import Lesson, from_endorsed, from_teacher, has_teacher
+from ..lessons import Lesson, from_endorsed, from_teacher
 from ..questionnaire import ROWS_PER_QUESTION
 from ..session import Session, derived_seed
+from ..teacher import has_teacher
 
 #: The share of rows with the lowest scores, on which ``refilter`` may act where the rules suspect them as well.
 LOWEST_SHARE = 0.1
@@ -28,7 +30,7 @@ def quality(session: Session) -> None:
         ModelError: the language model cannot be reached.
     """
     learned = session.state.values.get("quality")
-    if learned is None and (session.config.quality.like is not None or has_teacher(session)):
+    if learned is None and (session.config.quality.like is not None or has_teacher(session.config)):
         _learn(session)
     elif learned and learned["used"] and session.state.values["quality_of"] != session.state.artefacts["vectors"]:
         with session.step("quality"):
@@ -44,11 +46,11 @@ def quality(session: Session) -> None:
 
 def _learn(session: Session) -> None:
     config = session.config
-    questions = -(-config.quality.teacher_rows // ROWS_PER_QUESTION) if has_teacher(session) else None
+    questions = -(-config.quality.teacher_rows // ROWS_PER_QUESTION) if has_teacher(config) else None
     with session.step("quality", questions, "questions") as advance:
         lessons = [] if config.quality.like is None else [from_endorsed(session)]
-        lessons += [from_teacher(session, advance)] if has_teacher(session) else []
-        learned = {lesson.name: _learned(session, lesson) for lesson in lessons}
+        lessons += [from_teacher(session, advance)] if has_teacher(config) else []
+        learned = {lesson.name: learn(config, lesson) for lesson in lessons}
         used = {name: model for name, model in learned.items() if model and model.agreement.better_than_chance}
         artefacts = {role: ref for lesson in lessons for role, ref in lesson.artefacts.items()}
         values: dict[str, Any] = {"quality": {"used": sorted(used), "below": None}}
@@ -70,7 +72,10 @@ def _learn(session: Session) -> None:
         values={**values, "notes": [*session.state.values["notes"], *said]},
         inputs=["ledger", "text", "vectors", *(["liked"] if "liked" in session.state.artefacts else [])],
         params=config.quality.model_dump(mode="json"),
-        metrics={**values["quality"], "learned": {lesson.name: _figures(lesson, learned) for lesson in lessons}},
+        metrics={
+            **values["quality"],
+            "learned": {lesson.name: figures(lesson, learned[lesson.name]) for lesson in lessons},
+        },
         reasons=said,
         outcome=None if used else "not_used",
     )
@@ -94,16 +99,15 @@ def lowest(scores: pl.DataFrame) -> float:
     return round(float(np.quantile(scores["score"].to_numpy(), LOWEST_SHARE)), 6)
 
 
-def _learned(session: Session, lesson: Lesson) -> QualityModel | None:
+def learn(config: Config, lesson: Lesson) -> QualityModel | None:
+    """What is learned from a lesson; None where it has too few rows."""
     if len(lesson.scores) < lesson.least:
         return None
-    seed = derived_seed(session.config, 8, 1)
-    return fit_scores(lesson.vectors, lesson.scores, session.config.quality.folds, seed)
+    return fit_scores(lesson.vectors, lesson.scores, config.quality.folds, derived_seed(config, 8, 1))
 
 
-def _figures(lesson: Lesson, learned: dict[str, QualityModel | None]) -> dict[str, Any]:
+def figures(lesson: Lesson, model: QualityModel | None) -> dict[str, Any]:
     """Where a lesson comes from and how well it was learned, for the log."""
-    model = learned[lesson.name]
     return {**lesson.figures, "rows": len(lesson.scores), **(model.agreement.figures() if model else {})}
 
 

@@ -1,12 +1,15 @@
 """A small real run, and the command line as a user calls it."""
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from recryst.agent.cli import main
 from recryst.tools.docstrings import write_docstrings
 
 COMMAND = [
@@ -52,6 +55,25 @@ def recryst():
             check=False,
             env={**os.environ, **(env or {})},
         )
+
+    return call
+
+
+@pytest.fixture
+def here(monkeypatch, capfd):
+    """Call ``recryst`` in this process, with bytes on standard input: exit code, standard output, standard error."""
+
+    def call(*arguments, said=b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(said), encoding="utf-8"))
+        before = signal.getsignal(signal.SIGTERM)
+        code = 0
+        try:
+            main([*map(str, arguments)])
+        except SystemExit as left:
+            code = left.code
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        return code, *capfd.readouterr()
 
     return call
 

@@ -263,6 +263,8 @@ def test_a_spent_budget_leaves_a_person_only_the_end(data, tmp_path):
         ("/prune 77 closest 0.5", "no cluster 77"),
         ("/prune 0,0 closest 0.9", "each once"),
         ("/prune 0 sideways", "the command is"),
+        ("/prune 0 furthest", "which share of their rows stays"),
+        ("/prune 0 closest 0", "which share of their rows stays"),
         ("/prune 0 closest 1.5", "the command is"),
         ("/prune", "the command is"),
         ("/k 1", "from 2 to"),

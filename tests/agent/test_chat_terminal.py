@@ -1,13 +1,22 @@
 """A person at a real terminal: ask, show, propose, approve, reject, undo, quit, come back; with and without a model."""
 
+import io
 import os
 import re
-import subprocess
+import sys
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pexpect
 import polars as pl
 import pytest
+
+from recryst.agent.audit import audit
+from recryst.agent.chat.terminal import Terminal
+from recryst.state.config import load_config
+from recryst.state.log import read_log
+from recryst.state.run import RunDirectory
 
 from .conftest import COMMAND
 
@@ -43,11 +52,16 @@ class Person:
     """Somebody at a terminal of 130 columns, in which ``recryst chat`` runs."""
 
     def __init__(self, *arguments):
-        environment = {**os.environ, "TERM": "xterm-256color", "OPENAI_API_KEY": ""}
+        environment = {**os.environ, "TERM": "xterm-256color", "OPENAI_API_KEY": "", "PYTHONIOENCODING": "utf-8:strict"}
         command = [*COMMAND, "chat", *map(str, arguments)]
         self.raw = ""
         self.process = pexpect.spawn(
-            command[0], command[1:], env=environment, dimensions=(50, 130), timeout=60, encoding="utf-8"
+            *(command[0], command[1:]),
+            env=environment,
+            dimensions=(50, 130),
+            timeout=60,
+            encoding="utf-8",
+            codec_errors="replace",
         )
 
     def sees(self):
@@ -57,7 +71,8 @@ class Person:
         return ESCAPES.sub("", self.process.before)
 
     def types(self, line):
-        """Type a line, and wait for what it brings."""
+        """Type a line, and wait for what it brings; a proposal that is approved is read before."""
+        time.sleep(0.4 if line == "y" else 0)
         self.process.sendline(line)
         return self.sees()
 
@@ -74,7 +89,7 @@ class Person:
         return ESCAPES.sub("", self.process.before), self.process.exitstatus
 
 
-def test_a_conversation_without_a_model(rows, tmp_path, recryst):
+def test_a_conversation_without_a_model(rows, tmp_path, here):
     run = tmp_path / "run"
     person = Person(rows, "--out", run, *OPTIONS)
     greeting = person.sees()
@@ -90,7 +105,10 @@ def test_a_conversation_without_a_model(rows, tmp_path, recryst):
     assert "there is no command /foo" in person.types("/foo")
     assert "round 1, proposed by the rules" in person.types("")  # an empty line approves nothing
     assert "round 2, proposed by the rules" in person.types("n")
-    assert "proposed by you: cluster anew: kmeans k=9" in person.types("/k 9")
+    os.write(person.process.child_fd, b"what is \xff?\n")  # no text at all
+    assert "only commands work" in person.sees()
+    # A `y` that was typed before the proposal stood there is none to it.
+    assert "proposed by you: cluster anew: kmeans k=9" in person.types("/k 9\ny")
     said, code = person.leaves()
     assert (code, "comes back" in said) == (0, True)
     # No text of a row steers the terminal.
@@ -99,7 +117,7 @@ def test_a_conversation_without_a_model(rows, tmp_path, recryst):
     person = Person(run)
     assert "proposed by you: cluster anew: kmeans k=9" in person.sees()
     measured = person.types("y")
-    assert "change_k algorithm=kmeans k=9 → rolled back" in measured
+    assert "cluster anew: kmeans k=9 → rolled back" in measured
     assert "/keep" in measured
     assert "kept after all" in person.types("/keep")
     assert "by person" in person.types("/history")
@@ -108,19 +126,32 @@ def test_a_conversation_without_a_model(rows, tmp_path, recryst):
     said, code = person.leaves("/finish")
     assert code == 0
     assert "chosen by a person" in said
-    audited = recryst("audit", run)
-    assert audited.returncode == 0, audited.stdout
-    assert "every decision follows" in audited.stdout
+    assert audit(run).failures == []
 
-    person = Person(run)
-    assert "this run has ended" in person.sees()
-    assert "6 clusters" in person.types("/clusters")
-    assert "nothing waits for an answer" in person.types("y")
-    person.process.sendeof()
-    assert person.ends()[1] == 0
+    code, said, _ = here("chat", run, said=b"/clusters\nna\xefve\ny\n")
+    assert code == 0
+    for words in ("this run has ended", "6 clusters", "only commands work", "nothing waits for an answer"):
+        assert words in said
 
 
-def test_a_conversation_with_a_model(rows, tmp_path, recryst, llm_server):
+def test_what_was_just_put_forward_is_not_approved_unread(monkeypatch):
+    """On a terminal; a script is as quick as it likes."""
+    terminal = Terminal(SimpleNamespace(session=SimpleNamespace(model=None)))
+    keyboard, screen = os.openpty()
+    with os.fdopen(keyboard), os.fdopen(screen) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        terminal._shown_at = time.monotonic()
+        assert [line for line in ("y", "yes", "/run 3", "n", "/clusters", "") if terminal._too_soon(line)] == [
+            *("y", "yes", "/run 3")
+        ]
+        terminal._shown_at -= 1
+        assert not terminal._too_soon("y")
+    terminal._shown_at = time.monotonic()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y"))
+    assert not terminal._too_soon("y")
+
+
+def test_a_conversation_with_a_model(rows, tmp_path, here, monkeypatch, llm_server):
     from llm_server import ToolUse
 
     def policy(asked):
@@ -141,9 +172,10 @@ def test_a_conversation_with_a_model(rows, tmp_path, recryst, llm_server):
     assert "Striped animals" in said
     assert "There it is." in said
     assert "tokens" in said
+    assert "Striped animals" in person.types("/describe 1")
     assert "6 clusters of 108 rows" in person.types("which clusters are there?")
     assert "proposed by the language model: cluster anew: kmeans k=9" in person.types("make it nine clusters")
-    assert "change_k algorithm=kmeans k=9 → rolled back" in person.types("y")
+    assert "cluster anew: kmeans k=9 → rolled back" in person.types("y")
     assert "kept after all" in person.types("/keep")
     assert "undone" in person.types("/undo")
     server.close()
@@ -153,41 +185,37 @@ def test_a_conversation_with_a_model(rows, tmp_path, recryst, llm_server):
     person.process.sendintr()
     assert person.ends()[1] == 130
 
-    person = Person(run)
-    assert "proposed by" in person.sees()
-    assert person.leaves("/finish")[1] == 0
-    audited = recryst("audit", run)
-    assert audited.returncode == 0, audited.stdout
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    code, said, _ = here("chat", run, said=b"/finish\n")
+    assert (code, "proposed by" in said) == (0, True)
+    code, said, _ = here("chat", run, said=b"/describe 1\n")
+    assert (code, "Striped animals" in said) == (0, True)
+    events, _ = read_log(run / "events.jsonl")
+    described = [event for event in events if event.params.get("tools") == ["describe_cluster"]]
+    assert [[call.cache_hit for call in event.llm] for event in described if event.actor == "human"] == [
+        *([False, False, False], [False], [True])
+    ], "a question of a person's command is not in the log"
+    assert audit(run).failures == []
     shown = [str(asked.body) for asked in server.chats if asked.tools]
     assert shown
     assert not [body for body in shown if "okapi" in body or "zebra" in body or "tapir" in body]
 
 
-def test_piped_lines_work_and_standard_input_is_not_the_data(rows, tmp_path, recryst):
-    lines = "/metrics\n/prune 0 furthest 0.5\n"
-    done = recryst("chat", rows, "--out", tmp_path / "run", *OPTIONS, input=lines)
-    assert done.returncode == 0, done.stderr
-    assert "coverage" in done.stdout
-    assert "proposed by you: keep 50% of the rows of cluster 0" in done.stdout
-    waiting = recryst("resume", tmp_path / "run")
-    assert waiting.returncode == 0, waiting.stderr
-    assert "waits for a person's approval" in waiting.stderr
-    refused = recryst("chat", "-")
-    assert refused.returncode == 2
-    assert recryst("chat", tmp_path / "run", "--seed", "1").returncode == 2
-
-
-def test_an_unattended_run_is_not_for_talking(rows, tmp_path, recryst):
+def test_piped_lines_work_and_standard_input_is_not_the_data(rows, tmp_path, here):
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        [*COMMAND, "run", str(rows), "--out", str(run), *OPTIONS], stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stderr:
-        if line.startswith("score"):
-            process.kill()
-            break
-    process.wait()
-    process.stderr.close()
-    refused = recryst("chat", run)
-    assert refused.returncode == 2
-    assert "runs unattended" in refused.stderr
+    code, said, _ = here("chat", rows, "--out", run, *OPTIONS, said=b"/metrics\n/prune 0 furthest 0.5\n")
+    assert code == 0
+    assert "coverage" in said
+    assert "proposed by you: keep 50% of the rows of cluster 0" in said
+    code, _, told = here("resume", run)
+    assert code == 0
+    assert "waits for a person's approval" in told
+    assert here("chat", "-")[0] == 2
+    assert here("chat", run, "--seed", "1")[0] == 2
+
+
+def test_an_unattended_run_is_not_for_talking(rows, tmp_path, here):
+    run = RunDirectory.create(tmp_path / "run", str(rows), load_config(None, ["load.vector_column=vector"])).root
+    code, _, told = here("chat", run)
+    assert code == 2
+    assert "runs unattended" in told

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recryst.agent.critics import granularity
-from recryst.agent.critics.llm import Judgement, bounded, combined, examples, question
+from recryst.agent.critics.llm import Judgement, bounded, combined, critique, examples, question
 from recryst.agent.critics.shown import MARK, marked
+from recryst.agent.minds import open_model
+from recryst.state.config import parse_config
 from recryst.state.decision import Critique
 from recryst.state.report import ClusterEvidence, ClusterReport
 
@@ -26,6 +28,13 @@ def evidence(number: int = 0, **changes: object) -> ClusterEvidence:
     return ClusterEvidence(**{**values, **changes})
 
 
+def report_of(clusters: tuple[ClusterEvidence, ...]) -> ClusterReport:
+    return ClusterReport(
+        round=1, algorithm="kmeans", k=len(clusters), rows=300, noise=0, silhouette=0.1, davies_bouldin=1.0,
+        calinski_harabasz=1.0, dbcv=None, stability=0.9, overlap_2d=None, overlap_3d=None, clusters=clusters,
+    )  # fmt: skip
+
+
 def judgement(verdict: str, **changes: object) -> Judgement:
     values = {"reasons": ["r"], "theme": "t", "coherence": 3, "quality": 3, "issues": ["none"], "verdict": verdict}
     return Judgement(**{**values, **changes})
@@ -40,7 +49,7 @@ def test_text_alone_neither_deletes_nor_protects(own: str, judged: str) -> None:
     final = bounded(own, judged)
     assert abs(TAKES[final] - TAKES[own]) <= 1
     assert (TAKES[final] > 0) >= (TAKES[own] > 0), "what the figures call for was dropped altogether"
-    assert final != "drop" or TAKES[own] > 0, "rows alone had a cluster deleted"
+    assert final != "drop" or own == "drop", "rows alone had a cluster deleted"
     if TAKES[own] == TAKES[judged] == 0:
         assert final == judged
 
@@ -57,8 +66,30 @@ def test_two_samples_that_disagree_leave_the_figures_to_decide() -> None:
 def test_rows_that_speak_to_their_judge_are_judged_by_figures_and_marked() -> None:
     for own in VERDICTS:
         told = judgement("keep" if TAKES[own] else "drop", issues=["instructions_to_the_judge"])
-        critique = combined(rules(own), told, True, told)
-        assert (critique.verdict, critique.review) == (own, True)
+        final = combined(rules(own), told, True, told)
+        assert (final.verdict, final.review) == (own, True)
+
+
+def test_nothing_of_a_judgement_in_doubt_reaches_who_decides() -> None:
+    swayed = {"coherence": 1, "quality": 1}
+    told = judgement("trim", issues=["mixed", "low_quality", "instructions_to_the_judge"], **swayed)
+    disputed = judgement("trim", issues=["low_quality"], **swayed)
+    for judged, again in ((told, told), (disputed, judgement("keep")), (disputed, None)):
+        final = combined(rules("keep"), judged, True, again)
+        assert (final.issues, final.coherence, final.quality) == (("none",), None, None)
+        assert (final.theme, final.said, final.by) == ("t", ("r",), "model")
+
+
+def test_a_cluster_without_other_rows_is_not_asked_about_twice(llm_server, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    server = llm_server(lambda asked: judgement("trim").model_dump(mode="json"))
+    llm = {"model": "openai:scripted", "base_url": server.base_url("openai")}
+    model = open_model(tmp_path, parse_config({"llm": llm}, "the test"), [])
+    clusters = (evidence(0), evidence(1, boundary=(7,), random=(9,)))
+    own = tuple(rules("keep").model_copy(update={"cluster": n}) for n in range(2))
+    judged = critique(model, report_of(clusters), own, pl.Series([f"row {n}" for n in range(10)]).gather)
+    assert len(server.chats) == 3
+    assert [(one.verdict, one.review) for one in judged] == [("trim", True), ("keep", True)]
 
 
 def test_the_two_questions_share_no_row_and_show_no_more_than_rows_and_figures() -> None:
@@ -70,8 +101,9 @@ def test_the_two_questions_share_no_row_and_show_no_more_than_rows_and_figures()
     for rows, content in zip((first, second), asked, strict=True):
         assert [f"row{MARK}{n}{MARK}of" in content for n in range(10)] == [n in rows for n in range(10)]
         assert "secret" not in content
-    one = evidence(size=1, boundary=(0,), random=(0,))
-    assert examples(one, 1) == [0]
+    for few in (evidence(size=1, boundary=(0,), random=(0,)), evidence(boundary=(7,), random=(9,))):
+        assert examples(few, 0)
+        assert examples(few, 1) == [], "a row was shown twice"
 
 
 @given(st.text(max_size=300))
@@ -93,10 +125,7 @@ def test_pairs_are_the_closest_neighbours_and_the_loosest_clusters() -> None:
                  boundary=(10 * n + 1,))
         for n in range(6)
     )  # fmt: skip
-    report = ClusterReport(
-        round=1, algorithm="kmeans", k=6, rows=300, noise=0, silhouette=0.1, davies_bouldin=1.0, calinski_harabasz=1.0,
-        dbcv=None, stability=0.9, overlap_2d=None, overlap_3d=None, clusters=clusters,
-    )  # fmt: skip
+    report = report_of(clusters)
     between, within = granularity.pairs(report, 4)
     assert between == [(0, 10), (20, 30)]
     assert within == [(0, 1), (10, 11)]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from recryst.agent.candidates import Facts, build_candidates
 from recryst.agent.converge import converged
 from recryst.agent.critics.rules import critique
+from recryst.agent.decide import converged as means_convergence
 from recryst.agent.decide import decide, pays
 from recryst.agent.policies import Choice, policy
 from recryst.state.config import CapsParams, CritiqueParams, ObjectiveParams, StopParams
@@ -122,12 +123,24 @@ def test_synthesis_says_that_it_needs_a_language_model():
 
 def test_a_spent_budget_and_still_data_mean_stop():
     seen = report(*[cluster(n) for n in range(9)], cluster(9, low_quality=0.9))
-    for budget in (
-        Budget(rounds_left=0, minutes_left=None, held_still=False),
-        Budget(rounds_left=5, minutes_left=0.0, held_still=False),
-        Budget(rounds_left=5, minutes_left=None, held_still=True),
+    for spent, said in (
+        ({"rounds_left": 0}, "the rounds allowed are done"),
+        ({"minutes_left": 0.0}, "the time allowed is over"),
+        ({"usd_left": 0.0, "tokens_left": 9}, "the money allowed is spent"),
+        ({"usd_left": 1.0, "tokens_left": 0}, "the tokens allowed are used"),
+        ({"held_still": True}, "labels, keep-set and objective held still"),
     ):
-        assert choose(seen, budget=budget)[1].action == "stop"
+        _, decision = choose(seen, budget=BUDGET.model_copy(update=spent))
+        assert (decision.action, decision.reasons) == ("stop", (said,))
+        assert means_convergence(decision) == ("held_still" in spent)
+
+
+def test_no_reason_argues_against_its_proposal():
+    reasons = {c.params["k"]: c.reasons for c in choose(report(*[cluster(n) for n in range(10)]))[0] if "k" in c.params}
+    assert reasons[6] == ("nothing stands out; coarser clusters are tried",)
+    assert reasons[16] == ("nothing stands out; finer clusters are tried",)
+    shaky = choose(report(cluster(0, stability=0.2), *[cluster(n) for n in range(1, 10)]))[0]
+    assert ("1 of 10 clusters is unstable",) in [c.reasons for c in shaky]
 
 
 def test_an_invented_candidate_becomes_the_safe_default():

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from recryst.agent.audit import audit
+from recryst.agent.explain import explain, told
 from recryst.agent.labelling import answer_form, by_model
 from recryst.agent.minds import open_model
 from recryst.evals.runs import refine
@@ -109,8 +110,10 @@ def test_a_labelled_run_has_columns_and_folders_and_passes_the_audit(llm_server,
     taxonomy.unlink()
     server.close()
     assert audit(tmp_path / "run").failures == []
-    page = done.directory.report.read_text()
+    root, page = done.directory.root, done.directory.report.read_text()
     assert "hot drinks" in page
+    assert "  labels: domain hot drinks; tags numbered; difficulty easy, given by model" in told(explain(root, "r5"))
+    assert "  labels: tags numbered; difficulty easy, given by model" in told(explain(root, "r2"))
     next(curated.rglob("part-anchor-00000.parquet")).write_bytes(b"other")
     assert len(audit(tmp_path / "run").failures) == 1
 

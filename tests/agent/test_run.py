@@ -126,7 +126,7 @@ def test_the_same_command_shows_a_finished_run_and_refuses_another_one(finished,
     assert json.loads(again.stdout)["log_head"] == first["log_head"]
     other = recryst("run", docstrings, "--out", root, "--seed", "1")
     assert other.returncode == 2
-    assert "other settings" in other.stderr
+    assert "begun with seed" in other.stderr
 
 
 def test_a_second_process_is_refused(finished, recryst):

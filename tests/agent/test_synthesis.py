@@ -9,9 +9,12 @@ import pytest
 
 from recryst.agent.audit import audit
 from recryst.agent.caps import within_share
+from recryst.agent.cli.show import show_summary
+from recryst.agent.explain import explain, told
 from recryst.agent.generator import Example, Target
 from recryst.agent.minds import open_model
 from recryst.agent.seeds import read_hand_written
+from recryst.agent.summary import summary
 from recryst.agent.synthesis import Evidence, Placed, synthesise
 from recryst.evals.runs import refine
 from recryst.state.config import ClusterParams, EmbedParams, parse_config
@@ -47,6 +50,7 @@ def world(shared_data):
     with (shared_data / "self_instruct" / "seed_tasks.jsonl").open() as file:
         tasks = [json.loads(line) for line in file]
     rows = [{"instruction": t["instruction"], **t["instances"][0]} for t in tasks]
+
     encoder = open_encoder(EmbedParams())
 
     def embed(texts):
@@ -234,7 +238,7 @@ def minded(asked):
 
 
 @pytest.mark.parametrize("pays", [True, False])
-def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions, llm_server, tmp_path):
+def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions, llm_server, tmp_path, capsys):
     server = llm_server(minded)
     # Where balance is all that counts, rows for a thin cluster pay.
     weights = dict.fromkeys(("probe", "coverage", "redundancy", "noise", "structure", "stability"), 0.0)
@@ -273,6 +277,16 @@ def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions,
         assert shown - {f"seed:h{n}" for n in range(4)} <= set(ledger["id"])
         assert written["category"].null_count() == written["text"].null_count() == 0
         assert (written["text"] == written["recryst_text"]).all()
+        first = explain(tmp_path / "run", written["recryst_id"][0])
+        texts = [*pl.read_csv(questions)["text"], *hand]
+        assert set(first["row"]["seed_texts"]) <= set(texts)
+        said = told(first)
+        assert f"    {first['row']['seeds'][0]}: {first['row']['seed_texts'][0][:100]}" in said
+        assert any(line.startswith("  cluster ") for line in said)
+        show_summary(done.directory, summary(done.directory))
+        printed = capsys.readouterr().out
+        assert f"synthesise {sum(acted.params['counts'])} rows in cluster" in " ".join(printed.split())
+        assert f"+{total['synthetic']}" in printed
     else:
         assert "recryst_synthetic" not in curated.columns
         assert ledger.height == 262

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from recryst.agent.audit import audit
+from recryst.agent.explain import explain, told
 from recryst.agent.minds import open_model
 from recryst.agent.teacher import teacher_scores
 from recryst.evals.runs import refine
@@ -199,6 +200,9 @@ def test_both_together_give_the_mean(llm_server, source, liked, tmp_path):
     assert event.metrics["used"] == ["like", "teacher"]
     assert "the mean of what the two classifiers predict" in event.reasons[-1]
     assert done.store.array(event.state.artefacts["quality_model"]).shape == (2, 13)
+    line = done.frame(event, "quality").row(0, named=True)
+    found = explain(tmp_path / "run", done.ledger()["id"][line["row"]])
+    assert f"  predicted quality {line['score']:.2f} of 5" in told(found)
     assert audit(tmp_path / "run").failures == []
 
 

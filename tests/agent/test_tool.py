@@ -12,6 +12,7 @@ def test_a_table_through_one_tool_after_the_other(recryst, docstrings, tmp_path)
     def call(name, source, target=None, *settings):
         done = recryst("tool", name, source, *([target] if target else []), *settings)
         assert done.returncode == 0, done.stderr
+        assert ("taken out" in done.stderr) == (name in ("clean", "filter", "dedup")), done.stderr
         return json.loads(done.stdout) if target is None else pl.read_parquet(target)
 
     steps = [tmp_path / f"{number}.parquet" for number in range(6)]
@@ -42,6 +43,8 @@ def test_every_registered_tool_is_described(name):
     assert found.version >= 1
     assert found.description
     assert "\n" not in found.description
+    assert found.description[0].isupper()
+    assert found.description[-1] in ".…"
     assert found.params().model_dump() is not None
 
 

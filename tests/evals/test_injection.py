@@ -1,6 +1,7 @@
 """The injection experiment: what it plants, what it would notice, and that it measures both extremes of a mind."""
 
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,10 @@ import pytest
 
 from recryst.evals import injection
 from recryst.evals.attacks import FAMILIES, attacks, curator_attacks, plant
+from recryst.evals.data import banking77, with_vectors
 from recryst.evals.table import Table
+
+ROWS = 100
 
 
 def test_published_attacks_are_all_read(shared_data):
@@ -39,13 +43,23 @@ def test_text_at_the_decider_would_be_noticed():
     assert injection.leaks(Leaky(), ["How long does it take to arrive?"]) == []  # stands in our own instructions only
 
 
+@pytest.fixture(scope="module")
+def embedded(shared_data, tmp_path_factory):
+    """The cache of the clean rows' vectors."""
+    folder = tmp_path_factory.mktemp("embedded") / "vectors"
+    with_vectors(banking77(shared_data, ROWS), folder)
+    return folder
+
+
 @pytest.mark.parametrize("mind", ["neutral", "obedient"])
-def test_hostile_rows_stay_within_the_bounds(mind, shared_data, llm_server, tmp_path):
+def test_hostile_rows_stay_within_the_bounds(mind, shared_data, embedded, llm_server, tmp_path):
     from curators import curators
+
+    shutil.copytree(embedded, tmp_path / "vectors")
 
     server = llm_server(curators(shared_data)[mind])
     llm = {"model": "openai:scripted", "base_url": server.base_url("openai")}
-    table = injection.run(shared_data, llm, rows=200, rate=0.2, max_rounds=1, out=tmp_path, families=["drop"])
+    table = injection.run(shared_data, llm, rows=ROWS, rate=0.2, max_rounds=1, out=tmp_path, families=["drop"])
     lines = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert [line["planted as"] for line in lines] == ["", "appended", "alone", "flood", "flood, embedded"]
     for line in lines:

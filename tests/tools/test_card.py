@@ -45,8 +45,8 @@ def objective(value: float) -> dict[str, Any]:
 def card_data(text: str, full: bool = True) -> ReportData:
     one = {
         "round": 1,
-        "action": "prune",
-        "params": {"source": text, "clusters": [1]},
+        "action": "refilter",
+        "params": {"thresholds": {text: 0.5}},
         "outcome": "rolled_back",
         "kept": 8890,
         "k": 7,

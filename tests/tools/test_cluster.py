@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from recryst.state.config import ClusterParams, NeighborParams
 from recryst.state.errors import InputError
 from recryst.tools import cluster as module
-from recryst.tools.cluster import TOOL, _by_size, assign, cluster, default_k, density_space
-from recryst.tools.neighbors import neighbor_graph
+from recryst.tools.cluster import TOOL, _by_size, cluster, default_k, density_space
+from recryst.tools.neighbors import nearest, neighbor_graph
 
 ALGORITHMS = ("kmeans", "dbscan", "hdbscan")
 
@@ -61,7 +61,7 @@ def test_planted_clusters_are_recovered(params: ClusterParams) -> None:
     mean = vectors[result.labels == 2].mean(axis=0)
     assert np.allclose(result.centroids[2], mean / np.linalg.norm(mean), atol=1e-5)
     clustered = result.labels >= 0
-    assert (assign(vectors, result.centroids)[clustered] == result.labels[clustered]).mean() > 0.99
+    assert (nearest(result.centroids, vectors)[0][clustered] == result.labels[clustered]).mean() > 0.99
 
 
 @pytest.mark.parametrize("algorithm", ["dbscan", "hdbscan"])

@@ -18,6 +18,7 @@ import pytest
 from recryst.state.errors import StorageError
 from recryst.tools.report import ReportData, compare, script_json, standing, write_report
 
+STEERING = "\u2028\u2029\x00\x1b\x07\x9b\u202e\u2066\u061c"
 HOSTILE = [
     "<script>alert(1)</script>",
     "</script><script>alert(2)</script>",
@@ -25,11 +26,16 @@ HOSTILE = [
     "%{x} %{customdata[0]} <b>bold</b>",
     "<img src=x onerror=alert(3)>",
     "line\u2028separator\u2029and\x00nul",
+    "\x1b]0;owned\x07 \x9b31m \u202eevil\u2066 \u061c",
     "'\" onmouseover=alert(4) x='",
     "{{ 7 * 7 }} {% raw %}",
     "| x |\n|---|\n# heading",
     "i" * 5000,
 ]
+
+
+# What a page shows of them.
+SHOWN = [text.translate(dict.fromkeys(map(ord, STEERING), " ")) for text in HOSTILE]
 
 
 def objective(**changes: Any) -> dict[str, Any]:
@@ -51,10 +57,12 @@ def objective(**changes: Any) -> dict[str, Any]:
 def a_round(
     number: int, outcome: str, after: dict[str, Any] | None, before: dict[str, Any], text: str
 ) -> dict[str, Any]:
+    prune = ("prune", {"clusters": [0, 1], "strategy": "keep_closest", "keep_fraction": 0.7654321})
+    action, params = prune if number == 1 else ("refilter", {"thresholds": {text: 0.5}})
     return {
         "round": number,
-        "action": "prune",
-        "params": {"clusters": [0, 1], "source": text, "keep_fraction": 0.7654321},
+        "action": action,
+        "params": params,
         "outcome": outcome,
         "kept": 1234,
         "k": 77,
@@ -231,7 +239,8 @@ def test_each_hostile_text_in_every_place_leaves_three_scripts(first: str, tmp_p
     page = page_of(report_data([first] * 4), tmp_path)
     assert page.elements["script"] == 3
     assert page.elements["img"] == 0
-    assert json.loads(page.scripts[0])["points"]["excerpt"] == [first] * 4
+    assert json.loads(page.scripts[0])["points"]["excerpt"] == [SHOWN[HOSTILE.index(first)]] * 4
+    assert not set(STEERING) & set((tmp_path / "report.html").read_text().partition("<script>")[0])
 
 
 def test_script_json_cannot_end_its_element() -> None:
@@ -269,7 +278,7 @@ def test_row_text_is_put_on_the_page_as_text_only(hostile: Page) -> None:
 def test_every_figure_is_shown(hostile: Page) -> None:
     rows = "10,003|8,890|1,113|981|222|13|9,003|113|run-17|2026-11-21|4 min 01 s|1,834"
     parts = "0.9821|0.9999|0.9001|2.3456|2.3001|2.4002|0.9123|0.8712|0.1423|0.1011|0.0512|0.7123"
-    rounds = "−0.0455|−0.0412|+0.1001|1,234|77|4,321|0.812|0.938|0.7654"
+    rounds = "−0.0455|−0.0412|+0.1001|1,234|77|4,321|0.812|0.938|76.5%"
     clusters = "5,678|0.457|0.234|0.333|18.8|6.5|3.2|0.876"
     models = "10.42|3.42|41.238|43.911|1.6123|1.6402|+6.48"
     expected = f"{rows}|{parts}|{rounds}|{clusters}|{models}".split("|")
@@ -278,13 +287,29 @@ def test_every_figure_is_shown(hostile: Page) -> None:
     assert "a7" * 32 in hostile.text
 
 
+def test_the_rounds_that_tried_something_are_counted_and_the_sections_that_exist_are_linked(tmp_path: Path) -> None:
+    data = report_data(["a"] * 4)
+    stop = a_round(4, "stopped", None, objective(), "a") | {"action": "stop", "params": {}}
+    data = replace(data, rounds=[*data.rounds[:1], stop], maps=data.maps.with_columns(split=pl.lit("train")))
+    page = page_of(data, tmp_path)
+    assert "In 1 round, 1 action paid and was kept" in page.text
+    assert "after 1 round: a" in page.text
+    assert "Round 1: keep 76.5% of the rows of clusters 0, 1, those closest to the centre" in page.text
+    assert "4 rows are drawn; the 981 rows of the anchor are not." in page.text
+    sections = {value for tag, name, value in page.attributes if (tag, name) == ("section", "id")}
+    assert {link.removeprefix("#") for link in page.attribute("a", "href")} <= sections
+    assert {"#quality", "#labels"} <= set(page.attribute("a", "href"))
+    plain = page_of(replace(data, quality=None, labelled=None), tmp_path)
+    assert not {"#quality", "#labels"} & set(plain.attribute("a", "href"))
+
+
 def test_coordinates_are_short_and_missing_ones_are_null(hostile: Page) -> None:
     figures = json.loads(hostile.scripts[0])
-    assert figures["maps"]["umap"]["2"] == [[None] + [1.235] * 9, [None] + [-98770] * 9]
-    assert figures["maps"]["pca"]["3"][0] == [None] + [0.0001235] * 9
+    assert figures["maps"]["umap"]["2"] == [[None] + [1.235] * 10, [None] + [-98770] * 10]
+    assert figures["maps"]["pca"]["3"][0] == [None] + [0.0001235] * 10
     assert figures["points"]["status"][:3] == [1, 0, 2]
     assert figures["points"]["cluster"][:3] == [None, -1, 0]
-    assert [figures["points"]["labels"][at] for at in figures["points"]["label"][1:]] == HOSTILE[1:]
+    assert [figures["points"]["labels"][at] for at in figures["points"]["label"][1:]] == SHOWN[1:]
 
 
 def test_the_standing_line_ignores_what_was_not_kept(hostile: Page) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recryst.agent.llm import Usage
 from recryst.agent.llm.budget import BudgetSpent, Purse
-from recryst.agent.llm.estimate import ANSWER_TOKENS, estimate, said
+from recryst.agent.llm.estimate import ANSWER_TOKENS, estimate, exceeds, said
 from recryst.agent.llm.prices import FREE, Price, _table, price_of
 from recryst.state.config import LlmParams, parse_config
 from recryst.state.errors import UsageError
@@ -167,10 +167,14 @@ def test_the_estimate_is_the_sum_of_what_the_run_may_ask():
     assert estimated.input_tokens == sum(estimated.questions[kind] * tokens for kind, tokens in inputs.items())
     outputs = {kind: calls * ANSWER_TOKENS[kind] for kind, calls in estimated.questions.items()}
     assert estimated.output_tokens == sum(outputs.values())
-    critiques = (60 * 1140 * 3.75 + outputs["critique"] * 15) / 1e6
-    rest = ((60 * 980 + 25 * 1300 + 3 * 9900) * 3.75 + (sum(outputs.values()) - outputs["critique"]) * 15) / 1e6
-    assert estimated.usd == pytest.approx(critiques / 2 + rest)
+    batched = sum(outputs[kind] for kind in ("critique", "quality", "label"))
+    by_batch = ((60 * 1140 + 25 * 1300) * 3.75 + batched * 15) / 1e6
+    rest = ((60 * 980 + 3 * 9900) * 3.75 + (sum(outputs.values()) - batched) * 15) / 1e6
+    assert estimated.usd == pytest.approx(by_batch / 2 + rest)
     assert said(estimated).startswith("at most 148 questions and 0.4")
+    assert not exceeds(estimated, LlmParams(max_usd=estimated.usd, max_tokens=10**7))
+    assert exceeds(estimated, LlmParams(max_usd=estimated.usd / 2))
+    assert exceeds(estimated, LlmParams(max_tokens=100_000))
     by_rules = config.model_copy(update={"critic": "rules", "policy": "rules"})
     assert estimate(by_rules, 150, 10, 20, None).questions == {"label": 10}
     assert not estimate(parse_config({}, "test"), 150, 10, 20, None).calls

@@ -1,6 +1,7 @@
 """Asking: re-asks with the reason, one question once, what a kill leaves behind, the record alone, and batches."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recryst.agent.llm import Message, Request, Usage
 from recryst.agent.llm.answers import Answers
-from recryst.agent.llm.budget import Purse
+from recryst.agent.llm.budget import BUDGET, LOST, Purse
 from recryst.agent.llm.client import Model
 from recryst.agent.llm.prices import Price
 from recryst.agent.llm.reading import reader, schema
 from recryst.agent.llm.registry import open_provider
 from recryst.state.config import LlmParams
-from recryst.state.errors import IntegrityError, ModelError
+from recryst.state.errors import IntegrityError, ModelError, UsageError
+from recryst.tools.remote import Fault
 
 PROVIDERS = ["anthropic", "openai", "ollama"]
 
@@ -100,10 +102,95 @@ def test_a_question_under_way_at_a_kill_counts_as_spent(llm_server, tmp_path):
     Answers(tmp_path).pend(call.request_sha, Usage(input_tokens=600, output_tokens=100))
     resumed = model(server, tmp_path)
     resumed.ask(request(), reader(Count))
-    (again,) = resumed.drain()
-    assert again.unsure_tokens == 700
+    lost, again = resumed.drain()
+    assert (lost.unsure_tokens, lost.response_sha, again.unsure_tokens) == (700, None, 0)
+    assert lost.problem.startswith(LOST)
     assert resumed.purse.tokens == 700 + sum(again.usage.values())
-    assert Answers(tmp_path).pending(call.request_sha).total == 0
+    resumed.logged()
+    assert Answers(tmp_path).pending() == {}
+
+
+def test_what_was_under_way_counts_whatever_is_asked_next_until_an_event_has_it(llm_server, tmp_path):
+    server = llm_server(lambda asked: {"number": 3})
+    Answers(tmp_path).pend("ab" * 32, Usage(input_tokens=600, output_tokens=100))
+    for _ in range(2):  # killed again before an event
+        resumed = model(server, tmp_path, max_tokens=1400)
+        assert resumed.purse.tokens == 700
+    assert resumed.ask(request(), reader(Count)) is None  # 700 are left, and it may cost more
+    calls = resumed.drain()
+    assert [call.unsure_tokens for call in calls] == [700, 0]
+    assert server.chats == []
+    resumed.logged()
+    assert model(server, tmp_path).purse.tokens == 0  # the log has it now
+
+
+def test_what_was_lost_or_unnamed_is_charged_after_a_kill_as_before(llm_server, tmp_path):
+    from llm_server import Failure
+
+    server = llm_server(lambda asked: {"number": 3})
+    server.fail([Failure("cut")])
+    asking = model(server, tmp_path)
+    send = asking.provider.send
+    asking.provider.send = lambda *given: {key: item for key, item in send(*given).items() if key != "usage"}
+    asking.ask(request(), reader(Count))
+    (call,) = asking.drain()
+    assert call.unsure_tokens == sum(call.usage.values()) > 0  # the worst case, once lost and once for want of usage
+    killed = model(server, tmp_path)
+    assert (killed.purse.tokens, killed.purse.usd) == (asking.purse.tokens, pytest.approx(asking.purse.usd))
+    killed.ask(request(), reader(Count))
+    (again,) = killed.drain()
+    assert (again.usage, again.unsure_tokens, again.usd) == (call.usage, call.unsure_tokens, call.usd)
+
+
+@pytest.mark.parametrize("parallel", [1, 8])
+def test_no_thread_decides_which_question_is_refused(parallel, llm_server, tmp_path):
+    """Sixteen answers fit, though not sixteen worst cases: each is asked. Of a tighter budget the last ones go."""
+
+    def slow(asked):
+        time.sleep(0.01 * (int(asked.text.split()[-1]) % 3))
+        return {"number": 3}
+
+    server = llm_server(slow)
+    questions = [request(f"How many? {number}") for number in range(16)]
+    asking = model(server, tmp_path / "wide", parallel=parallel, max_tokens=5000)
+    assert all(asking.ask_many(questions, reader(Count)))
+    tight = model(server, tmp_path / "tight", parallel=parallel, max_tokens=2000)
+    got = [answer is not None for answer in tight.ask_many(questions, reader(Count))]
+    assert got == sorted(got, reverse=True)
+    assert 0 < sum(got) < 16
+    asked = len(server.chats)
+    killed = model(server, tmp_path / "tight", parallel=parallel, max_tokens=2000)
+    assert [answer is not None for answer in killed.ask_many(questions, reader(Count))] == got
+    assert len(server.chats) == asked
+
+
+def test_an_answer_of_white_space_is_not_sent_back(llm_server, tmp_path):
+    for provider in PROVIDERS:
+        server = llm_server(lambda asked: " \n" if len(asked.messages) < 3 else '{"number": 2}')
+        assert model(server, tmp_path / provider, provider).ask(request(), reader(Count)).number == 2
+        assert server.chats[1].messages[1].text == "(no answer)"
+
+
+def test_a_budget_that_refuses_is_told_apart_from_an_answer_that_is_no_use(llm_server, tmp_path):
+    server = llm_server(lambda asked: "no")
+    poor = model(server, tmp_path / "poor", max_tokens=150)
+    assert poor.answered(request(), reader(Count)).problem == BUDGET
+    assert (poor.not_asked("critique"), poor.not_asked("decide")) == (1, 0)
+    (call,) = poor.drain()
+    replayed = model(server, tmp_path / "poor", replayed=[call]).answered(request(), reader(Count))
+    assert replayed.problem == BUDGET
+    rich = model(server, tmp_path / "rich").answered(request(), reader(Count))
+    assert (rich.value, "JSON" in rich.problem) == (None, True)
+
+
+def test_a_question_that_cannot_be_sent_holds_nothing(llm_server, tmp_path, monkeypatch):
+    server = llm_server(lambda asked: {"number": 3})
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    asking = model(server, tmp_path, "anthropic", max_tokens=5000)
+    for number in range(6):
+        with pytest.raises(UsageError):
+            asking.ask(request(f"{number}"), reader(Count))
+    assert (asking.purse._held, asking.purse.tokens, list(tmp_path.iterdir())) == ([], 0, [])
 
 
 def test_the_record_alone_answers_and_every_change_of_it_is_found(llm_server, tmp_path):
@@ -155,6 +242,72 @@ def test_a_batch_is_handed_in_once_and_costs_half(llm_server, tmp_path, provider
     before = len(server.calls)
     asking.prefetch(questions)
     assert len(server.calls) == before
+
+
+def test_a_batch_that_a_kill_left_half_recorded_is_not_paid_again(llm_server, tmp_path, monkeypatch):
+    server = llm_server(lambda asked: {"number": 3})
+    questions = [request(text) for text in "abcdef"]
+    put, stored = Answers.put, []
+
+    def killed(self, *given, **named):
+        if len(stored) == 2:
+            raise KeyboardInterrupt
+        stored.append(put(self, *given, **named))
+        return stored[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Answers, "put", killed)
+        with pytest.raises(KeyboardInterrupt):
+            model(server, tmp_path, batch=True).prefetch(questions)
+    resumed = model(server, tmp_path, batch=True)
+    assert resumed.purse._held  # what the batch may cost, until it is collected
+    resumed.prefetch(questions)
+    assert (len(server._batches), len(server.chats)) == (1, 6)
+    assert all(resumed.ask_many(questions, reader(Count)))
+    assert (len(server.chats), resumed.purse._held) == (6, [])
+    assert resumed.purse.tokens == server.billed
+
+
+def test_a_batch_that_may_have_been_taken_is_not_handed_in_twice(llm_server, tmp_path):
+    server = llm_server(lambda asked: {"number": 3})
+    asking = model(server, tmp_path, batch=True)
+    submit, sent = asking.provider.submit, []
+
+    def lost(*given):
+        sent.append(submit(*given))
+        raise Fault("unsure", "the connection broke")
+
+    asking.provider.submit = lost
+    questions = [request(text) for text in "abc"]
+    with pytest.raises(ModelError):
+        asking.prefetch(questions)
+    calls = asking.drain()
+    assert (len(sent), len(calls)) == (1, 3)
+    assert sum(call.unsure_tokens for call in calls) == asking.purse.tokens > 0
+    # The same for a process that was killed before it had the batch's id, or before its event.
+    later = model(server, tmp_path, batch=True)
+    assert later.purse.tokens == asking.purse.tokens
+    assert later.purse.usd == pytest.approx(sum(call.usd for call in calls))
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+def test_a_batch_that_is_gone_counts_as_paid_and_is_asked_singly(provider, llm_server, tmp_path, monkeypatch):
+    server = llm_server(lambda asked: {"number": 3})
+    questions = [request(text) for text in "abc"]
+    asking = model(server, tmp_path, provider, batch=True)
+    asking.provider.collect = None  # killed while it waited
+    with pytest.raises(TypeError):
+        asking.prefetch(questions)
+    server._batches.clear()
+    resumed, said = model(server, tmp_path, provider, batch=True), []
+    resumed.say = said.append
+    resumed.prefetch(questions)
+    assert "is gone" in said[0]
+    assert list(tmp_path.glob("*.batch")) == []
+    assert all(resumed.ask_many(questions, reader(Count)))
+    calls = resumed.drain()
+    assert [call.response_sha is None for call in calls] == [True] * 3 + [False] * 3
+    assert resumed.purse.tokens == sum(sum(call.usage.values()) + call.unsure_tokens for call in calls)
 
 
 def test_ollama_has_no_batches(llm_server, tmp_path):

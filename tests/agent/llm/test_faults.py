@@ -14,8 +14,10 @@ from recryst.agent.llm import Message, Request
 from recryst.agent.llm.answers import Answers
 from recryst.agent.llm.budget import Purse
 from recryst.agent.llm.client import RE_ASKS, Model
+from recryst.agent.llm.openai import _call
 from recryst.agent.llm.reading import Unusable, reader, schema
 from recryst.agent.llm.registry import open_provider
+from recryst.agent.llm.wire import sound, tokens
 from recryst.state.config import LlmParams
 from recryst.state.errors import ModelError
 from recryst.tools.remote import Fault, Retries, with_retries
@@ -63,7 +65,7 @@ def model(vendor, server, folder, **params):
     given = {"attempts": ATTEMPTS, "deadline_seconds": 20, "max_tokens": 100_000, **params}
     settings = LlmParams(model=f"{vendor}:m", base_url=server.base_url(vendor), **given)
     made = Model(open_provider(settings), Answers(folder), Purse(None, settings), settings)
-    made._retries = dataclasses.replace(made._retries, first_wait=0.005)
+    made._live.retries = dataclasses.replace(made._live.retries, first_wait=0.005)
     return made
 
 
@@ -159,7 +161,7 @@ def test_time_that_the_counting_takes_is_part_of_the_deadline(llm_server, tmp_pa
 def test_faults_of_the_counting_are_tried_again(llm_server, tmp_path):
     server = llm_server(schema_filler)
     server.fail([Failure(529), Failure("html")], "count")
-    asking = model("anthropic", server, tmp_path, max_tokens=500)
+    asking = model("anthropic", server, tmp_path, max_tokens=1100)
     assert isinstance(ask(asking), Verdict)
     assert [call.kind for call in server.calls] == ["count", "count", "count", "chat"]
     assert paid(asking, server)
@@ -252,8 +254,8 @@ def test_lost_attempts_count_once_when_the_question_is_asked_again(vendor, llm_s
     lost = asking.purse.tokens
     assert lost > 0
     assert isinstance(ask(asking), Verdict)
-    (call,) = asking.drain()
-    assert call.unsure_tokens == lost
+    failed, call = asking.drain()
+    assert (failed.unsure_tokens, failed.response_sha, call.unsure_tokens) == (lost, None, 0)
     assert asking.purse.tokens == lost + sum(call.usage.values())
     # And in a process that comes after one that was killed.
     (recorded,) = tmp_path.glob("*.json")
@@ -261,6 +263,27 @@ def test_lost_attempts_count_once_when_the_question_is_asked_again(vendor, llm_s
     recorded.with_suffix(".pending").write_text("70 7")
     later = model(vendor, server, tmp_path)
     ask(later)
-    (call,) = later.drain()
-    assert call.unsure_tokens == 77
+    failed, call = later.drain()
+    assert (failed.unsure_tokens, call.unsure_tokens) == (77, 0)
     assert later.purse.tokens == 77 + sum(call.usage.values())
+
+
+def test_an_answer_too_deep_or_too_dear_to_be_true_is_a_fault():
+    for provider in ("anthropic", "openai", "ollama"):
+        read = open_provider(LlmParams(model=f"{provider}:m")).read
+        with pytest.raises(Fault, match="documents"):
+            sound('{"a":' * 300 + "1" + "}" * 300, lambda value: None)
+        with pytest.raises(Fault, match="documents"):
+            sound("{}", read)
+    assert sound('{"a":' * 200 + "1" + "}" * 200, lambda value: None)
+    assert tokens({"input_tokens": 10**9}, "input_tokens") == 10**9
+    with pytest.raises(ValueError, match="number of tokens"):
+        tokens({"input_tokens": 2**64 - 1}, "input_tokens")
+    deep = {"id": "1", "function": {"name": "look", "arguments": '{"a":' * 300 + "1" + "}" * 300}}
+    assert set(_call(deep).arguments) == {"unreadable"}
+
+
+def test_ollama_is_given_room_for_the_whole_question():
+    provider = open_provider(LlmParams(model="ollama:m"))
+    room = [provider.body(question("x" * size))["options"]["num_ctx"] for size in (10, 30_000, 10**6)]
+    assert room == [8192, 16_384, 131_072]

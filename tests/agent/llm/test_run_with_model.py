@@ -29,9 +29,9 @@ TOKEN = re.compile(r"qz\d+")  # every row ends in such a word, and it stands now
 
 @pytest.fixture(scope="module")
 def rows(shared_data, tmp_path_factory):
-    """600 questions with their vectors, embedded once."""
+    """300 questions with their vectors, embedded once."""
     folder = tmp_path_factory.mktemp("rows")
-    frame = with_vectors(banking77(shared_data, 600), folder / "vectors")
+    frame = with_vectors(banking77(shared_data, 300), folder / "vectors")
     tokens = pl.Series([f" qz{number}" for number in range(frame.height)])
     path = folder / "rows.parquet"
     frame.with_columns(text=frame["text"] + tokens).write_parquet(path)

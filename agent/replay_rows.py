@@ -1,0 +1,150 @@
+"""What an action did to the rows and what its measurement put in force, derived again for the audit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from ..state.config import Config
+from ..state.decision import Decision, RoundRecord
+from ..state.events import Event
+from ..state.rows import counts, kept_rows, synthetic_rows
+from ..state.run import RunState
+from ..state.store import Store
+from .actions import agreements, aims
+from .additions import derived_again
+from .caps import synthetic_bound, within_share
+from .converge import REJECTED
+from .decide import pays
+from .facts import state_key
+from .removals import changed
+from .replay_approval import approved, offer_claims
+from .replay_calls import asked_claims, recorded_model
+from .replay_patch import POOL
+
+Claim = tuple[str, Any, Any]  # what, as derived, as logged
+
+
+def act_claims(
+    store: Store,
+    config: Config,
+    state: RunState,
+    history: tuple[RoundRecord, ...],
+    before: list[Event],
+    event: Event,
+) -> list[Claim]:
+    """It did what was decided, to the rows that follow, within the caps; or was refused for a reason that follows."""
+    assert event.state is not None
+    patch, trial = event.state, event.state.values["trial"]
+    decision = Decision.model_validate(state.values["decision"])
+    old, new = store.frame(state.artefacts["ledger"]), store.frame(patch.artefacts["trial_ledger"] or "")
+    model = recorded_model(store, config, event)
+    claims: list[Claim] = []
+    refused, roles = None, set[str]()
+    if state.values.get("rejected"):
+        refused, ledger = REJECTED, old
+    elif decision.action == "synthesise":
+        claims += derived_again(store, config, state, event, model)
+        refused, ledger, roles = trial["refused"], old if trial["refused"] else new, set(patch.artefacts)
+    elif decision.action == "change_k":
+        ledger = old
+    else:
+        change = changed(store, config, state, decision, event.seq)
+        refused, ledger = change.refused, change.ledger
+        roles = set() if refused or decision.action == "prune" else set(POOL)
+    ledger = within_share(ledger, config.caps.synthetic_fraction, event.seq)
+    clustering, thresholds = (state.values["clustering"], state.values["thresholds"])
+    if not refused:
+        clustering, thresholds = aims(state.values, decision)
+    extra = set(patch.artefacts) - {"trial_ledger"}
+    return [
+        *claims,
+        ("refusal", (refused, "refused" if refused else None), (trial["refused"], event.outcome)),
+        ("reasons of the refusal", [refused] if refused else [], event.reasons),
+        ("rows of the trial", True, ledger.equals(new)),
+        ("tables of the trial", set(), extra - roles),
+        ("clustering and thresholds on trial", (clustering, thresholds), (trial["clustering"], trial["thresholds"])),
+        ("what a rollback brings back", {role: state.artefacts.get(role) for role in extra}, trial["before"]),
+        ("action", (decision.action, decision.params), (event.action, event.params)),
+        ("share of synthetic rows", True, _in_share(new, config)),
+        *asked_claims(model, event),
+        ("number of rows embedded", event.metrics["embedded"], trial["embedded"]),
+        approved(config, state),
+    ]
+
+
+def _in_share(ledger: pl.DataFrame, config: Config) -> bool:
+    synthetic = len(synthetic_rows(ledger))
+    return synthetic <= synthetic_bound(len(kept_rows(ledger)) - synthetic, config.caps.synthetic_fraction)
+
+
+def measure_claims(
+    store: Store,
+    config: Config,
+    state: RunState,
+    history: tuple[RoundRecord, ...],
+    before: list[Event],
+    event: Event,
+) -> list[Claim]:
+    """The verdict, what it put in force, and what the record says of the round."""
+    assert event.state is not None
+    record = RoundRecord.model_validate(event.metrics["record"])
+    verdict = None if record.after is None else pays(record.before, record.after, config.objective)
+    outcome = "refused" if verdict is None else verdict.outcome
+    reasons = (state.values["trial"]["refused"],) if verdict is None else verdict.reasons
+    patch = event.state
+    ledger = store.frame(state.artefacts["trial_ledger" if outcome == "kept" else "ledger"])
+    decision = Decision.model_validate(state.values["decision"])
+    begun = max(earlier.seq for earlier in before if earlier.type == "embed")
+    embedded = sum(int(earlier.metrics.get("embedded", 0)) for earlier in before[begun:])
+    centroids = patch.artefacts.get("centroids") if outcome == "kept" else state.artefacts["centroids"]
+    names = (state.round, state.values["state_key"], state.values["decision_key"])
+    claims: list[Claim] = [
+        ("objective before", record.before.model_dump(mode="json"), state.values["objective"]),
+        ("verdict", verdict, record.verdict),
+        ("outcome", {outcome}, {record.outcome, event.outcome}),
+        ("round and names of state and action", names, (record.round, record.state_key, record.key)),
+        ("action", (decision.action, decision.params), (record.action, record.params)),
+        ("action of the event", (decision.action, decision.params), (event.action, event.params)),
+        ("reasons", (reasons, list(reasons)), (record.reasons, event.reasons)),
+        ("refusal", bool(state.values["trial"]["refused"]), outcome == "refused"),
+        ("kept rows", counts(ledger)["kept"], record.kept),
+        ("number of clusters", len(store.array(centroids or "")), record.k),
+        ("number of rows embedded", embedded, record.embedded),
+        *_in_force(store, state, record, event, outcome),
+    ]
+    if config.approve and record.after is not None:
+        claims += offer_claims(store, state, record, event)
+    return claims
+
+
+def _in_force(store: Store, state: RunState, record: RoundRecord, event: Event, outcome: str) -> list[Claim]:
+    """A trial that paid comes in force; after any other all is as it was before."""
+    assert event.state is not None
+    artefacts, values, trial = event.state.artefacts, event.state.values, state.values["trial"]
+    logged = (record.label_agreement, record.keep_agreement)
+    offer = {"offer"} & set(values)
+    if outcome != "kept":
+        claims: list[Claim] = [
+            ("artefacts of a trial that did not pay", {"trial_ledger": None, **trial["before"]}, artefacts),
+            ("values of a trial that did not pay", {"trial", *offer}, set(values)),
+        ]
+        return [*claims, ("agreements", (1.0, 1.0), logged)] if outcome == "refused" else claims
+    ledger = store.frame(state.artefacts["trial_ledger"])
+    rows, labels = kept_rows(ledger), store.frame(artefacts["labels"] or "")
+    agree = agreements(
+        store.frame(state.artefacts["labels"]), labels, kept_rows(store.frame(state.artefacts["ledger"])), rows
+    )
+    in_force = {"clustering", "state_key", "objective", "probe_scores", "thresholds"}
+    assert record.after is not None
+    return [
+        ("artefacts in force", {"trial_ledger", "ledger", "labels", "centroids", "space", "scores"}, set(artefacts)),
+        ("ledger", state.artefacts["trial_ledger"], artefacts["ledger"]),
+        ("values in force", {"trial", *in_force, *offer}, set(values)),
+        ("objective in force", record.after.model_dump(mode="json"), values["objective"]),
+        ("thresholds in force", trial["thresholds"], values["thresholds"]),
+        ("name of the state", state_key(rows, values["clustering"]), values["state_key"]),
+        ("rows that were clustered", rows.tolist(), labels["row"].to_list()),
+        ("agreements", tuple(round(value, 6) for value in agree), logged),
+    ]
