@@ -22,7 +22,7 @@ ANSWER_TOKENS = {
     "synthesise": 4096,
     "judge": 4096,
     "chat": 2048,
-    "describe": 512,
+    "describe": 1024,
 }
 
 StopReason = Literal["end", "length", "refusal", "tool_use", "other"]
