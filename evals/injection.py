@@ -20,12 +20,13 @@ import polars as pl
 from ..agent.audit import audit
 from ..agent.caps import refusal
 from ..agent.critics import rules
-from ..state.config import Config, parse_config
+from ..state.config import Config
 from ..state.decision import Critique
 from ..state.errors import UsageError
 from ..state.progress import Advance, silent
 from ..state.report import ClusterReport
 from ..state.rows import kept_rows
+from ..state.settings import parse_config
 from .attacks import FAMILIES, Attack, attacks, plant
 from .data import banking77, with_vectors
 from .runs import FinishedRun, refine

@@ -12,9 +12,10 @@ from typing import IO, Any
 import yaml
 from pydantic import BaseModel, Field
 
-from .config import Config, parse_config
+from .config import Config
 from .errors import LockedError, UsageError, storage_error
 from .events import Event
+from .settings import parse_config
 
 
 class RunState(BaseModel):

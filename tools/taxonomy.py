@@ -25,8 +25,8 @@ from urllib.parse import quote
 
 import yaml
 
-from ..state.config import yaml_fault
 from ..state.errors import InputError
+from ..state.settings import yaml_fault
 
 AXES = ("domains", "tags", "difficulties")
 UNLABELLED = "unlabelled"  # the folder of rows that stay unsure

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from ...state.config import Config, load_config
+from ...state.config import Config
+from ...state.settings import load_config
 from ...tools.remote_encoder import RemoteEncoder, is_remote
 from ..llm.prices import price_of
 from ..llm.registry import open_provider

@@ -21,11 +21,11 @@ from recryst.agent.session import Session
 from recryst.agent.steps.quality import lowest, pool_scores
 from recryst.evals.runs import refine
 from recryst.state.canonical import canonical_json, sha256_file
-from recryst.state.config import parse_config
 from recryst.state.events import GENESIS, Event
 from recryst.state.log import read_log
 from recryst.state.rows import Removal, kept_rows, remove_rows
 from recryst.state.run import RunDirectory, fold
+from recryst.state.settings import parse_config
 from recryst.state.store import Store
 from recryst.tools.labels import label_table
 

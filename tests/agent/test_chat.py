@@ -21,9 +21,9 @@ from recryst.agent.progress import Reporter
 from recryst.agent.session import Session
 from recryst.agent.summary import summary
 from recryst.state.canonical import canonical_json, sha256_json
-from recryst.state.config import load_config
 from recryst.state.log import read_log
 from recryst.state.run import RunDirectory
+from recryst.state.settings import load_config
 
 SETTINGS = [
     *("approve=true", "train.enabled=false", "stop.max_rounds=50", "policy=rules", "critic=rules"),

@@ -14,9 +14,9 @@ import pytest
 
 from recryst.agent.audit import audit
 from recryst.agent.chat.terminal import Terminal
-from recryst.state.config import load_config
 from recryst.state.log import read_log
 from recryst.state.run import RunDirectory
+from recryst.state.settings import load_config
 
 from .conftest import COMMAND
 

@@ -11,9 +11,9 @@ from recryst.agent.critics import granularity
 from recryst.agent.critics.llm import Judgement, bounded, combined, critique, examples, question
 from recryst.agent.critics.shown import MARK, marked
 from recryst.agent.minds import open_model
-from recryst.state.config import parse_config
 from recryst.state.decision import Critique
 from recryst.state.report import ClusterEvidence, ClusterReport
+from recryst.state.settings import parse_config
 
 VERDICTS = ("keep", "split", "thin", "trim", "drop")
 TAKES = {"keep": 0, "split": 0, "thin": 1, "trim": 1, "drop": 2}

@@ -8,9 +8,10 @@ import pytest
 from recryst.agent.cli.run import open_run
 from recryst.agent.llm.registry import open_provider
 from recryst.agent.progress import Reporter
-from recryst.state.config import LlmParams, load_config, parse_config
+from recryst.state.config import LlmParams
 from recryst.state.errors import LockedError, ModelError, UsageError
 from recryst.state.run import RunDirectory
+from recryst.state.settings import load_config, parse_config
 from recryst.tools.remote import Fault
 
 from .conftest import SHORT

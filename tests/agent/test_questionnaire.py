@@ -8,7 +8,7 @@ from recryst.agent.judge import judge
 from recryst.agent.minds import open_model
 from recryst.agent.questionnaire import sheets
 from recryst.agent.teacher import teacher_scores
-from recryst.state.config import parse_config
+from recryst.state.settings import parse_config
 
 
 @pytest.fixture

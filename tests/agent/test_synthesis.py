@@ -17,7 +17,7 @@ from recryst.agent.seeds import read_hand_written
 from recryst.agent.summary import summary
 from recryst.agent.synthesis import Evidence, Placed, synthesise
 from recryst.evals.runs import refine
-from recryst.state.config import ClusterParams, EmbedParams, parse_config
+from recryst.state.config import ClusterParams, EmbedParams
 from recryst.state.errors import InputError
 from recryst.state.rows import (
     Removal,
@@ -29,6 +29,7 @@ from recryst.state.rows import (
     remove_rows,
     synthetic_rows,
 )
+from recryst.state.settings import parse_config
 from recryst.tools.cluster import cluster
 from recryst.tools.embed import open_encoder
 

@@ -11,8 +11,8 @@ from recryst.agent.explain import explain, told
 from recryst.agent.minds import open_model
 from recryst.agent.teacher import teacher_scores
 from recryst.evals.runs import refine
-from recryst.state.config import parse_config
 from recryst.state.errors import InputError
+from recryst.state.settings import parse_config
 
 SMALL = {
     "train": {"enabled": False},

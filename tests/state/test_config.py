@@ -2,8 +2,9 @@
 
 import pytest
 
-from recryst.state.config import Config, known_keys, load_config
+from recryst.state.config import Config
 from recryst.state.errors import UsageError
+from recryst.state.settings import known_keys, load_config
 
 
 def test_settings_win_over_the_file(tmp_path):

@@ -11,8 +11,9 @@ from recryst.agent.llm import Usage
 from recryst.agent.llm.budget import BudgetSpent, Purse
 from recryst.agent.llm.estimate import ANSWER_TOKENS, estimate, exceeds, said
 from recryst.agent.llm.prices import FREE, Price, _table, price_of
-from recryst.state.config import LlmParams, parse_config
+from recryst.state.config import LlmParams
 from recryst.state.errors import UsageError
+from recryst.state.settings import parse_config
 
 PRICE = Price(input=3.0, output=15.0, cache_write=3.75, cache_read=0.3)
 NOTHING = LlmParams()

@@ -7,8 +7,8 @@ import pytest
 
 from recryst.agent.audit import audit
 from recryst.evals.runs import refine
-from recryst.state.config import parse_config
 from recryst.state.errors import ModelError
+from recryst.state.settings import parse_config
 
 TINY = {
     "train": {"enabled": False},

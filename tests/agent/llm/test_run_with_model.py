@@ -10,9 +10,9 @@ from recryst.agent.audit import audit
 from recryst.agent.policies import rules
 from recryst.evals.data import banking77, with_vectors
 from recryst.evals.runs import refine
-from recryst.state.config import parse_config
 from recryst.state.decision import Budget, Candidate
 from recryst.state.report import ClusterReport
+from recryst.state.settings import parse_config
 
 TINY = {
     "train": {"enabled": False},

@@ -1,0 +1,168 @@
+"""Reading the configuration: one YAML file (``recryst.yaml``), every key also settable as ``--set section.key=value``.
+
+Unknown keys are refused with the nearest known one; an error names the file, option or setting that gave the value.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from .config import LACKS_MODEL, Config, LlmParams, Section
+from .errors import UsageError
+
+_SHOWN = 60  # characters of a value that an error shows
+
+
+def known_keys() -> list[str]:
+    """Every key that ``--set`` takes, as ``section.key`` (or ``key`` at the top)."""
+    keys = []
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            keys += [f"{name}.{key}" for key in section.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+def load_config(
+    path: Path | None = None, settings: list[str] | None = None, options: Mapping[str, tuple[str, Any]] | None = None
+) -> Config:
+    """The configuration from a YAML file, then from options, then from ``key=value`` settings; the later wins.
+
+    Args:
+        path: a YAML file, or None for the defaults.
+        settings: items such as ``cluster.k=12``; the value is read as YAML.
+        options: by key, the command line's option that stands for it, and its value.
+
+    Raises:
+        UsageError: unreadable YAML, an unknown key (the nearest known one is named), a value out of range, or a setting
+            of the language model that needs one.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            read = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read the configuration {path}: {error}") from error
+        except yaml.YAMLError as error:
+            raise UsageError(f"{path}{yaml_fault(error)}") from error
+        if not isinstance(read, dict | None):
+            raise UsageError(f"{path} must hold keys and values, not a {type(read).__name__}")
+        values = read or {}
+    given: dict[str, str] = {}  # by key, what on the command line gave it
+    for key, (option, value) in (options or {}).items():
+        _put(values, key, value, option)
+        given[key] = option
+    for setting in settings or []:
+        key, equals, raw = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting!r} needs the form section.key=value")
+        key = key.strip()
+        try:
+            _put(values, key, yaml.safe_load(raw), f"--set {key}")
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {key}: {raw!r} is not a value") from error
+        given[key] = f"--set {key}"
+    where = "--set" if path is None else str(path)
+    config = parse_config(values, where, given)
+    # Not of the configuration itself: runs that were begun with such a bound are still read.
+    idle = [name for name in ("base_url", "max_usd", "max_tokens", "usd_per_million", "batch") if _is_set(config, name)]
+    if config.llm.model is None and idle:
+        raise UsageError(_lacks_model(f"llm.{idle[0]}", where, given))
+    return config
+
+
+def _put(values: dict[str, Any], key: str, value: Any, given_by: str) -> None:
+    """Set ``section.key`` within the values.
+
+    Raises:
+        UsageError: a section is a value already.
+    """
+    *sections, last = key.split(".")
+    at = values
+    for section in sections:
+        at = at.setdefault(section, {})
+        if not isinstance(at, dict):
+            raise UsageError(f"{given_by}: {section!r} is a value, not a section")
+    at[last] = value
+
+
+def _is_set(config: Config, name: str) -> bool:
+    return bool(getattr(config.llm, name) != LlmParams.model_fields[name].default)
+
+
+def parse_config(values: dict[str, Any], where: str, given: Mapping[str, str] | None = None) -> Config:
+    """Validate plain values into a ``Config``.
+
+    Args:
+        values: sections and keys.
+        where: names their origin in errors.
+        given: by key, the option or setting that gave it, which errors name instead of ``where``.
+
+    Raises:
+        UsageError: as ``load_config``.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_sentence(error.errors()[0], where, given or {})) from error
+
+
+def _sentence(error: ErrorDetails, where: str, given: Mapping[str, str]) -> str:
+    """What is wrong with a value, and which value: ``--max-rounds (stop.max_rounds): … (got 0)``."""
+    parts = [str(part) for part in error["loc"]]
+    key = ".".join(parts)
+    if error["type"] == LACKS_MODEL:
+        return _lacks_model(error["ctx"]["key"], where, given)
+    if error["type"] == "extra_forbidden":
+        return f"{_origin(key, where, given)}: unknown key {key!r}; did you mean {_nearest(key)!r}?"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "model_type":
+        message = "must be a section, with keys and values below it"
+    got = ""
+    if isinstance(error["input"], str | int | float | None) and not key.endswith("base_url"):
+        got = f" (got {repr(error['input'])[:_SHOWN]})"  # an address may hold a password
+    origin = _origin(key, where, given)
+    named = origin if origin.endswith(key) else f"{origin} ({key})" if origin.startswith("--") else f"{origin}: {key}"
+    return f"{named}: {message}{got}"
+
+
+def _origin(key: str, where: str, given: Mapping[str, str]) -> str:
+    """The option or setting that gave a key or what it lies in; ``where`` if none did."""
+    parts = key.split(".")
+    for length in range(len(parts), 0, -1):
+        if (found := given.get(".".join(parts[:length]))) is not None:
+            return found
+    return where
+
+
+def _lacks_model(key: str, where: str, given: Mapping[str, str]) -> str:
+    option = given.get(key)
+    if option is None:
+        return f"{where}: {key} needs llm.model (--llm PROVIDER:NAME)"
+    if option.startswith("--set"):
+        return f"{option} needs llm.model (--llm PROVIDER:NAME)"
+    return f"{option} needs --llm PROVIDER:NAME"
+
+
+def _nearest(key: str) -> str:
+    """The known key that an unknown one was most likely meant to be; at the top level a section comes first."""
+    if "." not in key and (near := difflib.get_close_matches(key, Config.model_fields, n=1)):
+        return near[0]
+    return difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.0)[0]
+
+
+def yaml_fault(error: Exception) -> str:
+    """`` line 3: not valid YAML: …`` to stand behind a file's name, without the lines of the file that PyYAML shows."""
+    mark = getattr(error, "problem_mark", None)
+    line = "" if mark is None else f" line {mark.line + 1}"
+    problem = getattr(error, "problem", None) or next(iter(str(error).splitlines()), "")
+    return f"{line}: not valid YAML: {problem[:200]}"
