@@ -20,6 +20,7 @@ from ..state.log import read_log
 from ..state.run import RunDirectory, RunState
 from ..state.store import Store
 from .llm.answers import Answers
+from .logged import Logged
 from .replay import replay_event
 from .replay_calls import bills
 
@@ -164,7 +165,8 @@ def replay(run: RunDirectory, store: Store, events: list[Event], report: AuditRe
     for number, event in enumerate(events):
         where = f"{run.log}, line {event.seq + 1} ({event.type})"
         try:
-            for what, derived, logged in replay_event(store, config, state, tuple(history), events[:number], event):
+            at = Logged(store, config, state, tuple(history), events[:number], event)
+            for what, derived, logged in replay_event(at):
                 if derived != logged:
                     report.failures.append(f"{where}: the {what} derived again differs from what is logged")
             if event.type == "measure":

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import polars as pl
 
-from ..state.config import Config
-from ..state.decision import Critique, RoundRecord
-from ..state.events import Event
+from ..state.decision import Critique
 from ..state.report import ClusterReport
 from ..state.rows import check_ledger, counts, kept_rows
-from ..state.run import RunState
-from ..state.store import Store
 from ..tools.export import content_sha256
 from .candidates import build_candidates
 from .critics import judge
 from .decide import converged, decide
 from .facts import critique_key, gather_budget, gather_facts, state_key
+from .logged import Claim, Logged
 from .policies import policy
 from .replay_approval import approval_claims, end_claims, override_claims
 from .replay_calls import asked_claims, recorded_model, silent_claims
@@ -25,71 +22,42 @@ from .replay_learned import doubtful_rows, label_claims, quality_claims
 from .replay_patch import patch_claims
 from .replay_rows import act_claims, measure_claims
 
-Claim = tuple[str, Any, Any]  # what, as derived, as logged
-
 ASKING = ("quality", "critique", "decide", "act", "label")  # steps whose questions follow from the evidence
 
 
-def replay_event(
-    store: Store, config: Config, state: RunState, history: tuple[RoundRecord, ...], before: list[Event], event: Event
-) -> list[Claim]:
+def replay_event(at: Logged) -> list[Claim]:
     """The claims of one event, each derived again from what stood before it.
-
-    Args:
-        store: the verified artefacts.
-        config: the run's configuration.
-        state: the fold of ``before``.
-        history: the rounds finished before.
-        before: the events before this one.
-        event: the event in question.
 
     Raises:
         IntegrityError: a ledger does not add up.
     """
+    event = at.event
     claims: list[Claim] = [
-        (f"input {item['role']}", state.artefacts.get(item["role"]), item["sha"]) for item in event.inputs
+        (f"input {item['role']}", at.state.artefacts.get(item["role"]), item["sha"]) for item in event.inputs
     ]
-    claims += patch_claims(config, state, event)
+    claims += patch_claims(at.config, at.state, event)
     if event.type not in ASKING or event.metrics.get("reused"):
         claims += silent_claims(event)
     if event.state is None:
         return claims
-    ref = event.state.artefacts.get("trial_ledger") or event.state.artefacts.get("ledger")
+    ref = at.patch.artefacts.get("trial_ledger") or at.patch.artefacts.get("ledger")
     if ref:
-        ledger = store.frame(ref)
-        check_ledger(ledger, {**state.values, **event.state.values}["ingested"])
+        ledger = at.store.frame(ref)
+        check_ledger(ledger, {**at.state.values, **at.patch.values}["ingested"])
         if "kept" in event.metrics:
             total = counts(ledger)
             claims.append(("row counts", total, {name: event.metrics.get(name) for name in total}))
-    derive = {
-        "quality": _quality,
-        "cluster": _clustered,
-        "reduce": _drawn,
-        "score": _doubtful,
-        "critique": _critiques,
-        "baseline": _baseline,
-        "decide": _decision,
-        "act": act_claims,
-        "measure": measure_claims,
-        "approve": approval_claims,
-        "keep": override_claims,
-        "undo": override_claims,
-        "train": end_claims,
-        "label": _labels,
-        "export": _export,
-    }.get(event.type)
-    return claims + derive(store, config, state, history, before, event) if derive else claims
+    derive = _DERIVE.get(event.type)
+    return claims + derive(at) if derive else claims
 
 
-def _clustered(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
+def _clustered(at: Logged) -> list[Claim]:
     """The rows in force were clustered, anew only where rows or settings have changed."""
-    event: Event = rest[-1]
-    assert event.state is not None
-    patch, rows = event.state, kept_rows(store.frame(state.artefacts["ledger"]))
+    patch, rows = at.patch, kept_rows(at.store.frame(at.state.artefacts["ledger"]))
     if not patch.values:
-        known = state_key(rows, state.values["clustering"]) == state.values["state_key"]
+        known = state_key(rows, at.state.values["clustering"]) == at.state.values["state_key"]
         return [("reuse of the clustering", (True, {}), (known, patch.artefacts))]
-    labels = store.frame(patch.artefacts["labels"] or "")
+    labels = at.store.frame(patch.artefacts["labels"] or "")
     return [
         ("name of the state", state_key(rows, patch.values["clustering"]), patch.values["state_key"]),
         ("rows that were clustered", rows.tolist(), labels["row"].to_list()),
@@ -97,110 +65,110 @@ def _clustered(store: Store, config: Config, state: RunState, *rest: Any) -> lis
     ]
 
 
-def _drawn(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
+def _drawn(at: Logged) -> list[Claim]:
     """The maps show every embedded row, and are drawn anew only where there are more."""
-    event: Event = rest[-1]
-    assert event.state is not None
-    patch, vectors = event.state, state.artefacts["vectors"]
+    patch, vectors = at.patch, at.state.artefacts["vectors"]
     if not patch.values:
-        return [("reuse of the maps", (vectors, {}), (state.values.get("maps_of"), patch.artefacts))]
+        return [("reuse of the maps", (vectors, {}), (at.state.values.get("maps_of"), patch.artefacts))]
     return [("vectors of the maps", vectors, patch.values["maps_of"])]
 
 
-def _critiques(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
-    event: Event = rest[-1]
-    assert event.state is not None
-    report = ClusterReport.model_validate(store.json(state.artefacts["report"]))
+def _critiques(at: Logged) -> list[Claim]:
+    report = ClusterReport.model_validate(at.store.json(at.state.artefacts["report"]))
     key = critique_key(report)
-    if state.values.get("critiqued") == key:  # judged in an earlier round, and nothing has changed since
-        return [("critiques", ({}, {}), (event.state.artefacts, event.state.values)), *asked_claims(None, event)]
-    text = store.frame(state.artefacts["text"], ["text"])["text"]
-    model = recorded_model(store, config, event)
-    judged = judge(report, config, model, lambda rows: text.gather(rows).fill_null(""))
+    if at.state.values.get("critiqued") == key:  # judged in an earlier round, and nothing has changed since
+        return [("critiques", ({}, {}), (at.patch.artefacts, at.patch.values)), *asked_claims(None, at.event)]
+    text = at.store.frame(at.state.artefacts["text"], ["text"])["text"]
+    model = recorded_model(at.store, at.config, at.event)
+    judged = judge(report, at.config, model, lambda rows: text.gather(rows).fill_null(""))
     derived = [critique.model_dump(mode="json") for critique in judged.critiques]
     granularity = None if judged.granularity is None else judged.granularity.model_dump(mode="json")
     return [
-        ("critiques", derived, store.json(event.state.artefacts["critiques"] or "")),
-        ("granularity", granularity, event.state.values["granularity"]),
-        ("name of what was judged", key, event.state.values["critiqued"]),
-        ("actor", "rules" if config.mind("critic") == "rules" else "agent", event.actor),
-        *asked_claims(model, event),
+        ("critiques", derived, at.store.json(at.patch.artefacts["critiques"] or "")),
+        ("granularity", granularity, at.patch.values["granularity"]),
+        ("name of what was judged", key, at.patch.values["critiqued"]),
+        ("actor", "rules" if at.config.mind("critic") == "rules" else "agent", at.event.actor),
+        *asked_claims(model, at.event),
     ]
 
 
-def _quality(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
-    event: Event = rest[-1]
-    model = recorded_model(store, config, event)
-    return [*quality_claims(store, config, state, event, model), *asked_claims(model, event)]
+def _quality(at: Logged) -> list[Claim]:
+    model = recorded_model(at.store, at.config, at.event)
+    return [*quality_claims(at, model), *asked_claims(model, at.event)]
 
 
-def _doubtful(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
-    event: Event = rest[-1]
-    assert event.state is not None
-    below = (state.values.get("quality") or {}).get("below")
-    return [("number of doubtful rows", len(doubtful_rows(store, state, below)), event.state.values["doubtful"])]
+def _doubtful(at: Logged) -> list[Claim]:
+    below = (at.state.values.get("quality") or {}).get("below")
+    return [("number of doubtful rows", len(doubtful_rows(at.store, at.state, below)), at.patch.values["doubtful"])]
 
 
-def _labels(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
-    event: Event = rest[-1]
-    model = recorded_model(store, config, event)
-    return [*label_claims(store, config, state, event, model), *asked_claims(model, event)]
+def _labels(at: Logged) -> list[Claim]:
+    model = recorded_model(at.store, at.config, at.event)
+    return [*label_claims(at, model), *asked_claims(model, at.event)]
 
 
-def _baseline(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
-    event: Event = rest[-1]
-    assert event.state is not None
-    values = event.state.values
-    measured = (event.metrics["objective"], event.metrics["probe_scores"], event.params)
+def _baseline(at: Logged) -> list[Claim]:
+    values = at.patch.values
+    measured = (at.event.metrics["objective"], at.event.metrics["probe_scores"], at.event.params)
     named = {"probe": values["probe_kind"], "budget": values["probe_budget"]}
     return [("objective", measured, (values["objective"], values["probe_scores"], named))]
 
 
-def _decision(
-    store: Store,
-    config: Config,
-    state: RunState,
-    history: tuple[RoundRecord, ...],
-    before: list[Event],
-    event: Event,
-) -> list[Claim]:
+def _decision(at: Logged) -> list[Claim]:
     """Facts, budget, candidates, and the decision with all it says."""
-    assert event.state is not None
-    report = ClusterReport.model_validate(store.json(state.artefacts["report"]))
-    critiques = tuple(Critique.model_validate(item) for item in store.json(state.artefacts["critiques"]))
-    facts = gather_facts(config, state.values, store.frame(state.artefacts["ledger"]))
-    budget = gather_budget(config, history, before)
-    candidates = build_candidates(report, critiques, facts, history, config.caps)
-    model = recorded_model(store, config, event)
-    again = decide(policy(config.mind("policy"), model), report, critiques, candidates, history, budget)
+    report = ClusterReport.model_validate(at.store.json(at.state.artefacts["report"]))
+    critiques = tuple(Critique.model_validate(item) for item in at.store.json(at.state.artefacts["critiques"]))
+    facts = gather_facts(at.config, at.state.values, at.store.frame(at.state.artefacts["ledger"]))
+    budget = gather_budget(at.config, at.history, at.before)
+    candidates = build_candidates(report, critiques, facts, at.history, at.config.caps)
+    model = recorded_model(at.store, at.config, at.event)
+    again = decide(policy(at.config.mind("policy"), model), report, critiques, candidates, at.history, budget)
     stops = again.action == "stop"
     chosen = next(candidate for candidate in candidates if candidate.id == again.candidate)
     values = {"decision", "decision_key", *(("stop_reason", "converged") if stops else ())}
     return [
-        ("facts", facts.model_dump(mode="json"), event.metrics["facts"]),
-        ("budget", budget.model_dump(), event.budget),
-        ("candidates", [candidate.model_dump(mode="json") for candidate in candidates], event.candidates),
-        ("action", (again.action, again.params), (event.action, event.params)),
-        ("reasons", list(again.reasons), event.reasons),
-        ("rejections", [rejected.model_dump() for rejected in again.rejected], event.rejected),
-        ("decision", again.model_dump(mode="json"), event.state.values["decision"]),
-        ("name of the action", chosen.key, event.state.values["decision_key"]),
-        ("values", values, set(event.state.values)),
-        ("actor", "rules" if config.mind("policy") == "rules" else "agent", event.actor),
-        ("stop", "; ".join(again.reasons) if stops else None, event.state.values.get("stop_reason")),
-        ("convergence", converged(again) if stops else None, event.state.values.get("converged")),
-        *asked_claims(model, event),
+        ("facts", facts.model_dump(mode="json"), at.event.metrics["facts"]),
+        ("budget", budget.model_dump(), at.event.budget),
+        ("candidates", [candidate.model_dump(mode="json") for candidate in candidates], at.event.candidates),
+        ("action", (again.action, again.params), (at.event.action, at.event.params)),
+        ("reasons", list(again.reasons), at.event.reasons),
+        ("rejections", [rejected.model_dump() for rejected in again.rejected], at.event.rejected),
+        ("decision", again.model_dump(mode="json"), at.patch.values["decision"]),
+        ("name of the action", chosen.key, at.patch.values["decision_key"]),
+        ("values", values, set(at.patch.values)),
+        ("actor", "rules" if at.config.mind("policy") == "rules" else "agent", at.event.actor),
+        ("stop", "; ".join(again.reasons) if stops else None, at.patch.values.get("stop_reason")),
+        ("convergence", converged(again) if stops else None, at.patch.values.get("converged")),
+        *asked_claims(model, at.event),
     ]
 
 
-def _export(store: Store, config: Config, state: RunState, *rest: Any) -> list[Claim]:
-    event: Event = rest[-1]
-    ledger, labels = store.frame(state.artefacts["ledger"]), store.frame(state.artefacts["labels"])
-    text = store.frame(state.artefacts["text"], ["text"])["text"].fill_null("")
+def _export(at: Logged) -> list[Claim]:
+    ledger, labels = at.store.frame(at.state.artefacts["ledger"]), at.store.frame(at.state.artefacts["labels"])
+    text = at.store.frame(at.state.artefacts["text"], ["text"])["text"].fill_null("")
     row_labels, synthetic = (
-        store.frame(state.artefacts[role]) if role in state.artefacts else None for role in ("row_labels", "synthetic")
+        at.store.frame(at.state.artefacts[role]) if role in at.state.artefacts else None
+        for role in ("row_labels", "synthetic")
     )
     derived = content_sha256(ledger, text, labels.select(pl.col("row"), pl.col("cluster")), row_labels, synthetic)
-    assert event.state is not None
-    logged = {event.metrics["curated_sha256"], event.state.values["curated_sha256"]}
+    logged = {at.event.metrics["curated_sha256"], at.patch.values["curated_sha256"]}
     return [("curated hash", {derived}, logged)]
+
+
+_DERIVE: dict[str, Callable[[Logged], list[Claim]]] = {
+    "quality": _quality,
+    "cluster": _clustered,
+    "reduce": _drawn,
+    "score": _doubtful,
+    "critique": _critiques,
+    "baseline": _baseline,
+    "decide": _decision,
+    "act": act_claims,
+    "measure": measure_claims,
+    "approve": approval_claims,
+    "keep": override_claims,
+    "undo": override_claims,
+    "train": end_claims,
+    "label": _labels,
+    "export": _export,
+}

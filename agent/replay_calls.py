@@ -21,10 +21,9 @@ from .llm.client import Model
 from .llm.live import understood
 from .llm.prices import Price, price_of
 from .llm.registry import open_provider
+from .logged import Claim
 from .minds import offline_model
 from .session import code_version
-
-Claim = tuple[str, Any, Any]  # what, as derived, as logged
 
 TALK = ("chat", "describe")  # asked in conversation, which is not derived again
 _DERIVED = ("provider", "model", "kind", "prompt", "request_sha", "response_sha", "stop_reason", "problem")

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..state.config import Config
-from ..state.events import Event
 from ..state.rows import kept_rows
 from ..state.run import RunState
 from ..state.store import Store
@@ -21,78 +19,71 @@ from .facts import doubtful
 from .labelling import label_rows, tally, with_rows
 from .lessons import Lesson, endorsed_lesson, given_vectors, teacher_lesson
 from .llm.client import Model
+from .logged import Claim, Logged
 from .steps.quality import figures, learn, lowest, pool_scores
 from .teacher import has_teacher, taught
-
-Claim = tuple[str, Any, Any]  # what, as derived, as logged
 
 _LAST_BITS = 2e-3  # of a score of 5, for sums on another machine
 
 
-def quality_claims(store: Store, config: Config, state: RunState, event: Event, model: Model | None) -> list[Claim]:
+def quality_claims(at: Logged, model: Model | None) -> list[Claim]:
     """What was learned, from the teacher's recorded answers or the endorsed rows, and what it says of every row."""
-    assert event.state is not None
-    patch = event.state
-    pool, vectors = (np.asarray(store.array(state.artefacts[role])) for role in ("pool", "vectors"))
-    if state.values.get("quality") is not None:
-        again = pool_scores(store.array(state.artefacts["quality_model"]), pool, vectors)
+    patch = at.patch
+    pool, vectors = (np.asarray(at.store.array(at.state.artefacts[role])) for role in ("pool", "vectors"))
+    if at.state.values.get("quality") is not None:
+        again = pool_scores(at.store.array(at.state.artefacts["quality_model"]), pool, vectors)
         return [
             ("artefacts of the score", {"quality"}, set(patch.artefacts)),
-            ("values of the score", {"quality_of": state.artefacts["vectors"]}, patch.values),
-            ("predicted quality", True, _alike(again, store.frame(patch.artefacts["quality"] or ""))),
+            ("values of the score", {"quality_of": at.state.artefacts["vectors"]}, patch.values),
+            ("predicted quality", True, _alike(again, at.store.frame(patch.artefacts["quality"] or ""))),
         ]
     claims: list[Claim] = []
     lessons = []
-    if config.quality.like is not None:
-        liked = np.asarray(store.array(patch.artefacts["endorsed_vectors"] or ""))
-        if "liked_vectors" in state.artefacts:
-            given = given_vectors(store.array(state.artefacts["liked_vectors"]))
+    if at.config.quality.like is not None:
+        liked = np.asarray(at.store.array(patch.artefacts["endorsed_vectors"] or ""))
+        if "liked_vectors" in at.state.artefacts:
+            given = given_vectors(at.store.array(at.state.artefacts["liked_vectors"]))
             claims.append(("endorsed rows", True, np.array_equal(liked, given)))
-        lessons.append(endorsed_lesson(liked, vectors, store.array(state.artefacts["anchor_vectors"]), config))
-    if has_teacher(config):
+        lessons.append(endorsed_lesson(liked, vectors, at.store.array(at.state.artefacts["anchor_vectors"]), at.config))
+    if has_teacher(at.config):
         assert model is not None
-        text = store.frame(state.artefacts["text"], ["text"])["text"]
-        scored = taught(model, config, kept_rows(store.frame(state.artefacts["ledger"])), text)
-        claims.append(("teacher's scores", True, scored.equals(store.frame(patch.artefacts["taught"] or ""))))
+        text = at.store.frame(at.state.artefacts["text"], ["text"])["text"]
+        scored = taught(model, at.config, kept_rows(at.store.frame(at.state.artefacts["ledger"])), text)
+        claims.append(("teacher's scores", True, scored.equals(at.store.frame(patch.artefacts["taught"] or ""))))
         lessons.append(teacher_lesson(scored, pool, vectors, model.name))
-    return [*claims, *_learned_claims(store, config, state, event, lessons, pool, vectors)]
+    return [*claims, *_learned_claims(at, lessons, pool, vectors)]
 
 
-def _learned_claims(
-    store: Store,
-    config: Config,
-    state: RunState,
-    event: Event,
-    lessons: list[Lesson],
-    pool: np.ndarray,
-    vectors: np.ndarray,
-) -> list[Claim]:
+def _learned_claims(at: Logged, lessons: list[Lesson], pool: np.ndarray, vectors: np.ndarray) -> list[Claim]:
     """The classifiers that these lessons give, which of them count, and the score that counts as low."""
-    assert event.state is not None
-    patch = event.state
-    learned = {lesson.name: learn(config, lesson) for lesson in lessons}
+    patch = at.patch
+    learned = {lesson.name: learn(at.config, lesson) for lesson in lessons}
     told = {lesson.name: figures(lesson, learned[lesson.name]) for lesson in lessons}
     used = {name: model for name, model in sorted(learned.items()) if model and model.agreement.better_than_chance}
     roles = {"taught" if lesson.name == "teacher" else "endorsed_vectors" for lesson in lessons}
     below, of = None, {}
     claims: list[Claim] = []
     if used:
-        coefficients = np.asarray(store.array(patch.artefacts["quality_model"] or ""))
+        coefficients = np.asarray(at.store.array(patch.artefacts["quality_model"] or ""))
         again = np.stack([model.coefficients for model in used.values()])
-        scores = store.frame(patch.artefacts["quality"] or "")
+        scores = at.store.frame(patch.artefacts["quality"] or "")
         claims += [
             ("classifiers", True, again.shape == coefficients.shape and _close(again, coefficients)),
             ("predicted quality", True, _alike(pool_scores(coefficients, pool, vectors), scores)),
         ]
         roles |= {"quality_model", "quality"}
-        below, of = lowest(scores), {"quality_of": state.artefacts["vectors"]}
-    wanted = {"quality": {"used": list(used), "below": below}, "notes": [*state.values["notes"], *event.reasons], **of}
+        below, of = lowest(scores), {"quality_of": at.state.artefacts["vectors"]}
+    wanted = {
+        "quality": {"used": list(used), "below": below},
+        "notes": [*at.state.values["notes"], *at.event.reasons],
+        **of,
+    }
     return [
         *claims,
         ("artefacts of the score", roles, set(patch.artefacts)),
         ("classifiers in use and lowest tenth", wanted, patch.values),
-        ("how well it was learned", True, _same_figures(told, event.metrics["learned"])),
-        ("outcome", None if used else "not_used", event.outcome),
+        ("how well it was learned", True, _same_figures(told, at.event.metrics["learned"])),
+        ("outcome", None if used else "not_used", at.event.outcome),
     ]
 
 
@@ -122,20 +113,19 @@ def doubtful_rows(store: Store, state: RunState, below: float | None) -> list[in
     return found
 
 
-def label_claims(store: Store, config: Config, state: RunState, event: Event, model: Model | None) -> list[Claim]:
+def label_claims(at: Logged, model: Model | None) -> list[Claim]:
     """The labels, from the rules, what the zero-shot model said, and the recorded answers of the language model."""
-    assert event.state is not None
-    taxonomy = taxonomy_of(store.json(state.artefacts["taxonomy"]))
-    ledger = store.frame(state.artefacts["ledger"])
+    taxonomy = taxonomy_of(at.store.json(at.state.artefacts["taxonomy"]))
+    ledger = at.store.frame(at.state.artefacts["ledger"])
     rows = np.sort(np.concatenate([kept_rows(ledger), kept_rows(ledger, "anchor")]))
-    text = store.frame(state.artefacts["text"], ["text"])["text"].gather(rows).fill_null("")
-    said = event.state.artefacts.get("zero_shot")
-    table = pl.DataFrame() if said is None else store.frame(said)
-    zero_shot = None if config.label.nli_model is None else lambda text: table
-    again, asked = label_rows(text, taxonomy, config, zero_shot, model)
-    stored = store.frame(event.state.artefacts["row_labels"] or "")
+    text = at.store.frame(at.state.artefacts["text"], ["text"])["text"].gather(rows).fill_null("")
+    said = at.patch.artefacts.get("zero_shot")
+    table = pl.DataFrame() if said is None else at.store.frame(said)
+    zero_shot = None if at.config.label.nli_model is None else lambda text: table
+    again, asked = label_rows(text, taxonomy, at.config, zero_shot, model)
+    stored = at.store.frame(at.patch.artefacts["row_labels"] or "")
     return [
         ("answers of the zero-shot model", asked is not None, said is not None),
         ("labels", with_rows(again, rows).to_dict(as_series=False), stored.to_dict(as_series=False)),
-        ("figures of the labels", tally(again, taxonomy), event.state.values["labelled"]),
+        ("figures of the labels", tally(again, taxonomy), at.patch.values["labelled"]),
     ]

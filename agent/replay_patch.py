@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..state.config import Config
 from ..state.events import Event
 from ..state.run import RunState
+from .logged import Claim
 from .order import following
-
-Claim = tuple[str, Any, Any]  # what, as derived, as logged
 
 NOTES = ("start", "resume", "error", "chat")  # events that are no step and change nothing
 
