@@ -25,7 +25,7 @@ class Trial:
 
     ledger: pl.DataFrame
     clustering: dict[str, Any]
-    thresholds: dict[str, float]
+    thresholds: dict[str, float | None]
     rows: int = 0  # rows removed, brought back or added
     embedded: int = 0
     refused: str | None = None
@@ -63,7 +63,7 @@ def _carry_out(session: Session, decision: Decision, advance: Advance) -> Trial:
     return Trial(change.ledger, clustering, thresholds, change.rows, counts["embedded"], artefacts=artefacts)
 
 
-def aims(values: dict[str, Any], decision: Decision) -> tuple[dict[str, Any], dict[str, float]]:
+def aims(values: dict[str, Any], decision: Decision) -> tuple[dict[str, Any], dict[str, float | None]]:
     """The clustering and the thresholds that an action tries out, from the run's ``values``."""
     clustering, thresholds = values["clustering"], values["thresholds"]
     if values.get("rejected"):

@@ -21,9 +21,9 @@ from ..state.report import ClusterReport, Record
 from ..state.run import RunState
 from ..state.store import Store
 from . import undo
-from .candidates import human_candidate
 from .decide import decide
 from .facts import gather_budget, gather_facts
+from .own_action import human_candidate
 from .policies import policy
 
 MOST_ROUNDS = 100  # that one answer approves

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
+
 from ..state.canonical import sha256_file, sha256_json
 from ..state.decision import RoundRecord
 from ..state.errors import IntegrityError, RecrystError
@@ -176,6 +178,7 @@ def replay(run: RunDirectory, store: Store, events: list[Event], report: AuditRe
                 report.tally("decisions")
         except RecrystError as error:
             report.failures.append(f"{where}: {error}")
-        except (KeyError, IndexError, TypeError, ValueError) as error:  # evidence is missing, or of another shape
+        except (KeyError, IndexError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+            # Evidence is missing, of another kind, or of another shape.
             report.failures.append(f"{where}: cannot be derived again ({type(error).__name__}: {str(error)[:100]})")
         state.apply(event)

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from ..state.canonical import sha256_json
-from ..state.config import CapsParams
+from ..state.config import CapsParams, SemanticParams
 from ..state.decision import ActionKind, Candidate, Critique, Granularity, RoundRecord
-from ..state.errors import UsageError
 from ..state.report import ClusterReport, Record
 from ..state.words import counted
-from ..tools.select import STRATEGIES
+from ..tools.select import DEDUPLICATE
 
 KEEP_FRACTION = {"drop": 0.0, "thin": 0.7, "trim": 0.8}
 EVEN_FRACTION = 0.7
@@ -34,13 +33,15 @@ class Facts(Record):
     cleaned: int  # training rows when the loop began
     clustering: dict[str, Any]  # algorithm and its k, eps or min_cluster_size, in force
     filtered: dict[str, int]  # rows each quality rule removed
-    refilters: dict[str, dict[str, float]]  # rule → thresholds that would loosen it
+    refilters: dict[str, dict[str, float | None]]  # rule → thresholds that would loosen it
     language_model: bool
     text: bool = True  # False: the rows are vectors, and nothing can be written for them
     granularity: Granularity | None = None
-    thresholds: dict[str, float] = Field(default_factory=dict)  # of the quality rules, in force over the profile's
+    thresholds: dict[str, float | None] = Field(default_factory=dict)  # of the quality rules, over the profile's
     quality_below: float | None = None  # a tenth of the rows scored lower when the score was learned; None: no score
     doubtful: int = 0  # kept rows that score lower and that the quality rules suspect as well
+    semantic: SemanticParams = SemanticParams()  # when two rows say the same, and which of them stays
+    alike: int = 0  # kept rows that say what another kept row says: those that would go
     synthetic: int = 0  # of the kept rows
     synthesis_room: int = 0  # rows that one action may add without passing their share
 
@@ -55,24 +56,25 @@ def build_candidates(
     """Every candidate of the round; those already tried on this very state are shown but not available."""
     drafts = [
         *_prunes(report, critiques, facts, caps),
+        *_deduplication(facts, caps),
         *_refilters(facts),
         *_refilter_by_quality(facts, caps),
         *_regroupings(report, critiques, facts),
         *_synthesis(report, facts),
-        _draft("stop", {}, 0, ("the data may be as good as these actions make it",)),
+        draft("stop", {}, 0, ("the data may be as good as these actions make it",)),
     ]
     tried = {record.key: record for record in history if record.state_key == facts.state_key}
     candidates = []
-    for number, draft in enumerate(drafts):
-        blocked = draft.pop("blocked", "")
-        if (record := tried.get(draft["key"])) is not None:
+    for number, fields in enumerate(drafts):
+        blocked = fields.pop("blocked", "")
+        if (record := tried.get(fields["key"])) is not None:
             blocked = f"tried on this state in round {record.round}: {record.outcome.replace('_', ' ')}"
-        opaque = sha256_json([report.round, number, draft["key"], facts.state_key])[:8]
-        candidates.append(Candidate(id=opaque, **draft, available=not blocked, unavailable_because=blocked))
+        opaque = sha256_json([report.round, number, fields["key"], facts.state_key])[:8]
+        candidates.append(Candidate(id=opaque, **fields, available=not blocked, unavailable_because=blocked))
     return tuple(candidates)
 
 
-def _draft(
+def draft(
     action: ActionKind,
     params: dict[str, Any],
     rows: int,
@@ -80,6 +82,7 @@ def _draft(
     blocked: str = "",
     evidence: dict[str, float] | None = None,
 ) -> dict[str, Any]:
+    """The fields of a candidate; ``blocked`` says why it cannot be chosen."""
     key = sha256_json([action, params])[:16]
     return {
         "key": key,
@@ -92,57 +95,7 @@ def _draft(
     }
 
 
-def human_candidate(
-    action: Literal["change_k", "prune"],
-    params: dict[str, Any],
-    report: ClusterReport,
-    facts: Facts,
-    caps: CapsParams,
-) -> Candidate:
-    """An action that a person put together, within the caps that hold for all.
-
-    Args:
-        action: ``change_k`` with ``k``, or ``prune`` with ``clusters``, ``strategy`` and ``keep_fraction``.
-        params: those.
-        report: the clusters in force.
-        facts: the state of the data.
-        caps: how many rows it may remove.
-
-    Raises:
-        UsageError: it is not a legal action on these clusters, or passes a cap.
-    """
-    draft = _own_k(params, facts) if action == "change_k" else _own_prune(params, report, facts, caps)
-    draft.pop("blocked")
-    opaque = sha256_json([report.round, "asked for", draft["key"], facts.state_key])[:8]
-    return Candidate(id=opaque, **draft)
-
-
-def _own_k(params: dict[str, Any], facts: Facts) -> dict[str, Any]:
-    k, most = params.get("k"), facts.kept // 5
-    if set(params) != {"k"} or not isinstance(k, int) or not 2 <= k <= most:
-        raise UsageError(f"k is a number from 2 to {most:,}, a fifth of the {facts.kept:,} rows")
-    return _draft("change_k", {"algorithm": "kmeans", "k": k}, 0, ("asked for by hand",))
-
-
-def _own_prune(params: dict[str, Any], report: ClusterReport, facts: Facts, caps: CapsParams) -> dict[str, Any]:
-    sizes = {cluster.cluster: cluster.size for cluster in report.clusters}
-    clusters, strategy = params.get("clusters") or [], params.get("strategy")
-    share = 0.0 if strategy == "drop" else params.get("keep_fraction")
-    if unknown := [number for number in clusters if number not in sizes]:
-        raise UsageError(f"there is no cluster {unknown[0]}; there are {min(sizes)} to {max(sizes)}")
-    if not clusters or len(set(clusters)) < len(clusters) or strategy not in STRATEGIES:
-        raise UsageError("a prune names clusters, each once, and how: closest, furthest, random or drop")
-    if not isinstance(share, float) or not 0 <= share < 1:
-        raise UsageError("the share of rows that stays is a number from 0 to below 1")
-    rows = sum(sizes[number] - math.ceil(sizes[number] * share) for number in clusters)
-    limit = max(0, _removable(facts, caps))
-    if not rows or rows > limit:
-        raise UsageError(f"that would remove {rows:,} rows; one action may remove 1 to {limit:,} (caps.step_fraction)")
-    wanted = {"clusters": clusters, "strategy": strategy, "keep_fraction": share}
-    return _draft("prune", wanted, rows, ("asked for by hand",))
-
-
-def _removable(facts: Facts, caps: CapsParams) -> int:
+def removable(facts: Facts, caps: CapsParams) -> int:
     """Rows that one action may remove: its own cap, and what is left of the cap of all actions together."""
     real = facts.kept - facts.synthetic
     return min(int(caps.step_fraction * real), real - int((1 - caps.total_fraction) * facts.cleaned))
@@ -152,7 +105,7 @@ def _prunes(
     report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts, caps: CapsParams
 ) -> Iterable[dict[str, Any]]:
     """One prune per verdict, over the clusters that call for it, gravest first, as many as the cap admits."""
-    limit = _removable(facts, caps)
+    limit = removable(facts, caps)
     evidence = {cluster.cluster: cluster for cluster in report.clusters}
     for verdict in ("drop", "thin", "trim"):
         gravity = {"drop": "low_quality", "thin": "near_duplicates", "trim": "outliers"}[verdict]
@@ -179,11 +132,11 @@ def _prunes(
             figures = {
                 "mean_" + gravity: round(sum(getattr(evidence[c.cluster], gravity) for c in chosen) / len(chosen), 4)
             }
-            yield _draft("prune", params, rows, reasons, evidence=figures)
+            yield draft("prune", params, rows, reasons, evidence=figures)
         elif called:
             each = f"each of the {len(called)} clusters" if len(called) > 1 else "the cluster"
             reason = f"{each} concerned would lose more than the cap of {counted(max(limit, 0), 'row')}"
-            yield _draft("prune", {"clusters": [], "strategy": STRATEGY[verdict]}, 0, (), blocked=reason)
+            yield draft("prune", {"clusters": [], "strategy": STRATEGY[verdict]}, 0, (), blocked=reason)
     yield from _thin_large(report, limit)
 
 
@@ -203,7 +156,23 @@ def _thin_large(report: ClusterReport, limit: int) -> Iterable[dict[str, Any]]:
     if chosen:
         params = {"clusters": chosen, "strategy": "keep_random", "keep_fraction": EVEN_FRACTION}
         have = f"{counted(len(chosen), 'cluster')} {'has' if len(chosen) == 1 else 'have'}"
-        yield _draft("prune", params, rows, (f"{have} over 3 times the median of {counted(median, 'row')}",))
+        yield draft("prune", params, rows, (f"{have} over 3 times the median of {counted(median, 'row')}",))
+
+
+def _deduplication(facts: Facts, caps: CapsParams) -> Iterable[dict[str, Any]]:
+    """Take out rows that say in other words what another row says, the likest first, as many as the cap admits."""
+    if not facts.alike:
+        return
+    limit = max(removable(facts, caps), 0)
+    params = {"strategy": DEDUPLICATE, **facts.semantic.model_dump(exclude_none=True)}
+    say = "row says" if facts.alike == 1 else "rows say"
+    reason = f"{facts.alike:,} {say} what another row says (cosine {facts.semantic.cosine:g} or more)"
+    if facts.alike > limit:
+        params["target_rows"] = facts.kept - limit
+        reason += f"; the cap admits {limit:,}"
+    figures = {"duplicates": float(facts.alike), "of_rows": float(facts.kept)}
+    rows = min(facts.alike, limit)
+    yield draft("prune", params, rows, (reason,), "" if limit else reason, figures)
 
 
 def _refilters(facts: Facts) -> Iterable[dict[str, Any]]:
@@ -214,7 +183,7 @@ def _refilters(facts: Facts) -> Iterable[dict[str, Any]]:
         if rows:
             params = {"thresholds": facts.refilters[rule]}
             reason = f"the rule {rule} removed {counted(rows, 'row')}, which may be missed"
-            yield _draft("refilter", params, rows, (reason,))
+            yield draft("refilter", params, rows, (reason,))
 
 
 def _refilter_by_quality(facts: Facts, caps: CapsParams) -> Iterable[dict[str, Any]]:
@@ -222,11 +191,11 @@ def _refilter_by_quality(facts: Facts, caps: CapsParams) -> Iterable[dict[str, A
     if facts.quality_below is None or not facts.doubtful:
         return
     params = {"thresholds": facts.thresholds, "quality_below": facts.quality_below}
-    limit = max(_removable(facts, caps), 0)
+    limit = max(removable(facts, caps), 0)
     near = "row near a quality rule's limit scores" if facts.doubtful == 1 else "rows near a quality rule's limit score"
     reason = f"{facts.doubtful:,} {near} below {facts.quality_below:.2f}"
     blocked = "" if facts.doubtful <= limit else f"{reason}: more than the cap of {limit:,}"
-    yield _draft("refilter", params, facts.doubtful, (reason,), blocked)
+    yield draft("refilter", params, facts.doubtful, (reason,), blocked)
 
 
 def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts) -> Iterable[dict[str, Any]]:
@@ -240,22 +209,22 @@ def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: 
         finer, coarser = min(k * 3 // 2 + 1, facts.kept // 5), max(k * 2 // 3, 2)
         if finer > k:
             reason = _share(mixed, total, "mixed", "finer clusters are tried")
-            yield _draft("change_k", {"algorithm": "kmeans", "k": finer}, 0, (reason,))
+            yield draft("change_k", {"algorithm": "kmeans", "k": finer}, 0, (reason,))
         if coarser < k:
             reason = _share(unstable, total, "unstable", "coarser clusters are tried")
-            yield _draft("change_k", {"algorithm": "kmeans", "k": coarser}, 0, (reason,))
+            yield draft("change_k", {"algorithm": "kmeans", "k": coarser}, 0, (reason,))
         size = max(10, facts.kept // 200)
         reason = "clusters of any shape, and rows that belong to none"
-        yield _draft("change_k", {"algorithm": "hdbscan", "min_cluster_size": size}, 0, (reason,))
+        yield draft("change_k", {"algorithm": "hdbscan", "min_cluster_size": size}, 0, (reason,))
         return
     size = int(facts.clustering["min_cluster_size"])
-    yield _draft("change_k", {"algorithm": "hdbscan", "min_cluster_size": size * 2}, 0, ("larger densities",))
+    yield draft("change_k", {"algorithm": "hdbscan", "min_cluster_size": size * 2}, 0, ("larger densities",))
     if size >= 6:
-        yield _draft("change_k", {"algorithm": "hdbscan", "min_cluster_size": size // 2}, 0, ("smaller densities",))
+        yield draft("change_k", {"algorithm": "hdbscan", "min_cluster_size": size // 2}, 0, ("smaller densities",))
     k = max(8, report.k)
     share = report.noise / max(1, report.rows)
     reason = f"{share:.0%} of the rows are in no cluster" if report.noise else "nothing stands out; k-means is tried"
-    yield _draft("change_k", {"algorithm": "kmeans", "k": k}, 0, (reason,))
+    yield draft("change_k", {"algorithm": "kmeans", "k": k}, 0, (reason,))
 
 
 def _share(number: int, total: int, what: str, else_tried: str) -> str:
@@ -280,7 +249,7 @@ def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[dict[str, Any]]:
             f"{seen.within_different} of {seen.within_asked} clusters hold two"
         )
         figures = {"neighbours_sharing_a_theme": round(fewer, 3), "clusters_with_two_themes": round(more, 3)}
-        yield _draft("change_k", {"algorithm": "kmeans", "k": wanted}, 0, (reason,), evidence=figures)
+        yield draft("change_k", {"algorithm": "kmeans", "k": wanted}, 0, (reason,), evidence=figures)
 
 
 def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[dict[str, Any]]:
@@ -309,4 +278,4 @@ def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[dict[str, Any]]:
     have = f"{counted(len(thin), 'cluster')} {'has' if len(thin) == 1 else 'have'}"
     reason = f"{have} fewer than {wanted:,} rows, half the median"
     figures = {"thin_clusters": float(len(thin)), "half_the_median": float(wanted)}
-    yield _draft("synthesise", params, sum(counts), (reason,), blocked, figures)
+    yield draft("synthesise", params, sum(counts), (reason,), blocked, figures)

@@ -16,6 +16,8 @@ from ..state.config import ClusterParams
 from ..state.errors import InputError
 from ..state.progress import Advance
 from ..state.report import Objective
+from ..state.run import RunState
+from ..state.store import Store
 from ..tools import objective as objective_tool
 from ..tools import score as score_tool
 from ..tools.cluster import ClusterResult, cluster, density_space
@@ -57,7 +59,9 @@ def extend_pool(
     missing = np.setdiff1d(rows, known)
     if not len(missing):
         return {}, {"embedded": 0, "cached": 0}
-    fresh, counts = _vectors(session, missing, advance) if vectors is None else (vectors, {"embedded": 0, "cached": 0})
+    fresh, counts = (
+        row_vectors(session, missing, advance) if vectors is None else (vectors, {"embedded": 0, "cached": 0})
+    )
     pool = np.concatenate([known, missing])
     order = np.argsort(pool, kind="stable")
     every = np.concatenate([session.array("vectors"), fresh])[order] if len(known) else fresh
@@ -72,7 +76,7 @@ def extend_pool(
     }, counts
 
 
-def _vectors(session: Session, rows: np.ndarray, advance: Advance) -> tuple[np.ndarray, dict[str, int]]:
+def row_vectors(session: Session, rows: np.ndarray, advance: Advance) -> tuple[np.ndarray, dict[str, int]]:
     """Unit vectors of some positions, float32 [m, d]: the user's own column, or the encoder's."""
     if "given_vectors" in session.state.artefacts:
         given = np.asarray(session.array("given_vectors")[rows], dtype=np.float32)
@@ -92,22 +96,37 @@ def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[n
 
 def anchor_vectors(session: Session, advance: Advance) -> tuple[np.ndarray, dict[str, int]]:
     """Unit vectors of the held-out rows, float32 [m, d], and the counts ``embedded`` and ``cached``."""
-    return _vectors(session, session.anchor(), advance)
+    return row_vectors(session, session.anchor(), advance)
 
 
 def view(session: Session, ledger: str = "ledger") -> View:
     """The kept training rows of a ledger (``ledger``, or ``trial_ledger``), all of which are in the pool."""
     rows = session.kept(ledger)
-    pool = session.array("pool")
-    mask = np.isin(pool, rows)
-    whole = NeighborGraph(session.array("neighbor_indices"), session.array("neighbor_similarities"))
-    among = restrict(whole, mask)
-    local = np.cumsum(mask, dtype=np.int32) - 1
-    indices = among.indices[mask]
-    graph = NeighborGraph(np.where(indices >= 0, local[indices], -1).astype(np.int32), among.similarities[mask])
+    mask, graph = neighbors_among(session.store, session.state, rows)
     spread = np.asarray(session.array("density"))
     sparse = spread[mask] < objective_tool.sparse_below(spread)
     return View(rows, mask, np.asarray(session.array("vectors"))[mask], graph, sparse)
+
+
+def neighbors_among(store: Store, state: RunState, rows: np.ndarray) -> tuple[np.ndarray, NeighborGraph]:
+    """The neighbours among some rows, and which of the pool they are.
+
+    Args:
+        store: holds the artefacts of ``state``.
+        state: the run as it stands.
+        rows: positions, uint32 [n], ascending, all of them in the pool.
+
+    Returns:
+        bool [pool], and a graph of n rows with indices into ``rows``.
+    """
+    pool, neighbors, similarities = (
+        store.array(state.artefacts[role]) for role in ("pool", "neighbor_indices", "neighbor_similarities")
+    )
+    mask = np.isin(pool, rows)
+    among = restrict(NeighborGraph(neighbors, similarities), mask)
+    local = np.cumsum(mask, dtype=np.int32) - 1
+    indices = among.indices[mask]
+    return mask, NeighborGraph(np.where(indices >= 0, local[indices], -1).astype(np.int32), among.similarities[mask])
 
 
 def cluster_view(
@@ -159,20 +178,25 @@ def score_view(
 
 def probe_view(session: Session, seen: View, kind: str, budget: int, advance: Advance) -> ProbeResult:
     """Train and score the probe on the rows of a view; ``budget`` is in rows (macro_f1) or bytes (bits_per_byte)."""
+    return probe_rows(session, seen.rows, seen.vectors, kind, budget, advance)
+
+
+def probe_rows(
+    session: Session, rows: np.ndarray, vectors: np.ndarray, kind: str, budget: int, advance: Advance
+) -> ProbeResult:
+    """The same on any positions (uint32 [n], ascending); ``vectors`` (float32 [n, d]) are read by macro_f1 only."""
     params = session.config.probe
     seed = derived_seed(session.config, 1)
     if kind == "bits_per_byte":
-        return probe_text(
-            seen.rows, session.text(seen.rows), session.text(session.anchor()), budget, params, seed, advance
-        )
+        return probe_text(rows, session.text(rows), session.text(session.anchor()), budget, params, seed, advance)
     labels = session.frame("rows", "label")["label"]
     anchor = session.anchor()
-    known = labels.gather(seen.rows).is_not_null().to_numpy()
+    known = labels.gather(rows).is_not_null().to_numpy()
     known_anchor = labels.gather(anchor).is_not_null().to_numpy()
     return probe_labels(
-        seen.rows[known],
-        seen.vectors[known],
-        labels.gather(seen.rows[known]).to_numpy(),
+        rows[known],
+        vectors[known],
+        labels.gather(rows[known]).to_numpy(),
         session.array("anchor_vectors")[known_anchor],
         labels.gather(anchor[known_anchor]).to_numpy(),
         budget,
@@ -228,12 +252,11 @@ def measure(
     anchor = session.array("anchor_vectors")
     covered = objective_tool.coverage(anchor, session.array("anchor_radii"), session.array("vectors"), seen.mask)
     everyone = np.ones(len(seen.rows), dtype=bool)
-    cosine = session.config.critique.duplicate_cosine
     return objective_tool.objective(
         probe,
         objective_tool.Clustering(result.labels, scores.silhouette, scores.stability),
         covered=covered,
-        redundant=objective_tool.redundancy(seen.graph, everyone, cosine),
+        redundant=objective_tool.redundancy(seen.graph, everyone, session.config.semantic.cosine),
         noisy=float(seen.sparse.mean()),
         clustering_sd=clustering_sd,
         params=session.config.objective,

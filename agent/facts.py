@@ -127,6 +127,8 @@ def gather_facts(config: Config, values: dict[str, Any], ledger: pl.DataFrame) -
         thresholds=values["thresholds"],
         quality_below=(values.get("quality") or {}).get("below"),
         doubtful=values.get("doubtful", 0),
+        semantic=config.semantic,
+        alike=values.get("alike", 0),
         synthetic=synthetic,
         synthesis_room=max(0, min(config.synthesis.max_rows, bound - synthetic)),
     )

@@ -26,17 +26,21 @@ from ..state.errors import StorageError, storage_error
 from .order import DESCRIBE, EXPERIMENT, FINISH, OVERRIDE, PREPARE, answered
 from .session import Session
 from .steps import describe, experiment, finish, prepare
+from .steps.ablate import ablate
 from .steps.approve import approve, keep, undo
 from .steps.label import label
+from .steps.load import load
 from .steps.quality import quality
 
 Step = Callable[[Session], None]
 
 STEPS: dict[str, Step] = {
-    "load": prepare.load,
+    "load": load,
     "clean": prepare.clean,
+    "language": prepare.language,
     "filter": prepare.filter,
     "dedup": prepare.dedup,
+    "decontaminate": prepare.decontaminate,
     "hold_out": prepare.hold_out_anchor,
     "embed": describe.embed,
     "quality": quality,
@@ -44,6 +48,7 @@ STEPS: dict[str, Step] = {
     "reduce": describe.reduce,
     "score": describe.score,
     "baseline": experiment.baseline,
+    "ablate": ablate,
     "critique": describe.critique,
     "decide": experiment.decide,
     "approve": approve,

@@ -101,7 +101,7 @@ def endorsed_lesson(liked: np.ndarray, pool: np.ndarray, anchor: np.ndarray, con
             f"quality.like: {len(liked)} different rows can be learned from, at least {LEAST_LIKED} are needed "
             f"({int(held_out.sum())} more are held out to measure with)"
         )
-    unlike = np.flatnonzero((pool @ liked.T).max(axis=1) < config.critique.duplicate_cosine)
+    unlike = np.flatnonzero((pool @ liked.T).max(axis=1) < config.semantic.cosine)
     order = np.random.default_rng(derived_seed(config, 8, 2)).permutation(unlike)
     rest = np.sort(order[: max(len(liked), LEAST_REST)])
     return Lesson(

@@ -9,8 +9,8 @@ from ..state.config import Config
 from ..state.run import RunState
 from .teacher import has_teacher
 
-PREPARE = ("load", "clean", "filter", "dedup", "hold_out")
-DESCRIBE = ("embed", "quality", "cluster", "reduce", "score", "baseline", "critique", "decide", "approve")
+PREPARE = ("load", "clean", "language", "filter", "dedup", "decontaminate", "hold_out")
+DESCRIBE = ("embed", "quality", "cluster", "reduce", "score", "baseline", "ablate", "critique", "decide", "approve")
 EXPERIMENT = ("act", "measure")
 OVERRIDE = ("keep", "undo")  # what a person may do instead
 FINISH = ("train", "quantise", "label", "export", "publish")
@@ -50,12 +50,18 @@ def _after(step: str, state: RunState) -> str | None:
 def _idle(step: str, config: Config, state: RunState) -> bool:
     """Whether a step has nothing to do, as it finds by itself in the loop."""
     values = state.values
+    if step == "language":
+        return not config.load.readable
+    if step == "decontaminate":
+        return not config.decontaminate.against
     if step == "quality":
         if (learned := values.get("quality")) is None:
             return config.quality.like is None and not has_teacher(config)
         return not learned["used"] or values["quality_of"] == state.artefacts["vectors"]
     if step == "baseline":
         return "objective" in values
+    if step == "ablate":
+        return not config.ablate or "ablated" in values
     if step == "approve":
         return not config.approve
     return step == "label" and config.label.taxonomy is None

@@ -11,9 +11,11 @@ from ..state.decision import Critique
 from ..state.report import ClusterReport
 from ..state.rows import counts
 from ..tools.card import write_card
-from ..tools.report import ReportData, write_report
+from ..tools.report import write_report
 from ..tools.self_instruct import MEANINGS
+from ..tools.shown import ReportData
 from .session import Session, derived_seed, runs_on
+from .stages import stages, taken
 from .summary import funnel, peak_memory_mb, rounds, seconds_by_step, spent, syntheses
 
 MAP_ROWS = 10_000
@@ -40,6 +42,8 @@ def gather(session: Session) -> ReportData:
         runs_on=runs_on(session.config),
         rows={**counts(ledger), "quarantined": values["quarantined"], "anchor": len(session.anchor())},
         funnel=funnel(ledger),
+        stages=stages(session.store, session.log.events),
+        taken=taken(session.store, session.log.events),
         maps=_maps(session),
         rounds=_rounds(session),
         clusters=_clusters(session),

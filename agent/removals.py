@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..state.config import Config
+from ..state.config import Config, SemanticParams
 from ..state.decision import Decision
 from ..state.progress import Advance, silent
 from ..state.rows import Removal, kept_rows, remove_rows, restore_rows
 from ..state.run import RunState
 from ..state.store import Store
 from ..tools import dedup, filters
-from ..tools.select import prune_cluster, standing
+from ..tools.neighbors import NeighborGraph
+from ..tools.select import DEDUPLICATE, prune_cluster, standing
+from ..tools.semantic import keep_order, semantic_duplicates
 from .caps import refusal
-from .facts import doubtful, row_quality
+from .evaluate import neighbors_among
+from .facts import doubtful, row_quality, strictness
 from .session import derived_seed
 
 
@@ -45,7 +48,12 @@ def changed(
     """
     ledger = store.frame(state.artefacts["ledger"])
     back, stage = np.zeros(0, dtype=np.uint32), "act"
-    if decision.action == "prune":
+    if decision.action == "prune" and decision.params["strategy"] == DEDUPLICATE:
+        known = {name: value for name, value in decision.params.items() if name in SemanticParams.model_fields}
+        kept = kept_rows(ledger)
+        _, graph = neighbors_among(store, state, kept)
+        removals = [alike(store, state, SemanticParams(**known), kept, graph)]
+    elif decision.action == "prune":
         removals = [_pruned(store, config, state, decision.params)]
     elif "quality_below" in decision.params:
         annotations, scores = store.frame(state.artefacts["annotations"]), store.frame(state.artefacts["quality"])
@@ -61,6 +69,36 @@ def changed(
     for removal in removals:
         ledger = remove_rows(ledger, removal, stage, event)
     return Change(ledger, len(back) + len(removed))
+
+
+def alike(store: Store, state: RunState, params: SemanticParams, rows: np.ndarray, graph: NeighborGraph) -> Removal:
+    """The kept rows that say what another kept row says. No synthetic row makes a real one go.
+
+    Args:
+        store: holds the artefacts of ``state``.
+        state: the run as it stands.
+        params: what counts as the same, and which row stays.
+        rows: positions of the kept rows, uint32 [n], ascending.
+        graph: the neighbours among them.
+    """
+    measured = _measured(store, state, params, rows)
+    order = keep_order(params.which_to_keep, len(rows), measured, rows >= state.values["ingested"])
+    return semantic_duplicates(graph, rows, params, order)
+
+
+def _measured(store: Store, state: RunState, params: SemanticParams, rows: np.ndarray) -> np.ndarray | None:
+    """What decides which of two like rows stays, [n]; without a quality score, the quality rules' suspicion."""
+    if params.which_to_keep == "longest":
+        text = store.frame(state.artefacts["text"], ["text"])["text"].gather(rows)
+        return text.str.len_chars().fill_null(0).to_numpy()
+    if params.which_to_keep == "best_quality":
+        if "quality" in state.artefacts:
+            return row_quality(store.frame(state.artefacts["quality"]), rows)
+        return -strictness(state.values, store.frame(state.artefacts["annotations"]), rows)
+    if params.which_to_keep == "first":
+        return None
+    similarity = store.frame(state.artefacts["labels"], ["similarity"])["similarity"]
+    return similarity.fill_nan(None).fill_null(0.0).to_numpy()  # noise is far from every centroid
 
 
 def _pruned(store: Store, config: Config, state: RunState, params: dict[str, Any]) -> Removal:
@@ -90,7 +128,7 @@ def _judged_again(
     store: Store,
     config: Config,
     state: RunState,
-    thresholds: dict[str, float],
+    thresholds: dict[str, float | None],
     ledger: pl.DataFrame,
     advance: Advance,
 ) -> tuple[np.ndarray, list[Removal]]:

@@ -10,17 +10,28 @@ from ..state.decision import Critique
 from ..state.report import ClusterReport
 from ..state.rows import check_ledger, counts, kept_rows
 from ..tools.export import content_sha256
+from .ablation import ablation_claims
 from .candidates import build_candidates
 from .critics import judge
 from .decide import converged, decide
+from .evaluate import neighbors_among
 from .facts import critique_key, gather_budget, gather_facts, state_key
 from .logged import Claim, Logged
 from .policies import policy
+from .removals import alike
 from .replay_approval import approval_claims, end_claims, override_claims
 from .replay_calls import asked_claims, recorded_model, silent_claims
 from .replay_learned import doubtful_rows, label_claims, quality_claims
 from .replay_patch import patch_claims
 from .replay_rows import act_claims, measure_claims
+from .replay_separation import (
+    clean_claims,
+    contamination_claims,
+    dedup_claims,
+    filter_claims,
+    hold_out_claims,
+    language_claims,
+)
 
 ASKING = ("quality", "critique", "decide", "act", "label")  # steps whose questions follow from the evidence
 
@@ -97,9 +108,16 @@ def _quality(at: Logged) -> list[Claim]:
     return [*quality_claims(at, model), *asked_claims(model, at.event)]
 
 
-def _doubtful(at: Logged) -> list[Claim]:
+def _scored(at: Logged) -> list[Claim]:
+    """How many rows two candidates would take out."""
     below = (at.state.values.get("quality") or {}).get("below")
-    return [("number of doubtful rows", len(doubtful_rows(at.store, at.state, below)), at.patch.values["doubtful"])]
+    rows = kept_rows(at.store.frame(at.state.artefacts["ledger"]))
+    _, graph = neighbors_among(at.store, at.state, rows)
+    repeats = alike(at.store, at.state, at.config.semantic, rows, graph)
+    return [
+        ("number of doubtful rows", len(doubtful_rows(at.store, at.state, below)), at.patch.values["doubtful"]),
+        ("number of rows that say what another says", len(repeats.rows), at.patch.values["alike"]),
+    ]
 
 
 def _labels(at: Logged) -> list[Claim]:
@@ -156,12 +174,19 @@ def _export(at: Logged) -> list[Claim]:
 
 
 _DERIVE: dict[str, Callable[[Logged], list[Claim]]] = {
+    "clean": clean_claims,
+    "language": language_claims,
+    "filter": filter_claims,
+    "dedup": dedup_claims,
+    "decontaminate": contamination_claims,
+    "hold_out": hold_out_claims,
     "quality": _quality,
     "cluster": _clustered,
     "reduce": _drawn,
-    "score": _doubtful,
+    "score": _scored,
     "critique": _critiques,
     "baseline": _baseline,
+    "ablate": ablation_claims,
     "decide": _decision,
     "act": act_claims,
     "measure": measure_claims,

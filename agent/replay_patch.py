@@ -10,7 +10,7 @@ from .order import following
 
 NOTES = ("start", "resume", "error", "chat")  # events that are no step and change nothing
 
-_LOADED = "rows originals quarantine given_vectors ledger liked liked_vectors taxonomy seeds"
+_LOADED = "rows originals quarantine given_vectors ledger liked liked_vectors taxonomy seeds benchmarks"
 _COLUMNS = "shape text_column text_columns label_column id_column source_column"
 POOL = frozenset(("pool", "vectors", "neighbor_indices", "neighbor_similarities", "density"))
 _TABLES = "synthesis rows text annotations synthetic synthetic_originals"
@@ -19,15 +19,18 @@ _TABLES = "synthesis rows text annotations synthetic synthetic_originals"
 _MAY_SET: dict[str, tuple[str, str]] = {
     "load": (_LOADED, f"ingested quarantined notes {_COLUMNS}"),
     "clean": ("text ledger", ""),
-    "filter": ("annotations ledger", "profile thresholds"),
-    "dedup": ("ledger", ""),
+    "language": ("languages ledger", ""),
+    "filter": ("annotations verdicts ledger", "profile thresholds"),
+    "dedup": ("in_corpus ledger", ""),
+    "decontaminate": ("matches ledger", ""),
     "hold_out": ("ledger", "cleaned_rows"),
     "embed": (" ".join([*POOL, "anchor_vectors anchor_radii"]), ""),
     "quality": ("taught endorsed_vectors quality_model quality", "quality quality_of notes"),
     "cluster": ("labels centroids space scores", "clustering state_key"),
     "reduce": ("maps", "maps_of"),
-    "score": ("scores report", "doubtful"),
+    "score": ("scores report", "doubtful alike"),
     "baseline": ("", "probe_kind probe_budget probe_scores objective"),
+    "ablate": ("", "ablated"),
     "critique": ("critiques", "critiqued granularity"),
     "decide": ("", "decision decision_key stop_reason converged"),
     "approve": ("", "answer rejected auto_rounds decision decision_key stop_reason converged"),

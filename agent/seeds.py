@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..state.config import Config, LoadParams
+from ..state.config import Config, LoadParams, ScrubParams
 from ..state.errors import InputError
 from ..state.rows import kept_rows
 from ..state.run import RunState
@@ -35,7 +35,7 @@ HAND_ROWS = 2000
 Place = Callable[[list[str]], list[Placed]]
 
 
-def read_hand_written(source: str, folder: Path) -> list[dict[str, Any]]:
+def read_hand_written(source: str, folder: Path, scrub: ScrubParams) -> list[dict[str, Any]]:
     """The rows of a file of hand-written seeds, as ``id``, ``text`` and ``row``, the columns; at most 2000.
 
     Rows as those of Self-Instruct (``instruction`` and ``instances`` of input and output) give their first instance.
@@ -44,10 +44,10 @@ def read_hand_written(source: str, folder: Path) -> list[dict[str, Any]]:
         InputError: the file cannot be used.
     """
     try:
-        result = load(source, LoadParams(limit=HAND_ROWS), folder)
+        result = load(source, LoadParams(limit=HAND_ROWS), folder, scrub=scrub)
     except InputError as error:
         try:
-            result = load(source, LoadParams(limit=HAND_ROWS, text_column="instruction"), folder)
+            result = load(source, LoadParams(limit=HAND_ROWS, text_column="instruction"), folder, scrub=scrub)
         except InputError:
             raise InputError(f"synthesis.seeds: {error}") from error
     rows = pl.read_parquet(result.rows)
@@ -124,7 +124,7 @@ def gather(store: Store, config: Config, state: RunState, params: dict[str, Any]
         render=lambda rows: rendered(shape, config, rows),
         fails=lambda texts: _failing(texts, bounds),
         rouge_l=config.synthesis.rouge_l,
-        duplicate_cosine=config.critique.duplicate_cosine,
+        cosine=config.semantic.cosine,
         seed=seed,
         round=state.round,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..state.config import LoadParams
 from ..state.errors import InputError
+from ..tools.benchmarks import read_benchmarks
 from ..tools.load import load
 from ..tools.taxonomy import read_taxonomy
 from .seeds import read_hand_written
@@ -16,7 +17,8 @@ LEAST_LIKED = 10
 
 
 def read_side_files(session: Session, folder: Path) -> dict[str, str | None]:
-    """The endorsed rows as artefacts ``liked`` and ``liked_vectors``, the ``taxonomy``, and the hand-written ``seeds``.
+    """The endorsed rows as artefacts ``liked`` and ``liked_vectors``, the ``taxonomy``, the hand-written ``seeds`` and
+    the texts of the ``benchmarks``.
 
     Only those that are named.
 
@@ -32,7 +34,13 @@ def read_side_files(session: Session, folder: Path) -> dict[str, str | None]:
     if taxonomy is not None:
         artefacts["taxonomy"] = session.store.put_json(read_taxonomy(Path(taxonomy)).plain())
     if session.config.synthesis.seeds is not None:
-        artefacts["seeds"] = session.store.put_json(read_hand_written(session.config.synthesis.seeds, folder / "seeds"))
+        hand_written = read_hand_written(session.config.synthesis.seeds, folder / "seeds", session.config.scrub)
+        artefacts["seeds"] = session.store.put_json(hand_written)
+    if session.config.decontaminate.against:
+        texts, notes = read_benchmarks(session.config.decontaminate.against)
+        artefacts["benchmarks"] = session.store.put_frame(texts)
+        for note in notes:
+            session.reporter.say(f"note: {note}", "yellow")
     if like is not None:
         artefacts |= _liked(session, like, folder)
     return artefacts
@@ -41,7 +49,7 @@ def read_side_files(session: Session, folder: Path) -> dict[str, str | None]:
 def _liked(session: Session, like: str, folder: Path) -> dict[str, str | None]:
     """The endorsed rows, read as the input is read; of the columns only text and vector count."""
     try:
-        result = load(like, _as_input(session.config.load), folder)
+        result = load(like, _as_input(session.config.load), folder, scrub=session.config.scrub)
     except InputError as error:
         raise InputError(f"quality.like: {error}") from error
     if result.ingested - result.missing_text < LEAST_LIKED:

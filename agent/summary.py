@@ -16,6 +16,7 @@ from ..state.run import RunDirectory, RunState, fold
 from ..state.store import Store
 from .facts import spent_on_models
 from .llm.budget import BUDGET
+from .stages import stages, taken
 
 
 def peak_memory_mb() -> float:
@@ -163,6 +164,8 @@ def summary(run: RunDirectory) -> dict[str, Any]:
         "anchor": ledger.filter(pl.col("split") == "anchor").height,
         "removed_by_reason": removed_by_reason(ledger),
         "funnel": funnel(ledger),
+        "stages": stages(store, log.events),
+        "taken": taken(store, log.events),
         "rounds": rounds(log.events),
         "converged": state.values.get("converged", False),
         "stop_reason": state.values.get("stop_reason"),

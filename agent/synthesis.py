@@ -42,7 +42,7 @@ class Evidence:
     render: Callable[[Sequence[Parts]], list[str]]  # the normalised text of rows, as loading and cleaning make it
     fails: Callable[[list[str]], list[bool]]  # which texts fail the run's quality rules
     rouge_l: float
-    duplicate_cosine: float
+    cosine: float  # from which a new row says what a row of the data says
     seed: int
     round: int
 
@@ -253,7 +253,7 @@ def _at_home(work: _Work, drafts: list[_Draft], place: Callable[[list[str]], lis
         floor = float(np.percentile(draft.target.cosines, FLOOR))
         if placed.cluster != draft.target.cluster or placed.cosine < floor:
             work.drop("off_topic", draft)
-        elif placed.nearest >= work.evidence.duplicate_cosine:
+        elif placed.nearest >= work.evidence.cosine:
             work.drop("on_top_of_real", draft)
         else:
             passed.append(_Draft(draft.target, draft.asked, draft.parts, draft.text, placed.cosine))

@@ -79,18 +79,67 @@ def rouge(data: Path, markdown: bool, as_json: bool, pairs: int, seed: int) -> N
     _print(run(data, pairs, seed), markdown, as_json)
 
 
+@eval.command()
+@_printed
+def extraction(data: Path, markdown: bool, as_json: bool) -> None:
+    """HTML to main text: token F1 on gold pages, beside trafilatura's own."""
+    from .extraction import run
+
+    _print(run(data), markdown, as_json)
+
+
+@eval.command()
+@_printed
+@click.option("--rows", type=click.IntRange(1), help="Documents compared, spread over all.  [default: all]")
+def filters(data: Path, markdown: bool, as_json: bool, rows: int | None) -> None:
+    """Quality rules: the verdicts of datatrove's filters, and how much faster."""
+    from .filters import run, speed
+
+    _print([run(data, rows), speed(data, rows)], markdown, as_json)
+
+
+@eval.command()
+@_printed
+@click.option("--rows", type=click.IntRange(1), help="Rows of the speed comparison.  [default: 199,970]")
+def dedup(data: Path, markdown: bool, as_json: bool, rows: int | None) -> None:
+    """Duplicates: exact copies, planted edits, and speed beside a datasketch loop."""
+    from .dedup import ROWS, run
+
+    _print(run(data, rows or ROWS), markdown, as_json)
+
+
+@eval.command()
+@_printed
+def decontamination(data: Path, markdown: bool, as_json: bool) -> None:
+    """Benchmarks in the data: what is found where the truth is known."""
+    from .decontamination import run
+
+    _print(run(data), markdown, as_json)
+
+
+@eval.command()
+@_printed
+def storage(data: Path, markdown: bool, as_json: bool) -> None:
+    """Bytes on disk of three data sets, by format."""
+    from .storage import run
+
+    _print(run(data), markdown, as_json)
+
+
 def _command() -> str:
     """The command line as typed."""
     return shlex.join(["recryst", *sys.argv[1:]])
 
 
-def _print(table: Table, markdown: bool, as_json: bool) -> None:
+def _print(result: Table | list[Table], markdown: bool, as_json: bool) -> None:
+    tables = [result] if isinstance(result, Table) else result
     if as_json:
-        click.echo(orjson.dumps(table.as_json()))
+        click.echo(orjson.dumps(tables[0].as_json() if isinstance(result, Table) else [t.as_json() for t in tables]))
     elif markdown:
-        click.echo(table.markdown())
+        click.echo("\n\n".join(table.markdown() for table in tables))
     else:
-        _show(table)
+        for table in tables:
+            _show(table)
 
 
 def _show(table: Table) -> None:

@@ -9,16 +9,21 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from .preparation import AnchorParams as AnchorParams
+from .preparation import CleanParams as CleanParams
+from .preparation import DecontaminateParams as DecontaminateParams
+from .preparation import DedupParams as DedupParams
+from .preparation import FilterParams as FilterParams
+from .preparation import LanguageParams as LanguageParams
+from .preparation import LoadParams as LoadParams
+from .preparation import ScrubParams as ScrubParams
+from .preparation import Section as Section
+from .preparation import SemanticParams as SemanticParams
+
 LACKS_MODEL = "lacks_model"  # the type of an error: a key stands for nothing without llm.model
-
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _address(value: str | None) -> str | None:
@@ -34,57 +39,6 @@ def _address(value: str | None) -> str | None:
 
 
 Address = Annotated[str | None, AfterValidator(_address)]
-
-
-class LoadParams(Section):
-    """What to read and which columns mean what; ``None`` means *recognise it*."""
-
-    text_column: str | None = Field(None, description="column that holds the text")
-    id_column: str | None = Field(None, description="column that holds a stable id; otherwise ids come from content")
-    label_column: str | None = Field(None, description="column that holds a class label; the probe learns it")
-    source_column: str | None = Field(None, description="column that names where a row came from; guarded by the caps")
-    vector_column: str | None = Field(None, description="column of ready-made vectors, used instead of embedding text")
-    limit: int | None = Field(None, ge=1, description="read at most this many rows")
-    missing_text: Literal["remove", "stop"] = Field(
-        "remove", description="rows without text: removed, or the run stops"
-    )
-    missing_label: Literal["keep", "remove"] = Field("keep", description="rows without label: kept outside the probe")
-    max_line_mb: int = Field(16, ge=1, description="a longer line is quarantined, never held in memory")
-    batch_rows: int = Field(8192, ge=1, description="rows read at a time")
-
-    @property
-    def readable(self) -> bool:
-        """Whether rows have a text to read: beside vectors of the user's own only where its column is named."""
-        return self.vector_column is None or self.text_column is not None
-
-
-class CleanParams(Section):
-    """Text normalisation; the original columns are never touched."""
-
-    unicode_form: Literal["NFC", "NFKC", "none"] = Field("NFC", description="Unicode normal form")
-
-
-class FilterParams(Section):
-    """Quality rules; ``auto`` chooses the profile from the shape and length of the rows."""
-
-    profile: Literal["auto", "web", "instruction", "short", "none"] = Field("auto", description="kind of text")
-    thresholds: dict[str, float] = Field(default_factory=dict, description="rule name to threshold, over the profile's")
-
-
-class DedupParams(Section):
-    """Near-duplicates by MinHash (Broder 1997) and banded LSH, verified by true Jaccard."""
-
-    threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity from which two rows are near-duplicates")
-    ngram_size: int = Field(5, ge=1, description="words in a shingle")
-    num_perm: int = Field(128, ge=16, description="hash permutations in a signature")
-    which_to_keep: Literal["first", "longest"] = Field("first", description="the row of a group that stays")
-
-
-class AnchorParams(Section):
-    """The held-out rows that measure every action and that no selecting tool sees."""
-
-    fraction: float = Field(0.1, gt=0, lt=0.5, description="share of the cleaned rows held out")
-    max_rows: int = Field(2000, ge=10, description="at most this many rows")
 
 
 class EmbedParams(Section):
@@ -138,8 +92,7 @@ class CritiqueParams(Section):
 
     min_cohesion: float = Field(0.25, description="mean cosine to the centroid below which a cluster is `mixed`")
     min_silhouette: float = Field(-0.02, description="mean silhouette below which a cluster is `mixed`")
-    max_near_duplicates: float = Field(0.3, description="share of rows with a neighbour above `duplicate_cosine`")
-    duplicate_cosine: float = Field(0.95, description="cosine from which two rows say the same")
+    max_near_duplicates: float = Field(0.3, description="share of rows with a neighbour above `semantic.cosine`")
     max_outliers: float = Field(0.2, description="share of sparse rows above which a cluster is `noisy`")
     max_low_quality: float = Field(0.5, description="share of rows near a quality rule's limit: `low_quality`")
     samples: int = Field(5, ge=1, description="medoid, boundary and random rows kept as evidence per cluster")
@@ -267,17 +220,22 @@ class Config(Section):
         "auto", description="who critiques; auto: the language model, if any"
     )
     approve: bool = Field(False, description="a person approves every action (chat)")
+    ablate: bool = Field(False, description="measure the probe with and without each stage of the first separation")
     llm: LlmParams = LlmParams()
     load: LoadParams = LoadParams()
+    scrub: ScrubParams = ScrubParams()
     clean: CleanParams = CleanParams()
+    language: LanguageParams = LanguageParams()
     filter: FilterParams = FilterParams()
     dedup: DedupParams = DedupParams()
+    decontaminate: DecontaminateParams = DecontaminateParams()
     anchor: AnchorParams = AnchorParams()
     embed: EmbedParams = EmbedParams()
     neighbors: NeighborParams = NeighborParams()
     cluster: ClusterParams = ClusterParams()
     reduce: ReduceParams = ReduceParams()
     score: ScoreParams = ScoreParams()
+    semantic: SemanticParams = SemanticParams()
     critique: CritiqueParams = CritiqueParams()
     probe: ProbeParams = ProbeParams()
     objective: ObjectiveParams = ObjectiveParams()

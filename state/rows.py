@@ -34,14 +34,14 @@ class Removal:
     """Rows a tool proposes to remove for one reason, with the evidence.
 
     ``rows`` are positions (uint32, [n], ascending); ``score`` float [n] or None; ``duplicate_of`` positions
-    [n] of the rows kept instead, or None.
+    [n] of the rows kept instead, or strings [n] that name a row outside the data (``FILE#ID``), or None.
     """
 
     reason: str
     rows: np.ndarray
     score: np.ndarray | None = None
     threshold: float | None = None
-    duplicate_of: np.ndarray | None = None
+    duplicate_of: np.ndarray | pl.Series | None = None
     note: str = field(default="", compare=False)
 
 
@@ -122,7 +122,9 @@ def remove_rows(ledger: pl.DataFrame, removal: Removal, stage: str, event: int) 
             "reason": removal.reason,
             "score": None if removal.score is None else np.asarray(removal.score, dtype=np.float64),
             "threshold": removal.threshold,
-            "duplicate_of": None if removal.duplicate_of is None else ids.gather(removal.duplicate_of),
+            "duplicate_of": ids.gather(removal.duplicate_of)
+            if isinstance(removal.duplicate_of, np.ndarray)
+            else removal.duplicate_of,
             "event": event,
         },
     )

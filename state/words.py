@@ -6,6 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 _CLUSTERS_NAMED = 8
+_WHICH_STAYS = {
+    "first": "the first",
+    "longest": "the longest",
+    "best_quality": "the best",
+    "nearest": "the one closest to the centre",
+    "furthest": "the one furthest from the centre",
+}
 
 
 def counted(number: int, noun: str) -> str:
@@ -20,6 +27,10 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def action_in_words(action: str, params: dict[str, Any]) -> str:
     """An action of a round, or a person's ``keep`` or ``undo``. Clusters beyond the first 8 are only counted."""
+    if action == "prune" and params["strategy"] == "deduplicate":
+        until = f", until {counted(params['target_rows'], 'row')} are left" if "target_rows" in params else ""
+        stays = _WHICH_STAYS[params["which_to_keep"]]
+        return f"of rows that say the same (cosine {params['cosine']:g} or more) keep {stays}{until}"
     if action == "prune":
         where, strategy = _clusters(params["clusters"]), params["strategy"]
         if strategy == "drop":
@@ -33,7 +44,9 @@ def action_in_words(action: str, params: dict[str, Any]) -> str:
     if action == "refilter" and "quality_below" in params:
         return f"remove rows near a quality rule's limit that score below {params['quality_below']:.2f}"
     if action == "refilter":
-        bounds = " ".join(f"{name}={value:g}" for name, value in params["thresholds"].items())
+        bounds = " ".join(
+            f"{name}={'off' if value is None else f'{value:g}'}" for name, value in params["thresholds"].items()
+        )
         return f"filter again with {bounds or 'the bounds in force'}"
     if action == "synthesise":
         return f"synthesise {counted(sum(params['counts']), 'row')} in {_clusters(params['clusters'])}"

@@ -16,7 +16,8 @@ import yaml
 
 from ..state.visible import without_controls
 from ..state.words import action_in_words, counted, number
-from .report import ReportData, parts_of, write_whole
+from .report import write_whole
+from .shown import ReportData, gain_in_words, hardest, hit_in_words, parts_of, size
 
 CLUSTERS_SHOWN = 20
 # https://huggingface.co/docs/hub/datasets-cards: the upper bounds of `size_categories` up to a billion rows.
@@ -67,12 +68,18 @@ def write_card(data: ReportData, path: Path) -> None:
         keep_trailing_newline=True,
     )
     environment.filters.update(code=code, number=number, counted=counted, in_words=action_in_words)
+    environment.filters.update(size=size, hit=hit_in_words, gain=gain_in_words)
     template = environment.from_string(
         (resources.files(__package__) / "templates" / "card.md.jinja").read_text(encoding="utf-8")
     )
     clusters = sorted(data.clusters, key=lambda cluster: -cluster["size"])[:CLUSTERS_SHOWN]
     card = template.render(
-        data=data, front_matter=_front_matter(data), parts=parts_of(data), funnel=data.funnel[1:], clusters=clusters
+        data=data,
+        front_matter=_front_matter(data),
+        parts=parts_of(data),
+        funnel=data.funnel[1:],
+        high=[entry for entry in hardest(data.taken) if entry["high"]],
+        clusters=clusters,
     )
     write_whole(card, path)
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from ..state.config import CleanParams
+from ..state.progress import Advance
 from ..state.rows import Removal
 from .registry import Tool
 
@@ -21,6 +22,7 @@ _INVISIBLE = r"[\p{Cc}\p{Default_Ignorable_Code_Point}\x{FFF9}-\x{FFFB}--[\n\t\x
 # A joiner means something only between letters that join; after Latin, ASCII or blank space it only hides.
 _IDLE_JOINER = r"(^|[\s\x00-\x7F\p{Latin}])[\x{200C}\x{200D}]+"
 _TRAILING_SPACE = r"(?m)[^\S\n]+$"
+_BATCH_ROWS = 1024
 
 
 def normalise(text: pl.Series, params: CleanParams) -> pl.Series:
@@ -36,17 +38,20 @@ def normalise(text: pl.Series, params: CleanParams) -> pl.Series:
     Returns:
         Strings, [n], under the same name; a text of invisible characters alone becomes empty.
     """
-    form = params.unicode_form
     column = pl.col(text.name)
-    if form != "none":
-        column = column.str.normalize(form)
     column = column.str.replace_all(_LINE_END, "\n").str.replace_all(_INVISIBLE, "")
-    column = column.str.replace_all(_IDLE_JOINER, "${1}")
-    if form != "none":
-        # What stood on both sides of a removed character may now compose.
-        column = column.str.normalize(form)
-    column = column.str.replace_all(_TRAILING_SPACE, "").str.strip_chars()
-    return text.to_frame().select(column).to_series()
+    visible = _composed(text, params).to_frame().select(column.str.replace_all(_IDLE_JOINER, "${1}")).to_series()
+    # What stood on both sides of a removed character may now compose.
+    column = pl.col(text.name).str.replace_all(_TRAILING_SPACE, "").str.strip_chars()
+    return _composed(visible, params).to_frame().select(column).to_series()
+
+
+def _composed(text: pl.Series, params: CleanParams) -> pl.Series:
+    """Texts in the Unicode form. ASCII is in every form, and finding it costs a hundredth of normalising it."""
+    other = (text.str.len_bytes() != text.str.len_chars()).arg_true()
+    if params.unicode_form == "none" or not len(other):
+        return text
+    return text.clone().scatter(other, text.gather(other).str.normalize(params.unicode_form))
 
 
 def exact_duplicates(text: pl.Series, rows: np.ndarray, reason: str = "exact_duplicate") -> Removal:
@@ -78,20 +83,45 @@ def exact_duplicates(text: pl.Series, rows: np.ndarray, reason: str = "exact_dup
     )
 
 
-def _on_table(frame: pl.DataFrame, params: CleanParams, seed: int) -> pl.DataFrame:
-    """The frame with ``text`` normalised and exact duplicates taken out."""
-    cleaned = frame.with_columns(normalise(frame["text"], params))
-    positions = np.arange(cleaned.height, dtype=np.uint32)
-    removal = exact_duplicates(cleaned["text"], positions)
-    return cleaned[np.delete(positions, removal.rows)]
+def _annotate(text: pl.Series, params: CleanParams) -> pl.DataFrame:
+    """The texts anew: a column called ``text`` takes the place of the table's."""
+    return normalise(text.alias("text"), params).to_frame()
+
+
+def _removals(text: pl.Series, params: CleanParams, advance: Advance) -> list[Removal]:
+    """Rows whose normalised text is that of an earlier row; of every row only a hash is held in memory."""
+    hashes = []
+    for start in range(0, len(text), _BATCH_ROWS):
+        batch = text.slice(start, _BATCH_ROWS)
+        hashes.append(normalise(batch, params).hash())
+        advance(len(batch))
+    hashed = pl.DataFrame({"hash": pl.concat(hashes) if hashes else []}).with_row_index("row")
+    later = (
+        hashed.filter(text.is_not_null())
+        .select("row", first=pl.col("row").min().over("hash"))
+        .filter(pl.col("row") != pl.col("first"))
+    )
+    same = [
+        normalise(text.gather(part["row"]), params) == normalise(text.gather(part["first"]), params)
+        for part in later.iter_slices(_BATCH_ROWS)
+    ]
+    agree = pl.concat(same) if same else pl.Series(dtype=pl.Boolean)
+    found, other = later.filter(agree), later.filter(~agree)["row"]
+    # Different texts of one hash: hardly ever any, and they may still repeat one another.
+    collided = exact_duplicates(normalise(text.gather(other), params), other.to_numpy())
+    rows = np.concatenate([found["row"].to_numpy(), collided.rows])
+    firsts = np.concatenate([found["first"].to_numpy(), np.asarray(collided.duplicate_of)])
+    order = np.argsort(rows)
+    return [Removal("exact_duplicate", rows[order], np.ones(len(rows)), 1.0, firsts[order])]
 
 
 TOOL = Tool(
     name="clean",
-    version=1,
-    description="Normalise the `text` column (Unicode, invisible characters, line ends) and take out exact duplicates.",
+    version=2,
+    description="Normalise the text (Unicode, invisible characters, line ends) and take out exact duplicates.",
     params=CleanParams,
     result=pl.Series,
     run=normalise,
-    on_table=_on_table,
+    annotate=_annotate,
+    removals=_removals,
 )

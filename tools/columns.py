@@ -127,6 +127,12 @@ def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
+def json_lines(batch: pa.RecordBatch) -> bytes:
+    """The rows of an originals table as JSON Lines, their keys in the order of the columns."""
+    rows = plain_rows(batch)
+    return b"".join(orjson.dumps(row, default=_spell, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+
+
 def as_text(column: pa.Array, field: pa.Field) -> pa.Array:
     """A column as strings: text as it is, numbers, booleans and times spelled out, nested values as JSON."""
     kind = column.type

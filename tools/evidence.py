@@ -104,6 +104,7 @@ def cluster_report(
     strictness: np.ndarray,
     sparse: np.ndarray,
     params: CritiqueParams,
+    cosine: float,
     seed: int,
     quality: np.ndarray | None = None,
 ) -> ClusterReport:
@@ -112,7 +113,7 @@ def cluster_report(
     The medoid is the row closest to the centroid. Boundary rows are those whose cosine to their own centroid exceeds
     the cosine to the next-nearest one by least; where there is no other, those furthest from their own. A row is low
     in quality when its ``strictness`` is at least 0.25, and nearly a duplicate when it has a neighbour of at least
-    ``params.duplicate_cosine``. Noise is described around the mean of its rows.
+    ``cosine``. Noise is described around the mean of its rows.
 
     Args:
         vectors: float [n, d], unit rows, those of ``result``.
@@ -125,16 +126,16 @@ def cluster_report(
     own = np.where(result.labels < 0, k, result.labels).astype(np.int64)  # noise stands last
     sizes = np.bincount(own, minlength=k + 1)
     centroids = np.vstack([result.centroids, _direction(vectors, own == k)])
-    cosine, margin = _margins(vectors, centroids, own, sizes)
-    duplicate = np.any((graph.indices >= 0) & (graph.similarities >= params.duplicate_cosine), axis=1)
+    own_cosine, margin = _margins(vectors, centroids, own, sizes)
+    duplicate = np.any((graph.indices >= 0) & (graph.similarities >= cosine), axis=1)
     low = np.asarray(strictness >= LOW_QUALITY)
     cohesion, duplicates, outliers, low_quality = (
-        _by_cluster(values, own, sizes) for values in (cosine, duplicate, sparse, low)
+        _by_cluster(values, own, sizes) for values in (own_cosine, duplicate, sparse, low)
     )
     liking = None if quality is None else _by_cluster(quality, own, sizes)
     nearest, separation = _nearest_clusters(centroids[:k], sizes[:k])
     by_margin = np.lexsort((margin, own))
-    by_cosine = np.lexsort((-cosine, own))
+    by_cosine = np.lexsort((-own_cosine, own))
     ends = np.cumsum(sizes)
     terms = class_tfidf(text, result.labels)
     clusters = []

@@ -1,12 +1,9 @@
-"""Quality rules on text, in three profiles: what counts as junk depends on the kind of text.
+"""Quality rules on text, in profiles: what counts as junk depends on the kind of text.
 
-A *measure* is one number about one text; a *rule* is a bound on it, named ``min_`` or ``max_`` and the measure. The
-measures of every rule are taken once (``annotate``), so other thresholds need no second look at the text.
-
-Rules and thresholds of the ``web`` profile: MassiveText's quality and repetition filters (Gopher, Rae et al. 2021,
-arXiv 2112.11446, §A.1.1 and Table A1) and C4's (Raffel et al. 2020, arXiv 1910.10683, §2.2), as Hugging Face's
-datatrove has them. They were made for English web pages: fifty words would drop nearly all of a set of questions, so
-``instruction`` and ``short`` bound only what is junk in any text.
+A *measure* is one number about one text; a *rule* is a bound on it, named ``FAMILY.min_MEASURE`` or
+``FAMILY.max_MEASURE`` for the measure ``FAMILY.MEASURE``. The measures of every rule are taken once (``annotate``), so
+other thresholds need no second look at the text. The families are those of MassiveText (``gopher``), of ``c4``, of
+``fineweb`` and the house's own, ``basic``; the sources stand in ``measures``, the limits in ``profiles``.
 """
 
 from __future__ import annotations
@@ -20,21 +17,36 @@ import polars as pl
 
 from ..state.config import FilterParams
 from ..state.errors import UsageError
+from ..state.progress import Advance
 from ..state.rows import Removal
 from .measures import MEASURES, annotate
+from .profiles import LIMITS
 from .registry import Tool
 
 SHORT_MEDIAN_WORDS = 50  # below this median the web profile's own floor of 50 words would drop most rows
 _MARGIN = np.float32(0.1)  # how near to a limit is suspicious
 
+Kind = Literal["min", "max"]
+
+# Rule → the kind of its bound, and its measure.
+_RULES: dict[str, tuple[Kind, str]] = {
+    f"{family}.{kind}_{name}": (kind, f"{family}.{name}")
+    for family, name in (measure.split(".") for measure in MEASURES)
+    for kind in ("min", "max")
+}
 _UNBOUNDED = {
-    "words",
-    "characters",
-    "mean_word_length",
-    "longest_word",
-    "symbol_word_ratio",
-    "stop_words",
-    "lorem_ipsum",
+    "basic.words",
+    "basic.characters",
+    "basic.longest_word",
+    "gopher.words",
+    "gopher.mean_word_length",
+    "gopher.symbol_ratio",
+    "gopher.stop_words",
+    *(f"gopher.top_{n}gram_characters" for n in (2, 3, 4)),  # occurrences may overlap
+    "c4.sentences",
+    "c4.lorem_ipsum",
+    "c4.curly_brackets",
+    "fineweb.newlines_per_word",
 }
 
 
@@ -42,75 +54,52 @@ _UNBOUNDED = {
 class Bound:
     """The limit of one rule: a row fails below a ``min`` and above a ``max``, and passes at the limit itself."""
 
-    kind: Literal["min", "max"]
+    kind: Kind
+    measure: str
     value: float
     description: str
 
+    def fails(self, annotations: pl.DataFrame) -> np.ndarray:
+        """Which rows fail: bool [n]. The limit has the measure's own precision, so that exactly at the limit passes."""
+        values, limit = annotations[self.measure].to_numpy(), np.float32(self.value)
+        found: np.ndarray = values < limit if self.kind == "min" else values > limit
+        return found
+
 
 def _bound(rule: str, value: float) -> Bound:
-    kind: Literal["min", "max"] = "min" if rule.startswith("min_") else "max"
-    return Bound(kind, value, f"{'at least' if kind == 'min' else 'at most'}: {MEASURES[rule[4:]]}")
+    kind, measure = _RULES[rule]
+    return Bound(kind, measure, value, f"{'at least' if kind == 'min' else 'at most'}: {MEASURES[measure]}")
 
 
-def _profile(**limits: float) -> dict[str, Bound]:
-    return {rule: _bound(rule, value) for rule, value in limits.items()}
-
-
-# In the order in which a row is charged: the plainest fault first.
+# In the order in which a row is charged.
 PROFILES: dict[str, dict[str, Bound]] = {
-    "web": _profile(
-        min_words=50,
-        max_words=100_000,
-        max_replacement_characters=0.01,
-        min_mean_word_length=3,
-        max_mean_word_length=10,
-        max_longest_word=1000,
-        min_alpha_words=0.8,
-        max_symbol_word_ratio=0.1,
-        max_bullet_lines=0.9,
-        max_ellipsis_lines=0.3,
-        max_duplicate_lines=0.3,
-        max_duplicate_line_characters=0.2,
-        max_top_2gram_characters=0.2,
-        min_stop_words=2,
-        max_lorem_ipsum=0,
-    ),
-    "instruction": _profile(
-        min_words=1,
-        max_empty_answers=0,
-        max_replacement_characters=0.01,
-        max_non_alphanumeric_characters=0.7,
-        max_repeated_word=0.7,
-        max_duplicate_lines=0.8,
-        max_top_2gram_characters=0.7,
-    ),
-    "short": _profile(
-        min_words=1,
-        max_replacement_characters=0.01,
-        max_non_alphanumeric_characters=0.7,
-        max_repeated_word=0.7,
-        max_top_2gram_characters=0.7,
-    ),
-    "none": {},
+    name: {rule: _bound(rule, value) for rule, value in limits.items()} for name, limits in LIMITS.items()
 }
+_ANY_PROFILE = tuple(dict.fromkeys(rule for rules in PROFILES.values() for rule in rules))
 
 
 def choose_profile(text: pl.Series, shape: str) -> str:
-    """The profile that suits the rows: ``instruction``, ``short`` or ``web``.
+    """The profile that suits the rows: ``chat``, ``instruction``, ``short`` or ``web``.
 
     Args:
         text: strings, [n]; nulls do not count.
-        shape: what the loader recognised. ``alpaca``, ``sharegpt`` and ``messages`` are instructions; any other
-            shape is ``short`` where the median text has fewer than ``SHORT_MEDIAN_WORDS`` words, else ``web``.
+        shape: what the loader recognised. ``messages`` and ``sharegpt`` are chats, ``alpaca`` are instructions; any
+            other shape is ``short`` where the median text has fewer than ``SHORT_MEDIAN_WORDS`` words, else ``web``.
     """
-    if shape in ("alpaca", "sharegpt", "messages"):
+    if shape in ("sharegpt", "messages"):
+        return "chat"
+    if shape == "alpaca":
         return "instruction"
     words = text.str.count_matches(r"\S+").to_frame("words").select(pl.col("words").median().fill_null(0.0)).item()
     return "short" if words < SHORT_MEDIAN_WORDS else "web"
 
 
-def bounds(profile: str, overrides: dict[str, float]) -> dict[str, Bound]:
+def bounds(profile: str, overrides: dict[str, float | None]) -> dict[str, Bound]:
     """The rules of a profile with some limits set otherwise; a rule the profile lacks is added after its own.
+
+    Args:
+        profile: a key of ``PROFILES``.
+        overrides: rule to limit; None switches the rule off.
 
     Raises:
         UsageError: no such profile or rule; the nearest known one is named.
@@ -118,14 +107,37 @@ def bounds(profile: str, overrides: dict[str, float]) -> dict[str, Bound]:
     if profile not in PROFILES:
         nearest = difflib.get_close_matches(profile, PROFILES, n=1, cutoff=0.0)
         raise UsageError(f"filter.profile: there is no profile {profile!r}; did you mean {nearest[0]!r}?")
-    known = [f"{kind}_{measure}" for measure in MEASURES for kind in ("min", "max")]
     chosen = dict(PROFILES[profile])
     for rule, value in overrides.items():
-        if rule not in known:
-            nearest = difflib.get_close_matches(rule, [*chosen, *known], n=1, cutoff=0.0)
-            raise UsageError(f"filter.thresholds: there is no rule {rule!r}; did you mean {nearest[0]!r}?")
-        chosen[rule] = replace(chosen.get(rule) or _bound(rule, value), value=float(value))
+        if rule not in _RULES:
+            raise UsageError(f"filter.thresholds: there is no rule {rule!r}; did you mean {_nearest(rule, chosen)!r}?")
+        if value is None:
+            chosen.pop(rule, None)
+        else:
+            chosen[rule] = replace(chosen.get(rule) or _bound(rule, value), value=float(value))
     return chosen
+
+
+def _nearest(rule: str, chosen: dict[str, Bound]) -> str:
+    """The known rule most like ``rule``: one of the same name in another family before one of a like name."""
+    known = [*chosen, *_ANY_PROFILE, *_RULES]
+    name = rule.rpartition(".")[2]
+    return next(
+        (one for one in known if one.endswith(f".{name}")), difflib.get_close_matches(rule, known, n=1, cutoff=0.0)[0]
+    )
+
+
+def verdicts(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> pl.DataFrame:
+    """Which rows fail which rule.
+
+    Args:
+        annotations: what ``annotate`` gave, n rows.
+        bounds: the rules in force.
+
+    Returns:
+        A Boolean column for each rule, named as the rule, n rows; true where the row fails it.
+    """
+    return pl.DataFrame({rule: bound.fails(annotations) for rule, bound in bounds.items()})
 
 
 def judge(annotations: pl.DataFrame, rows: np.ndarray, bounds: dict[str, Bound]) -> list[Removal]:
@@ -144,12 +156,11 @@ def judge(annotations: pl.DataFrame, rows: np.ndarray, bounds: dict[str, Bound])
     standing = np.ones(len(rows), dtype=bool)
     removals = []
     for rule, bound in bounds.items():
-        values = annotations[rule[4:]].to_numpy()
-        limit = np.float32(bound.value)  # in the measure's own precision: exactly at the limit passes
-        fails = standing & (values < limit if bound.kind == "min" else values > limit)
+        fails = standing & bound.fails(annotations)
         standing &= ~fails
         if fails.any():
             at = order[fails[order]]
+            values = annotations[bound.measure].to_numpy()
             removals.append(Removal(rule, rows[at], values[at].astype(np.float64), bound.value))
     return removals
 
@@ -167,16 +178,16 @@ def strictness(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> np.ndarra
         float32 [n] in [0, 1]; 0 everywhere without rules.
     """
     near = np.zeros(annotations.height, dtype=np.float32)
-    for rule, bound in bounds.items():
-        values, limit = annotations[rule[4:]].to_numpy(), np.float32(bound.value)
+    for bound in bounds.values():
+        values, limit = annotations[bound.measure].to_numpy(), np.float32(bound.value)
         if limit == 0:
-            near += values < 0 if bound.kind == "min" else values > 0
+            near += bound.fails(annotations)
         else:
             near += values <= limit * (1 + _MARGIN) if bound.kind == "min" else values >= limit * (1 - _MARGIN)
     return near / np.float32(max(len(bounds), 1))
 
 
-def loosened(bounds: dict[str, Bound], rule: str, factor: float) -> dict[str, float]:
+def loosened(bounds: dict[str, Bound], rule: str, factor: float) -> dict[str, float | None]:
     """The override that makes one rule ``factor`` times looser; empty where it cannot be (a limit of 0, a full share).
 
     Raises:
@@ -190,27 +201,45 @@ def loosened(bounds: dict[str, Bound], rule: str, factor: float) -> dict[str, fl
         raise UsageError(f"a rule is loosened by a factor above 1, not {factor}")
     bound = bounds[rule]
     value = bound.value * factor if bound.kind == "max" else bound.value / factor
-    if rule[4:] not in _UNBOUNDED:
+    if bound.measure not in _UNBOUNDED:
         value = min(value, 1.0)
     value = float(f"{value:.4g}")
     return {} if value == bound.value else {rule: value}
 
 
-def _on_table(frame: pl.DataFrame, params: FilterParams, seed: int) -> pl.DataFrame:
-    """The frame without the rows whose ``text`` fails a rule; ``auto`` goes by the length of the texts."""
-    profile = choose_profile(frame["text"], "text") if params.profile == "auto" else params.profile
-    positions = np.arange(frame.height, dtype=np.uint32)
-    removals = judge(annotate(frame["text"]), positions, bounds(profile, params.thresholds))
-    removed = np.concatenate([removal.rows for removal in removals]) if removals else positions[:0]
-    return frame[np.delete(positions, removed)]
+def _in_force(text: pl.Series, params: FilterParams) -> dict[str, Bound]:
+    return bounds(choose_profile(text, "text") if params.profile == "auto" else params.profile, params.thresholds)
+
+
+def _annotate(text: pl.Series, params: FilterParams) -> pl.DataFrame:
+    """Every measure of the texts, and for each rule a column ``fails.RULE``.
+
+    The columns do not depend on the texts: with the profile ``auto`` they are those of all profiles, and null where a
+    rule does not hold for the profile that suits these texts.
+    """
+    annotations, rules = annotate(text), _in_force(text, params)
+    failed = verdicts(annotations, rules)
+    added = [rule for rule, value in params.thresholds.items() if value is not None]
+    names = dict.fromkeys([*_ANY_PROFILE, *added]) if params.profile == "auto" else rules
+    columns = [
+        (failed[rule] if rule in rules else pl.Series([None] * len(text), dtype=pl.Boolean)).alias(f"fails.{rule}")
+        for rule in names
+    ]
+    return annotations.with_columns(columns)
+
+
+def _removals(text: pl.Series, params: FilterParams, advance: Advance) -> list[Removal]:
+    rules = _in_force(text, params)
+    return judge(annotate(text, advance), np.arange(len(text), dtype=np.uint32), rules)
 
 
 TOOL = Tool(
     name="filter",
-    version=1,
-    description="Take out rows whose `text` fails a quality rule (Gopher, C4); the profile sets which rules hold.",
+    version=2,
+    description="Take out rows whose `text` fails a quality rule (Gopher, C4, FineWeb); the profile sets which hold.",
     params=FilterParams,
     result=list,
     run=judge,
-    on_table=_on_table,
+    annotate=_annotate,
+    removals=_removals,
 )

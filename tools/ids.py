@@ -32,7 +32,7 @@ def distinct_ids(ids: pl.Series) -> tuple[pl.Series, int]:
     repeated = frame["number"] > 1
     taken = frame.filter(~repeated)["id"]
     pending = frame.with_row_index("row").filter(repeated)
-    result = ids
+    result = ids.clone()  # `scatter` works in place
     while pending.height:
         pending = pending.with_columns(name=pl.format("{}#{}", "id", "number"))
         clash = pending["name"].is_in(taken.implode()) | ~pending["name"].is_first_distinct()

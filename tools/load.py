@@ -16,12 +16,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..state.config import LoadParams
+from ..state.config import LoadParams, ScrubParams
 from ..state.errors import InputError, storage_error
 from ..state.progress import Advance, silent
 from .columns import is_json_text, json_bytes, plain_rows
 from .ids import distinct_ids, row_ids
 from .records import Batch, Quarantine, Reading
+from .scrubbed import Scrubber
 from .shapes import NestedText, Shape, find_column, recognise, render, text_of
 from .sources import read_source
 from .spool import Spool, Spooled, aligned
@@ -60,6 +61,7 @@ class LoadResult:
     id_column: str | None
     source_column: str | None
     notes: tuple[str, ...]
+    scrubbed: dict[str, int]  # kind to how many were replaced; empty where nothing was to be scrubbed
 
 
 @dataclass(frozen=True)
@@ -72,39 +74,54 @@ class _Columns:
     source: str | None
 
 
-def load(source: str, params: LoadParams, workdir: Path, advance: Advance = silent) -> LoadResult:
+def load(
+    source: str,
+    params: LoadParams,
+    workdir: Path,
+    advance: Advance = silent,
+    scrub: ScrubParams = ScrubParams(),  # noqa: B008 (it is frozen)
+) -> LoadResult:
     """Read ``source`` into ``workdir`` as ``rows.parquet``, ``originals.parquet`` and ``quarantine.jsonl``.
+
+    What is to be scrubbed is replaced before anything is written, in every column, so that no file made from the data
+    ever holds it; content ids are those of the scrubbed rows, and the quarantine then holds no excerpts.
 
     Args:
         source: a file, a folder, ``-`` (JSON Lines on standard input) or ``hf:owner/name[:config][@split]``.
         params: what to read and which columns mean what.
         workdir: a folder for the results; created if missing.
         advance: told the rows read.
+        scrub: the personal data and secrets to replace.
 
     Raises:
         InputError: the source cannot be used, holds no usable row, or a column is not what it should be.
         StorageError: a file or folder cannot be read or written.
-        UsageError: an ``hf:`` name of the wrong form.
-        MissingExtraError: an ``hf:`` source without the package ``datasets``.
+        UsageError: an ``hf:`` name of the wrong form, or a region without phone numbers.
+        MissingExtraError: an ``hf:`` source without the package ``datasets``, or no package to scrub with.
     """
+    scrubber = Scrubber(scrub) if scrub.kinds else None
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         with (
             tempfile.TemporaryDirectory(dir=workdir, prefix="spool-") as folder,
             (workdir / "quarantine.jsonl").open("wb") as quarantine,
         ):
-            return _load(source, Reading(params, Quarantine(quarantine)), Path(folder), workdir, advance)
+            kept_back = Quarantine(quarantine, scrubber.line if scrubber else None)
+            return _load(source, Reading(params, kept_back), scrubber, Path(folder), workdir, advance)
     except OSError as error:
         raise storage_error(error, error.filename or workdir, f"loading {source}, at") from error
 
 
-def _load(source: str, reading: Reading, folder: Path, workdir: Path, advance: Advance) -> LoadResult:
+def _load(
+    source: str, reading: Reading, scrubber: Scrubber | None, folder: Path, workdir: Path, advance: Advance
+) -> LoadResult:
     params, spool = reading.params, Spool(folder)
     vectors = VectorFile(workdir / "vectors.npy", folder) if params.vector_column else None
-    ids, duplicates = distinct_ids(_first_pass(source, reading, spool, vectors, advance))
+    ids, duplicates = distinct_ids(_first_pass(source, reading, scrubber, spool, vectors, advance))
     schema = spool.schema()
     columns = _recognise(params, schema, spool)
     missing_text, missing_label = _second_pass(spool, schema, ids, columns, reading, workdir)
+    notes = (*reading.notes, *_notes(schema, columns))
     if missing_text == len(ids):
         raise InputError(f"{source} has no usable row: all {len(ids)} lack text; say --text-column NAME")
     return LoadResult(
@@ -123,17 +140,27 @@ def _load(source: str, reading: Reading, folder: Path, workdir: Path, advance: A
         label_column=columns.label,
         id_column=columns.id,
         source_column=columns.source,
-        notes=tuple(reading.notes) + _notes(schema, columns),
+        notes=tuple(map(scrubber.line, notes)) if scrubber else notes,
+        scrubbed=scrubber.counts if scrubber else {},
     )
 
 
-def _first_pass(source: str, reading: Reading, spool: Spool, vectors: VectorFile | None, advance: Advance) -> pl.Series:
+def _first_pass(
+    source: str,
+    reading: Reading,
+    scrubber: Scrubber | None,
+    spool: Spool,
+    vectors: VectorFile | None,
+    advance: Advance,
+) -> pl.Series:
     """Spool the rows of ``source``; returns their ids (String, [n]), repetitions included."""
     params = reading.params
     ids: list[pa.Array] = []
     seen: set[str] = set()
     with closing(read_source(source, reading)) as batches:
         for batch in batches:
+            if scrubber is not None:
+                batch = scrubber.batch(batch)
             if batch.digests is None and not ids:
                 _check_named(params, batch.table.schema.names)  # the columns are fixed: say it before reading on
             if vectors is not None:

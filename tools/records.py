@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -12,8 +12,9 @@ import pyarrow as pa
 from ..state.config import LoadParams
 from .columns import batch_of
 
-_BATCH_BYTES = 32 << 20
+_BATCH_BYTES = 8 << 20
 _EXCERPT = 200
+_WITHHELD = "(not shown, because personal data are scrubbed)"
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,21 @@ class BadRecord(ValueError):
 
 
 class Quarantine:
-    """The file of broken records: one JSON object per record, with line, reason and the record's beginning."""
+    """The file of broken records: one JSON object per record, with line, reason and the record's beginning.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    Where ``scrub`` is given, reasons go through it and no beginning is shown: a broken record may hold an address cut
+    in two, ill decoded or escaped, as no pattern knows it.
+    """
+
+    def __init__(self, file: IO[bytes], scrub: Callable[[str], str] | None = None) -> None:
+        self._file, self._scrub = file, scrub
         self.count = 0
         self.first = ""
 
     def add(self, line: int, reason: str, excerpt: bytes | str) -> None:
         """Write one entry; what cannot be decoded in the excerpt is replaced."""
+        if self._scrub is not None:
+            reason, excerpt = self._scrub(reason), _WITHHELD
         text = excerpt[: 4 * _EXCERPT].decode("utf-8", "replace") if isinstance(excerpt, bytes) else excerpt
         text = text.rstrip("\r\n")[:_EXCERPT].encode("utf-8", "replace").decode()
         self._file.write(orjson.dumps({"line": line, "reason": reason, "excerpt": text}) + b"\n")

@@ -15,18 +15,37 @@ import polars as pl
 
 from ..state.config import Section
 from ..state.errors import UsageError
+from ..state.progress import Advance
+from ..state.rows import Removal
 
-NAMES = ("clean", "filter", "dedup", "embed", "cluster", "reduce", "score", "probe")
+NAMES = (
+    "clean",
+    "language",
+    "filter",
+    "dedup",
+    "decontaminate",
+    "embed",
+    "semantic",
+    "cluster",
+    "reduce",
+    "score",
+    "probe",
+)
 _MODULES = {"filter": "filters"}
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A capability: its name and version, its input model, its result type and its function.
+    """A capability: its name and version, its input model, its result type, its function, and how it works on a table.
 
-    ``on_table`` is the same capability on a table: from a frame (with a ``text``, ``vector`` or ``cluster``
-    column, as the description says), the parameters and a seed to a frame with columns added or rows taken
-    out, or to a dictionary of figures.
+    Exactly one of the three is set, but that a tool which marks rows may both annotate and take out:
+
+    - ``on_table``: from a whole frame (with a ``text``, ``vector`` or ``cluster`` column, as the description says), the
+      parameters and a seed to a frame with columns added or rows taken out, or to a dictionary of figures.
+    - ``annotate``: each row by itself, so that a table is worked on batch by batch: from texts (strings, [n]) to
+      columns of n rows. A column called ``text`` is the text anew, and takes the place of the table's.
+    - ``removals``: from the texts of all rows (strings, [n], perhaps a memory map) to the rows that go. Its second
+      argument are the parameters, its third is told the rows done.
     """
 
     name: str
@@ -35,7 +54,9 @@ class Tool:
     params: type[Section]
     result: type
     run: Callable[..., Any]
-    on_table: Callable[[pl.DataFrame, Any, int], pl.DataFrame | dict[str, Any]]
+    on_table: Callable[[pl.DataFrame, Any, int], pl.DataFrame | dict[str, Any]] | None = None
+    annotate: Callable[[pl.Series, Any], pl.DataFrame] | None = None
+    removals: Callable[[pl.Series, Any, Advance], list[Removal]] | None = None
     needs: str = "text"  # the column the table must have
 
 

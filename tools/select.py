@@ -10,6 +10,7 @@ from ..state.config import AnchorParams
 
 Strategy = Literal["drop", "keep_furthest", "keep_closest", "keep_random"]
 STRATEGIES: tuple[Strategy, ...] = ("drop", "keep_furthest", "keep_closest", "keep_random")
+DEDUPLICATE = "deduplicate"  # prunes rows wherever they stand, not a share of some clusters: tools/semantic.py
 
 
 def choose_anchor(rows: np.ndarray, params: AnchorParams, seed: int) -> np.ndarray:

@@ -5,7 +5,6 @@ Nothing here touches the network unless the name begins with ``hf:``.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -15,13 +14,15 @@ import orjson
 import pyarrow as pa
 
 from ..state.errors import InputError, MissingExtraError, UsageError
+from .archives import is_archive
+from .documents import DOCUMENTS, files_in, read_archive, read_folder
 from .readers import read_arrow, read_csv, read_json, read_json_lines, read_parquet
-from .records import BadRecord, Batch, Pending, Reading
+from .records import Batch, Reading
 from .streams import BROKEN_ARCHIVE, lines, open_bytes
 
 READABLE = (
-    "JSON Lines, JSON, CSV and TSV (all also .gz or .zst), Parquet, a folder of .txt or .md files, "
-    "`-` for standard input, and hf:owner/name"
+    "JSON Lines, JSON, CSV and TSV (all also .gz or .zst), Parquet, a folder or an archive (.zip, .tar, .tar.gz, "
+    f".tar.bz2, .tar.xz, .tar.zst) of {DOCUMENTS}, `-` for standard input, and hf:owner/name"
 )
 
 _FORMATS = {
@@ -34,7 +35,6 @@ _FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-_TEXT_SUFFIXES = (".txt", ".md")
 _HUB = re.compile(r"hf:(?P<name>[^:@]+)(?::(?P<config>[^:@]+))?(?:@(?P<split>[^:@]+))?")
 
 
@@ -44,7 +44,7 @@ def read_source(source: str, reading: Reading) -> Generator[Batch, None, None]:
     Raises:
         InputError: nothing is there, or not in a format that can be read.
         UsageError: an ``hf:`` name of the wrong form.
-        MissingExtraError: an ``hf:`` name without the package ``datasets``.
+        MissingExtraError: an ``hf:`` name without the package ``datasets``, or HTML or PDF without those that read it.
         OSError: a file or folder cannot be opened.
     """
     if source == "-":
@@ -68,6 +68,9 @@ def read_source(source: str, reading: Reading) -> Generator[Batch, None, None]:
 
 def _file(path: Path, name: str, reading: Reading) -> Iterator[Batch]:
     """One file, in the format its name says or its first bytes show."""
+    if is_archive(path.name):
+        yield from read_archive(path, reading)
+        return
     try:
         kind = _format_of(path, reading)
     except BROKEN_ARCHIVE as error:
@@ -128,13 +131,13 @@ def _delimiter(stream: IO[bytes]) -> str:
 
 
 def _folder(folder: Path, reading: Reading) -> Iterator[Batch]:
-    """A folder that `datasets` saved, or of Parquet or JSON Lines files, or of text files."""
+    """A folder that `datasets` saved, or of Parquet or JSON Lines files, or of documents."""
     if (folder / "dataset_dict.json").is_file():
         folder = _chosen_split(folder, reading)
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         yield from _saved_dataset(folder, reading)
         return
-    files = _files_in(folder)
+    files = files_in(folder)
     data: dict[str, list[Path]] = {}
     for path in files:
         stem = path.name.lower().removesuffix(".gz").removesuffix(".zst")
@@ -153,58 +156,7 @@ def _folder(folder: Path, reading: Reading) -> Iterator[Batch]:
         for path, name in zip(paths, names, strict=True):
             yield from _file(path, name, reading)
         return
-    texts = [path for path in files if path.suffix.lower() in _TEXT_SUFFIXES]
-    if not texts:
-        raise InputError(f"{folder} holds no .txt, .md, .parquet or .jsonl file")
-    yield from _text_files(folder, texts, reading)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    """Every file below ``folder``, sorted by relative path; linked folders are not entered."""
-
-    def refuse(error: OSError) -> None:
-        raise error  # os.walk passes over unreadable folders in silence otherwise
-
-    found = [Path(at) / name for at, _, names in os.walk(folder, onerror=refuse) for name in names]
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _text_files(folder: Path, paths: list[Path], reading: Reading) -> Iterator[Batch]:
-    """One row per file: ``id`` is the relative path, ``text`` the content; ``line`` is the file's position."""
-    pending = Pending(str(folder), reading)
-    root = folder.resolve()
-    for position, path in enumerate(paths, start=1):
-        name = path.relative_to(folder).as_posix()
-        try:
-            text, size = _text_file(path, name, root, reading.max_line)
-        except BadRecord as bad:
-            printable = name.encode("utf-8", "replace").decode()
-            reading.refuse(str(folder), position, f"{printable}: {bad}", "")
-            continue
-        if pending.add(position, {"id": name, "text": text}, size):
-            yield from pending.flush()
-    yield from pending.flush()
-
-
-def _text_file(path: Path, name: str, root: Path, max_bytes: int) -> tuple[str, int]:
-    """The text of a file and its size in bytes.
-
-    Raises:
-        BadRecord: it leads outside ``root``, is too large, or it or its name is not UTF-8.
-    """
-    if not path.resolve().is_relative_to(root) or not path.is_file():
-        raise BadRecord("a link that leads outside the folder, or to no file")
-    with path.open("rb") as file:
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise BadRecord(f"the file is larger than {max_bytes >> 20} MB (load.max_line_mb)")
-    try:
-        name.encode()
-        return data.decode("utf-8-sig"), len(data)
-    except UnicodeEncodeError as error:
-        raise BadRecord("the file's name is not valid UTF-8") from error
-    except UnicodeDecodeError as error:
-        raise BadRecord(f"invalid UTF-8 at byte {error.start}") from error
+    yield from read_folder(folder, files, reading)
 
 
 def _chosen_split(folder: Path, reading: Reading) -> Path:

@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import PydanticCustomError
 from rich.console import RenderableType
 
-from ...state.config import ClusterParams
+from ...state.config import ClusterParams, SemanticParams
 from ...state.decision import Critique
 from ...state.errors import MissingExtraError, ModelError, UsageError
 from ...state.report import ClusterEvidence
-from ...tools.select import STRATEGIES
+from ...tools.select import DEDUPLICATE, STRATEGIES
 from ..explain import explain, told
 from ..llm import ToolSpec
 from ..llm.reading import schema
@@ -30,7 +30,9 @@ from .describe import describe, examples
 
 _MOST_CLUSTERS = 60  # that a model is told about at once
 _MOST_ROUNDS = 20
-_WORDS = {*get_args(ClusterParams.model_fields["algorithm"].annotation), *STRATEGIES}  # that stand in an action
+_CHOICES = (ClusterParams.model_fields["algorithm"], SemanticParams.model_fields["which_to_keep"])
+# Words that stand in an action.
+_WORDS = {*STRATEGIES, DEDUPLICATE, *(word for choice in _CHOICES for word in get_args(choice.annotation))}
 
 
 class Nothing(BaseModel):

@@ -10,7 +10,9 @@ import click
 
 from ...state.config import Config
 from ...state.settings import load_config
+from ...tools.language import check_keep
 from ...tools.remote_encoder import RemoteEncoder, is_remote
+from ...tools.scrub import check_scrub
 from ..llm.prices import price_of
 from ..llm.registry import open_provider
 
@@ -26,6 +28,7 @@ _SHORTCUTS = {
     "profile": "filter.profile",
     "model": "embed.model",
     "seed": "seed",
+    "ablate": "ablate",
     "max_rounds": "stop.max_rounds",
     "max_minutes": "stop.max_minutes",
     "llm": "llm.model",
@@ -63,6 +66,12 @@ RUN_OPTIONS = [
     click.option("--limit", type=int, help="Read at most this many rows."),
     click.option("--max-rounds", type=int, help="Rounds at most."),
     click.option("--max-minutes", type=float, help="Start no further round after this many minutes."),
+    click.option(
+        "--ablate",
+        is_flag=True,
+        default=None,
+        help="Measure what each stage before the loop was worth: the probe with and without it.",
+    ),
     click.option("--no-train", is_flag=True, help="Leave out the final model."),
 ]
 DATA_OPTIONS = [
@@ -145,6 +154,8 @@ def ready(config: Config) -> None:
         ModelError: nothing listens at the address that was given.
         UsageError: anything else that the user can mend.
     """
+    check_scrub(config.scrub)
+    check_keep(config.language)
     if config.llm.model is not None:
         provider = open_provider(config.llm)
         price_of(provider.name, provider.model, config.llm, provider.local)

@@ -41,8 +41,9 @@ def run(
 ) -> None:
     """Refine the rows of SOURCE, unattended, until the metrics stop moving.
 
-    SOURCE is a JSONL(.gz/.zst), JSON, CSV, TSV or Parquet file, a folder of text files, `-` for JSONL on
-    standard input, or hf:OWNER/NAME[:CONFIG][@SPLIT] for a Hugging Face data set (fetched from the hub).
+    SOURCE is a JSONL(.gz/.zst), JSON, CSV, TSV or Parquet file, a folder or an archive of HTML, PDF, Markdown or text
+    files, `-` for JSONL on standard input, or hf:OWNER/NAME[:CONFIG][@SPLIT] for a Hugging Face data set (fetched
+    from the hub).
 
     The same command again resumes a run that did not finish.
     """
@@ -86,12 +87,12 @@ def demo(
 @with_options(OUTPUT_OPTIONS)
 def resume(run_directory: Path, quiet: bool, as_json: bool) -> None:
     """Go on with RUN where its log ends; a finished run is only shown."""
-    _go(RunDirectory.open(run_directory), Reporter(quiet), as_json)
+    go(RunDirectory.open(run_directory), Reporter(quiet), as_json)
 
 
 def _begin(source: str, out: Path | None, config: Config, reporter: Reporter, as_json: bool) -> None:
     """Start a run, or go on with the one the same command started."""
-    _go(open_run(source, out, config, reporter), reporter, as_json)
+    go(open_run(source, out, config, reporter), reporter, as_json)
 
 
 def open_run(source: str, out: Path | None, config: Config, reporter: Reporter) -> RunDirectory:
@@ -229,7 +230,12 @@ def _input_changed(directory: RunDirectory, source: str) -> bool:
     return bool(read) and read[0] != sha256_file(Path(source))
 
 
-def _go(directory: RunDirectory, reporter: Reporter, as_json: bool) -> None:
+def go(directory: RunDirectory, reporter: Reporter, as_json: bool) -> None:
+    """Carry out a run from where its log ends, and show what it came to.
+
+    Raises:
+        ModelError: the language model refused or could not be reached; the run can be resumed.
+    """
     from .. import graph
     from ..session import Session
     from ..summary import summary

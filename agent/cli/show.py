@@ -12,6 +12,7 @@ from rich.text import Text
 from ...state.run import RunDirectory
 from ...state.visible import printable
 from ...state.words import action_in_words, counted, number
+from ...tools.shown import gain_in_words, hardest, hit_in_words, size
 
 
 def show_summary(run: RunDirectory, result: dict[str, Any]) -> None:
@@ -21,6 +22,10 @@ def show_summary(run: RunDirectory, result: dict[str, Any]) -> None:
         console.width = 120
     console.print(_rounds(result))
     console.print(_funnel(result))
+    console.print(_stages(result))
+    for entry in hardest(result["taken"]):
+        if entry["high"]:
+            console.print(Text(f"far above the average: {printable(hit_in_words(entry))}", style="yellow"))
     if result["models"]:
         console.print(_models(result))
     if spent := result["llm"]:
@@ -92,11 +97,42 @@ def _funnel(result: dict[str, Any]) -> Table:
     return table
 
 
+def _stages(result: dict[str, Any]) -> Table:
+    """One line per stage of the first separation; with ``--ablate``, what each was worth to the probe."""
+    table = Table(title="First separation", title_justify="left", box=SIMPLE_HEAD)
+    ablated = any(stage["gain"] for stage in result["stages"])
+    for name in (
+        "stage",
+        "rows in",
+        "removed",
+        "text in",
+        "text removed",
+        "seconds",
+        *(["gain of the probe"] if ablated else []),
+    ):
+        table.add_column(name, justify="left" if name in ("stage", "gain of the probe") else "right")
+    for stage in result["stages"]:
+        table.add_row(
+            stage["stage"],
+            f"{stage['rows']:,}",
+            "refused" if stage["refused"] else f"{stage['removed']:,}",
+            size(stage["bytes"]),
+            size(stage["bytes_removed"]),
+            f"{stage['seconds']:.1f}",
+            *([gain_in_words(stage["gain"])] if ablated else []),
+        )
+    return table
+
+
 def _models(result: dict[str, Any]) -> Table:
     table = Table(title="Final model", title_justify="left", box=SIMPLE_HEAD)
     for name in ("model", "size", "held-out perplexity", "bits/byte"):
         table.add_column(name, justify="left" if name == "model" else "right")
     for model in result["models"]:
-        size = f"{model['size_bytes'] / 1e6:.2f} MB"
-        table.add_row(model["name"], size, f"{model['perplexity']:.2f}", f"{model['bits_per_byte']:.4f}")
+        table.add_row(
+            model["name"],
+            f"{model['size_bytes'] / 1e6:.2f} MB",
+            f"{model['perplexity']:.2f}",
+            f"{model['bits_per_byte']:.4f}",
+        )
     return table

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
+import difflib
+import signal
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import click
 import orjson
 import yaml
 
-from ...state.errors import InputError, UsageError, storage_error
+from ...state.errors import UsageError
 from ...state.words import counted
-from ...tools.registry import NAMES
+from ...tools.registry import NAMES, Tool
 from ...tools.registry import tool as find_tool
 
 
@@ -23,99 +25,121 @@ class _Tools(click.Group):
         return list(NAMES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return _command(cmd_name) if cmd_name in NAMES else None
+        return command(find_tool(cmd_name)) if cmd_name in NAMES else None
 
 
-def _command(name: str) -> click.Command:
-    found = find_tool(name)
-    keys = ", ".join(found.params.model_fields)
+def command(tool: Tool) -> click.Command:
+    """The command of one tool."""
 
-    def call(source: str, target: Path | None, settings: tuple[str, ...], seed: int) -> None:
-        import polars as pl
+    def call(
+        source: str,
+        target: Path | None,
+        settings: tuple[str, ...],
+        as_json: bool,
+        annotate: bool = False,
+        removed: Path | None = None,
+        text_column: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        from ..apply import Applied, Job, apply
+        from ..progress import Reporter
 
-        params, frame = _params(found.params, settings), _read(source)
-        wanted = found.needs
-        if wanted not in frame.columns:
-            raise InputError(
-                f"{source} has no column {wanted!r}, which {name} works on; it has {', '.join(frame.columns)}"
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        job = Job(source, target, removed, annotate, text_column, seed)
+        try:
+            result = apply(tool, read_params(tool.params, settings), job, Reporter())
+        except KeyboardInterrupt:
+            click.echo(
+                "stopped; nothing was written" if target is None else f"stopped; {target} is as it was", err=True
             )
-        result = found.on_table(frame, params, seed)
-        if isinstance(result, dict):
+            sys.exit(130)
+        if not isinstance(result, Applied):
             click.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
-            return
-        if target is None:
-            raise UsageError(f"`recryst tool {name}` makes a table: give it an OUT file (.parquet or .jsonl)")
-        _write(result, target)
-        assert isinstance(result, pl.DataFrame)
-        gone = f", {frame.height - result.height:,} taken out" if result.columns == frame.columns else ""
-        click.echo(f"{target}: {counted(result.height, 'row')}{gone}", err=True)
+        elif as_json:
+            click.echo(orjson.dumps(result.as_json()))
+        else:
+            _show(result, target, tool.removals is not None and not annotate)
 
+    keys = ", ".join(tool.params.model_fields)
     return click.Command(
-        name,
+        tool.name,
         callback=call,
-        help=f"{found.description}\n\nSettings: {keys}.",
-        short_help=found.description,
-        params=[
-            click.Argument(["source"], metavar="IN"),
-            click.Argument(["target"], metavar="[OUT]", required=False, type=click.Path(path_type=Path)),
-            click.Option(["--set", "settings"], multiple=True, metavar="KEY=VALUE", help="A setting of the tool."),
-            click.Option(["--seed"], type=int, default=0, show_default=True),
-        ],
+        help=f"{tool.description}\n\nSettings: {keys}.",
+        short_help=tool.description,
+        params=_options(tool),
     )
 
 
-def _params(model: Any, settings: tuple[str, ...]) -> Any:
-    """The input model of a tool from ``key=value`` settings."""
+def _options(tool: Tool) -> list[click.Parameter]:
+    """The arguments and options of a tool's command, those alone that mean something to it."""
+    path = click.Path(path_type=Path)
+    options: list[click.Parameter] = [
+        click.Argument(["source"], metavar="IN"),
+        click.Argument(["target"], metavar="[OUT]", required=False, type=path),
+        click.Option(["--set", "settings"], multiple=True, metavar="KEY=VALUE", help="A setting of the tool."),
+    ]
+    if tool.needs == "text":
+        options.append(click.Option(["--text-column"], help="Column that holds the text.  [default: recognised]"))
+    if tool.annotate is not None or tool.removals is not None:
+        options.append(click.Option(["--annotate"], is_flag=True, help="Keep every row; add the tool's columns."))
+        said = "Write the rows taken out there, each with its evidence."
+        options.append(click.Option(["--removed"], metavar="FILE", type=path, help=said))
+    if tool.on_table is not None:
+        options.append(click.Option(["--seed"], type=int, default=0, show_default=True))
+    return [*options, click.Option(["--json", "as_json"], is_flag=True, help="Print the figures as one JSON object.")]
+
+
+def _show(result: Any, target: Path | None, removes: bool) -> None:
+    """The rows that are left and, by reason, those that are not, on standard error."""
+    gone = f", {result.rows_in - result.rows_out:,} taken out" if removes else ""
+    click.echo(f"{target}: {counted(result.rows_out, 'row')}{gone}", err=True)
+    for reason, rows in result.removed.items():
+        click.echo(f"  {reason}: {rows:,}", err=True)
+
+
+def read_params(model: Any, settings: tuple[str, ...]) -> Any:
+    """The input model of a tool from ``key=value`` settings, each value read as YAML.
+
+    A single value stands for a list of one. Where the model has ``thresholds``, a rule is set by its own name, as in
+    ``gopher.max_symbol_ratio=0.05``.
+
+    Raises:
+        UsageError: an unknown key (the nearest known one is named), or a value that cannot be.
+    """
     from pydantic import ValidationError
 
-    values = {}
+    values: dict[str, Any] = {}
     for setting in settings:
         key, equals, raw = setting.partition("=")
         if not equals:
             raise UsageError(f"--set {setting!r} needs the form key=value")
         try:
-            values[key] = yaml.safe_load(raw)
+            value = yaml.safe_load(raw)
         except yaml.YAMLError as error:
             raise UsageError(f"--set {key}: {raw!r} is not a value") from error
+        _put(model, values, key.strip(), value)
     try:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        known = ", ".join(model.model_fields)
-        raise UsageError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}; the keys are {known}") from error
+        where, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"--set {where}: {message}; the keys are {', '.join(model.model_fields)}") from error
 
 
-def _read(source: str) -> Any:
-    """The table of a file: Parquet as it is, any other input as ``load`` reads it, with its ``text``."""
-    import polars as pl
-
-    from ...state.config import LoadParams
-    from ...tools.load import load
-
-    if source.endswith(".parquet"):
-        if not Path(source).is_file():
-            raise InputError(f"{source} does not exist")
-        try:
-            return pl.read_parquet(source)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(f"{source} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from error
-    with tempfile.TemporaryDirectory() as folder:
-        result = load(source, LoadParams(), Path(folder))
-        originals = pl.read_parquet(result.originals).drop("row")
-        rows = pl.read_parquet(result.rows, columns=["id", "text"])
-        return originals.with_columns(rows["text"], *([] if "id" in originals.columns else [rows["id"]]))
-
-
-def _write(frame: Any, target: Path) -> None:
-    try:
-        if target.suffix == ".parquet":
-            frame.write_parquet(target, compression="zstd")
-        elif target.suffix in (".jsonl", ".ndjson"):
-            frame.write_ndjson(target)
-        else:
-            raise UsageError(f"{target}: the output is written as .parquet or .jsonl")
-    except OSError as error:
-        raise storage_error(error, target, "writing") from error
+def _put(model: Any, values: dict[str, Any], key: str, value: Any) -> None:
+    """Set one key among the values."""
+    fields = model.model_fields
+    if "." in key and "thresholds" in fields:
+        values.setdefault("thresholds", {})[key.removeprefix("thresholds.")] = value
+    elif key not in fields:
+        (nearest,) = difflib.get_close_matches(key, fields, n=1, cutoff=0.0)
+        raise UsageError(
+            f"--set {key}: there is no such key; did you mean {nearest!r}? The keys are {', '.join(fields)}"
+        )
+    elif key == "thresholds" and isinstance(value, dict):
+        values[key] = {**values.get(key, {}), **value}
+    else:
+        values[key] = [value] if isinstance(value, str) and get_origin(fields[key].annotation) is tuple else value
 
 
 @click.group(cls=_Tools)

@@ -36,6 +36,7 @@ from ..facts import critique_key, doubtful, row_quality, state_key, strictness
 from ..llm.budget import BUDGET
 from ..llm.client import Model
 from ..llm.estimate import estimate, exceeds, said
+from ..removals import alike
 from ..session import Session, derived_seed
 
 UNCHANGED = {"reused": True}
@@ -173,6 +174,7 @@ def score(session: Session) -> None:
         quality = session.frame("quality") if "quality" in session.state.artefacts else None
         below = (values.get("quality") or {}).get("below")
         suspects = doubtful(values, annotations, quality, seen.rows, below)
+        repeats = alike(session.store, session.state, session.config.semantic, seen.rows, seen.graph)
         report = evidence.cluster_report(
             session.state.round,
             seen.vectors,
@@ -184,6 +186,7 @@ def score(session: Session) -> None:
             strictness(values, annotations, seen.rows),
             seen.sparse,
             session.config.critique,
+            session.config.semantic.cosine,
             session.config.seed,
             None if quality is None else row_quality(quality, seen.rows),
         )
@@ -194,7 +197,7 @@ def score(session: Session) -> None:
     session.record(
         "score",
         artefacts=artefacts,
-        values={"doubtful": len(suspects.rows)},
+        values={"doubtful": len(suspects.rows), "alike": len(repeats.rows)},
         inputs=["labels", "vectors", "ledger", "maps"],
         metrics={name: getattr(report, name) for name in _REPORTED},
     )

@@ -1,91 +1,21 @@
-"""Before the loop: load, clean, filter, dedup, hold out."""
+"""Before the loop, after the rows are read: clean, identify languages, filter, deduplicate, decontaminate, hold out."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from ...state.canonical import sha256_file
 from ...state.errors import InputError
 from ...state.events import Effect
-from ...state.rows import Removal, counts, hold_out, kept_rows, new_ledger, remove_rows, removed_by_reason
+from ...state.rows import Removal, counts, hold_out, removed_by_reason
 from ...tools import clean as clean_tool
 from ...tools import dedup as dedup_tool
 from ...tools import filters, measures, select
-from ...tools.load import load as load_rows
-from ..caps import refusal
+from ...tools import language as language_tool
+from ...tools.corpus import corpus_duplicates, open_corpus
+from .. import separation
 from ..session import Session
-from ..side_files import read_side_files
-
-
-def load(session: Session) -> None:
-    """Read the input; every row gets a position, an id and a line in the ledger."""
-    params = session.config.load
-    with session.step("load", params.limit) as advance, session.store.scratch() as folder:
-        side_files = read_side_files(session, folder / "side")
-        result = load_rows(session.source, params, folder, advance)
-        quarantine = session.run.quarantine
-        if result.quarantined:
-            quarantine.write_bytes(result.quarantine.read_bytes())
-            result.quarantine.rename(folder / "quarantine.bin")
-        artefacts: dict[str, str | None] = {
-            "rows": session.store.adopt(result.rows),
-            "originals": session.store.adopt(result.originals),
-            **side_files,
-        }
-        if result.quarantined:
-            artefacts["quarantine"] = session.store.adopt(folder / "quarantine.bin")
-        if result.vectors is not None:
-            artefacts["given_vectors"] = session.store.adopt(result.vectors)
-        rows = session.store.frame(artefacts["rows"] or "", ["id", "text", "label"])
-        ledger = new_ledger(rows["id"], session.log.next_seq)
-        if result.vectors is None:
-            blank = rows["text"].str.strip_chars().fill_null("") == ""
-            ledger = remove_rows(ledger, Removal("missing_text", _positions(blank)), "load", session.log.next_seq)
-        if params.missing_label == "remove" and result.label_column is not None:
-            unlabelled = _positions((rows["label"].is_null()) & (ledger["status"] == "kept"))
-            ledger = remove_rows(ledger, Removal("missing_label", unlabelled), "load", session.log.next_seq)
-        artefacts["ledger"] = session.store.put_frame(ledger)
-        total = counts(ledger)
-        recognised = {
-            "shape": result.shape,
-            "text_column": result.text_column,
-            "text_columns": list(result.text_columns),
-            "label_column": result.label_column,
-            "id_column": result.id_column,
-            "source_column": result.source_column,
-        }
-        session.record(
-            "load",
-            artefacts=artefacts,
-            values={
-                "ingested": result.ingested,
-                "quarantined": result.quarantined,
-                **recognised,
-                "notes": result.notes,
-            },
-            params={"input": session.source, **params.model_dump(mode="json")},
-            metrics={
-                **total,
-                "input_sha256": sha256_file(Path(session.source)) if Path(session.source).is_file() else None,
-                "quarantined": result.quarantined,
-                "missing_text": result.missing_text,
-                "missing_label": result.missing_label,
-                "duplicate_ids": result.duplicate_ids,
-            },
-            effects=[
-                _effect("ledger", None, artefacts["ledger"], total["removed"]),
-                *([_effect(f"file:{quarantine.name}", None, sha256_file(quarantine), 0)] if result.quarantined else []),
-            ],
-        )
-    for note in result.notes:
-        session.reporter.say(f"note: {note}", "yellow")
-    if result.quarantined:
-        lines = "line" if result.quarantined == 1 else "lines"
-        session.reporter.say(f"{result.quarantined:,} broken {lines} quarantined: {quarantine}", "yellow")
 
 
 def clean(session: Session) -> None:
@@ -95,13 +25,7 @@ def clean(session: Session) -> None:
         raw = session.frame("rows", "text")["text"]
         text = clean_tool.normalise(raw, params)
         advance(len(raw))
-        ledger = session.ledger()
-        removals = []
-        if "given_vectors" not in session.state.artefacts:
-            rows = kept_rows(ledger)
-            removals.append(clean_tool.exact_duplicates(raw.gather(rows), rows))
-            rows = np.setdiff1d(rows, removals[0].rows)
-            removals.append(clean_tool.exact_duplicates(text.gather(rows), rows, "normalised_duplicate"))
+        removals = [] if _given(session) else separation.copies(raw, text, session.kept())
         changed = int((raw != text).sum())
         reference = session.store.put_frame(pl.DataFrame({"text": text}))
     _commit(
@@ -115,43 +39,88 @@ def clean(session: Session) -> None:
     )
 
 
-def filter(session: Session) -> None:
-    """Annotate every row with every quality rule's value; remove the rows that fail the profile's rules."""
-    params = session.config.filter
-    with session.step("filter", session.state.values["ingested"]) as advance:
-        given = "given_vectors" in session.state.artefacts
-        text = session.frame("text", "text")["text"].fill_null("")
-        annotations = measures.annotate(text, advance)
+def language(session: Session) -> None:
+    """Identify the language of every row; where some are to be kept, remove the rows in any other."""
+    params = session.config.language
+    if not session.config.load.readable:
+        return
+    with session.step("language", session.state.values["ingested"]) as advance:
+        languages = language_tool.identify(session.frame("text", "text")["text"].fill_null(""), advance)
         rows = session.kept()
-        profile: str = params.profile
-        if profile == "auto":
-            profile = "none" if given else filters.choose_profile(text.gather(rows), session.state.values["shape"])
-        bounds = {} if profile == "none" else filters.bounds(profile, params.thresholds)
-        removals = filters.judge(annotations[rows], rows, bounds) if bounds else []
-        reference = session.store.put_frame(annotations)
+        removals = separation.foreign(languages, rows, session.config)
+        reference = session.store.put_frame(languages)
     _commit(
         session,
-        "filter",
+        "language",
         removals,
-        artefacts={"annotations": reference},
-        values={"profile": profile, "thresholds": params.thresholds},
+        artefacts={"languages": reference},
         inputs=["text", "ledger"],
-        params={"profile": profile, "thresholds": params.thresholds},
-        capped=True,
+        params=params.model_dump(mode="json"),
+        metrics={"languages": language_tool.language_counts(languages[rows], params)},
     )
 
 
+def filter(session: Session) -> None:
+    """Annotate every row with each quality rule's value and verdict; remove the rows that fail one."""
+    config = session.config
+    with session.step("filter", session.state.values["ingested"]) as advance:
+        text = session.frame("text", "text")["text"].fill_null("")
+        annotations = measures.annotate(text, advance)
+        rows = session.kept()
+        profile = separation.profile_of(config, text, rows, session.state.values)
+        removals = separation.junk(annotations, rows, profile, config)
+        artefacts: dict[str, str | None] = {"annotations": session.store.put_frame(annotations)}
+        if profile != "none":
+            failed = filters.verdicts(annotations, filters.bounds(profile, config.filter.thresholds))
+            artefacts["verdicts"] = session.store.put_frame(failed)
+    chosen = {"profile": profile, "thresholds": config.filter.thresholds}
+    _commit(session, "filter", removals, artefacts=artefacts, values=chosen, inputs=["text", "ledger"], params=chosen)
+
+
 def dedup(session: Session) -> None:
-    """Remove near-duplicates: MinHash signatures, LSH candidates, verified Jaccard."""
-    params = session.config.dedup
+    """Remove rows that stand in a corpus already, then near-duplicates: MinHash, LSH candidates, verified Jaccard."""
+    config = session.config
     rows = session.kept()
-    with session.step("dedup", 2 * len(rows)) as advance:
-        removals = []
-        if "given_vectors" not in session.state.artefacts:
+    removals: list[Removal] = []
+    artefacts: dict[str, str | None] = {}
+    with session.step("dedup", 2 * len(rows)) as advance, session.store.scratch() as folder:
+        if not _given(session):
             text = session.text(rows)
-            signed = dedup_tool.signatures(text, params, advance)
-            removals = [dedup_tool.near_duplicates(text, rows, signed, params, advance=advance)]
-    _commit(session, "dedup", removals, inputs=["text", "ledger"], params=params.model_dump(mode="json"), capped=True)
+            quality = separation.quality_of_rules(session.frame("annotations"), rows, session.state.values)
+            signed = dedup_tool.signatures(text, config.dedup, advance)
+            in_corpus = None
+            if config.dedup.against:
+                corpus = open_corpus(config.dedup.against, folder, config.dedup, config.clean)
+                in_corpus = corpus_duplicates(text, rows, signed, corpus, config.dedup)
+                artefacts["in_corpus"] = session.store.put_frame(_table(in_corpus))
+            removals = separation.repeats(text, rows, quality, config, in_corpus, advance, signed)
+    _commit(
+        session,
+        "dedup",
+        removals,
+        artefacts=artefacts,
+        inputs=["text", "ledger"],
+        params=config.dedup.model_dump(mode="json"),
+    )
+
+
+def decontaminate(session: Session) -> None:
+    """Remove rows that hold the text of a benchmark; what they share is kept as evidence."""
+    params = session.config.decontaminate
+    if not params.against:
+        return
+    rows = session.kept()
+    with session.step("decontaminate", len(rows)) as advance:
+        found = separation.contamination(session.text(rows), rows, session.frame("benchmarks"), session.config, advance)
+        reference = session.store.put_frame(found.matches)
+    _commit(
+        session,
+        "decontaminate",
+        found.removals,
+        artefacts={"matches": reference},
+        inputs=["text", "ledger", "benchmarks"],
+        params=params.model_dump(mode="json"),
+    )
 
 
 def hold_out_anchor(session: Session) -> None:
@@ -181,7 +150,7 @@ def hold_out_anchor(session: Session) -> None:
         values={"cleaned_rows": len(rows)},
         params=session.config.anchor.model_dump(mode="json"),
         metrics={"anchor": len(anchor)},
-        effects=[_effect("ledger", before, after, len(anchor))],
+        effects=[_ledger_effect(before, after, len(anchor))],
     )
 
 
@@ -191,46 +160,43 @@ def _commit(
     removals: list[Removal],
     *,
     artefacts: dict[str, str | None] | None = None,
-    capped: bool = False,
     metrics: dict[str, Any] | None = None,
     **fields: Any,
 ) -> None:
     """Take removals into the ledger, or refuse them all when they pass the step's cap, and record the event."""
-    before = session.ledger()
-    ledger, reasons, outcome = before, list[str](), None
-    removed = np.concatenate([removal.rows for removal in removals] or [np.zeros(0, dtype=np.uint32)])
-    refused = None
-    if capped:
-        fraction = session.config.caps.clean_fraction
-        refused = refusal(stage, kept_rows(before), removed, fraction, "caps.clean_fraction", session.sources())
-    if refused:
-        outcome, reasons = "refused", [refused]
-        session.reporter.say(f"refused: {refused}", "bold yellow")
-    else:
-        for removal in removals:
-            ledger = remove_rows(ledger, removal, stage, session.log.next_seq)
-    reference = session.store.put_frame(ledger)
+    done = separation.separate(
+        session.ledger(), removals, stage, session.log.next_seq, session.config, session.sources()
+    )
+    if done.refused:
+        session.reporter.say(f"refused: {done.refused}", "bold yellow")
+    reference = session.store.put_frame(done.ledger)
     session.record(
         stage,
         artefacts={**(artefacts or {}), "ledger": reference},
-        outcome=outcome,
-        reasons=reasons,
+        outcome="refused" if done.refused else None,
+        reasons=[done.refused] if done.refused else [],
         metrics={
-            **counts(ledger),
-            "by_reason": {removal.reason: len(removal.rows) for removal in removals if not refused},
+            **counts(done.ledger),
+            "by_reason": {removal.reason: len(removal.rows) for removal in removals if not done.refused},
             **(metrics or {}),
         },
-        effects=[_effect("ledger", session.state.artefacts["ledger"], reference, 0 if outcome else len(removed))],
+        effects=[_ledger_effect(session.state.artefacts["ledger"], reference, done.rows)],
         **fields,
     )
 
 
-def _effect(kind: str, before: str | None, after: str | None, rows: int) -> dict[str, Any]:
-    return Effect(kind=kind, before_sha=before, after_sha=after, rows=rows).model_dump()
+def _table(removal: Removal) -> pl.DataFrame:
+    """The rows of a removal with their evidence."""
+    return pl.DataFrame({"row": removal.rows, "score": removal.score, "duplicate_of": removal.duplicate_of})
 
 
-def _positions(mask: pl.Series) -> np.ndarray:
-    return np.flatnonzero(mask.to_numpy()).astype(np.uint32)
+def _given(session: Session) -> bool:
+    """Whether the rows come with vectors of the user's own: then they are what the rows are about, and not the text."""
+    return "given_vectors" in session.state.artefacts
+
+
+def _ledger_effect(before: str | None, after: str | None, rows: int) -> dict[str, Any]:
+    return Effect(kind="ledger", before_sha=before, after_sha=after, rows=rows).model_dump()
 
 
 def _label_conflicts(session: Session, removals: list[Removal]) -> int:

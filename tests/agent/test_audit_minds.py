@@ -35,7 +35,8 @@ SETTINGS = {
     "score": {"bootstraps": 2},
     "probe": {"seeds": 2},
     "cluster": {"k": 6},
-    "critique": {"max_pairs": 4, "max_near_duplicates": 0.02, "duplicate_cosine": 0.9},
+    "critique": {"max_pairs": 4, "max_near_duplicates": 0.02},
+    "semantic": {"cosine": 0.9},
     "quality": {"teacher_rows": 40, "folds": 3},
     "objective": {"min_gain": 5},  # nothing pays, so that critiques are used again
     "stop": {"max_rounds": 2},

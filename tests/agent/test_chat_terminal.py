@@ -94,7 +94,7 @@ def test_a_conversation_without_a_model(rows, tmp_path, here):
     person = Person(rows, "--out", run, *OPTIONS)
     greeting = person.sees()
     assert "no language model" in greeting
-    assert "round 1, proposed by the rules: keep 70% of the rows" in greeting
+    assert "round 1, proposed by the rules: of rows that say the same" in greeting
     assert "only commands work" in person.types("what is cluster 0 about?")
     assert "6 clusters of 108 rows" in person.types("/clusters")
     shown = person.types("/show 0")

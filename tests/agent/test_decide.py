@@ -9,9 +9,10 @@ from recryst.agent.critics.rules import critique
 from recryst.agent.decide import converged as means_convergence
 from recryst.agent.decide import decide, pays
 from recryst.agent.policies import Choice, policy
-from recryst.state.config import CapsParams, CritiqueParams, ObjectiveParams, StopParams
+from recryst.state.config import CapsParams, CritiqueParams, ObjectiveParams, SemanticParams, StopParams
 from recryst.state.decision import Budget, RoundRecord
 from recryst.state.report import ClusterEvidence, ClusterReport, Objective
+from recryst.state.words import action_in_words
 
 BUDGET = Budget(rounds_left=5, minutes_left=None, held_still=False)
 
@@ -86,11 +87,29 @@ def test_rows_that_rules_and_score_doubt_can_be_taken_out_within_the_cap():
     seen = report(*[cluster(n) for n in range(10)])
     offered = {}
     for doubtful in (0, 30, 900):
-        candidates, _ = choose(seen, quality_below=1.5, doubtful=doubtful, thresholds={"min_words": 3.0})
+        candidates, _ = choose(seen, quality_below=1.5, doubtful=doubtful, thresholds={"basic.min_words": 3.0})
         offered[doubtful] = [c for c in candidates if "quality_below" in c.params]
     assert offered[0] == []
-    assert offered[30][0].params == {"thresholds": {"min_words": 3.0}, "quality_below": 1.5}
+    assert offered[30][0].params == {"thresholds": {"basic.min_words": 3.0}, "quality_below": 1.5}
     assert (offered[30][0].rows, offered[30][0].available, offered[900][0].available) == (30, True, False)
+
+
+def test_rows_that_say_the_same_are_taken_out_before_clusters_are_thinned():
+    seen = report(*[cluster(n) for n in range(9)], cluster(9, near_duplicates=0.8))
+    _, without = choose(seen)
+    assert without.params["strategy"] == "keep_furthest"
+    candidates, decision = choose(seen, alike=30)
+    assert decision.params == {"strategy": "deduplicate", "cosine": 0.95, "which_to_keep": "furthest"}
+    assert action_in_words(decision.action, decision.params) == (
+        "of rows that say the same (cosine 0.95 or more) keep the one furthest from the centre"
+    )
+    chosen = next(c for c in candidates if c.id == decision.candidate)
+    assert (chosen.rows, chosen.evidence) == (30, {"duplicates": 30.0, "of_rows": 1000.0})
+    _, capped = choose(seen, alike=900, semantic=SemanticParams(which_to_keep="longest"))
+    assert capped.params["target_rows"] == 800
+    assert action_in_words(capped.action, capped.params).endswith("keep the longest, until 800 rows are left")
+    [shut] = [c for c in choose(seen, alike=30, cleaned=2000)[0] if c.params.get("strategy") == "deduplicate"]
+    assert (shut.rows, shut.available) == (0, False)
 
 
 def test_no_candidate_passes_the_caps():

@@ -33,6 +33,7 @@ SMALL = {
     "probe": {"seeds": 2},
     "stop": {"max_rounds": 1},
     "cluster": {"k": 4},
+    "semantic": {"cosine": 1.0},  # no row is to go
     "dedup": {"threshold": 0.99},
     "critic": "rules",
     "policy": "rules",

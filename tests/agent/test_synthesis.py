@@ -17,7 +17,7 @@ from recryst.agent.seeds import read_hand_written
 from recryst.agent.summary import summary
 from recryst.agent.synthesis import Evidence, Placed, synthesise
 from recryst.evals.runs import refine
-from recryst.state.config import ClusterParams, EmbedParams
+from recryst.state.config import ClusterParams, EmbedParams, ScrubParams
 from recryst.state.errors import InputError
 from recryst.state.rows import (
     Removal,
@@ -80,7 +80,7 @@ def evidence_without(world, held_back, count):
         render=lambda rows: [text_of(parts) for parts in rows],
         fails=lambda texts: ["lorem ipsum" in text for text in texts],
         rouge_l=0.7,
-        duplicate_cosine=0.95,
+        cosine=0.95,
         seed=1,
         round=2,
     )
@@ -299,12 +299,12 @@ def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions,
 
 
 def test_hand_written_seeds_are_read_as_they_were_published(shared_data, tmp_path):
-    seeds = read_hand_written(str(shared_data / "self_instruct" / "seed_tasks.jsonl"), tmp_path)
+    seeds = read_hand_written(str(shared_data / "self_instruct" / "seed_tasks.jsonl"), tmp_path, ScrubParams())
     assert len(seeds) == 175
     assert all(seed["row"]["instruction"] and seed["row"]["output"] for seed in seeds)
     (tmp_path / "none.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(InputError, match=r"synthesis\.seeds"):
-        read_hand_written(str(tmp_path / "none.jsonl"), tmp_path)
+        read_hand_written(str(tmp_path / "none.jsonl"), tmp_path, ScrubParams())
 
 
 def test_synthetic_rows_give_way_when_real_ones_go():

@@ -24,7 +24,7 @@ SMALL = {
     "critique": {"max_pairs": 0},
     "dedup": {"threshold": 0.99},
     # Rows of five short words are near two limits of seven.
-    "filter": {"profile": "short", "thresholds": {"min_words": 5, "min_characters": 18}},
+    "filter": {"profile": "short", "thresholds": {"basic.min_words": 5, "basic.min_characters": 18}},
     "load": {"text_column": "text", "vector_column": "vector", "label_column": "topic"},
 }
 TOPICS = ("tea", "ships", "moss", "chess")
@@ -220,7 +220,7 @@ def test_a_score_is_learned_once_and_rows_that_come_in_later_get_one(source, lik
     """A rule takes long rows at first; loosening it brings them back, and the next round scores them."""
     settings = {
         **SMALL,
-        "filter": {"profile": "short", "thresholds": {"max_characters": 35}},
+        "filter": {"profile": "short", "thresholds": {"basic.max_characters": 35}},
         "quality": {"like": str(liked)},
         "critique": {"max_near_duplicates": 1.0, "max_outliers": 1.0, "min_silhouette": -1.0},
         "objective": dict.fromkeys(("noise_multiplier", "min_gain", "probe", "structure", "redundancy", "noise"), 0.0),

@@ -1,10 +1,12 @@
-"""What the documents show is so: links lead somewhere, and the example taxonomy is one."""
+"""What the documents show is so: links lead somewhere, and the example files are what they say."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from recryst.state.settings import load_config
+from recryst.tools.filters import bounds
 from recryst.tools.taxonomy import read_taxonomy
 
 ROOT = Path(__file__).parents[2]
@@ -23,3 +25,12 @@ def test_the_example_taxonomy_is_one(tmp_path: Path) -> None:
     (tmp_path / "taxonomy.yaml").write_text(example, encoding="utf-8")
     taxonomy = read_taxonomy(tmp_path / "taxonomy.yaml")
     assert [entry.name for entry in taxonomy.domains] == ["cards", "transfers"]
+
+
+def test_the_example_settings_are_settings(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "separation.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "recryst.yaml").write_text(example, encoding="utf-8")
+    config = load_config(tmp_path / "recryst.yaml")
+    rules = bounds(config.filter.profile, config.filter.thresholds)
+    assert (rules["gopher.max_symbol_ratio"].value, rules["fineweb.max_short_lines"].value) == (0.05, 0.8)
+    assert "c4.min_sentences" not in rules

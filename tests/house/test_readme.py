@@ -1,4 +1,4 @@
-"""Every command the README shows is one the command line, or the Makefile, understands. None is run."""
+"""Every command that README and docs show is one the command line, or the Makefile, understands. None is run."""
 
 import contextlib
 import re
@@ -42,7 +42,8 @@ def commands(line: str) -> list[list[str]]:
     return [command for command in found if command]
 
 
-SHOWN = [command for line in lines((ROOT / "README.md").read_text("utf-8")) for command in commands(line)]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHOWN = [command for page in PAGES for line in lines(page.read_text("utf-8")) for command in commands(line)]
 
 
 def parse(command: click.Command, words: list[str], parent: click.Context | None = None) -> None:

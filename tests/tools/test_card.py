@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from recryst.tools.card import code, escape_markdown, write_card
-from recryst.tools.report import ReportData
+from recryst.tools.shown import ReportData
 
 HOSTILE = [
     "| x | y |",
@@ -59,6 +59,18 @@ def card_data(text: str, full: bool = True) -> ReportData:
         "label_agreement": 1.0,
         "keep_agreement": 1.0,
     }
+    gain = {"added": 5555, "removed": 5555, "gain": -0.0102, "error": 0.0034, "verdict": "hurts"}
+    stage = {
+        "stage": "filter",
+        "rows": 9999,
+        "removed": 5555,
+        "reasons": {text: 5555},
+        "seconds": 61.5,
+        "refused": None,
+    }
+    stage |= {"bytes": 23456789, "bytes_removed": 3456789, "gain": gain}
+    shares = {"rows": 200, "removed": 90, "rate": 0.45, "average": 0.1234}
+    group = {"stage": "filter", "kind": "source", "group": text, "groups": 1, **shares, "high": True}
     return ReportData(
         title=text,
         source=text,
@@ -70,6 +82,8 @@ def card_data(text: str, full: bool = True) -> ReportData:
             {"stage": "load", "reason": "ingested", "rows": 10003},
             {"stage": "filter", "reason": text, "rows": 1113},
         ],
+        stages=[stage],
+        taken=[group, group | {"group": None}, group | {"group": "fair", "high": False}],
         maps=pl.DataFrame(),
         rounds=[one, one | {"after": None, "outcome": "refused"}] if full else [],
         clusters=[{"cluster": at, "size": 5000 + at, "terms": (text, text)} for at in range(30)] if full else [],
@@ -136,9 +150,11 @@ def test_bare_links_are_broken() -> None:
 
 def test_every_figure_is_shown(tmp_path: Path) -> None:
     front, body = written(card_data("word"), tmp_path)
+    separation = "9,999|5,555|23.46 MB|3.46 MB|−0.0102 ± 0.0034, hurts|removed 45.0 % of the source “word”"
     rows = "10,003|8,890|1,113|981|222|13|5,029|5,010|30|run-17|2026-11-21"
-    expected = f"{rows}|0.9821|0.9001|0.8312|3,423,512|43.911|1.6402".split("|")
+    expected = f"{separation}|{rows}|0.9821|0.9001|0.8312|3,423,512|43.911|1.6402".split("|")
     assert [figure for figure in expected if figure not in body] == []
+    assert "fair" not in body  # a group that was not hit far above the average
     assert "5,009" not in body  # the 20 largest of 30 clusters
     assert "recryst audit" in body
     assert f"`{'3f' * 32}`" in body

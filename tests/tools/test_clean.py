@@ -66,12 +66,24 @@ def test_exact_duplicates_name_the_first_by_position():
     assert exact_duplicates(text.clear(), np.empty(0, dtype=np.uint32)).rows.tolist() == []
 
 
-def test_tool_cleans_a_table():
-    frame = pl.DataFrame({"text": ["a \r\nb", "a\nb", None, "c"], "other": [1, 2, 3, 4]})
-    assert TOOL.on_table(frame, CleanParams(), 0).to_dict(as_series=False) == {
-        "text": ["a\nb", None, "c"],
-        "other": [1, 3, 4],
-    }
+alike = st.sampled_from(["a", "a\r", " a", "b", "", "\u200b", "e\u0301", "é"])
+
+
+@given(st.lists(st.none() | alike, max_size=12))
+def test_tool_takes_out_what_normalising_made_equal(values: list[str | None]):
+    text = pl.Series("text", values, dtype=pl.String)
+    told: list[int] = []
+    (removal,) = TOOL.removals(text, CleanParams(), told.append)
+    expected = exact_duplicates(normalise(text, CleanParams()), np.arange(len(text), dtype=np.uint32))
+    assert removal.rows.tolist() == expected.rows.tolist()
+    assert removal.duplicate_of.tolist() == expected.duplicate_of.tolist()
+    assert sum(told) == len(values)
+    assert text.to_list() == values, "normalising leaves its input as it was"
+
+
+def test_tool_gives_the_text_anew():
+    annotated = TOOL.annotate(pl.Series("body", ["a \r\nb", None, "e\u0301"]), CleanParams())
+    assert annotated.to_dict(as_series=False) == {"text": ["a\nb", None, "é"]}
 
 
 @pytest.mark.shared_data

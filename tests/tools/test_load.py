@@ -204,10 +204,10 @@ def test_every_line_is_ingested_or_quarantined(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], batch: int
 ) -> None:
     folder = tmp_path_factory.mktemp("lines")
-    lines.append(b'{"text": "one good row", "id": 5}')
+    lines = [b'{"text": "one good row", "id": 5}', *lines]  # first: a beginning like UTF-16's is refused as such
     (folder / "a.jsonl").write_bytes(b"\n".join(lines))
     result = loaded(folder / "a.jsonl", folder / "out", batch_rows=batch, text_column="text")
-    blank = sum(not line.removeprefix(b"\xef\xbb\xbf" if at == 0 else b"").strip() for at, line in enumerate(lines))
+    blank = sum(not line.strip() for line in lines)
     assert result.ingested + result.quarantined == len(lines) - blank
     assert len(set(ids(result))) == result.ingested
     quarantined(result)
@@ -316,14 +316,19 @@ def test_a_folder_of_text_files(tmp_path: Path) -> None:
     (folder / "a.txt").write_bytes(b"\xef\xbb\xbffirst")
     (folder / "c.txt").write_bytes(b"bad \xff")
     (folder / "big.txt").write_bytes("ü".encode() * (1 << 20))
-    (folder / "ignored.pdf").write_bytes(b"%PDF")
+    (folder / "damaged.pdf").write_bytes(b"%PDF")
+    (folder / "ignored.docx").write_bytes(b"PK")
     (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
     (folder / "loop").symlink_to(folder)
     (folder / "zz.txt").symlink_to(folder / "b.txt")
     result = loaded(folder, tmp_path / "out", max_line_mb=1)
     assert ids(result) == ["a.txt", "b.txt", "sub/a.md", "zz.txt"]
-    assert texts(result) == ["first", "second", "third\n", "second"]
-    assert [entry["reason"].split(":")[0] for entry in quarantined(result)] == ["big.txt", "c.txt", "link.txt"]
+    assert texts(result) == ["first", "second", "third", "second"]
+    assert [(row["title"], row["format"]) for row in originals(result)] == [
+        (None, "text"), (None, "text"), (None, "markdown"), (None, "text")
+    ]  # fmt: skip
+    refused = ["big.txt", "c.txt", "damaged.pdf", "link.txt"]
+    assert [entry["reason"].split(":")[0] for entry in quarantined(result)] == refused
     assert b"hidden words" not in result.quarantine.read_bytes() + result.rows.read_bytes()
 
 
@@ -428,7 +433,7 @@ def test_what_cannot_be_used_gives_one_sentence(tmp_path: Path) -> None:
     refused("nested.jsonl", b'{"text": "a"}\n{"text": {"a": 1}}\n', "line 2: column 'text' holds a list, an object")
     refused("typo.csv", b"text\na\n", "no column 'vector'", vector_column="vector")
     (tmp_path / "folder").mkdir()
-    refused("folder", None, "holds no .txt, .md, .parquet or .jsonl file")
+    refused("folder", None, "holds no Parquet, JSON Lines, .*[.]txt, ")
     with pytest.raises(StorageError, match="cannot finish loading"):
         loaded(write(tmp_path / "a.jsonl", json_lines(ROWS)), tmp_path / "a.jsonl" / "out")
 

@@ -16,7 +16,8 @@ import polars as pl
 import pytest
 
 from recryst.state.errors import StorageError
-from recryst.tools.report import ReportData, compare, script_json, standing, write_report
+from recryst.tools.report import script_json, write_report
+from recryst.tools.shown import ReportData, compare, standing
 
 STEERING = "\u2028\u2029\x00\x1b\x07\x9b\u202e\u2066\u061c"
 HOSTILE = [
@@ -75,6 +76,29 @@ def a_round(
         "label_agreement": 0.8125,
         "keep_agreement": 0.9375,
     }
+
+
+def stages_of(text: str) -> list[dict[str, Any]]:
+    gain = {"added": 4711, "removed": 5555, "anchor_copies": 444, "with": 0.8101, "without": 0.7999, "gain": 0.0102}
+    stage = {"rows": 10003, "removed": 0, "reasons": {}, "bytes": 23456789, "bytes_removed": 0, "seconds": 61.5}
+    return [
+        {"stage": "clean", **stage, "refused": text, "gain": None},
+        {
+            "stage": "filter",
+            **stage,
+            "removed": 5555,
+            "reasons": {text: 5555},
+            "bytes_removed": 3456789,
+            "refused": None,
+        }
+        | {"gain": gain | {"error": 0.0034, "verdict": "helps"}},
+    ]
+
+
+def taken_from(text: str, high: bool = True) -> dict[str, Any]:
+    """A group of a stage that lost more than the average."""
+    shares = {"rows": 200, "removed": 90, "rate": 0.45, "average": 0.1234}
+    return {"stage": "filter", "kind": "source", "group": text, "groups": 1, **shares, "high": high}
 
 
 def report_data(texts: list[str]) -> ReportData:
@@ -136,6 +160,8 @@ def report_data(texts: list[str]) -> ReportData:
             {"stage": "filter", "reason": text, "rows": 1000},
             {"stage": "dedup", "reason": "near_duplicate", "rows": 113},
         ],
+        stages=stages_of(text),
+        taken=[taken_from(one) for one in texts[:9]],
         maps=maps,
         rounds=[
             a_round(1, "kept", better, objective(), text),
@@ -277,11 +303,13 @@ def test_row_text_is_put_on_the_page_as_text_only(hostile: Page) -> None:
 
 def test_every_figure_is_shown(hostile: Page) -> None:
     rows = "10,003|8,890|1,113|981|222|13|9,003|113|run-17|2026-11-21|4 min 01 s|1,834"
+    separation = "5,555|23.46 MB|3.46 MB|61.5|+0.0102 ± 0.0034, helps (4,711 of 5,555 rows)|0.8101|0.7999|444 left out"
+    separation += "|removed 45.0 % of the source|(90 of 200 rows)|12.3 %"
     parts = "0.9821|0.9999|0.9001|2.3456|2.3001|2.4002|0.9123|0.8712|0.1423|0.1011|0.0512|0.7123"
     rounds = "−0.0455|−0.0412|+0.1001|1,234|77|4,321|0.812|0.938|76.5%"
     clusters = "5,678|0.457|0.234|0.333|18.8|6.5|3.2|0.876"
     models = "10.42|3.42|41.238|43.911|1.6123|1.6402|+6.48"
-    expected = f"{rows}|{parts}|{rounds}|{clusters}|{models}".split("|")
+    expected = f"{rows}|{separation}|{parts}|{rounds}|{clusters}|{models}".split("|")
     assert [figure for figure in expected if figure not in hostile.text] == []
     assert "3f" * 32 in hostile.text
     assert "a7" * 32 in hostile.text

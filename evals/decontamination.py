@@ -1,0 +1,98 @@
+"""What decontamination finds where the answer is known, what it takes where nothing should be found, and how fast."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ..state.config import DecontaminateParams, LoadParams
+from ..tools.benchmarks import Benchmarks, open_benchmarks
+from ..tools.decontaminate import contaminated
+from ..tools.load import load
+from .data import existing
+from .table import Table
+
+COLUMNS = ("data", "against", "method", "rows", "flagged", "share", "repeats", "found", "open s", "match s", "rows/s")
+METHODS = ("ngram", "longest_span")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Data held against benchmarks; ``column`` of the data and of the benchmark, where rows of both are the same."""
+
+    data: str
+    against: tuple[str, ...]
+    column: tuple[str, str] | None = None
+
+
+CASES = (
+    Case("gsm8k/alpaca_format.jsonl.gz", ("gsm8k/train.jsonl.gz",), ("instruction", "question")),
+    Case("gsm8k/alpaca_format.jsonl.gz", ("gsm8k/test.jsonl.gz",), ("instruction", "question")),
+    Case("banking77/train.csv", ("banking77/test.csv",), ("text", "text")),
+    Case("alpaca/alpaca.jsonl.gz", ("decontamination/HumanEval.jsonl.gz", "decontamination/TruthfulQA.csv")),
+)  # fmt: skip
+
+
+def run(data: Path, limit: int | None = None) -> Table:
+    """Each case by both methods, a line of the table each.
+
+    Args:
+        data: the folder of the data sets.
+        limit: at most so many rows of the data.
+    """
+    lines = []
+    for case in CASES:
+        text, originals = _loaded(existing(data, case.data), limit)
+        repeated = _repeated(case, data, originals)
+        for method in METHODS:
+            lines.append(_line(case, data, method, text, repeated))
+    notes = (
+        "Repeats: rows whose question stands in the benchmark, but for blank space around it, and found: how many of "
+        "them were flagged. One thread; the loops were compiled before. Opening reads and indexes the benchmarks.",
+    )
+    return Table("Decontamination", COLUMNS, tuple(lines), notes, "recryst eval decontamination --data DATA")
+
+
+def _loaded(source: Path, limit: int | None) -> tuple[pl.Series, pl.DataFrame]:
+    """The texts and the original columns of a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = load(str(source), LoadParams(limit=limit), Path(folder))
+        return pl.read_parquet(result.rows)["text"], pl.read_parquet(result.originals)
+
+
+def _repeated(case: Case, data: Path, originals: pl.DataFrame) -> np.ndarray | None:
+    """Rows of the data (int64 [n]) that repeat a benchmark's to the letter, where that is known."""
+    if case.column is None:
+        return None
+    benchmark = _loaded(existing(data, case.against[0]), None)[1]
+    ours, theirs = originals[case.column[0]].str.strip_chars(), benchmark[case.column[1]].str.strip_chars()
+    return np.flatnonzero(ours.is_in(theirs.implode()).to_numpy())
+
+
+def _line(
+    case: Case, data: Path, method: str, text: pl.Series, repeated: np.ndarray | None
+) -> tuple[str | int | float | None, ...]:
+    paths = tuple(str(existing(data, name)) for name in case.against)
+    params = DecontaminateParams.model_validate({"against": paths, "method": method})
+    _flagged(text.head(1), open_benchmarks(paths, params), params)  # compiles
+    begun = time.perf_counter()
+    benchmarks = open_benchmarks(paths, params)
+    opened = time.perf_counter()
+    flagged = _flagged(text, benchmarks, params)
+    done = time.perf_counter()
+    found = None if repeated is None else int(np.isin(repeated, flagged).sum())
+    return (
+        case.data, ", ".join(case.against), method, len(text), len(flagged), len(flagged) / len(text),
+        None if repeated is None else len(repeated), found,
+        round(opened - begun, 3), round(done - opened, 3), round(len(text) / (done - opened)),
+    )  # fmt: skip
+
+
+def _flagged(text: pl.Series, benchmarks: Benchmarks, params: DecontaminateParams) -> np.ndarray:
+    rows = np.arange(len(text), dtype=np.uint32)
+    return np.concatenate([one.rows for one in contaminated(text, rows, benchmarks, params).removals])

@@ -1,0 +1,130 @@
+"""The configuration of the first separation: what is read, and what is taken out before the loop begins.
+
+Each section is also the input model of the tool of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+PROFILES = Literal["auto", "web", "instruction", "chat", "short", "notes", "none"]
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class LoadParams(Section):
+    """What to read and which columns mean what; ``None`` means *recognise it*."""
+
+    text_column: str | None = Field(None, description="column that holds the text")
+    id_column: str | None = Field(None, description="column that holds a stable id; otherwise ids come from content")
+    label_column: str | None = Field(None, description="column that holds a class label; the probe learns it")
+    source_column: str | None = Field(None, description="column that names where a row came from; guarded by the caps")
+    vector_column: str | None = Field(None, description="column of ready-made vectors, used instead of embedding text")
+    limit: int | None = Field(None, ge=1, description="read at most this many rows")
+    missing_text: Literal["remove", "stop"] = Field(
+        "remove", description="rows without text: removed, or the run stops"
+    )
+    missing_label: Literal["keep", "remove"] = Field("keep", description="rows without label: kept outside the probe")
+    max_line_mb: int = Field(16, ge=1, description="a longer line is quarantined, never held in memory")
+    batch_rows: int = Field(8192, ge=1, description="rows read at a time")
+
+    @property
+    def readable(self) -> bool:
+        """Whether rows have a text to read: beside vectors of the user's own only where its column is named."""
+        return self.vector_column is None or self.text_column is not None
+
+
+class CleanParams(Section):
+    """Text normalisation; the original columns are never touched."""
+
+    unicode_form: Literal["NFC", "NFKC", "none"] = Field("NFC", description="Unicode normal form")
+
+
+class LanguageParams(Section):
+    """Which languages stay. Identified by fastText's lid.176.ftz (Joulin et al. 2016), which ships in its package."""
+
+    keep: tuple[str, ...] = Field((), description="ISO 639 codes that stay, as in [en, de]; none: all stay, counted")
+    min_score: float = Field(0.65, ge=0, le=1, description="below it the language is unknown (FineWeb's threshold)")
+
+
+class FilterParams(Section):
+    """Quality rules; ``auto`` chooses the profile from the shape and length of the rows."""
+
+    profile: PROFILES = Field("auto", description="kind of text")
+    thresholds: dict[str, float | None] = Field(
+        default_factory=dict,
+        description="rule (gopher.max_symbol_ratio) to threshold, over the profile's; null switches a rule off",
+    )
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _by_family(cls, value: Any) -> Any:
+        """``gopher: {max_symbol_ratio: 0.05}`` says the same as ``gopher.max_symbol_ratio: 0.05``."""
+        return dict(_flat(value)) if isinstance(value, dict) else value
+
+
+def _flat(values: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", held) for inner, held in _flat(value))
+        else:
+            yield str(name), value
+
+
+class DedupParams(Section):
+    """Near-duplicates by MinHash (Broder 1997) and banded LSH, verified by true Jaccard."""
+
+    threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity from which two rows are near-duplicates")
+    ngram_size: int = Field(5, ge=1, description="words in a shingle")
+    num_perm: int = Field(128, ge=16, description="hash permutations in a signature")
+    which_to_keep: Literal["first", "longest", "best_quality"] = Field(
+        "first", description="the row of a group that stays"
+    )
+    against: tuple[str, ...] = Field((), description="files whose rows are in the corpus already; repeats of them go")
+    target_rows: int | None = Field(
+        None, ge=1, description="remove the likest rows first, until so many are left or the threshold is reached"
+    )
+
+
+class SemanticParams(Section):
+    """Rows that say the same in other words: neighbours above a cosine (SemDeDup, Abbas et al. 2023)."""
+
+    cosine: float = Field(0.95, gt=0, le=1, description="cosine from which two rows say the same")
+    which_to_keep: Literal["first", "longest", "best_quality", "nearest", "furthest"] = Field(
+        "furthest", description="the row of a group that stays; nearest and furthest: from the cluster's centroid"
+    )
+    target_rows: int | None = Field(
+        None, ge=1, description="remove the likest rows first, until so many are left or the cosine is reached"
+    )
+
+
+class DecontaminateParams(Section):
+    """Rows that hold a benchmark's text: n-gram overlap (Brown et al. 2020, appendix C)."""
+
+    against: tuple[str, ...] = Field((), description="benchmark files; rows that share an n-gram with them go")
+    ngram_size: int | None = Field(None, ge=2, description="words that must stand in both; none: 13, for spans 8")
+    method: Literal["ngram", "longest_span"] = Field(
+        "ngram", description="ngram: any shared n-gram; longest_span: the longest run of them (ConTAM)"
+    )
+    min_coverage: float = Field(0.5, gt=0, le=1, description="longest_span: share of the benchmark text it must cover")
+
+
+class ScrubParams(Section):
+    """Personal data and secrets, each replaced by its kind in every text that is read. Off unless a kind is named."""
+
+    kinds: tuple[Literal["email", "phone", "secret"], ...] = Field((), description="what is taken out of the text")
+    phone_region: str = Field("US", description="whose phone numbers are known without a country code")
+
+
+class AnchorParams(Section):
+    """The held-out rows that measure every action and that no selecting tool sees."""
+
+    fraction: float = Field(0.1, gt=0, lt=0.5, description="share of the cleaned rows held out")
+    max_rows: int = Field(2000, ge=10, description="at most this many rows")

@@ -1,0 +1,29 @@
+"""Compiling kernels: Python functions over arrays that Numba turns into machine code.
+
+A module of kernels imports Numba when it is loaded, so it is itself imported inside the functions that use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from numba import njit
+
+
+def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compile a function, for the types of one signature where it is given, else when it is first called.
+
+    A kernel runs without the interpreter's lock, so threads run it side by side. Its machine code is kept on disk for
+    the next process, where Numba finds a folder that it may write to.
+    """
+
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        compiler: Any = njit
+        try:
+            made = compiler(*signature, nogil=True, cache=True)(function)
+        except (RuntimeError, OSError):  # no folder for the machine code, or no room in it
+            made = compiler(*signature, nogil=True)(function)
+        return cast(Callable[..., Any], made)
+
+    return compiled

@@ -1,0 +1,117 @@
+"""Sums, maxima and repeats within consecutive segments of a flat array: the words of a text, the lines of a page.
+
+A segment is ``offsets[i] : offsets[i + 1]``, int64. Counting repeats takes a table of hashes for each segment, which
+NumPy lacks; it is compiled by Numba the first time, and kept on disk where there is a folder to write to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+
+def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The sum of ``values`` (numbers or bool, [t]) in each segment: int64 [n], 0 for an empty one."""
+    return np.diff(np.concatenate([[0], np.cumsum(values, dtype=np.int64)])[offsets])
+
+
+def maxima(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The greatest of ``values`` (integers not below 0, [t]) in each segment: int64 [n], 0 for an empty one."""
+    found = np.zeros(len(offsets) - 1, dtype=np.int64)
+    filled = np.flatnonzero(np.diff(offsets))
+    if len(filled):
+        found[filled] = np.maximum.reduceat(values.astype(np.int64), offsets[filled])
+    return found
+
+
+def occurrences(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """How often each key stands in its segment.
+
+    Args:
+        keys: uint64 [t], hashes.
+        starts: int64 [n]; ``ends``: int64 [n]. A segment is ``starts[i] : ends[i]``, empty where they cross.
+
+    Returns:
+        int64 [t]: at the first place of a key in its segment how often it stands there, elsewhere 0.
+    """
+    counts: np.ndarray = _compiled(_occurrences)(keys, starts, ends, _slots(starts, ends))
+    return counts
+
+
+def repeated_ngrams(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
+    """Where n-grams that repeat an earlier one begin; after each the search goes on behind its last word.
+
+    Args:
+        keys: uint64 [t], ``keys[i]`` names the n-gram that begins at word ``i``.
+        starts: int64 [n]; ``ends``: int64 [n]. N-grams begin in ``starts[i] : ends[i]``, nowhere where they cross.
+        size: words in an n-gram.
+
+    Returns:
+        bool [t].
+    """
+    found: np.ndarray = _compiled(_repeated_ngrams)(keys, starts, ends, _slots(starts, ends), size)
+    return found
+
+
+def _slots(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Room for the hash table of the longest segment, at most half full."""
+    longest = int(np.max(ends - starts, initial=1))
+    return np.empty(1 << (2 * max(longest, 1) - 1).bit_length(), dtype=np.int64)
+
+
+@cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    from numba import njit
+
+    try:
+        compiled: Callable[..., Any] = njit(cache=True)(function)
+    except RuntimeError:  # neither the package's folder nor the user's takes the cache
+        compiled = njit(function)
+    return compiled
+
+
+def _occurrences(keys: Any, starts: Any, ends: Any, slots: Any) -> Any:
+    counts = np.zeros(len(keys), dtype=np.int64)
+    for segment in range(len(starts)):
+        length = ends[segment] - starts[segment]
+        if length < 1:
+            continue
+        room = 2
+        while room < 2 * length:
+            room *= 2
+        slots[:room] = -1
+        for at in range(starts[segment], ends[segment]):
+            slot = np.int64(keys[at] >> np.uint64(32)) & (room - 1)
+            while slots[slot] >= 0 and keys[slots[slot]] != keys[at]:
+                slot = (slot + 1) & (room - 1)
+            if slots[slot] < 0:
+                slots[slot] = at
+            counts[slots[slot]] += 1
+    return counts
+
+
+def _repeated_ngrams(keys: Any, starts: Any, ends: Any, slots: Any, size: int) -> Any:
+    found = np.zeros(len(keys), dtype=np.bool_)
+    for segment in range(len(starts)):
+        length = ends[segment] - starts[segment]
+        if length < 1:
+            continue
+        room = 2
+        while room < 2 * length:
+            room *= 2
+        slots[:room] = -1
+        at = starts[segment]
+        while at < ends[segment]:
+            slot = np.int64(keys[at] >> np.uint64(32)) & (room - 1)
+            while slots[slot] >= 0 and keys[slots[slot]] != keys[at]:
+                slot = (slot + 1) & (room - 1)
+            if slots[slot] < 0:
+                slots[slot] = at
+                at += 1
+            else:
+                found[at] = True
+                at += size
+    return found
