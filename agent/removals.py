@@ -21,6 +21,7 @@ from ..tools.semantic import keep_order, semantic_duplicates
 from .caps import refusal
 from .evaluate import neighbors_among
 from .facts import doubtful, row_quality, strictness
+from .separation import contamination, quality_of_rules
 from .session import derived_seed
 
 
@@ -139,12 +140,25 @@ def _judged_again(
     filtered = ledger.filter((pl.col("status") == "removed") & (pl.col("stage") == "filter"))["row"].to_numpy()
     still_failing = [removal.rows for removal in filters.judge(annotations[filtered], filtered, bounds)]
     back = np.setdiff1d(filtered, np.concatenate(still_failing or [filtered[:0]]))
+    back = _unseen(store, config, state, back)
     settled = np.concatenate([kept, kept_rows(ledger, "anchor")])
     rows = np.concatenate([settled, back])
     text = store.frame(state.artefacts["text"], ["text"])["text"].gather(rows).fill_null("")
     signatures = dedup.signatures(text, config.dedup, advance)
-    repeats = dedup.near_duplicates(text, rows, signatures, config.dedup, settled=len(settled))
+    quality = quality_of_rules(annotations, rows, state.values)
+    repeats = dedup.near_duplicates(text, rows, signatures, config.dedup, len(settled), quality=quality)
     return np.setdiff1d(back, repeats.rows), filters.judge(annotations[kept], kept, bounds)
+
+
+def _unseen(store: Store, config: Config, state: RunState, rows: np.ndarray) -> np.ndarray:
+    """Those of ``rows`` (positions, uint32 [n]) that stand in no corpus and hold no text of a benchmark."""
+    if "in_corpus" in state.artefacts:
+        rows = np.setdiff1d(rows, store.frame(state.artefacts["in_corpus"], ["row"])["row"].to_numpy())
+    if "matches" in state.artefacts:
+        text = store.frame(state.artefacts["text"], ["text"])["text"].gather(rows).fill_null("")
+        found = contamination(text, rows, store.frame(state.artefacts["benchmarks"]), config)
+        rows = np.setdiff1d(rows, found.matches["row"].to_numpy())
+    return rows
 
 
 def _past_caps(

@@ -46,7 +46,8 @@ def dedup_claims(at: Logged) -> list[Claim]:
         return _took(at, [])
     in_corpus = None
     if at.config.dedup.against:
-        in_corpus = separation.standing_in_corpus(at.store.frame(at.patch.artefacts["in_corpus"] or ""), at.config)
+        found = at.store.frame(at.patch.artefacts["in_corpus"] or "")
+        in_corpus = separation.standing_in_corpus(found, rows, at.config)
     quality = None
     if at.config.dedup.which_to_keep == "best_quality":
         annotations = at.store.frame(at.state.artefacts["annotations"])

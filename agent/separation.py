@@ -112,8 +112,16 @@ def quality_of_rules(annotations: pl.DataFrame, rows: np.ndarray, values: dict[s
     return 1.0 - filters.strictness(annotations[rows], rules).astype(np.float64)
 
 
-def standing_in_corpus(found: pl.DataFrame, config: Config) -> Removal:
-    """The rows that stand in a corpus, from the table (row, score, duplicate_of) that is kept of them."""
+def standing_in_corpus(found: pl.DataFrame, rows: np.ndarray, config: Config) -> Removal:
+    """Those of ``rows`` (positions, uint32 [n]) that stand in a corpus.
+
+    Args:
+        found: the table of them that the run keeps: row, score and duplicate_of. It also has rows that the filter took,
+            and might give back.
+        rows: kept positions.
+        config: of the run.
+    """
+    found = found.filter(pl.col("row").is_in(rows))
     score, names = found["score"].to_numpy(), found["duplicate_of"]
     return Removal("in_corpus", found["row"].to_numpy(), score, config.dedup.threshold, names)
 

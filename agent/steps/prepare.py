@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -90,9 +91,9 @@ def dedup(session: Session) -> None:
             signed = dedup_tool.signatures(text, config.dedup, advance)
             in_corpus = None
             if config.dedup.against:
-                corpus = open_corpus(config.dedup.against, folder, config.dedup, config.clean)
-                in_corpus = corpus_duplicates(text, rows, signed, corpus, config.dedup)
-                artefacts["in_corpus"] = session.store.put_frame(_table(in_corpus))
+                found = _found_in_corpus(session, folder)
+                in_corpus = separation.standing_in_corpus(found, rows, config)
+                artefacts["in_corpus"] = session.store.put_frame(found)
             removals = separation.repeats(text, rows, quality, config, in_corpus, advance, signed)
     _commit(
         session,
@@ -185,9 +186,15 @@ def _commit(
     )
 
 
-def _table(removal: Removal) -> pl.DataFrame:
-    """The rows of a removal with their evidence."""
-    return pl.DataFrame({"row": removal.rows, "score": removal.score, "duplicate_of": removal.duplicate_of})
+def _found_in_corpus(session: Session, folder: Path) -> pl.DataFrame:
+    """The rows that stand in a corpus, with their evidence; those that the filter took as well, which may come back."""
+    config, ledger = session.config, session.ledger()
+    rows = ledger.filter((pl.col("status") == "kept") | (pl.col("stage") == "filter"))["row"].to_numpy()
+    text = session.text(rows)
+    corpus = open_corpus(config.dedup.against, folder, config.dedup, config.clean)
+    signed = dedup_tool.signatures(text, config.dedup)
+    found = corpus_duplicates(text, rows, signed, corpus, config.dedup)
+    return pl.DataFrame({"row": found.rows, "score": found.score, "duplicate_of": found.duplicate_of})
 
 
 def _given(session: Session) -> bool:
