@@ -1,5 +1,6 @@
 """A small real run, and the command line as a user calls it."""
 
+import fcntl
 import io
 import json
 import os
@@ -79,23 +80,46 @@ def here(monkeypatch, capfd):
 
 
 @pytest.fixture(scope="session")
-def docstrings(tmp_path_factory):
-    """600 docstrings of the standard library, cut short, the first 30 of them twice, and two broken lines."""
-    folder = tmp_path_factory.mktemp("docstrings")
-    write_docstrings(folder / "all.jsonl")
-    lines = (folder / "all.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines[:: max(1, len(lines) // 600)][:600]]
-    lines = [json.dumps({**row, "text": row["text"][:200]}) for row in rows]  # most of a run's time is embedding
-    copies = [json.dumps({**json.loads(line), "id": f"copy{n}"}) for n, line in enumerate(lines[:30])]
-    path = folder / "docs.jsonl"
-    path.write_text("\n".join([*lines, '{"broken": ', *copies, "[1]"]) + "\n")
-    return path
+def once(tmp_path_factory, worker_id):
+    """A folder that every process of the tests shares: ``once(name, make)`` makes it by the first that asks for it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def folder(name, make):
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            at = shared / name
+            if not at.exists():
+                at.mkdir()
+                make(at)
+        return at
+
+    return folder
 
 
 @pytest.fixture(scope="session")
-def finished(recryst, docstrings, tmp_path_factory):
+def docstrings(once):
+    """600 docstrings of the standard library, cut short, the first 30 of them twice, and two broken lines."""
+
+    def make(folder):
+        write_docstrings(folder / "all.jsonl")
+        lines = (folder / "all.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines[:: max(1, len(lines) // 600)][:600]]
+        lines = [json.dumps({**row, "text": row["text"][:200]}) for row in rows]  # most of a run's time is embedding
+        copies = [json.dumps({**json.loads(line), "id": f"copy{n}"}) for n, line in enumerate(lines[:30])]
+        (folder / "docs.jsonl").write_text("\n".join([*lines, '{"broken": ', *copies, "[1]"]) + "\n")
+
+    return once("docstrings", make) / "docs.jsonl"
+
+
+@pytest.fixture(scope="session")
+def finished(recryst, docstrings, once):
     """A finished run: its directory and the object ``--json`` printed."""
-    root = tmp_path_factory.mktemp("finished") / "run"
-    done = recryst("run", docstrings, "--label-column", "module", "--out", root, "--json", *SMALL)
-    assert done.returncode == 0, done.stderr
-    return root, json.loads(done.stdout)
+
+    def make(folder):
+        done = recryst("run", docstrings, "--label-column", "module", "--out", folder / "run", "--json", *SMALL)
+        assert done.returncode == 0, done.stderr
+        (folder / "told.json").write_text(done.stdout)
+
+    folder = once("finished", make)
+    return folder / "run", json.loads((folder / "told.json").read_text())

@@ -22,7 +22,8 @@ def filtered(recryst, docstrings, tmp_path_factory):
         {"id": f"signs{n}", "text": f"== {mark * 9} == {mark * 7} {n} ok", "module": "signs"}
         for n, mark in enumerate("*#")
     ]
-    (root / "docs.jsonl").write_text(docstrings.read_text() + "".join(json.dumps(row) + "\n" for row in signs))
+    sound = docstrings.read_text().splitlines(keepends=True)[:200]
+    (root / "docs.jsonl").write_text("".join([*sound, *(json.dumps(row) + "\n" for row in signs)]))
     done = recryst("run", root / "docs.jsonl", "--label-column", "module", "--out", root / "run", *SHORT)
     assert done.returncode == 0, done.stderr
     return root / "run"
@@ -65,8 +66,8 @@ def test_the_command_asks_before_it_runs_and_embeds_only_what_is_new(here, filte
     assert code == 0, told
     events, _ = read_log(tmp_path / "again" / "events.jsonl")
     first = next(event for event in events if event.type == "embed")
-    assert 1 <= first.metrics["embedded"] <= 2  # the rows that came back, whether for training or held out
-    assert first.metrics["cached"] > 500
+    assert first.metrics["embedded"] <= 2  # the rows that came back, unless a trial had embedded them before
+    assert first.metrics["cached"] > 150
     assert audit(tmp_path / "again").failures == []
 
 

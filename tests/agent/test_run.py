@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -141,8 +142,6 @@ def test_a_second_process_is_refused(finished, recryst):
 
 
 def test_vectors_of_the_user_take_the_place_of_embedding(recryst, tmp_path):
-    import numpy as np
-
     rng = np.random.default_rng(0)
     centers = rng.standard_normal((6, 16))
     labels = rng.integers(0, 6, 400)
@@ -170,11 +169,27 @@ def test_vectors_of_the_user_take_the_place_of_embedding(recryst, tmp_path):
     assert result["rounds"][0]["embedded"] == 0
 
 
-@pytest.mark.parametrize("algorithm", ["hdbscan", "dbscan"])
-def test_density_methods_run_through_the_loop(recryst, docstrings, tmp_path, algorithm):
+@pytest.mark.parametrize(("algorithm", "space"), [("hdbscan", "umap"), ("dbscan", "pca")])
+def test_density_methods_run_through_the_loop(recryst, docstrings, tmp_path, algorithm, space):
+    rng = np.random.default_rng(0)
+    rows = [json.loads(line) for line in docstrings.read_text().splitlines()[:240]]
+    groups = rng.standard_normal((5, 16))[np.arange(len(rows)) % 5] + 0.05 * rng.standard_normal((len(rows), 16))
+    pl.DataFrame({"text": [row["text"] for row in rows], "vector": groups.tolist()}).write_parquet(
+        tmp_path / "a.parquet"
+    )
     done = recryst(
-        *("run", docstrings, "--out", tmp_path / "run", "--json", "--set", f"cluster.algorithm={algorithm}"),
-        *SHORT,
+        *(
+            "run",
+            tmp_path / "a.parquet",
+            "--text-column",
+            "text",
+            "--vector-column",
+            "vector",
+            "--out",
+            tmp_path / "run",
+        ),
+        *("--json", "--set", f"cluster.algorithm={algorithm}", "--set", f"cluster.space={space}", *SHORT),
+        *("--set", "dedup.threshold=1.0", "--set", "semantic.cosine=1.0"),
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rounds"][0]["metrics"]["probe_kind"] == "bits_per_byte"

@@ -22,12 +22,12 @@ from recryst.tools.registry import NAMES, Tool
 from recryst.tools.registry import tool as find_tool
 
 
-def test_a_table_through_one_tool_after_the_other(recryst, docstrings, tmp_path):
+def test_a_table_through_one_tool_after_the_other(here, docstrings, tmp_path):
     def call(name, source, target=None, *settings):
-        done = recryst("tool", name, source, *([target] if target else []), *settings)
-        assert done.returncode == 0, done.stderr
-        assert ("taken out" in done.stderr) == (name in ("clean", "filter", "dedup")), done.stderr
-        return json.loads(done.stdout) if target is None else pl.read_parquet(target)
+        code, out, told = here("tool", name, source, *([target] if target else []), *settings)
+        assert code == 0, told
+        assert ("taken out" in told) == (name in ("clean", "filter", "dedup")), told
+        return json.loads(out) if target is None else pl.read_parquet(target)
 
     steps = [tmp_path / f"{number}.parquet" for number in range(6)]
     cleaned = call("clean", docstrings, steps[0])
