@@ -143,7 +143,7 @@ def test_files_of_one_name_are_told_apart(tmp_path):
         ("labels.jsonl", b'{"label": "card_arrival", "n": 1}\n'),
         ("short.csv", b"text,n\nonly four words here,1\n"),
         ("broken.jsonl", b'{"text": \n\xff\xfe\x00\n'),
-        ("torn.jsonl.gz", gzip.compress(b'{"text": "a"}' * 99)[:20]),
+        ("torn.jsonl.gz", gzip.compress(b'{"text": "a"}' * 99, mtime=0)[:20]),
         ("junk.bin", bytes(range(256)) * 8),
         ("junk.parquet", b"PAR1" + bytes(64)),
         ("wide.jsonl", json.dumps({f"k{n}": "x" for n in range(3000)}).encode()),
