@@ -160,7 +160,7 @@ def test_vectors_of_the_user_take_the_place_of_embedding(recryst, tmp_path):
             "--id-column",
             "image",
         ),
-        *("--out", tmp_path / "run", "--json", *SMALL),
+        *("--out", tmp_path / "run", "--json", *SMALL, "--set", "reduce.methods=[pca]"),
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
