@@ -9,7 +9,6 @@ the benchmark's text, here within one row.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from ..state.progress import Advance, silent
 from ..state.rows import Removal
 from .benchmarks import LEAST_WORDS, Benchmarks, open_benchmarks
 from .registry import Tool
+from .texts import batches
 
 if TYPE_CHECKING:
     from .word_hashes import Words
@@ -40,7 +40,6 @@ MATCHES = {
     "span": pl.String,
 }
 _MAX_SPAN = 1000  # characters of a span that stand in the table
-_BATCH_ROWS = 8192
 _BATCH_BYTES = 4 << 20
 
 
@@ -77,11 +76,12 @@ def contaminated(
         share against ``min_coverage``), and ``FILE#ID`` of the benchmark's row as ``duplicate_of``; and the matches.
     """
     found = [pl.DataFrame(schema=MATCHES)]
-    for start, batch in _batches(text):
+    for start, count in batches(text, _BATCH_BYTES):
+        batch = text.slice(start, count)
         matches = _matches(batch, benchmarks, params)
         if matches.height:
             found.append(matches.with_columns(row=pl.Series(rows[start + matches["row"].to_numpy()], dtype=pl.UInt32)))
-        advance(len(batch))
+        advance(count)
     table = pl.concat(found)
     spanned, whole = table.filter(~pl.col("whole")), table.filter("whole")
     if params.method == "ngram":
@@ -99,19 +99,6 @@ def _removal(reason: str, matches: pl.DataFrame, score: str, threshold: float) -
         threshold=threshold,
         duplicate_of=matches.select(pl.format("{}#{}", "benchmark", "benchmark_id")).to_series(),
     )
-
-
-def _batches(text: pl.Series) -> Iterator[tuple[int, pl.Series]]:
-    """The texts in slices bounded in rows and bytes, with their first position."""
-    for start in range(0, len(text), _BATCH_ROWS):
-        batch = text.slice(start, _BATCH_ROWS)
-        ends = batch.str.len_bytes().fill_null(0).cum_sum().to_numpy()
-        at = 0
-        while at < len(batch):
-            before = int(ends[at - 1]) if at else 0
-            after = max(at + 1, int(np.searchsorted(ends, before + _BATCH_BYTES, side="right")))
-            yield start + at, batch.slice(at, after - at)
-            at = after
 
 
 def _matches(text: pl.Series, benchmarks: Benchmarks, params: DecontaminateParams) -> pl.DataFrame:

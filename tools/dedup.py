@@ -19,9 +19,10 @@ from ..state.rows import Removal
 from .clean import exact_duplicates, normalise
 from .corpus import corpus_duplicates, map_strings, open_corpus, signature_map
 from .lsh import matches
-from .minhash import batches
+from .minhash import BATCH_BYTES
 from .minhash import signatures as signatures
 from .registry import Tool
+from .texts import batches
 
 
 def near_duplicates(
@@ -134,7 +135,7 @@ def _removals(text: pl.Series, params: DedupParams, advance: Advance) -> list[Re
 
 
 def _normalised(text: pl.Series, clean: CleanParams) -> Iterator[pl.DataFrame]:
-    for start, count in batches(text):
+    for start, count in batches(text, BATCH_BYTES):
         yield normalise(text.slice(start, count).alias("text"), clean).to_frame()
 
 

@@ -9,14 +9,13 @@ house's own: what is junk in any text of any language, counted on words split at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import polars as pl
 
 from ..state.progress import Advance, silent
 from .lines import Lines, Measured, line_measures, ratio, split
 from .segments import maxima, occurrences, repeated_ngrams, sums
+from .texts import batches
 from .words import LETTER, STOP_WORDS, SYMBOLS, Tokeniser, Words, shared_tokeniser
 
 _BATCH_BYTES = 1 << 22
@@ -76,19 +75,11 @@ def annotate(text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
         Float32 columns named as ``MEASURES``, n rows in the same order.
     """
     tokeniser = shared_tokeniser()
-    batches = [pl.DataFrame(schema=dict.fromkeys(MEASURES, pl.Float32))]
-    for start, size in _batches(text):
-        batches.append(_measure(text.slice(start, size).fill_null("").alias("text"), tokeniser))
+    measured = [pl.DataFrame(schema=dict.fromkeys(MEASURES, pl.Float32))]
+    for start, size in batches(text, _BATCH_BYTES):
+        measured.append(_measure(text.slice(start, size).fill_null("").alias("text"), tokeniser))
         advance(size)
-    return pl.concat(batches)
-
-
-def _batches(text: pl.Series) -> Iterator[tuple[int, int]]:
-    """``(start, size)`` of consecutive runs of about ``_BATCH_BYTES``; a longer text makes a longer run."""
-    batch = text.str.len_bytes().fill_null(0).cast(pl.Int64).cum_sum().to_numpy() // _BATCH_BYTES
-    starts = np.flatnonzero(np.diff(batch, prepend=-1))
-    for start, size in zip(starts, np.diff(starts, append=len(text)), strict=True):
-        yield int(start), int(size)
+    return pl.concat(measured)
 
 
 def _measure(text: pl.Series, tokeniser: Tokeniser) -> pl.DataFrame:

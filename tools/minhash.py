@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from ..state.config import DedupParams
 from ..state.progress import Advance, silent
+from .texts import batches
 
 _SEED = 1  # of the permutations: signatures are stored, so it never changes
-_BATCH_BYTES = 1 << 20
-_BATCH_ROWS = 1 << 14
+BATCH_BYTES = 1 << 20  # of texts that are worked on at once
 _HELD_HASHES = 1 << 24  # 128 MB
 
 _Item = TypeVar("_Item")
@@ -52,7 +52,7 @@ def signatures(
         sign(digests, ends, multiply, shift, np.asarray(signed[start : start + count]))
         return count
 
-    for count in in_threads(work, batches(text)):
+    for count in in_threads(work, batches(text, BATCH_BYTES)):
         advance(count)
     return signed
 
@@ -62,17 +62,6 @@ def _permutations(count: int) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.RandomState(_SEED)
     multiply = generator.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     return multiply, generator.randint(0, 1 << 32, count, dtype=np.uint32)
-
-
-def batches(text: pl.Series) -> Iterator[tuple[int, int]]:
-    """``(start, count)`` of consecutive runs of rows, bounded in bytes and rows; a longer text stands alone."""
-    length = text.str.len_bytes().fill_null(0).to_numpy()
-    start = 0
-    while start < len(length):
-        total = np.cumsum(length[start : start + _BATCH_ROWS], dtype=np.int64)
-        count = max(int(np.searchsorted(total, _BATCH_BYTES, side="right")), 1)
-        yield start, count
-        start += count
 
 
 def _digests(text: pl.Series, ngram_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +140,7 @@ class ShingleSets:
         def work(batch: tuple[int, int]) -> list[np.ndarray]:
             return self._made(text.slice(*batch))
 
-        made = (one for batch in in_threads(work, batches(text)) for one in batch)
+        made = (one for batch in in_threads(work, batches(text, BATCH_BYTES)) for one in batch)
         for row, hashes in zip(rows.tolist(), made, strict=True):
             self._hold(row, hashes)
 

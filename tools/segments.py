@@ -64,13 +64,9 @@ def _slots(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 @cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    from numba import njit
+    from .compiled import kernel  # with it Numba is loaded
 
-    try:
-        compiled: Callable[..., Any] = njit(cache=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's takes the cache
-        compiled = njit(function)
-    return compiled
+    return kernel()(function)
 
 
 def _occurrences(keys: Any, starts: Any, ends: Any, slots: Any) -> Any:

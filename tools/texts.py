@@ -1,19 +1,38 @@
-"""The texts of a loaded table on disk, seen as one column: memory holds what is being read, not the whole."""
+"""A column of texts, a bounded part of it at a time, and one that stays on disk."""
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+_MOST_ROWS = 1 << 14
 _SCHEMA = pa.schema([("id", pa.string_view()), ("text", pa.string_view())])
 
 
+def batches(text: pl.Series, most_bytes: int) -> Iterator[tuple[int, int]]:
+    """``(start, count)`` of consecutive runs of rows, bounded in bytes and rows; a longer text stands alone.
+
+    Args:
+        text: strings, [n]; a null has no bytes.
+        most_bytes: of a run.
+    """
+    length = text.str.len_bytes().fill_null(0).to_numpy()
+    start = 0
+    while start < len(length):
+        total = np.cumsum(length[start : start + _MOST_ROWS], dtype=np.int64)
+        count = max(int(np.searchsorted(total, most_bytes, side="right")), 1)
+        yield start, count
+        start += count
+
+
 class MappedTexts:
-    """Ids and texts of all rows (strings, [n]), mapped from an uncompressed Arrow file.
+    """Ids and texts of all rows of a loaded table (strings, [n]), mapped from an uncompressed Arrow file.
 
     In memory stand 16 bytes for each string, where it begins and how long it is; the characters stay in the file, and
     a page of it that was read can be given back (``release``), whatever its size.

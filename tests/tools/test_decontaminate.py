@@ -188,7 +188,6 @@ def test_batches_change_nothing(tmp_path, monkeypatch):
     path = written(tmp_path / "test.jsonl", {"text": QUESTION}, {"text": OTHER})
     text = [OTHER, None, "", QUESTION, "ü " * 50 + OTHER, "x"] * 5
     whole = held(text, path)
-    monkeypatch.setattr(decontaminate, "_BATCH_ROWS", 7)
     monkeypatch.setattr(decontaminate, "_BATCH_BYTES", 150)
     parts = held(text, path)
     assert parts.matches.equals(whole.matches)

@@ -95,7 +95,7 @@ def test_batches_threads_and_a_map_change_nothing(monkeypatch, tmp_path):
     texts = pl.Series([f"Zeile {row} " * (row % 50) + "É" * (row % 3) for row in range(700)])
     whole = signatures(texts, DedupParams())
     told: list[int] = []
-    monkeypatch.setattr(minhash, "_BATCH_BYTES", 1000)
+    monkeypatch.setattr(minhash, "BATCH_BYTES", 1000)
     mapped = np.lib.format.open_memmap(tmp_path / "s.npy", mode="w+", dtype=np.uint32, shape=whole.shape)
     parted = signatures(pl.concat([texts[:300], texts[300:]]), DedupParams(), told.append, mapped)
     assert len(told) > 100
