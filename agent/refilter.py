@@ -14,10 +14,11 @@ from ..state.config import Config
 from ..state.errors import UsageError
 from ..state.log import read_log
 from ..state.rows import Removal, kept_rows
-from ..state.run import RunDirectory, fold
+from ..state.run import RunDirectory, RunState, fold
 from ..state.store import Store
 from ..tools import filters
-from .separation import CAPPED, separate
+from .caps import refusal
+from .order import PREPARE
 
 EXAMPLES = 5  # rows shown of those that would go, and of those that would come back
 _EXCERPT = 160
@@ -76,7 +77,7 @@ def preview(root: Path, changes: Mapping[str, float | None]) -> Preview:
         coming=charged.filter(pl.col("row").is_in(coming)).select(
             "id", rule="reason", value="score", limit="threshold", text=_excerpts(text, coming)
         ),
-        refused=_refused(store, state.values, state.artefacts, config, ledger, going),
+        refused=_refused(store, config, state, ledger, after),
     )
 
 
@@ -122,16 +123,17 @@ def _excerpts(text: pl.Series, rows: np.ndarray) -> pl.Series:
 
 
 def _refused(
-    store: Store,
-    values: Mapping[str, Any],
-    artefacts: Mapping[str, str],
-    config: Config,
-    ledger: pl.DataFrame,
-    removals: list[Removal],
+    store: Store, config: Config, state: RunState, ledger: pl.DataFrame, rules: dict[str, filters.Bound]
 ) -> str | None:
-    """Why the caps would refuse these removals; None where they hold."""
+    """Why the filter of a new run would be refused by its caps; None where they hold.
+
+    It would judge every row of the input that has reached the filter: those that no earlier step took.
+    """
+    earlier = pl.col("stage").is_in(PREPARE[: PREPARE.index("filter")]) & (pl.col("status") == "removed")
+    rows = ledger.filter((pl.col("origin") == "input") & ~earlier)["row"].to_numpy()
+    removed = [one.rows for one in filters.judge(store.frame(state.artefacts["annotations"])[rows], rows, rules)]
     sources = None
-    if values.get("source_column") is not None:
-        sources = store.frame(artefacts["rows"], ["source"])["source"]
-    training = [Removal(r.reason, r.rows[np.isin(r.rows, kept_rows(ledger))], None, r.threshold) for r in removals]
-    return separate(ledger, training, CAPPED[1], 0, config, sources).refused
+    if state.values.get("source_column") is not None:
+        sources = store.frame(state.artefacts["rows"], ["source"])["source"]
+    gone = np.concatenate([*removed, rows[:0]])
+    return refusal("filter", rows, gone, config.caps.clean_fraction, "caps.clean_fraction", sources)

@@ -145,8 +145,11 @@ def _judged_again(
     rows = np.concatenate([settled, back])
     text = store.frame(state.artefacts["text"], ["text"])["text"].gather(rows).fill_null("")
     signatures = dedup.signatures(text, config.dedup, advance)
-    quality = quality_of_rules(annotations, rows, state.values)
-    repeats = dedup.near_duplicates(text, rows, signatures, config.dedup, len(settled), quality=quality)
+    quality = quality_of_rules(annotations, rows, state.values, config)
+    params = config.dedup.model_copy(
+        update={"target_rows": None}
+    )  # what comes back repeats nothing, whatever the target
+    repeats = dedup.near_duplicates(text, rows, signatures, params, len(settled), quality=quality)
     return np.setdiff1d(back, repeats.rows), filters.judge(annotations[kept], kept, bounds)
 
 

@@ -48,10 +48,8 @@ def dedup_claims(at: Logged) -> list[Claim]:
     if at.config.dedup.against:
         found = at.store.frame(at.patch.artefacts["in_corpus"] or "")
         in_corpus = separation.standing_in_corpus(found, rows, at.config)
-    quality = None
-    if at.config.dedup.which_to_keep == "best_quality":
-        annotations = at.store.frame(at.state.artefacts["annotations"])
-        quality = separation.quality_of_rules(annotations, rows, at.state.values)
+    annotations = at.store.frame(at.state.artefacts["annotations"])
+    quality = separation.quality_of_rules(annotations, rows, at.state.values, at.config)
     text = _text(at).gather(rows).fill_null("")
     return _took(at, separation.repeats(text, rows, quality, at.config, in_corpus))
 

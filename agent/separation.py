@@ -104,9 +104,14 @@ def contamination(
     return contaminated(text, rows, known, config.decontaminate, advance)
 
 
-def quality_of_rules(annotations: pl.DataFrame, rows: np.ndarray, values: dict[str, Any]) -> np.ndarray | None:
-    """How far rows (positions, uint32 [n]) are from the limits of the rules in force: float [n], higher is better."""
-    if values["profile"] == "none":
+def quality_of_rules(
+    annotations: pl.DataFrame, rows: np.ndarray, values: dict[str, Any], config: Config
+) -> np.ndarray | None:
+    """How far rows (positions, uint32 [n]) are from the limits of the rules in force: float [n], higher is better.
+
+    None where nothing asks for it, or no rule is in force.
+    """
+    if config.dedup.which_to_keep != "best_quality" or values["profile"] == "none":
         return None
     rules = filters.bounds(values["profile"], values["thresholds"])
     return 1.0 - filters.strictness(annotations[rows], rules).astype(np.float64)

@@ -60,14 +60,19 @@ class FilterParams(Section):
     profile: PROFILES = Field("auto", description="kind of text")
     thresholds: dict[str, float | None] = Field(
         default_factory=dict,
-        description="rule (gopher.max_symbol_ratio) to threshold, over the profile's; null switches a rule off",
+        description="rule (gopher.max_symbol_ratio) to threshold, over the profile's; off switches a rule off",
     )
 
     @field_validator("thresholds", mode="before")
     @classmethod
     def _by_family(cls, value: Any) -> Any:
-        """``gopher: {max_symbol_ratio: 0.05}`` says the same as ``gopher.max_symbol_ratio: 0.05``."""
-        return dict(_flat(value)) if isinstance(value, dict) else value
+        """``gopher: {max_symbol_ratio: 0.05}`` says the same as ``gopher.max_symbol_ratio: 0.05``, ``off`` as null."""
+        if not isinstance(value, dict):
+            return value
+        flat = {rule: None if limit is False else limit for rule, limit in _flat(value)}
+        if wrong := [rule for rule, limit in flat.items() if limit is True]:
+            raise ValueError(f"{wrong[0]} needs a number, or off")
+        return flat
 
 
 def _flat(values: dict[Any, Any]) -> Iterator[tuple[str, Any]]:

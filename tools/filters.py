@@ -9,7 +9,7 @@ other thresholds need no second look at the text. The families are those of Mass
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -114,7 +114,7 @@ def bounds(profile: str, overrides: dict[str, float | None]) -> dict[str, Bound]
         if value is None:
             chosen.pop(rule, None)
         else:
-            chosen[rule] = replace(chosen.get(rule) or _bound(rule, value), value=float(value))
+            chosen[rule] = _bound(rule, float(value))
     return chosen
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from ...state.config import Config
+from ...state.preparation import PROFILES
 from ...state.settings import load_config
 from ...tools.language import check_keep
 from ...tools.remote_encoder import RemoteEncoder, is_remote
@@ -80,7 +81,7 @@ DATA_OPTIONS = [
     click.option("--label-column", help="Column that holds a class label; the probe learns it."),
     click.option("--source-column", help="Column that names where a row came from; no step may empty a source."),
     click.option("--vector-column", help="Column of ready-made vectors (images, audio), used instead of embedding."),
-    click.option("--profile", type=click.Choice(["auto", "web", "instruction", "short", "none"]), help="Kind of text."),
+    click.option("--profile", type=click.Choice(get_args(PROFILES)), help="Kind of text."),
     click.option("--model", help="Embedding model: minilm (embedded) or any Sentence Transformers model."),
 ]
 MIND_OPTIONS = [

@@ -12,11 +12,12 @@ import click
 import orjson
 import yaml
 
-from ...state.errors import UsageError
+from ...state.errors import InputError, UsageError
 from ...state.run import RunDirectory
 from ...state.visible import printable
 from ..progress import Reporter
 from ..refilter import EXAMPLES, Preview, preview
+from .options import ready
 
 
 @click.command()
@@ -111,8 +112,11 @@ def _begin(root: Path, target: Path, found: Preview) -> None:
             f"{root} read standard input, which cannot be read again; the thresholds are for a new run of it"
         )
     chosen = config.filter.model_copy(update={"profile": found.profile, "thresholds": found.thresholds})
-    reporter = Reporter()
-    directory = open_run(source, target, config.model_copy(update={"filter": chosen}), reporter)
+    if not source.startswith("hf:") and not Path(source).exists():
+        raise InputError(f"{source}, which {root} read, does not exist any more")
+    config, reporter = config.model_copy(update={"filter": chosen}), Reporter()
+    ready(config)
+    directory = open_run(source, target, config, reporter)
     if (root / "cache").is_dir() and not (directory.root / "cache").exists():
         shutil.copytree(root / "cache", directory.root / "cache", copy_function=_link)
     go(directory, reporter, as_json=False)

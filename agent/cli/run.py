@@ -131,7 +131,7 @@ def _difference(before: tuple[str, Config], now: tuple[str, Config]) -> str:
     if before[0] != now[0]:
         return f"is a run of {before[0]}, not of {now[0]}"
     old, new = (dict(_flat(config.model_dump(mode="json"))) for _, config in (before, now))
-    key = next(key for key in {**old, **new} if old.get(key) != new.get(key))
+    key = next(key for key in {**old, **new} if key not in old or key not in new or old[key] != new[key])
     if key.endswith("base_url"):  # an address is for nobody who looks over a shoulder
         return f"was begun with another {key}"
     was, wanted = (canonical_json(values.get(key)).decode()[:_SHOWN] for values in (old, new))

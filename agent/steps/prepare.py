@@ -87,7 +87,7 @@ def dedup(session: Session) -> None:
     with session.step("dedup", 2 * len(rows)) as advance, session.store.scratch() as folder:
         if not _given(session):
             text = session.text(rows)
-            quality = separation.quality_of_rules(session.frame("annotations"), rows, session.state.values)
+            quality = separation.quality_of_rules(session.frame("annotations"), rows, session.state.values, config)
             signed = dedup_tool.signatures(text, config.dedup, advance)
             in_corpus = None
             if config.dedup.against:
