@@ -7,7 +7,7 @@ from typing import Any
 
 from ..state.config import Config
 from ..state.run import RunState
-from .teacher import has_teacher
+from .steps.lessons import has_teacher
 
 PREPARE = ("load", "clean", "language", "filter", "dedup", "decontaminate", "hold_out")
 DESCRIBE = ("embed", "quality", "cluster", "reduce", "score", "baseline", "ablate", "critique", "decide", "approve")

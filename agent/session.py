@@ -30,10 +30,10 @@ from ..state.progress import Advance
 from ..state.rows import kept_rows
 from ..state.run import RunDirectory, fold
 from ..state.store import Store
-from ..tools.remote_encoder import sent_to
+from ..tools.vectors.remote_encoder import sent_to
+from .cli.progress import Reporter
 from .llm.client import Model
-from .minds import open_model
-from .progress import Reporter
+from .llm.open import open_model
 
 
 class Session:

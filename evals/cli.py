@@ -57,7 +57,7 @@ def injection(
     **options: Any,
 ) -> None:
     """Hostile rows: what they make a language model do to a run, and what they cannot."""
-    from ..agent.progress import Reporter
+    from ..agent.cli.progress import Reporter
     from . import injection as experiment
 
     section = {"model": llm, "base_url": base_url, "max_usd": max_usd, "usd_per_million": price}

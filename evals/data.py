@@ -11,7 +11,7 @@ import polars as pl
 from ..state.config import EmbedParams
 from ..state.errors import InputError
 from ..state.progress import Advance, silent
-from ..tools.embed import VectorCache, embed, open_encoder
+from ..tools.vectors.embed import VectorCache, embed, open_encoder
 
 
 def existing(data: Path, name: str) -> Path:

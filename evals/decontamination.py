@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from ..state.config import DecontaminateParams, LoadParams
-from ..tools.benchmarks import Benchmarks, open_benchmarks
-from ..tools.decontaminate import contaminated
-from ..tools.load import load
+from ..tools.read.load import load
+from ..tools.repeats.benchmarks import Benchmarks, open_benchmarks
+from ..tools.repeats.decontaminate import contaminated
 from .data import existing
 from .table import Table
 

@@ -19,10 +19,10 @@ import polars as pl
 
 from ..state.config import DedupParams
 from ..state.rows import Removal
-from ..tools.clean import exact_duplicates
-from ..tools.corpus import map_strings, mapped_strings
-from ..tools.dedup import near_duplicates, signatures
-from ..tools.lsh import band_rows
+from ..tools.repeats.corpus import map_strings, mapped_strings
+from ..tools.repeats.dedup import near_duplicates, signatures
+from ..tools.repeats.lsh import band_rows
+from ..tools.text.clean import exact_duplicates
 from .edits import edited, jaccard, newsgroups20, originals
 from .table import Cell, Table
 

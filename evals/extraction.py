@@ -15,9 +15,9 @@ import polars as pl
 
 from ..state.config import LoadParams
 from ..state.errors import MissingExtraError
-from ..tools.archives import members
-from ..tools.extract import Unreadable
-from ..tools.load import load
+from ..tools.read.archives import members
+from ..tools.read.extract import Unreadable
+from ..tools.read.load import load
 from .data import existing
 from .table import Table
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..tools.filters import bounds, verdicts
-from ..tools.measures import annotate
-from ..tools.profiles import PUBLISHED
-from ..tools.words import shared_tokeniser
+from ..tools.text.filters import bounds, verdicts
+from ..tools.text.measures import annotate
+from ..tools.text.profiles import PUBLISHED
+from ..tools.text.tokens import shared_tokeniser
 from .data import existing
 from .table import Table
 

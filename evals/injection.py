@@ -18,8 +18,8 @@ import orjson
 import polars as pl
 
 from ..agent.audit import audit
-from ..agent.caps import refusal
-from ..agent.critics import rules
+from ..agent.decide import rules_critic as rules
+from ..agent.decide.caps import refusal
 from ..state.config import Config
 from ..state.decision import Critique
 from ..state.errors import UsageError

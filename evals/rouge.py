@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tools.rouge import RougePool
+from ..tools.repeats.rouge import RougePool
 from .data import existing
 from .table import Table
 

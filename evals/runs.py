@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from ..agent import graph
-from ..agent.progress import Reporter
+from ..agent.cli.progress import Reporter
 from ..agent.session import Session
 from ..state.config import Config
 from ..state.decision import Critique

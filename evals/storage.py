@@ -13,7 +13,7 @@ import polars as pl
 import zstandard
 
 from ..state.preparation import LoadParams
-from ..tools.load import load
+from ..tools.read.load import load
 from .data import existing
 from .table import Table
 

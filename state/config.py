@@ -12,16 +12,18 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from .preparation import AnchorParams as AnchorParams
-from .preparation import CleanParams as CleanParams
-from .preparation import DecontaminateParams as DecontaminateParams
-from .preparation import DedupParams as DedupParams
-from .preparation import FilterParams as FilterParams
-from .preparation import LanguageParams as LanguageParams
-from .preparation import LoadParams as LoadParams
-from .preparation import ScrubParams as ScrubParams
-from .preparation import Section as Section
-from .preparation import SemanticParams as SemanticParams
+from .preparation import (
+    AnchorParams,
+    CleanParams,
+    DecontaminateParams,
+    DedupParams,
+    FilterParams,
+    LanguageParams,
+    LoadParams,
+    ScrubParams,
+    Section,
+    SemanticParams,
+)
 
 LACKS_MODEL = "lacks_model"  # the type of an error: a key stands for nothing without llm.model
 

@@ -18,20 +18,20 @@ from ..state.errors import UsageError
 from ..state.progress import Advance
 from ..state.rows import Removal
 
-NAMES = (
-    "clean",
-    "language",
-    "filter",
-    "dedup",
-    "decontaminate",
-    "embed",
-    "semantic",
-    "cluster",
-    "reduce",
-    "score",
-    "probe",
-)
-_MODULES = {"filter": "filters"}
+_MODULES = {
+    "clean": "text.clean",
+    "language": "text.language",
+    "filter": "text.filters",
+    "dedup": "repeats.dedup",
+    "decontaminate": "repeats.decontaminate",
+    "embed": "vectors.embed",
+    "semantic": "repeats.semantic",
+    "cluster": "vectors.cluster",
+    "reduce": "vectors.reduce",
+    "score": "vectors.score",
+    "probe": "judge.probe",
+}
+NAMES = tuple(_MODULES)
 
 
 @dataclass(frozen=True)
@@ -69,5 +69,5 @@ def tool(name: str) -> Tool:
     if name not in NAMES:
         nearest = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)
         raise UsageError(f"no tool is called {name!r}; did you mean {nearest[0]!r}?")
-    found: Tool = import_module(f".{_MODULES.get(name, name)}", __package__).TOOL
+    found: Tool = import_module(f".{_MODULES[name]}", __package__).TOOL
     return found

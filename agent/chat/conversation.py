@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...state.errors import UsageError
 from ...state.report import ClusterReport
-from ..approval import Answer, settle, shown_sha
+from ..decide.approval import Answer, settle, shown_sha
 from ..graph import Cycle
 from ..session import Session
 

@@ -9,10 +9,9 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...state.report import ClusterEvidence
-from ..critics.shown import marked, opaque
-from ..llm.asking import asked
+from ..llm.ask import asked, reader, schema
 from ..llm.client import Model
-from ..llm.reading import reader, schema
+from ..llm.datamark import marked, opaque
 
 
 class Description(BaseModel):

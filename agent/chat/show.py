@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ...state.decision import Critique
+from ...state.phrases import action_in_words, counted, number
 from ...state.report import ClusterEvidence, ClusterReport
-from ...state.visible import printable
-from ...state.words import action_in_words, counted, number
+from ...state.sanitise import printable
 
 TEXT = 160  # characters of a row that are shown
 _PARTS = ("value", "probe", "coverage", "balance", "redundancy", "noise", "structure", "stability")

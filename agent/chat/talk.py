@@ -10,8 +10,8 @@ from rich.console import RenderableType
 from ...prompts import prompt
 from ...state.canonical import canonical_json, sha256_bytes
 from ..llm import Message, OnText, Reply, Request, ToolCall
+from ..llm.ask import Unusable
 from ..llm.client import Model
-from ..llm.reading import Unusable
 from . import show
 from .conversation import Conversation, Refusal
 from .tools import MODEL_TOOLS

@@ -10,7 +10,7 @@ import time
 from rich.console import Console, RenderableType
 
 from ...state.errors import MissingExtraError, ModelError, UsageError
-from ...state.visible import printable
+from ...state.sanitise import printable
 from . import show
 from .conversation import Conversation, Refusal
 from .talk import Talk

@@ -19,11 +19,11 @@ from ...state.config import ClusterParams, SemanticParams
 from ...state.decision import Critique
 from ...state.errors import MissingExtraError, ModelError, UsageError
 from ...state.report import ClusterEvidence
-from ...tools.select import DEDUPLICATE, STRATEGIES
-from ..explain import explain, told
+from ...tools.judge.select import DEDUPLICATE, STRATEGIES
+from ..account.explain import explain, told
+from ..account.summary import rounds
 from ..llm import ToolSpec
-from ..llm.reading import schema
-from ..summary import rounds
+from ..llm.ask import schema
 from . import show
 from .conversation import Conversation, Refusal
 from .describe import describe, examples

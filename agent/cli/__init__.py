@@ -11,7 +11,7 @@ import click
 
 from ... import __version__
 from ...state.errors import RecrystError
-from ...state.visible import printable
+from ...state.sanitise import printable
 
 # command → (module, one line of help): a module is imported when its command is used
 _COMMANDS = {
@@ -22,7 +22,7 @@ _COMMANDS = {
     "audit": ("inspect", "Verify a run's log and files, and derive every decision again."),
     "explain": ("inspect", "Tell why one row stayed or went."),
     "refilter": ("refilter", "Show what other quality thresholds would change in a run, then run with them."),
-    "quantise": ("model", "Quantise a local causal language model to NF4 or INT8."),
+    "quantise": ("inspect", "Quantise a local causal language model to NF4 or INT8."),
     "tool": ("tool", "Run one tool on a table."),
     "eval": ("..evals.cli", "Run an experiment that shows what Recryst is worth."),  # by name: agent imports no evals
 }

@@ -13,10 +13,10 @@ import click
 from ...state.config import Config
 from ...state.errors import InputError, ModelError, RecrystError, UsageError
 from ...state.run import RunDirectory
-from ..progress import Reporter
+from ..account.tables import show_summary
 from .options import DATA_OPTIONS, MIND_OPTIONS, RUN_OPTIONS, ready, settled, with_options
+from .progress import Reporter
 from .run import open_run
-from .show import show_summary
 
 MAX_ROUNDS = 50  # a person ends the rounds; this only bounds `run N` and forgotten scripts
 
@@ -72,11 +72,11 @@ def _new(source: str, out: Path | None, config: Config, reporter: Reporter) -> R
 
 
 def _converse(directory: RunDirectory, reporter: Reporter) -> None:
+    from ..account.summary import summary
     from ..chat.conversation import Conversation
     from ..chat.terminal import Terminal
     from ..graph import placed
     from ..session import Session
-    from ..summary import summary
 
     session = Session(directory, reporter)
     ended = session.state.last == "publish"

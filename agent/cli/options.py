@@ -11,11 +11,11 @@ import click
 from ...state.config import Config
 from ...state.preparation import PROFILES
 from ...state.settings import load_config
-from ...tools.language import check_keep
-from ...tools.remote_encoder import RemoteEncoder, is_remote
-from ...tools.scrub import check_scrub
+from ...tools.text.language import check_keep
+from ...tools.text.scrub import check_scrub
+from ...tools.vectors.remote_encoder import RemoteEncoder, is_remote
+from ..llm.open import open_provider
 from ..llm.prices import price_of
-from ..llm.registry import open_provider
 
 _Command = Callable[..., Any]
 

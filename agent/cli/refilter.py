@@ -14,10 +14,10 @@ import yaml
 
 from ...state.errors import InputError, UsageError
 from ...state.run import RunDirectory
-from ...state.visible import printable
-from ..progress import Reporter
-from ..refilter import EXAMPLES, Preview, preview
+from ...state.sanitise import printable
+from ..account.preview import EXAMPLES, Preview, preview
 from .options import ready
+from .progress import Reporter
 
 
 @click.command()

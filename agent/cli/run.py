@@ -19,9 +19,9 @@ from ...state.config import Config
 from ...state.errors import InputError, ModelError, RecrystError, UsageError, storage_error
 from ...state.log import read_log
 from ...state.run import RunDirectory
-from ..progress import Reporter
+from ..account.tables import show_summary
 from .options import DATA_OPTIONS, MIND_OPTIONS, OUTPUT_OPTIONS, RUN_OPTIONS, ready, settled, with_options
-from .show import show_summary
+from .progress import Reporter
 
 _SHOWN = 60  # characters of a setting
 
@@ -237,8 +237,8 @@ def go(directory: RunDirectory, reporter: Reporter, as_json: bool) -> None:
         ModelError: the language model refused or could not be reached; the run can be resumed.
     """
     from .. import graph
+    from ..account.summary import summary
     from ..session import Session
-    from ..summary import summary
 
     with directory.lock():
         session = Session(directory, reporter)

@@ -13,7 +13,7 @@ import orjson
 import yaml
 
 from ...state.errors import UsageError
-from ...state.words import counted
+from ...state.phrases import counted
 from ...tools.registry import NAMES, Tool
 from ...tools.registry import tool as find_tool
 
@@ -41,8 +41,8 @@ def command(tool: Tool) -> click.Command:
         text_column: str | None = None,
         seed: int = 0,
     ) -> None:
-        from ..apply import Applied, Job, apply
-        from ..progress import Reporter
+        from .apply import Applied, Job, apply
+        from .progress import Reporter
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         job = Job(source, target, removed, annotate, text_column, seed)

@@ -13,8 +13,8 @@ from typing import Any
 
 from ...state.canonical import sha256_json
 from ...state.errors import ModelError, RecrystError
-from ...state.words import counted
-from ...tools.remote import Fault, Retries, with_retries
+from ...state.phrases import counted
+from ...tools.vectors.net import Fault, Retries, with_retries
 from . import Provider, Usage
 from .answers import Answers, Batch
 from .budget import LOST, BudgetSpent, Purse, Reservation

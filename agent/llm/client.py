@@ -19,9 +19,9 @@ from ...state.events import LlmCall
 from ...state.progress import Advance, silent
 from . import Message, OnText, Provider, Reply, Request
 from .answers import Answers, Stored, request_sha
+from .ask import Unusable
 from .budget import BUDGET, Purse
 from .live import Live, understood
-from .reading import Unusable
 
 T = TypeVar("T")
 

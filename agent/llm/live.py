@@ -10,7 +10,7 @@ from typing import Any
 from ...state.config import LlmParams
 from ...state.errors import ModelError, RecrystError
 from ...state.events import LlmCall
-from ...tools.remote import Fault, Retries, with_retries
+from ...tools.vectors.net import Fault, Retries, with_retries
 from . import OnText, Provider, Reply, Request, Usage
 from .answers import Answers, Stored, request_sha
 from .batch import Batches

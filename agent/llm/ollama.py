@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...state.canonical import canonical_json
 from ...state.config import LlmParams
 from ...state.errors import UsageError
-from ...tools import vendors
+from ...tools.vectors import vendors
 from . import Message, OnText, Reply, Request, StopReason, ToolCall, Usage
 from .wire import LENGTHS, member, narrowed, sound, tokens
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from ...state.config import LlmParams
-from ...tools import vendors
-from ...tools.remote import Fault
+from ...tools.vectors import vendors
+from ...tools.vectors.net import Fault
 from . import Message, OnText, Reply, Request, StopReason, ToolCall, Usage
 from .wire import BOUNDS, member, narrowed, sound, storable, tokens
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ...state.canonical import canonical_json
-from ...tools.remote import Fault
+from ...tools.vectors.net import Fault
 from . import Reply
 
 #: Keywords with which constrained decoding at the vendors, or at servers that speak as they do, refuses a schema.

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...state.phrases import number
 from ...state.progress import silent
-from ...state.words import number
-from ..ablation import MOST_ROWS, PutBack, entry, put_back
-from ..evaluate import View, probe_rows, row_vectors, view
 from ..session import Session
+from .ablation import MOST_ROWS, PutBack, entry, put_back
+from .measured import View, probe_rows, row_vectors, view
 
 
 def ablate(session: Session) -> None:
     """Train the probe again on the rows in force and those that a stage had removed, for each stage that removed any.
 
     Kind, budget, seeds and anchor are the baseline's, so that the scores are paired with its own. Rows removed as
-    copies of a held-out row stay out, because the probe would learn the anchor by heart; see ``agent/ablation.py``.
+    copies of a held-out row stay out, because the probe would learn the anchor by heart; see ``agent/steps/ablation.py``.
     Vectors of removed rows go into the cache, not into the pool.
     """
     values = session.state.values

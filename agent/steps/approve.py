@@ -6,8 +6,8 @@ import numpy as np
 
 from ...state.events import Effect
 from ...state.rows import check_ledger, counts, kept_rows
-from .. import undo as undo_tool
-from ..approval import Answer, Settled, granted, proposal, settle, shown_sha
+from ..decide import undo as undo_tool
+from ..decide.approval import Answer, Settled, granted, proposal, settle, shown_sha
 from ..session import Session
 
 

@@ -12,15 +12,21 @@ import numpy as np
 import polars as pl
 
 from ...state.config import ClusterParams
+from ...state.phrases import counted
 from ...state.progress import Advance
 from ...state.report import ClusterReport
-from ...state.words import counted
-from ...tools import evidence, objective
-from ...tools import reduce as reduce_tool
-from ...tools.cluster import ClusterResult, default_k
-from ...tools.score import ClusterScores
-from ..critics import judge
-from ..evaluate import (
+from ...tools.judge import objective
+from ...tools.vectors import evidence
+from ...tools.vectors import reduce as reduce_tool
+from ...tools.vectors.cluster import ClusterResult, default_k
+from ...tools.vectors.score import ClusterScores
+from ..decide.critic import judge
+from ..decide.facts import critique_key, doubtful, row_quality, state_key, strictness
+from ..llm.budget import BUDGET
+from ..llm.client import Model
+from ..llm.prices import estimate, exceeds, said
+from ..session import Session, derived_seed
+from .measured import (
     View,
     anchor_vectors,
     cluster_view,
@@ -32,12 +38,7 @@ from ..evaluate import (
     scores_json,
     view,
 )
-from ..facts import critique_key, doubtful, row_quality, state_key, strictness
-from ..llm.budget import BUDGET
-from ..llm.client import Model
-from ..llm.estimate import estimate, exceeds, said
-from ..removals import alike
-from ..session import Session, derived_seed
+from .removals import alike
 
 UNCHANGED = {"reused": True}
 _CHARACTERS_PER_TOKEN = 4  # of English, about

@@ -10,18 +10,22 @@ import numpy as np
 from ...state.config import ClusterParams
 from ...state.decision import Critique, Decision, Outcome, RoundRecord
 from ...state.events import Effect
+from ...state.phrases import action_in_words, counted
 from ...state.progress import Advance
 from ...state.report import ClusterReport, Objective
 from ...state.rows import check_ledger, counts
-from ...state.words import action_in_words, counted
-from ...tools.cluster import ClusterResult
-from ...tools.probe import ProbeResult
-from ...tools.score import ClusterScores
-from .. import actions
-from ..candidates import build_candidates
-from ..decide import converged, pays
-from ..decide import decide as take_decision
-from ..evaluate import (
+from ...tools.judge.probe import ProbeResult
+from ...tools.vectors.cluster import ClusterResult
+from ...tools.vectors.score import ClusterScores
+from ..decide.candidates import build_candidates
+from ..decide.decide import decide as take_decision
+from ..decide.decide import ends_converged, pays
+from ..decide.facts import gather_budget, gather_facts, state_key
+from ..decide.policy import policy
+from ..session import Session, derived_seed
+from . import actions
+from .describe import clustering_in_force, scores_in_force
+from .measured import (
     View,
     choose_probe,
     cluster_view,
@@ -33,11 +37,7 @@ from ..evaluate import (
     scores_json,
     view,
 )
-from ..evaluate import measure as measure_objective
-from ..facts import gather_budget, gather_facts, state_key
-from ..policies import policy
-from ..session import Session, derived_seed
-from .describe import clustering_in_force, scores_in_force
+from .measured import measure as measure_objective
 
 
 def baseline(session: Session) -> None:
@@ -85,7 +85,7 @@ def decide(session: Session) -> None:
     values: dict[str, Any] = {"decision": decision.model_dump(mode="json"), "decision_key": chosen.key}
     if decision.action == "stop":
         values["stop_reason"] = "; ".join(decision.reasons)
-        values["converged"] = converged(decision)
+        values["converged"] = ends_converged(decision)
         session.reporter.say(f"round {session.state.round}: stop ({values['stop_reason']})")
     session.record(
         "decide",

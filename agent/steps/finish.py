@@ -11,9 +11,9 @@ import polars as pl
 from ...state.canonical import sha256_file
 from ...state.events import Effect
 from ...state.rows import check_ledger, counts
-from ...tools.export import Synthetic
-from ...tools.export import export as export_rows
-from ..publish import write_pages
+from ...tools.write.export import Synthetic
+from ...tools.write.export import export as export_rows
+from ..account.publish import write_pages
 from ..session import Session, derived_seed
 
 TEXT_BATCH = 4096
@@ -28,8 +28,8 @@ def train(session: Session) -> None:
         reason = "train.enabled is false" if not params.enabled else "the rows have no text"
         session.record("train", outcome="skipped", reasons=[reason])
         return
-    from ...tools.perplexity import evaluate
-    from ...tools.train import train
+    from ...tools.model.perplexity import evaluate
+    from ...tools.model.train import train
 
     folder = session.run.model / "dense"
     with session.step("train", params.tokens, "tokens") as advance:
@@ -61,8 +61,8 @@ def quantise(session: Session) -> None:
     if not models:
         session.record("quantise", outcome="skipped", reasons=["there is no trained model"])
         return
-    from ...tools.perplexity import evaluate
-    from ...tools.quantise import quantise
+    from ...tools.model.perplexity import evaluate
+    from ...tools.model.quantise import quantise
 
     anchor = session.text(session.anchor()).to_list()
     effects = []

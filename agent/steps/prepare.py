@@ -10,13 +10,14 @@ import polars as pl
 from ...state.errors import InputError
 from ...state.events import Effect
 from ...state.rows import Removal, counts, hold_out, removed_by_reason
-from ...tools import clean as clean_tool
-from ...tools import dedup as dedup_tool
-from ...tools import filters, measures, select
-from ...tools import language as language_tool
-from ...tools.corpus import corpus_duplicates, open_corpus
-from .. import separation
+from ...tools.judge import select
+from ...tools.repeats import dedup as dedup_tool
+from ...tools.repeats.corpus import corpus_duplicates, open_corpus
+from ...tools.text import clean as clean_tool
+from ...tools.text import filters, measures
+from ...tools.text import language as language_tool
 from ..session import Session
+from . import separation
 
 
 def clean(session: Session) -> None:

@@ -12,11 +12,10 @@ import numpy as np
 import polars as pl
 
 from ...state.config import Config
-from ...tools.quality import Agreement, QualityModel, fit_scores, predict
-from ..lessons import Lesson, from_endorsed, from_teacher
-from ..questionnaire import ROWS_PER_QUESTION
+from ...tools.judge.quality import Agreement, QualityModel, fit_scores, predict
+from ..llm.ask import ROWS_PER_QUESTION
 from ..session import Session, derived_seed
-from ..teacher import has_teacher
+from .lessons import Lesson, from_endorsed, from_teacher, has_teacher
 
 #: The share of rows with the lowest scores, on which ``refilter`` may act where the rules suspect them as well.
 LOWEST_SHARE = 0.1

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.evals.filters import datatrove_verdicts, our_verdicts, run, speed
-from recryst.tools.profiles import PUBLISHED
+from recryst.tools.text.profiles import PUBLISHED
 
 # Without `•`, `©` and the like alone: words to datatrove, whose list of punctuation lacks them, and symbols to us.
 WORDS = """the be to of and that have with cannot e.g. isn't crystal salt, water. filtered! (lattice) "cooling" why?

@@ -100,6 +100,14 @@ def test_every_folder_with_modules_is_in_the_table() -> None:
     assert folders <= set(FOLDERS), "a folder at the top that the import table does not know"
 
 
+def test_no_folder_holds_more_than_a_reader_takes_in() -> None:
+    folders: dict[Path, int] = {}
+    for path in MODULES.values():
+        folders[path.parent] = folders.get(path.parent, 0) + 1
+    assert {folder.name: modules for folder, modules in folders.items() if modules > 16} == {}
+    assert folders[ROOT / "agent"] <= 6
+
+
 def test_loading_has_no_cycle() -> None:
     graph = {name: {i.target for i in own_imports(name) if i.at_load} - {name} for name in MODULES}
     try:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from recryst.state.settings import load_config
-from recryst.tools.filters import bounds
-from recryst.tools.taxonomy import read_taxonomy
+from recryst.tools.judge.taxonomy import read_taxonomy
+from recryst.tools.text.filters import bounds
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

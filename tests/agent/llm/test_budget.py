@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from recryst.agent.llm import Usage
 from recryst.agent.llm.budget import BudgetSpent, Purse
-from recryst.agent.llm.estimate import ANSWER_TOKENS, estimate, exceeds, said
-from recryst.agent.llm.prices import FREE, Price, _table, price_of
+from recryst.agent.llm.prices import ANSWER_TOKENS, FREE, Price, _table, estimate, exceeds, price_of, said
 from recryst.state.config import LlmParams
 from recryst.state.errors import UsageError
 from recryst.state.settings import parse_config

@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recryst.agent.llm import Message, Request, Usage
 from recryst.agent.llm.answers import Answers
+from recryst.agent.llm.ask import reader, schema
 from recryst.agent.llm.budget import BUDGET, LOST, Purse
 from recryst.agent.llm.client import Model
+from recryst.agent.llm.open import open_provider
 from recryst.agent.llm.prices import Price
-from recryst.agent.llm.reading import reader, schema
-from recryst.agent.llm.registry import open_provider
 from recryst.state.config import LlmParams
 from recryst.state.errors import IntegrityError, ModelError, UsageError
-from recryst.tools.remote import Fault
+from recryst.tools.vectors.net import Fault
 
 PROVIDERS = ["anthropic", "openai", "ollama"]
 

@@ -12,15 +12,15 @@ from pydantic import BaseModel, ConfigDict
 
 from recryst.agent.llm import Message, Request
 from recryst.agent.llm.answers import Answers
+from recryst.agent.llm.ask import Unusable, reader, schema
 from recryst.agent.llm.budget import Purse
 from recryst.agent.llm.client import RE_ASKS, Model
+from recryst.agent.llm.open import open_provider
 from recryst.agent.llm.openai import _call
-from recryst.agent.llm.reading import Unusable, reader, schema
-from recryst.agent.llm.registry import open_provider
 from recryst.agent.llm.wire import sound, tokens
 from recryst.state.config import LlmParams
 from recryst.state.errors import ModelError
-from recryst.tools.remote import Fault, Retries, with_retries
+from recryst.tools.vectors.net import Fault, Retries, with_retries
 
 PROVIDERS = ["anthropic", "openai", "ollama"]
 CANARY = "sk-canary-51c2"

@@ -10,11 +10,11 @@ from policies import schema_filler, tool_caller
 from pydantic import BaseModel, Field
 
 from recryst.agent.llm import Message, Request, ToolSpec, Usage
-from recryst.agent.llm.reading import parse, schema
-from recryst.agent.llm.registry import open_provider
+from recryst.agent.llm.ask import parse, schema
+from recryst.agent.llm.open import open_provider
 from recryst.state.config import LlmParams
 from recryst.state.errors import UsageError
-from recryst.tools.remote import Fault
+from recryst.tools.vectors.net import Fault
 
 PROVIDERS = ["anthropic", "openai", "ollama"]
 KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "ollama": "OLLAMA_API_KEY"}

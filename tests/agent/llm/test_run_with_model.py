@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from recryst.agent.audit import audit
-from recryst.agent.policies import rules
+from recryst.agent.decide import rules_policy as rules
 from recryst.evals.data import banking77, with_vectors
 from recryst.evals.runs import refine
 from recryst.state.decision import Budget, Candidate

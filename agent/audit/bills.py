@@ -1,0 +1,171 @@
+"""What the log says of questions to the language model, held against the questions that follow and the record.
+
+A call is derived again from the evidence (kind, prompt, model, what was wrong with the answer) and its cost from the
+recorded answer. What was sent and never answered is the provider's word against the log's; it is only bounded here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...state.config import Config
+from ...state.errors import RecrystError
+from ...state.events import Event, LlmCall
+from ...state.store import Store
+from ..llm import Provider, Usage
+from ..llm.answers import Answers, Stored
+from ..llm.budget import BUDGET
+from ..llm.client import Model
+from ..llm.live import understood
+from ..llm.open import offline_model, open_provider
+from ..llm.prices import Price, price_of
+from ..session import code_version
+from .logged import Claim
+
+TALK = ("chat", "describe")  # asked in conversation, which is not derived again
+_DERIVED = ("provider", "model", "kind", "prompt", "request_sha", "response_sha", "stop_reason", "problem")
+_CENT = 1e-6  # dollars, for sums of rounded parts
+
+
+def lost(call: LlmCall) -> bool:
+    """Whether a question may have been billed and its answer is unknown; nothing is derived from it."""
+    return call.response_sha is None and call.problem != BUDGET
+
+
+def recorded_model(store: Store, config: Config, event: Event) -> Model | None:
+    """The language model as it answered the questions of one event; None where the run has none."""
+    if config.llm.model is None:
+        return None
+    return offline_model(store.root.parent / "llm", config, [call for call in event.llm if not lost(call)])
+
+
+def asked_claims(model: Model | None, event: Event) -> list[Claim]:
+    """The questions that follow from the evidence are those that the event logs, each with what it was about."""
+    asked = [] if model is None else model.drain()
+    return [("questions to the language model", _named(asked), _named(event.llm))]
+
+
+def _named(calls: Sequence[LlmCall]) -> set[tuple[Any, ...]]:
+    return {tuple(getattr(call, name) for name in _DERIVED) for call in calls if not lost(call)}
+
+
+def silent_claims(event: Event) -> list[Claim]:
+    """An event of a step that asks nothing holds no question but those of a conversation before it.
+
+    An ``error`` has those of the step that failed; that step asks them again, and then they are derived.
+    """
+    if event.type == "error":
+        return []
+    talked = TALK if event.type in ("chat", "approve") else ()
+    asked = [call.kind for call in event.llm if not lost(call) and call.kind not in talked]
+    return [("questions to the language model", [], asked)]
+
+
+@dataclass
+class _Bills:
+    """What is known while the log is read from its beginning."""
+
+    answers: Answers
+    provider: Provider
+    config: Config
+    price: Price | None
+    price_known: bool = False  # whether this code has the price that the run went by
+    resumed: bool = False
+    logged: set[str] = field(default_factory=set)  # questions whose answer an earlier event has …
+    paid: set[str] = field(default_factory=set)  # … this event pays for …
+    later: set[str] = field(default_factory=set)  # … or this or a later event has
+
+
+def bills(answers: Answers, config: Config, events: Sequence[Event]) -> Iterator[tuple[Event, str]]:
+    """Each call of the log that its record contradicts, as the event and a sentence.
+
+    Args:
+        answers: the record.
+        config: names the model, its price and its bounds.
+        events: the whole log.
+    """
+    if config.llm.model is None:
+        yield from ((event, "it logs a question, but the run has no language model") for event in events if event.llm)
+        return
+    provider = open_provider(config.llm)
+    price = price_of(provider.name, provider.model, config.llm, provider.local)
+    book = _Bills(answers, provider, config, price)
+    answered = [{call.request_sha for call in event.llm if call.response_sha} for event in events]
+    for number, event in enumerate(events):
+        if event.type in ("start", "resume"):
+            book.resumed = event.type == "resume"
+            book.price_known = config.llm.usd_per_million is not None or event.code == code_version()
+        book.paid = set()
+        unanswered = any(call.response_sha is None for call in event.llm)
+        book.later = set().union(*answered[number:]) if unanswered else set()
+        for call in event.llm:
+            if wrong := _contradicted(book, event, call):
+                yield event, f"question {call.request_sha[:12]}…: {wrong}"
+        if missing := answered[number] - book.paid - book.logged:
+            yield event, f"question {min(missing)[:12]}…: its answer is logged as known, but no event had it before"
+        book.logged |= answered[number]
+
+
+def _contradicted(book: _Bills, event: Event, call: LlmCall) -> str:
+    """What is wrong with one call; empty where nothing is."""
+    sha = call.request_sha
+    if (call.provider, call.model) != (book.provider.name, book.provider.model):
+        return "it is not the run's language model that is said to have answered"
+    if call.kind in TALK and call.prompt.partition("@")[0] != call.kind:
+        return "its prompt is not that of its kind"
+    try:
+        stored = book.answers.get(sha)
+    except RecrystError:
+        stored = None
+    if call.response_sha is None:
+        return _unanswered(book, event, call, stored is not None and (sha in book.logged or sha not in book.later))
+    if call.cache_hit:
+        free = not any(call.usage.values()) and not call.usd and not call.attempts and not call.unsure_tokens
+        return "" if free else "an answer from the record is logged with a cost"
+    again = sha in book.logged or sha in book.paid
+    book.paid.add(sha)
+    if again:
+        return "an answer is paid for twice"
+    return "" if stored is None else _paid(book, call, stored)  # a missing answer is told of where all are verified
+
+
+def _unanswered(book: _Bills, event: Event, call: LlmCall, on_record: bool) -> str:
+    """What is wrong with a question that is logged without an answer; ``on_record`` says that there is one."""
+    params = book.config.llm
+    if any(call.usage.values()) or call.cache_hit:
+        return "it has no answer, but usage"
+    if lost(call):
+        # A failed attempt ends the process, but not a conversation; a batch may run out of time.
+        if call.kind == "lost":
+            return "" if book.resumed or params.batch else "it is logged as lost, but no process was stopped"
+        failed = event.type in ("chat", "approve", "error") and call.attempts and not on_record
+        return "" if failed else "it is logged as failed, but the run went on, or its answer is on record"
+    if params.max_usd is None and params.max_tokens is None:
+        return "it has no answer, and the run has no budget that could have been spent"
+    return "it is logged without an answer, but the answer is on record" if on_record else ""
+
+
+def _paid(book: _Bills, call: LlmCall, stored: Stored) -> str:
+    """What is wrong with the cost of an answer that no event had before."""
+    named = understood(book.provider, stored.answer).usage
+    if call.usage != (named if named.total else stored.usage).model_dump():
+        return "its usage is not that of the recorded answer"
+    if call.unsure_tokens > stored.unsure.total:
+        return "it counts more tokens as lost than its record"
+    if not call.attempts and not stored.batched and not book.resumed:
+        return "it was answered, but never sent"
+    if not book.price_known:
+        return ""
+    if (book.price is None) != (call.usd is None):
+        return "it costs something where the price is unknown, or nothing is said of the cost"
+    if book.price is None or call.usd is None:
+        return ""
+    # Which of the tokens billed in vain went in and which came out is not logged.
+    least = book.price.of(Usage(**call.usage), stored.batched)
+    vain = [book.price.worst(*parts) for parts in ((call.unsure_tokens, 0), (0, call.unsure_tokens))]
+    dearest = max(vain) * book.price.long_factor
+    if not least + min(vain) / book.price.long_factor - _CENT <= call.usd <= least + dearest + _CENT:
+        return "its dollars do not follow from its tokens"
+    return ""

@@ -1,0 +1,260 @@
+"""One tool on one table, from a file to a file: what ``recryst tool`` does.
+
+A tool that works row by row, or takes rows out, sees the texts in a memory map and the table goes by in batches, so
+that memory does not grow with the file. Any other tool is given the whole frame.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...state.errors import InputError, UsageError, storage_error
+from ...state.preparation import LoadParams
+from ...tools.read.columns import JSON_TEXT, is_json_text
+from ...tools.read.load import LoadResult, load
+from ...tools.registry import Tool
+from ...tools.text.batches import MappedTexts
+from ...tools.write.layout import Layout, own_notes
+from ...tools.write.removed import evidence, write_evidence
+from ...tools.write.tables import check_target, table_writer
+from .progress import Reporter
+
+_BATCH_ROWS = 1024
+_PROFILE_ROWS = 10_000  # that a profile is chosen by
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a tool is to do: read ``source``, write ``target``.
+
+    ``removed``: a file for the rows taken out, each with its evidence. ``annotate``: take none out, and add the tool's
+    columns. ``text_column``: the column that holds the text; None: recognise it. ``seed``: of tools that draw.
+    """
+
+    source: str
+    target: Path | None
+    removed: Path | None = None
+    annotate: bool = False
+    text_column: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of the rows; ``removed`` counts them by reason, bytes are those of the texts in UTF-8."""
+
+    tool: str
+    rows_in: int
+    rows_out: int
+    quarantined: int = 0
+    removed: dict[str, int] = field(default_factory=dict)
+    text_bytes_in: int | None = None
+    text_bytes_out: int | None = None
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as plain values."""
+        return asdict(self)
+
+
+def apply(tool: Tool, params: Any, job: Job, reporter: Reporter) -> Applied | dict[str, Any]:
+    """Carry out ``job``; a tool that measures a table and makes none returns its figures.
+
+    Raises:
+        UsageError: the tool cannot do what the job asks, or its output would take the place of its input.
+        RecrystError: as ``load`` and the tool say.
+    """
+    _check(tool, job)
+    started = time.perf_counter()
+    whole = tool.annotate is None and tool.removals is None
+    result = _on_whole(tool, params, job, reporter) if whole else _in_stream(tool, params, job, reporter)
+    if isinstance(result, Applied):
+        return Applied(**{**asdict(result), "seconds": round(time.perf_counter() - started, 3)})
+    return result
+
+
+def _check(tool: Tool, job: Job) -> None:
+    if job.annotate and tool.annotate is None:
+        raise UsageError(f"{tool.name} has no columns to add: leave out --annotate")
+    if job.removed is not None and (tool.removals is None or job.annotate):
+        raise UsageError(f"{tool.name}{' --annotate' if job.annotate else ''} takes no row out: leave out --removed")
+    if job.target is None and tool.on_table is None:
+        raise _lacks_target(tool)
+    written = [path for path in (job.target, job.removed) if path is not None]
+    for path in written:
+        check_target(path)
+        if path.resolve() == Path(job.source).resolve():
+            raise UsageError(f"{path} is the input; name another file for the output")
+    if len(written) == 2 and written[0].resolve() == written[1].resolve():
+        raise UsageError(f"{written[0]} cannot hold both the rows that stay and those taken out")
+
+
+def _lacks_target(tool: Tool) -> UsageError:
+    return UsageError(f"`recryst tool {tool.name}` makes a table: give it an OUT file (.parquet or .jsonl)")
+
+
+def _in_stream(tool: Tool, params: Any, job: Job, reporter: Reporter) -> Applied:
+    assert job.target is not None
+    try:
+        # Beside the output, because /tmp is memory on many systems.
+        with tempfile.TemporaryDirectory(dir=job.target.parent, prefix=".recryst-") as name:
+            folder = Path(name)
+            loaded = _load(job, folder, reporter)
+            texts = MappedTexts(loaded.rows, folder / "texts.arrow")
+            loaded.rows.unlink()
+            params = _settled(params, texts.texts, loaded.shape)
+            gone = _taken_out(tool, params, job, texts, reporter)
+            if job.removed is not None:
+                write_evidence(gone, texts, job.removed)
+            return _write_rest(tool, params, job, loaded, texts, gone, reporter)
+    except OSError as error:
+        raise storage_error(error, error.filename or job.target.parent, f"working on {job.source}, at") from error
+
+
+def _settled(params: Any, texts: pl.Series, shape: str) -> Any:
+    """The parameters with a profile that is ``auto`` chosen once for the table, by texts spread evenly over it."""
+    if getattr(params, "profile", None) != "auto":
+        return params
+    from ...tools.text.filters import choose_profile
+
+    sample = texts.gather_every(max(1, len(texts) // _PROFILE_ROWS))
+    return params.model_copy(update={"profile": choose_profile(sample, shape)})
+
+
+def _load(job: Job, folder: Path, reporter: Reporter) -> LoadResult:
+    with reporter.step("load") as advance:
+        loaded = load(job.source, LoadParams(text_column=job.text_column), folder, advance)
+    for note in own_notes(loaded):
+        reporter.say(f"note: {note}", "yellow")
+    if loaded.quarantined:
+        with loaded.quarantine.open("rb") as file:
+            first = orjson.loads(file.readline())
+        lines = "1 broken line" if loaded.quarantined == 1 else f"{loaded.quarantined:,} broken lines"
+        reporter.say(f"{lines} left out, the first at line {first['line']}: {first['reason']}", "yellow")
+    return loaded
+
+
+def _taken_out(tool: Tool, params: Any, job: Job, texts: MappedTexts, reporter: Reporter) -> pl.DataFrame:
+    """The rows the tool takes out, ascending: row, reason, score, threshold, duplicate_of (an id)."""
+    removals = []
+    if tool.removals is not None and not job.annotate:
+        with reporter.step(tool.name, len(texts.texts)) as advance:
+
+            def told(done: int) -> None:
+                texts.release()
+                advance(done)
+
+            removals = tool.removals(texts.texts, params, told)
+    return evidence(removals, texts.ids)
+
+
+def _write_rest(
+    tool: Tool, params: Any, job: Job, loaded: LoadResult, texts: MappedTexts, gone: pl.DataFrame, reporter: Reporter
+) -> Applied:
+    """Write the rows that stay, batch by batch, with the tool's columns where they are asked for."""
+    assert job.target is not None
+    stays = np.ones(loaded.ingested, dtype=bool)
+    stays[gone["row"].to_numpy()] = False
+    annotate, layout = _layout(tool, params, job, loaded, texts)
+    bytes_in = bytes_out = 0
+    with reporter.step("write", loaded.ingested) as advance, table_writer(job.target, layout.schema) as write:
+        for start, batch in _batches(loaded.originals):
+            text = texts.texts.slice(start, batch.num_rows)
+            bytes_in += _size(text)
+            annotation = None if annotate is None else annotate(text, params)
+            if annotation is not None and "text" in annotation.columns:
+                text = annotation["text"]
+            chosen = stays[start : start + batch.num_rows]
+            bytes_out += _size(text.filter(pl.Series(chosen)))
+            write(layout.fill(batch, annotation).filter(pa.array(chosen)))
+            texts.release()
+            advance(batch.num_rows)
+    by_reason = gone.group_by("reason").len().sort("len", "reason", descending=[True, False])
+    removed = dict(by_reason.iter_rows())
+    return Applied(tool.name, len(stays), int(stays.sum()), loaded.quarantined, removed, bytes_in, bytes_out)
+
+
+def _size(text: pl.Series) -> int:
+    return int(text.str.len_bytes().sum())
+
+
+def _layout(
+    tool: Tool, params: Any, job: Job, loaded: LoadResult, texts: MappedTexts
+) -> tuple[Callable[[pl.Series, Any], pl.DataFrame] | None, Layout]:
+    """The tool's annotation if it is to be written, and the columns of the table with it.
+
+    Where the tool takes rows out, its columns are written on demand; but a text made anew always is.
+    """
+    if tool.annotate is not None:
+        first = tool.annotate(texts.texts.head(1), params)
+        if job.annotate or tool.removals is None or "text" in first.columns:
+            return tool.annotate, Layout(loaded, first)
+    return None, Layout(loaded)
+
+
+def _batches(originals: Path) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The originals table row group by row group, as it was loaded: the position of the first row, and the rows."""
+    file, start = pq.ParquetFile(originals), 0
+    for group in range(file.num_row_groups):
+        for batch in file.read_row_group(group).to_batches(_BATCH_ROWS):
+            yield start, batch
+            start += batch.num_rows
+
+
+def _on_whole(tool: Tool, params: Any, job: Job, reporter: Reporter) -> Applied | dict[str, Any]:
+    assert tool.on_table is not None
+    frame, as_json, quarantined = _frame(tool, job, reporter)
+    if tool.needs not in frame.columns:
+        has = ", ".join(frame.columns)
+        raise InputError(f"{job.source} has no column {tool.needs!r}, which {tool.name} works on; it has {has}")
+    with reporter.step(tool.name):
+        result = tool.on_table(frame, params, job.seed)
+    if isinstance(result, dict):
+        return result
+    if job.target is None:
+        raise _lacks_target(tool)
+    table = result.to_arrow(compat_level=pl.CompatLevel.oldest())
+    schema = pa.schema([one.with_metadata(JSON_TEXT) if one.name in as_json else one for one in table.schema])
+    with table_writer(job.target, schema) as write:
+        for batch in table.cast(schema).to_batches(_BATCH_ROWS):
+            write(batch)
+    return Applied(tool.name, frame.height, result.height, quarantined)
+
+
+def _frame(tool: Tool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame, set[str], int]:
+    """The whole table, which of its columns hold JSON text, and how many rows were quarantined.
+
+    Parquet that has the column the tool works on is taken as it is, any other input as it is loaded, with its ``text``
+    and an ``id``.
+    """
+    path = Path(job.source)
+    if path.suffix == ".parquet" and path.is_file() and job.text_column is None:
+        try:
+            schema = pq.read_schema(path)
+            if tool.needs in schema.names or tool.needs != "text":
+                return pl.read_parquet(path), _json_columns(schema), 0
+        except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
+            raise InputError(f"{path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = _load(job, Path(folder), reporter)
+        fields = Layout(loaded).schema
+        originals = pl.read_parquet(loaded.originals).drop("row")
+        originals.columns = fields.names
+        rows = pl.read_parquet(loaded.rows, columns=["id", "text"])
+    added = [rows["text"], *([] if "id" in originals.columns else [rows["id"]])]
+    return originals.with_columns(added), _json_columns(fields) - {"text"}, loaded.quarantined
+
+
+def _json_columns(schema: pa.Schema) -> set[str]:
+    return {one.name for one in schema if is_json_text(one)}

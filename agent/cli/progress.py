@@ -1,0 +1,116 @@
+"""What a person sees while a run works: live bars on a terminal, plain lines elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import TimeRemainingColumn as Remaining
+from rich.text import Text
+
+from ...state.progress import Advance, silent
+from ...state.sanitise import printable
+
+
+class Reporter:
+    """Writes to standard error, so that standard output stays for results."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        self.cost: Callable[[], str] | None = None  # what the language model has cost so far
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line; words of the data or of a model in it are no markup, and steer no terminal."""
+        if not self.quiet:
+            self.console.print(printable(text), style=style, markup=False)
+
+    @contextmanager
+    def step(self, name: str, total: int | None = None, unit: str = "rows") -> Iterator[Advance]:
+        """A step that may take a while; yields how to report items done.
+
+        On a terminal: a live bar with rate and remaining time, that goes when the step ends. Elsewhere: a line
+        at the start and, if it took over two seconds, one at the end. A step that the language model was paid for
+        ends in a line with the cost so far in either case.
+        """
+        if self.quiet:
+            yield silent
+            return
+        started = time.monotonic()
+        cost = self._cost_now()
+        done = 0
+        if not self.console.is_terminal:
+            print(f"{name} …", file=sys.stderr, flush=True)
+
+            def count(items: int) -> None:
+                nonlocal done
+                done += items
+
+            yield count
+            took = time.monotonic() - started
+            spent = self._spent_since(cost)
+            if took > 2 or spent:
+                rate = f", {speed(done / took)} {unit}/s" if done and took > 2 else ""
+                print(f"{name} done in {took:.1f} s{rate}{spent}", file=sys.stderr, flush=True)
+            return
+        columns: tuple[ProgressColumn, ...] = (
+            SpinnerColumn(),
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            Remaining(),
+        )
+        if self.cost is not None:
+            columns += (_Cost(self.cost),)
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            task = bar.add_task(name, total=total, rate="")
+
+            def advance(items: int) -> None:
+                nonlocal done
+                done += items
+                rate = done / max(time.monotonic() - started, 1e-9)
+                bar.update(task, advance=items, rate=f"{speed(rate)} {unit}/s")
+
+            yield advance
+        if spent := self._spent_since(cost):
+            self.say(f"{name} done in {time.monotonic() - started:.1f} s{spent}", "dim")
+
+    def _cost_now(self) -> str | None:
+        return None if self.cost is None else self.cost()
+
+    def _spent_since(self, before: str | None) -> str:
+        """The cost so far, as the end of a line, if it is no longer what it was; otherwise nothing."""
+        now = self._cost_now()
+        return "" if now is None or now == before else f", {now} so far"
+
+
+class _Cost(ProgressColumn):
+    """What was spent so far, asked anew at every refresh: answers may be long in coming."""
+
+    def __init__(self, cost: Callable[[], str]) -> None:
+        super().__init__()
+        self._cost = cost
+
+    def render(self, task: Task) -> Text:
+        return Text(self._cost())
+
+
+def speed(rate: float) -> str:
+    """A rate with two decimals when it is small and none when it is large."""
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2f}"

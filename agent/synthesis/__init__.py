@@ -1,0 +1,1 @@
+"""New rows for thin clusters: what is asked, which rows pass, and how they join the tables."""

@@ -1,0 +1,513 @@
+"""The conversation without its terminal: nothing happens without an answer, an answer is to what was seen, and the
+audit can tell. With a scripted model: it may propose and never approve, and no word of the data reaches it."""
+
+import contextlib
+import json
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recryst.agent.account.explain import explain
+from recryst.agent.account.summary import summary
+from recryst.agent.audit import audit
+from recryst.agent.chat.conversation import Conversation, Refusal
+from recryst.agent.chat.talk import TURNS, Talk
+from recryst.agent.chat.tools import COMMANDS, MODEL_TOOLS
+from recryst.agent.cli.progress import Reporter
+from recryst.agent.decide.approval import Answer, shown_sha
+from recryst.agent.graph import placed
+from recryst.agent.graph import run as run_graph
+from recryst.agent.session import Session
+from recryst.state.canonical import canonical_json, sha256_json
+from recryst.state.log import read_log
+from recryst.state.run import RunDirectory
+from recryst.state.settings import load_config
+
+SETTINGS = [
+    *("approve=true", "train.enabled=false", "stop.max_rounds=50", "policy=rules", "critic=rules"),
+    *("load.vector_column=vector", "load.label_column=label", "load.id_column=id"),
+    *("reduce.methods=[pca]", "score.bootstraps=2", "probe.seeds=2", "cluster.k=6"),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """120 rows in six groups, with vectors; ids and words that occur nowhere else."""
+    rng = np.random.default_rng(0)
+    groups = rng.integers(0, 6, 120)
+    vectors = rng.standard_normal((6, 8))[groups] + 0.4 * rng.standard_normal((120, 8))
+    frame = pl.DataFrame(
+        {
+            "id": [f"zebra-{n}" for n in range(120)],
+            "text": [f"okapi {n} of quagga {group}" for n, group in enumerate(groups)],
+            "label": [f"tapir{group}" for group in groups],
+            "vector": vectors.tolist(),
+        }
+    )
+    path = tmp_path_factory.mktemp("data") / "rows.parquet"
+    frame.write_parquet(path)
+    return path
+
+
+def create(data, root, *settings):
+    return RunDirectory.create(root, str(data), load_config(None, [*SETTINGS, *settings])).root
+
+
+@contextlib.contextmanager
+def conversation(root):
+    """Come back to a run, as ``recryst chat`` does."""
+    directory = RunDirectory.open(root)
+    with directory.lock():
+        session = Session(directory, Reporter(quiet=True))
+        session.start()
+        with placed(session) as cycle:
+            cycle.go_on()
+            talk = Conversation(session, cycle)
+            talk.shown()
+            yield talk
+
+
+def say(talk, *lines):
+    """Type commands, seeing each proposal before the next one."""
+    for line in lines:
+        command, *words = line.split()
+        tool = COMMANDS[command]
+        tool.run(talk, tool.read(words), "person")
+        talk.shown()
+
+
+def steps(root):
+    return [event for event in read_log(root / "events.jsonl")[0] if event.state is not None]
+
+
+@pytest.fixture(scope="module")
+def begun(data, tmp_path_factory):
+    """A run that waits with its first proposal."""
+    root = create(data, tmp_path_factory.mktemp("begun") / "run")
+    with conversation(root):
+        pass
+    return root
+
+
+@pytest.fixture
+def root(begun, tmp_path):
+    return shutil.copytree(begun, tmp_path / "run")
+
+
+def test_a_decision_waits_and_leaving_changes_nothing(root):
+    before = steps(root)
+    assert before[-1].type == "decide"
+    with conversation(root) as talk:
+        first = talk.proposal
+    with conversation(root) as talk:
+        assert talk.proposal == first
+    assert steps(root) == before
+
+
+def test_an_unattended_resume_does_not_approve(root):
+    directory = RunDirectory.open(root)
+    with directory.lock():
+        session = Session(directory, Reporter(quiet=True))
+        session.start()
+        assert not run_graph(session)
+    assert steps(root)[-1].type == "decide"
+
+
+def test_an_answer_to_what_is_no_longer_proposed_is_refused(root):
+    with conversation(root) as talk:
+        waiting = talk._cycle.waiting
+        stale = Answer(shown_sha=shown_sha(waiting.value), interrupt_id=waiting.id, answer="approve")
+        say(talk, "/k 9")
+        logged = len(talk.session.log.events)
+        for answer in (stale, stale.model_copy(update={"interrupt_id": talk._cycle.waiting.id})):
+            with pytest.raises(Refusal, match=r"answered before|no longer what is proposed"):
+                talk.answer(answer)
+        assert len(talk.session.log.events) == logged
+        assert talk.proposal["proposal"]["params"] == {"algorithm": "kmeans", "k": 9}
+
+
+def test_a_second_answer_is_refused_also_after_coming_back(root):
+    with conversation(root) as talk:
+        waiting = talk._cycle.waiting
+        once = Answer(shown_sha=shown_sha(waiting.value), interrupt_id=waiting.id, answer="reject")
+        talk.answer(once)
+        with pytest.raises(Refusal, match="answered before"):
+            talk.answer(once)
+    with conversation(root) as talk, pytest.raises(Refusal, match="answered before"):
+        talk.answer(once)
+    assert [event.type for event in steps(root)].count("approve") == 1
+
+
+def test_an_answer_to_an_earlier_process_is_refused(root):
+    with conversation(root) as talk:
+        waiting = talk._cycle.waiting
+    with conversation(root) as talk, pytest.raises(Refusal, match="no longer waits"):
+        talk.answer(Answer(shown_sha=shown_sha(waiting.value), interrupt_id=waiting.id, answer="approve"))
+
+
+def test_a_rejected_action_changes_nothing_and_is_not_proposed_again(root):
+    with conversation(root) as talk:
+        ledger, state_key = talk.session.state.artefacts["ledger"], talk.session.state.values["state_key"]
+        seen = []
+        for _ in range(4):  # more than `patience`: a person's no says nothing about the data
+            seen.append(talk.proposal["proposal"])
+            if seen[-1]["action"] == "stop":
+                break
+            say(talk, "/no")
+        assert len(seen) == 4
+        assert len({json.dumps([one["action"], one["params"]]) for one in seen}) == len(seen)
+        assert (talk.session.state.artefacts["ledger"], talk.session.state.values["state_key"]) == (ledger, state_key)
+    assert {event.outcome for event in steps(root) if event.type == "measure"} == {"refused"}
+
+
+def in_force(talk):
+    state = talk.session.state
+    values = {
+        name: state.values[name] for name in ("clustering", "state_key", "objective", "thresholds", "probe_scores")
+    }
+    roles = ("ledger", "labels", "centroids", "vectors", "pool", "maps")
+    return {role: state.artefacts[role] for role in roles}, values
+
+
+def test_keep_overrides_a_measurement_and_undo_takes_it_back(root):
+    with conversation(root) as talk:
+        before = in_force(talk)
+        with pytest.raises(Refusal, match="no trial to keep"):
+            say(talk, "/keep")
+        with pytest.raises(Refusal, match="nothing to undo"):
+            say(talk, "/undo")
+        say(talk, "/prune 0 furthest 0.5", "/yes")
+        assert talk.session.history()[-1].outcome == "rolled_back"
+        assert in_force(talk) == before
+        say(talk, "/keep")
+        kept = in_force(talk)
+        assert kept[0]["ledger"] != before[0]["ledger"]
+        removed = talk.session.ledger().filter(pl.col("reason") == "prune_keep_furthest")["id"]
+        assert len(removed) > 5
+        say(talk, "/k 9", "/yes", "/undo")
+        assert in_force(talk) == before
+        with pytest.raises(Refusal, match="nothing to undo"):
+            say(talk, "/undo")
+    found = explain(root, removed[0])
+    assert found["row"]["status"] == "kept"
+    assert [step["step"] for step in found["steps"] if step["round"]] == ["act", "keep", "undo"]
+    assert audit(root).failures == []
+
+
+def test_undo_takes_changes_back_one_by_one(root):
+    with conversation(root) as talk:
+        states = [in_force(talk)]
+        for command in ("/k 9", "/prune 0 closest 0.5"):
+            say(talk, command, "/yes")
+            if talk.session.history()[-1].outcome == "rolled_back":
+                say(talk, "/keep")
+            states.append(in_force(talk))
+        assert len({json.dumps(state, sort_keys=True) for state in states}) == 3
+        say(talk, "/undo")
+        assert in_force(talk) == states[1]
+        say(talk, "/undo")
+        assert in_force(talk) == states[0]
+    assert audit(root).failures == []
+
+
+def test_rounds_that_were_approved_at_once_end_with_the_process(root):
+    with conversation(root) as talk:
+        say(talk, "/run 2")
+        approved = [event.actor for event in talk.session.log.of_type("approve")]
+        assert approved == ["human", "agent"][: len(talk.session.history())]
+        assert len(talk.session.history()) == 2 or talk.proposal["proposal"]["action"] == "stop"
+        # A third would be approved by this value alone, had the process not been stopped.
+        with contextlib.suppress(Refusal):
+            talk.reply("run", rounds=50)
+        assert talk.proposal["proposal"]["action"] == "stop"  # which no `run` approves
+    with conversation(root) as talk:
+        assert talk.proposal["proposal"]["action"] == "stop"
+    assert audit(root).failures == []
+
+
+def test_an_approved_action_is_carried_out_although_the_process_was_killed(root):
+    with conversation(root) as talk:
+        say(talk, "/k 9", "/yes")
+        record = talk.session.history()[0]
+    log = root / "events.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    approved = [number for number, line in enumerate(lines) if b'"type":"approve"' in line][-1]
+    log.write_bytes(b"".join(lines[: approved + 1]))
+    with conversation(root) as talk:
+        assert talk.session.history() == [record]
+    assert audit(root).failures == []
+
+
+def test_a_spent_budget_leaves_a_person_only_the_end(data, tmp_path):
+    root = create(data, tmp_path / "run", "stop.max_rounds=1")
+    with conversation(root) as talk:
+        say(talk, "/k 9", "/yes")
+        assert talk.proposal["proposal"]["action"] == "stop"
+        with pytest.raises(Refusal, match="nothing more can be tried"):
+            say(talk, "/k 8")
+        with pytest.raises(Refusal, match="the proposal is to stop"):
+            say(talk, "/no")
+        say(talk, "/keep")
+        assert len(talk.session.array("centroids")) == 9
+        say(talk, "/yes")
+        assert talk.session.state.last == "publish"
+    assert audit(root).failures == []
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("/prune 0 drop", "one action may remove"),
+        ("/prune 77 closest 0.5", "no cluster 77"),
+        ("/prune 0,0 closest 0.9", "each once"),
+        ("/prune 0 sideways", "the command is"),
+        ("/prune 0 furthest", "which share of their rows stays"),
+        ("/prune 0 closest 0", "which share of their rows stays"),
+        ("/prune 0 closest 1.5", "the command is"),
+        ("/prune", "the command is"),
+        ("/k 1", "from 2 to"),
+        ("/k 5000", "from 2 to"),
+        ("/k nine", "the command is"),
+        ("/try 99", "alternatives"),
+        ("/show 12", "no cluster 12"),
+        ("/run 0", "the command is"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_a_sentence(begun_talk, line, why):
+    logged = len(begun_talk.session.log.events)
+    with pytest.raises(Refusal, match=why):
+        say(begun_talk, line)
+    assert len(begun_talk.session.log.events) == logged
+
+
+@pytest.fixture(scope="module")
+def begun_talk(begun, tmp_path_factory):
+    root = shutil.copytree(begun, tmp_path_factory.mktemp("refused") / "run")
+    with conversation(root) as talk:
+        yield talk
+
+
+def test_a_model_may_propose_and_not_approve(root):
+    with conversation(root) as talk:
+        waiting = talk._cycle.waiting
+        for kind in ("approve", "run", "keep", "undo", "finish", "reject"):
+            answer = Answer(shown_sha=shown_sha(waiting.value), interrupt_id=waiting.id, answer=kind, by="model")
+            with pytest.raises(Refusal, match="only a person"):
+                talk.answer(answer)
+        assert talk.proposal == waiting.value
+    assert not {name for name in MODEL_TOOLS if not name.startswith(("propose_", "suggest"))} - {
+        *("list_clusters", "show_cluster", "describe_cluster", "why_row", "metrics", "history", "current_proposal")
+    }
+
+
+@pytest.fixture(scope="module")
+def told(begun, tmp_path_factory):
+    """A finished conversation: reject, own action, keep, undo, two at once, finish."""
+    root = shutil.copytree(begun, tmp_path_factory.mktemp("told") / "run")
+    with conversation(root) as talk:
+        say(talk, "/no", "/k 9", "/yes", "/keep", "/undo", "/try 1", "/yes", "/prune 0 furthest 0.5", "/yes")
+    with conversation(root) as talk:
+        say(talk, "/finish")
+        assert talk.proposal is None
+        with pytest.raises(Refusal, match="the run has ended"):
+            say(talk, "/yes")
+    return root
+
+
+def test_a_conversation_ends_like_any_run_and_passes_the_audit(told):
+    report = audit(told)
+    assert report.failures == []
+    assert report.finished
+    result = summary(RunDirectory.open(told))
+    assert result["stop_reason"] == "chosen by a person"
+    assert not result["converged"]
+    outcomes = [entry["outcome"] for entry in result["rounds"]]
+    assert outcomes[0] == "refused"
+    assert outcomes.count("by_person") == 2
+    assert outcomes[-1] == "stopped"
+    page = (told / "report.html").read_text()
+    assert "A person put this in force" in page
+
+
+def rewrite(root, change):
+    """Tell another story: change or leave out events, and seal the whole chain anew."""
+    lines, head, number = [], "0" * 64, 0
+    for event in read_log(root / "events.jsonl")[0]:
+        body = change(event.body())
+        if body is None:
+            continue
+        body |= {"prev_hash": head, "seq": number}
+        head = sha256_json(body)
+        lines.append(canonical_json(body | {"hash": head}) + b"\n")
+        number += 1
+    (root / "events.jsonl").write_bytes(b"".join(lines))
+
+
+def _of(kind, edit, nth=0):
+    seen = iter(range(1000))
+
+    def change(body):
+        if body["type"] == kind and next(seen) == nth:
+            return edit(body)
+        return body
+
+    return change
+
+
+def _unseen(body):
+    body["human"]["shown_sha"] = body["params"]["shown_sha"] = "0" * 64
+    return body
+
+
+def _yes_instead(body):
+    body["human"]["answer"] = body["params"]["answer"] = "approve"
+    return body
+
+
+def _nobody(body):
+    del body["human"]
+    return body | {"actor": "agent"}
+
+
+def _else(body):
+    body["state"]["artefacts"]["labels"] = body["state"]["artefacts"]["centroids"]
+    return body
+
+
+STORIES = {
+    "the person saw something else": _of("approve", _unseen),
+    "the person said no": _of("approve", _yes_instead),
+    "nobody was asked": _of("approve", _nobody, nth=2),
+    "an action of nobody's": _of("approve", lambda body: None, nth=2),
+    "another action was asked for": _of("approve", lambda body: body["params"].update(params={"k": 7}) or body, nth=1),
+    "something else was kept": _of("keep", _else),
+    "something else came back": _of("undo", lambda body: body["state"]["values"].update(offer={}) or body),
+    "a trial that paid less": _of(
+        "measure", lambda b: b["state"]["values"]["offer"]["values"].update(objective={}) or b, 1
+    ),
+}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_a_forged_conversation_is_found(told, tmp_path, story):
+    copy = shutil.copytree(told, tmp_path / "copy")
+    rewrite(copy, STORIES[story])
+    failures = audit(copy).failures
+    assert [failure for failure in failures if "events.jsonl, line" in failure], failures
+
+
+# With a model ------------------------------------------------------------------------------------------
+
+WORDS = ("zebra", "okapi", "quagga", "tapir")
+
+
+@pytest.fixture
+def with_model(data, tmp_path, llm_server):
+    """Begin a conversation with a scripted model; returns the talk, what was shown, and the server."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(policy, *settings):
+            server = llm_server(policy)
+            model = ("llm.model=openai:any", f"llm.base_url={server.base_url('openai')}", *settings)
+            root = create(data, tmp_path / "run", *model)
+            conversing = stack.enter_context(conversation(root))
+            shown = []
+            return Talk(conversing, conversing.session.model, shown.append), shown, server
+
+        yield begin
+
+
+def scripted(**by_message):
+    """A model that answers a message with its tool calls in turn, and then with words."""
+    from llm_server import ToolUse
+
+    def policy(asked):
+        if not asked.tools:
+            return {"about": "striped animals, okapi and quagga", "outliers": ""}
+        key = asked.text.split()[0]
+        done = 0
+        for turn in reversed(asked.messages):
+            if turn.role == "user":
+                break
+            done += turn.role == "tool"
+        calls = by_message[key]
+        return ToolUse(*calls[done]) if done < len(calls) else f"That was {key}."
+
+    return policy
+
+
+def test_no_word_of_the_data_reaches_the_model_that_has_tools(with_model):
+    calls = {
+        "all": [("list_clusters", {}), ("show_cluster", {"cluster": 0}), ("describe_cluster", {"cluster": 0})],
+        "more": [("metrics", {}), ("history", {}), ("current_proposal", {}), ("suggest", {"command": "y"})],
+        "row": [("why_row", {"row": "rows-are-data"}), ("show_cluster", {"cluster": 99}), ("no_such", {})],
+    }
+    talk, shown, server = with_model(scripted(**calls))
+    said = []
+    for key in calls:
+        talk.say(f"{key} of it please", said.append)
+    assert "".join(said).split("\n")[:-1] == [f"That was {key}." for key in calls]
+    with_tools = [json.dumps(asked.body) for asked in server.chats if asked.tools]
+    without = [json.dumps(asked.body) for asked in server.chats if not asked.tools]
+    assert len(with_tools) == sum(len(one) + 1 for one in calls.values())
+    assert len(without) == 1
+    assert "okapi" in without[0]
+    assert not [word for body in with_tools for word in WORDS if word in body]
+    printed = "\n".join(_rendered(one) for one in shown)
+    assert all(word in printed for word in ("zebra", "okapi", "striped animals"))
+    events = [event for event in talk._conversation.session.log.events if event.type == "chat"]
+    assert [len(event.llm) for event in events] == [5, 5, 4]
+    assert events[0].params["tools"] == ["list_clusters", "show_cluster", "describe_cluster"]
+
+
+def _rendered(shown):
+    from rich.console import Console
+
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(shown)
+    return captured.get()
+
+
+def test_what_a_model_proposes_waits_for_the_person(with_model):
+    calls = {"nine": [("propose_k", {"k": 9}), ("propose_k", {"k": 10**9}), ("approve", {}), ("keep", {})]}
+    talk, _, server = with_model(scripted(**calls))
+    talk.say("nine clusters", print)
+    conversing = talk._conversation
+    assert conversing.proposal["by"] == "model"
+    assert conversing.proposal["proposal"]["params"] == {"algorithm": "kmeans", "k": 9}
+    assert conversing.session.history() == []
+    assert conversing.unseen
+    with pytest.raises(Refusal):  # the person has not seen it yet
+        conversing.reply("approve")
+    conversing.shown()
+    conversing.reply("approve")
+    assert conversing.session.history()[0].params == {"algorithm": "kmeans", "k": 9}
+    server.close()
+    assert audit(conversing.session.run.root).failures == []
+
+
+def test_a_model_that_only_calls_tools_is_stopped(with_model):
+    from llm_server import ToolUse
+
+    talk, shown, server = with_model(lambda asked: ToolUse("metrics", {}))
+    talk.say("on and on", print)
+    assert len(server.chats) == TURNS
+    assert f"called tools {TURNS} times" in _rendered(shown[-1])
+
+
+def test_a_server_that_fails_costs_the_message_and_nothing_else(with_model):
+    from llm_server import Failure
+
+    from recryst.state.errors import ModelError
+
+    talk, _, server = with_model(lambda asked: "Fine.", "llm.attempts=1")
+    server.fail([Failure(401)])
+    with pytest.raises(ModelError):
+        talk.say("hello", print)
+    said = []
+    talk.say("hello again", said.append)
+    assert "".join(said) == "Fine.\n"
+    assert [message.content for message in talk._messages] == ["hello again", "Fine."]

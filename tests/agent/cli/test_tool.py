@@ -1,0 +1,312 @@
+"""The tools as commands: each works alone on a table, and one feeds the next."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recryst.agent.cli.apply import Job, apply
+from recryst.agent.cli.progress import Reporter
+from recryst.agent.cli.tool import read_params
+from recryst.state.config import CleanParams, DecontaminateParams, FilterParams
+from recryst.state.errors import InputError, UsageError
+from recryst.state.progress import silent
+from recryst.state.rows import Removal
+from recryst.tools.registry import NAMES, Tool
+from recryst.tools.registry import tool as find_tool
+
+
+def test_a_table_through_one_tool_after_the_other(here, docstrings, tmp_path):
+    def call(name, source, target=None, *settings):
+        code, out, told = here("tool", name, source, *([target] if target else []), *settings)
+        assert code == 0, told
+        assert ("taken out" in told) == (name in ("clean", "filter", "dedup")), told
+        return json.loads(out) if target is None else pl.read_parquet(target)
+
+    steps = [tmp_path / f"{number}.parquet" for number in range(6)]
+    cleaned = call("clean", docstrings, steps[0])
+    assert cleaned.height <= 600  # the 30 copies are gone
+    filtered = call("filter", steps[0], steps[1], "--set", "profile=short")
+    unique = call("dedup", steps[1], steps[2], "--set", "threshold=0.7")
+    assert cleaned.height >= filtered.height >= unique.height > 500
+    embedded = call("embed", steps[2], steps[3])
+    assert embedded["vector"].dtype in (pl.List(pl.Float32), pl.Array(pl.Float32, 384))
+    clustered = call("cluster", steps[3], steps[4], "--set", "k=9")
+    assert clustered["cluster"].n_unique() == 9
+    assert set(docstrings_columns(docstrings)) <= set(clustered.columns)
+    drawn = call("reduce", steps[3], steps[5], "--set", "methods=[pca]")
+    assert {"pca_2d_x", "pca_3d_z"} <= set(drawn.columns)
+    assert -1 <= call("score", steps[4])["silhouette"] <= 1
+    assert 0 < call("probe", steps[2])["mean"] < 8
+
+
+def docstrings_columns(path):
+    return json.loads(path.read_text().splitlines()[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_registered_tool_is_described(name):
+    found = find_tool(name)
+    assert found.name == name
+    assert found.version >= 1
+    assert found.description
+    assert "\n" not in found.description
+    assert found.description[0].isupper()
+    assert found.description[-1] in ".…"
+    assert found.params().model_dump() is not None
+
+
+def test_what_is_wrong_with_a_call_is_one_sentence(recryst, docstrings, tmp_path):
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 no more")
+    for arguments, said in (
+        (["dedup", docstrings, tmp_path / "x.parquet", "--set", "treshold=0.7"], "did you mean 'threshold'"),
+        (["dedup", docstrings], "give it an OUT file"),
+        (["dedup", docstrings, tmp_path / "x.csv"], ".parquet or .jsonl"),
+        (["cluster", docstrings, tmp_path / "x.parquet"], "no column 'vector'"),
+        (["dedup", docstrings, tmp_path / "nowhere" / "x.parquet"], "nowhere"),
+        (["dedup", docstrings, tmp_path / "x.parquet", "--set", "threshold=["], "not a value"),
+        (["dedup", broken, tmp_path / "x.parquet"], "not a readable Parquet file"),
+    ):
+        done = recryst("tool", *arguments)
+        assert done.returncode in (2, 3, 4), done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_quantise_reports_what_it_measured(recryst, finished, tmp_path):
+    root, result = finished
+    text = tmp_path / "text.txt"
+    text.write_text("Return the absolute path.\n\nRaise an error if the file does not exist.\n\n" * 20)
+    done = recryst(
+        "quantise", root / "model" / "dense", "--to", "nf4", "--out", tmp_path / "q", "--text", text, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["size_bytes"] == next(m["size_bytes"] for m in result["models"] if m["name"] == "nf4")
+    assert figures["perplexity_after"] == pytest.approx(figures["perplexity_before"], rel=0.1)
+    refused = recryst("quantise", tmp_path / "q", "--to", "int8")
+    assert refused.returncode == 3
+    assert "already quantised" in refused.stderr
+
+
+# Each tool alone, in a stream
+
+ROWS = [
+    {
+        "id": f"r{n}",
+        "text": "word " * (n % 4),
+        "row": n,
+        "n": n / 2,
+        "mixed": [n, "x", {"a": n}][n % 3],
+        "tags": ["t"] * (n % 2),
+    }
+    for n in range(40)
+]
+
+
+def _gone(text, params, advance):
+    advance(len(text))
+    return [
+        Removal("long", np.arange(3, 40, 4, dtype=np.uint32), np.full(10, 15.0, dtype=np.float32), 14.0),
+        Removal("copy", np.array([5, 9], dtype=np.uint32), duplicate_of=np.array([1, 1], dtype=np.uint32)),
+        Removal("known", np.array([13], dtype=np.uint32), duplicate_of=pl.Series(["bench.jsonl#7"])),
+    ]
+
+
+def _marks(text, params):
+    return pl.DataFrame({"n": text.str.len_chars(), "words": text.str.split(" ")})
+
+
+def own_tool(params=CleanParams, **how):
+    return Tool("own", 1, "Do what the test says.", params, list, list, **how)
+
+
+def applied(tool, source, target, **options):
+    return apply(tool, tool.params(), Job(str(source), target, **options), Reporter(quiet=True))
+
+
+def json_rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, ROWS)) + "\n{broken\n")
+    return path
+
+
+def test_what_stays_is_what_was_there(source, tmp_path):
+    tool = own_tool(annotate=_marks, removals=_gone)
+    gone = {*range(3, 40, 4), 5, 9, 13}
+    expected = [{**row, "text": row["text"]} for n, row in enumerate(ROWS) if n not in gone]
+    result = applied(tool, source, tmp_path / "out.jsonl", removed=tmp_path / "gone.jsonl")
+    assert json_rows(tmp_path / "out.jsonl") == expected
+    assert (result.rows_in, result.rows_out, result.quarantined) == (40, 27, 1)
+    assert result.removed == {"long": 10, "copy": 2, "known": 1}
+    assert result.text_bytes_in == sum(len(row["text"]) for row in ROWS)
+    assert result.text_bytes_out == sum(len(row["text"]) for row in expected)
+    evidence = {row.pop("id"): row for row in json_rows(tmp_path / "gone.jsonl")}
+    assert list(evidence) == [f"r{n}" for n in sorted(gone)]
+    assert evidence["r3"] == {
+        "reason": "long", "score": 15, "threshold": 14, "duplicate_of": None, "text": "word word word "
+    }  # fmt: skip
+    assert evidence["r9"]["duplicate_of"] == "r1"
+    assert evidence["r13"]["duplicate_of"] == "bench.jsonl#7"
+    applied(tool, source, tmp_path / "out.parquet", removed=tmp_path / "gone.parquet")
+    applied(own_tool(annotate=_marks, removals=lambda *_: []), tmp_path / "out.parquet", tmp_path / "again.jsonl")
+    assert json_rows(tmp_path / "again.jsonl") == expected
+    assert pl.read_parquet(tmp_path / "gone.parquet")["id"].to_list() == list(evidence)
+
+
+def test_types_of_a_table_are_kept(tmp_path):
+    table = pa.table(
+        {
+            "text": pa.array([f"t{n}" for n in range(3000)], pa.large_string()),
+            "kind": pa.array(["a", "b", None] * 1000).dictionary_encode(),
+            "small": pa.array([n % 100 for n in range(3000)], pa.uint8()),
+            "when": pa.array([n * 10**6 for n in range(3000)], pa.timestamp("us", tz="UTC")),
+            "vector": pa.array([[n, 0.5] for n in range(3000)], pa.list_(pa.float32(), 2)),
+            "raw": pa.array([b"\xff"] * 3000),
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=700)
+    applied(own_tool(removals=_gone), tmp_path / "in.parquet", tmp_path / "out.parquet")
+    kept = np.setdiff1d(np.arange(3000), [*range(3, 40, 4), 5, 9, 13])
+    written = pq.read_table(tmp_path / "out.parquet")
+    assert written.schema.equals(table.schema)
+    assert written.to_pylist() == table.take(pa.array(kept)).to_pylist()
+    assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 1, "small groups are gathered"
+
+
+def test_annotations_stand_beside_every_row(source, tmp_path):
+    tool = own_tool(annotate=_marks, removals=_gone)
+    result = applied(tool, source, tmp_path / "out.jsonl", annotate=True)
+    assert (result.rows_out, result.removed) == (40, {})
+    marked = json_rows(tmp_path / "out.jsonl")
+    assert [{name: row[name] for name in ROWS[0]} for row in marked] == ROWS
+    assert [row["n_"] for row in marked] == [len(row["text"]) or None for row in ROWS]
+    assert marked[3]["words"] == ["word", "word", "word", ""]
+    with pytest.raises(UsageError, match="no columns to add"):
+        applied(own_tool(removals=_gone), source, tmp_path / "x.jsonl", annotate=True)
+
+
+def test_a_text_made_anew_takes_its_column(tmp_path):
+    (tmp_path / "body.jsonl").write_text('{"body": " a\\r", "n": 1}\n{"body": " ", "n": 2}\n{"body": "a", "n": 3}\n')
+    applied(find_tool("clean"), tmp_path / "body.jsonl", tmp_path / "out.jsonl")
+    assert json_rows(tmp_path / "out.jsonl") == [{"body": "a", "n": 1}, {"body": " ", "n": 2}]
+    (tmp_path / "chat.jsonl").write_text('{"instruction": "Go!", "output": "\\u200bGone. "}\n')
+    applied(find_tool("clean"), tmp_path / "chat.jsonl", tmp_path / "out.jsonl")
+    assert json_rows(tmp_path / "out.jsonl") == [
+        {"instruction": "Go!", "output": "\u200bGone. ", "text": "### Instruction:\nGo!\n\n### Response:\nGone."}
+    ]
+
+
+def test_what_was_there_stays_until_all_is_written(source, tmp_path):
+    def breaks(text, params):
+        if len(text) > 1:
+            raise InputError("in the middle of writing")
+        return _marks(text, params)
+
+    target = tmp_path / "out" / "rows.parquet"
+    target.parent.mkdir()
+    target.write_bytes(b"of yesterday")
+    with pytest.raises(InputError, match="in the middle"):
+        applied(own_tool(annotate=breaks), source, target)
+    assert target.read_bytes() == b"of yesterday"
+    assert list(target.parent.iterdir()) == [target]
+    (tmp_path / "link.jsonl").symlink_to(source)
+    for same in (source, tmp_path / "link.jsonl"):
+        with pytest.raises(UsageError, match="is the input"):
+            applied(own_tool(annotate=_marks), source, same)
+
+
+def test_one_profile_holds_for_the_whole_table(tmp_path):
+    chosen = []
+
+    def annotate(text, params):
+        chosen.append(params.profile)
+        return _marks(text, params)
+
+    (tmp_path / "web.jsonl").write_text("".join(f'{{"text": "{"w " * (n // 10)}"}}\n' for n in range(3000)))
+    applied(own_tool(FilterParams, annotate=annotate), tmp_path / "web.jsonl", tmp_path / "out.jsonl")
+    assert set(chosen) == {"web"}, "though the first thousand rows are short"
+    (tmp_path / "chat.jsonl").write_text('{"instruction": "Go!", "output": "Gone."}\n')
+    applied(own_tool(FilterParams, annotate=annotate), tmp_path / "chat.jsonl", tmp_path / "out.jsonl")
+    assert chosen[-1] == "instruction"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_streaming_tool_takes_any_text(name, tmp_path):
+    tool = find_tool(name)
+    if tool.on_table is not None:
+        pytest.skip("works on a whole frame")
+    (tmp_path / "bench.jsonl").write_text('{"text": "words of no concern to any of these rows"}\n')
+    needed = {"decontaminate": {"against": [str(tmp_path / "bench.jsonl")]}, "language": {"keep": ["en"]}}
+    params = tool.params(**needed.get(name, {}))
+    text = pl.Series("text", [None, "", "a", "\x00", None, "é" * 5000, "one two three", "one two three", "\n\n"])
+    if tool.annotate is not None:
+        assert [tool.annotate(part, params).schema for part in (text, text[:1], text[5:6])] == [
+            tool.annotate(text, params).schema
+        ] * 3
+        assert tool.annotate(text, params).height == len(text)
+    if tool.removals is not None:
+        rows = [row for one in tool.removals(text, params, silent) for row in one.rows.tolist()]
+        assert len(set(rows)) == len(rows) <= len(text)
+
+
+def test_settings_of_a_tool():
+    found = read_params(
+        FilterParams, ("profile=web", "thresholds={max_words: 9}", "gopher.max_symbol_ratio=0.05", "c4.min_words=null")
+    )
+    assert found.thresholds == {"max_words": 9, "gopher.max_symbol_ratio": 0.05, "c4.min_words": None}
+    assert read_params(FilterParams, ("thresholds.gopher.max_symbol_ratio=1",)).thresholds == {
+        "gopher.max_symbol_ratio": 1
+    }
+    assert read_params(DecontaminateParams, ("against=[a.jsonl, b.jsonl]",)).against == ("a.jsonl", "b.jsonl")
+    assert read_params(DecontaminateParams, ("against=a.jsonl",)).against == ("a.jsonl",)
+    for settings, said in (
+        (("profil=web",), "did you mean 'profile'"),
+        (("profile=[",), "not a value"),
+        (("profile",), "key=value"),
+        (("thresholds=3",), "dictionary"),
+        (("gopher.max_symbol_ratio=much",), "number"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            read_params(FilterParams, settings)
+
+
+GENERATE_AND_CLEAN = """
+import contextlib, random, resource, sys
+from recryst.agent.cli import main
+megabytes, path, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+text = " ".join(random.Random(0).choices(["some", "words", "of", "several", "lengths"], k=4000))
+with open(path, "w") as file:
+    for number in range(megabytes * 256):
+        file.write(f'{{"text": "{number} {text[number % 16000 :][:4000]:4000}"}}\\n')
+with contextlib.suppress(SystemExit):
+    main(["tool", "clean", path, out])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    peaks = []
+    for megabytes in (24, 144):
+        done = subprocess.run(
+            [sys.executable, "-c", GENERATE_AND_CLEAN, str(megabytes), tmp_path / "in.jsonl", tmp_path / "out.jsonl"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "POLARS_MAX_THREADS": "2"},
+        )
+        peaks.append(int(done.stdout))
+        assert (tmp_path / "out.jsonl").stat().st_size > megabytes * 10**6
+    assert peaks[1] - peaks[0] < 60, "MB more for a file that is 120 MB larger"

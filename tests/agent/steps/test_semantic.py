@@ -1,0 +1,142 @@
+"""Rows that say what another row says: proposed, tried, measured, undone where it does not pay, and audited."""
+
+import copy as copying
+import shutil
+
+import numpy as np
+import orjson
+import polars as pl
+import pytest
+
+from recryst.agent.audit import audit
+from recryst.agent.steps.measured import neighbors_among
+from recryst.agent.steps.removals import alike
+from recryst.evals.runs import refine
+from recryst.state.canonical import canonical_json, sha256_json
+from recryst.state.config import SemanticParams
+from recryst.state.log import read_log
+from recryst.state.rows import kept_rows
+from recryst.state.run import fold
+from recryst.state.settings import parse_config
+from recryst.state.store import Store
+
+SETTINGS = {
+    "train": {"enabled": False},
+    "reduce": {"methods": ["pca"]},
+    "score": {"bootstraps": 2},
+    "probe": {"seeds": 2},
+    "cluster": {"k": 4},
+    "filter": {"profile": "none"},
+    "load": {"label_column": "group", "vector_column": "vector", "text_column": "text"},
+    "stop": {"max_rounds": 1},
+}
+ROWS, PLANTED = 200, 30
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """200 rows in four groups, none like another, and 30 that say the same as one of them, at more length."""
+    rng = np.random.default_rng(0)
+    groups = np.arange(ROWS) % 4
+    vectors = np.eye(4, 32)[groups] + 0.25 * rng.standard_normal((ROWS, 32))
+    again = vectors[:PLANTED] + 0.02 * rng.standard_normal((PLANTED, 32))
+    words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"]
+    texts = [" ".join(rng.choice(words, 8)) + f" number {n}" for n in range(ROWS + PLANTED)]
+    texts[ROWS:] = [text + " as was said before" for text in texts[ROWS:]]
+    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    group = np.concatenate([groups, groups[:PLANTED]]).astype(str)
+    vector = np.concatenate([vectors, again]).tolist()
+    ids = [f"row{n}" for n in range(ROWS)] + [f"again{n}" for n in range(PLANTED)]
+    pl.DataFrame({"id": ids, "text": texts, "group": group, "vector": vector}).write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(source, tmp_path_factory):
+    root = tmp_path_factory.mktemp("semantic") / "run"
+    refine(source, root, parse_config(SETTINGS, "the test"))
+    return root
+
+
+def events_of(root, kind):
+    return [event for event in read_log(root / "events.jsonl")[0] if event.type == kind]
+
+
+def test_it_is_tried_first_and_measured_and_the_audit_derives_it_again(run):
+    decision, act, measured = (events_of(run, kind)[0] for kind in ("decide", "act", "measure"))
+    assert decision.action == "prune"
+    assert decision.params == {"strategy": "deduplicate", "cosine": 0.95, "which_to_keep": "furthest"}
+    assert measured.metrics["record"]["after"] is not None
+    assert measured.outcome in ("kept", "rolled_back")
+    ledger = Store(run / "artifacts").frame(act.effects[0].after_sha)
+    gone = ledger.filter(pl.col("reason") == "semantic_duplicate")
+    assert 20 <= gone.height == events_of(run, "score")[0].state.values["alike"] == act.effects[0].rows <= PLANTED
+    pairs = gone.select(pl.col("id", "duplicate_of").str.replace("again", "row"))
+    assert (pairs["id"] == pairs["duplicate_of"]).all()
+    assert (gone["id"] != gone["duplicate_of"]).all()
+    assert (gone["score"] >= gone["threshold"]).all()
+    assert (gone["stage"] == "act").all()
+    assert audit(run).failures == []
+
+
+def test_a_trial_that_does_not_pay_is_undone(source, tmp_path):
+    refine(source, tmp_path / "run", parse_config({**SETTINGS, "objective": {"min_gain": 5}}, "the test"))
+    events = read_log(tmp_path / "run" / "events.jsonl")[0]
+    assert [event.outcome for event in events if event.type == "measure"] == ["rolled_back"]
+    ledger = Store(tmp_path / "run" / "artifacts").frame(fold(events).artefacts["ledger"])
+    assert not (ledger["reason"] == "semantic_duplicate").any()
+
+
+def test_the_cap_admits_the_likest(source, tmp_path):
+    refine(source, tmp_path / "run", parse_config({**SETTINGS, "caps": {"step_fraction": 0.05}}, "the test"))
+    decision, act = (events_of(tmp_path / "run", kind)[0] for kind in ("decide", "act"))
+    kept = decision.metrics["facts"]["kept"]
+    assert decision.params["target_rows"] == kept - int(0.05 * kept)
+    assert (act.effects[0].rows, act.outcome) == (int(0.05 * kept), None)
+    assert audit(tmp_path / "run").failures == []
+
+
+def test_which_row_stays(run):
+    store, events = Store(run / "artifacts"), read_log(run / "events.jsonl")[0]
+    at = next(event.seq for event in events if event.type == "score")
+    state = fold(events[: at + 1])
+    rows = kept_rows(store.frame(state.artefacts["ledger"]))
+    _, graph = neighbors_among(store, state, rows)
+    similarity = dict(store.frame(state.artefacts["labels"]).select("row", "similarity").iter_rows())
+
+    def pairs(which):
+        removal = alike(store, state, SemanticParams(which_to_keep=which), rows, graph)
+        assert len(removal.rows)
+        return list(zip(removal.rows.tolist(), removal.duplicate_of.tolist(), strict=True))
+
+    assert all(gone >= ROWS > kept for gone, kept in pairs("first"))
+    assert pairs("best_quality") == pairs("first")  # no rule and no score has an opinion
+    assert all(kept >= ROWS > gone for gone, kept in pairs("longest"))
+    assert all(similarity[kept] <= similarity[gone] for gone, kept in pairs("furthest"))
+    assert all(similarity[kept] >= similarity[gone] for gone, kept in pairs("nearest"))
+    state.values["ingested"] = ROWS  # as if the others had been written by a model
+    assert all(gone >= ROWS > kept for gone, kept in pairs("longest"))
+
+
+def _fewer(body):
+    body["state"]["values"]["alike"] -= 1
+
+
+def _another_row_stays(body):
+    body["params"] = {**body["params"], "which_to_keep": "first"}
+
+
+@pytest.mark.parametrize(("kind", "change"), [("score", _fewer), ("act", _another_row_stays)])
+def test_a_forged_figure_is_found(run, tmp_path, kind, change):
+    root = shutil.copytree(run, tmp_path / "copy")
+    head, lines = "0" * 64, []
+    for event in read_log(root / "events.jsonl")[0]:
+        body = copying.deepcopy(event.body())
+        if body["type"] == kind:
+            change(body)
+        body["prev_hash"] = head
+        head = sha256_json(body)
+        lines.append(canonical_json(body | {"hash": head}) + b"\n")
+    (root / "events.jsonl").write_bytes(b"".join(lines))
+    assert orjson.loads(lines[-1])["hash"] == head
+    assert any(f"({kind})" in failure for failure in audit(root).failures if "derived again" in failure)

@@ -1,0 +1,235 @@
+"""The quality score in a run: what a teacher or a person says of a few rows reaches every row, and never acts alone."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recryst.agent.account.explain import explain, told
+from recryst.agent.audit import audit
+from recryst.agent.llm.open import open_model
+from recryst.agent.steps.lessons import teacher_scores
+from recryst.evals.runs import refine
+from recryst.state.errors import InputError
+from recryst.state.settings import parse_config
+
+SMALL = {
+    "train": {"enabled": False},
+    "reduce": {"methods": ["pca"]},
+    "score": {"bootstraps": 2},
+    "probe": {"seeds": 2},
+    "stop": {"max_rounds": 2},
+    "cluster": {"k": 4},
+    "critique": {"max_pairs": 0},
+    "dedup": {"threshold": 0.99},
+    # Rows of five short words are near two limits of seven.
+    "filter": {"profile": "short", "thresholds": {"basic.min_words": 5, "basic.min_characters": 18}},
+    "load": {"text_column": "text", "vector_column": "vector", "label_column": "topic"},
+}
+TOPICS = ("tea", "ships", "moss", "chess")
+
+
+def rows(n=200, seed=0):
+    """Rows of four topics, a third of them poor: their vectors lie to one side, and most are barely long enough."""
+    rng = np.random.default_rng(seed)
+    frame = []
+    for at in range(n):
+        topic, poor = at % 4, at % 3 == 0
+        vector = 0.25 * rng.normal(size=12)
+        vector[topic] += 2.0
+        vector[8] += -0.6 if poor else 0.6
+        words = (
+            ["poor", TOPICS[topic], "abc", "de", f"n{at}"]
+            if poor
+            else ["good", TOPICS[topic], "worth", "keeping", "around", f"n{at}"]
+        )
+        frame.append({"id": f"r{at}", "text": " ".join(words), "topic": TOPICS[topic], "vector": vector.tolist()})
+    return frame
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows())))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+
+
+def shown(asked):
+    return json.loads(asked.messages[0].text)["rows"]
+
+
+def teacher(points):
+    """A critic without opinions that gives each row ``points(its text)``."""
+
+    def policy(asked):
+        if "rows" in (question := json.loads(asked.messages[0].text)) and "figures" not in question:
+            return {
+                "scores": [{"id": r["id"], "reasons": ["so"], "score": points(r["text"])} for r in question["rows"]]
+            }
+        return {"reasons": ["so"], "theme": "t", "coherence": 3, "quality": 3, "issues": ["none"], "verdict": "keep"}
+
+    return policy
+
+
+def by_words(text):
+    return 1 if text.startswith("poor") else 4
+
+
+def with_model(server, **sections):
+    llm = {"model": "openai:scripted", "base_url": server.base_url("openai"), "usd_per_million": (1.0, 1.0)}
+    settings = {**SMALL, "llm": llm, "policy": "rules", "quality": {"teacher_rows": 80}, **sections}
+    return parse_config(settings, "the test")
+
+
+def test_each_row_gets_the_score_of_its_own_entry_and_ids_tell_nothing(llm_server, tmp_path):
+    server = llm_server(teacher(by_words))
+    model = open_model(tmp_path, with_model(server), [])
+    texts = [f"{'poor' if at % 2 else 'good'} text {at}" for at in range(25)]
+    assert teacher_scores(model, texts).tolist() == [1.0 if at % 2 else 4.0 for at in range(25)]
+    assert len(server.chats) == 3
+    ids = [row["id"] for asked in server.chats for row in shown(asked)]
+    assert len(set(ids)) == 25
+    assert all(len(one) == 6 for one in ids)
+    assert all(" " not in row["text"] and not asked.tools for asked in server.chats for row in shown(asked))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda scores: scores[:-1],  # a row left out
+        lambda scores: [*scores[:-1], scores[0]],  # one named twice
+        lambda scores: [{**scores[0], "id": "r7"}, *scores[1:]],  # one made up
+        lambda scores: [{**scores[0], "score": 6}, *scores[1:]],  # beyond the scale
+        lambda scores: [{**scores[0], "drop": True}, *scores[1:]],  # more than was asked
+    ],
+)
+def test_an_answer_that_does_not_fit_scores_no_row_of_its_question(llm_server, tmp_path, spoil):
+    honest = teacher(by_words)
+
+    def policy(asked):
+        answer = honest(asked)
+        return (
+            {"scores": spoil(answer["scores"])} if "good_text_0" in asked.messages[0].text.replace("▁", "_") else answer
+        )
+
+    server = llm_server(policy)
+    model = open_model(tmp_path, with_model(server), [])
+    scores = teacher_scores(model, [f"good text {at}" for at in range(20)])
+    assert np.isnan(scores[:10]).all()
+    assert (scores[10:] == 4).all()
+    assert len(server.chats) == 1 + 3  # asked again twice, then given up
+
+
+def test_what_the_teacher_says_reaches_every_row_and_the_audit_derives_it_again(llm_server, source, tmp_path):
+    server = llm_server(teacher(by_words))
+    done = refine(source, tmp_path / "run", with_model(server))
+    event = done.of_type("quality")[0]
+    figures = event.metrics["learned"]["teacher"]
+    assert (figures["asked"], figures["rows"]) == (80, 80)
+    assert figures["spearman"] > 0.7
+    assert figures["mae"] < figures["mean_mae"]
+    assert event.metrics["used"] == ["teacher"]
+    scores = done.frame(event, "quality")
+    poor = np.array([row["text"].startswith("poor") for row in rows()])[scores["row"].to_numpy()]
+    assert scores.height > 150
+    assert scores["score"].to_numpy()[poor].mean() + 1 < scores["score"].to_numpy()[~poor].mean()
+    report = done.json(done.of_type("score")[0], "report")
+    assert all(0 <= cluster["quality"] <= 5 for cluster in report["clusters"])
+    # Rows that both figures doubt can be taken out; those are poor, and no others are offered.
+    offered = [c for c in done.of_type("decide")[0].candidates if "quality_below" in c["params"]]
+    assert len(offered) == 1
+    assert 0 < offered[0]["rows"] == done.of_type("score")[0].state.values["doubtful"]
+    assert offered[0]["params"]["quality_below"] < scores["score"].to_numpy()[~poor].min()
+    assert "always the mean" in done.directory.report.read_text()
+    server.close()
+    assert audit(tmp_path / "run").failures == []
+
+
+def test_an_audit_finds_a_classifier_that_should_not_count(llm_server, source, tmp_path):
+    """A teacher whose scores have nothing to do with the rows is not listened to, and everybody is told."""
+    server = llm_server(teacher(lambda text: sum(text.encode()) * 7919 % 6))
+    done = refine(source, tmp_path / "run", with_model(server))
+    event = done.of_type("quality")[0]
+    assert event.outcome == "not_used"
+    assert "no better than chance" in event.reasons[0]
+    assert "quality" not in event.state.artefacts
+    assert done.json(done.of_type("score")[0], "report")["clusters"][0]["quality"] is None
+    assert not any("quality_below" in c["params"] for c in done.of_type("decide")[0].candidates)
+    assert "no better than chance" in done.directory.report.read_text()
+    assert len(done.of_type("quality")) == 1
+    assert audit(tmp_path / "run").failures == []
+
+
+@pytest.fixture
+def liked(tmp_path):
+    """Forty good rows, most of which stand in the data."""
+    path = tmp_path / "good.jsonl"
+    chosen = [row for row in rows() if row["text"].startswith("good")][:32]
+    more = [{**row, "id": f"new{at}"} for at, row in enumerate(rows(24, seed=9)) if row["text"].startswith("good")][:8]
+    path.write_text("\n".join(json.dumps(row) for row in [*chosen, *more, chosen[0]]))
+    return path
+
+
+def test_a_persons_taste_is_learned_without_a_language_model(source, liked, tmp_path):
+    config = parse_config({**SMALL, "quality": {"like": str(liked)}}, "the test")
+    done = refine(source, tmp_path / "run", config)
+    event = done.of_type("quality")[0]
+    figures = event.metrics["learned"]["like"]
+    assert event.metrics["used"] == ["like"]
+    assert figures["auc"] > 0.65  # the rest holds good rows too
+    assert figures["endorsed"] + figures["held_out"] == 40
+    assert figures["held_out"] > 0  # of the endorsed rows some are in the anchor: they teach nothing
+    scores = done.frame(event, "quality")
+    good = np.array([row["text"].startswith("good") for row in rows()])[scores["row"].to_numpy()]
+    assert scores["score"].to_numpy()[good].mean() > scores["score"].to_numpy()[~good].mean() + 0.5
+    assert not any(event.llm for event in done.events)
+    liked.unlink()  # the run does not need it any more
+    assert audit(tmp_path / "run").failures == []
+
+
+def test_both_together_give_the_mean(llm_server, source, liked, tmp_path):
+    server = llm_server(teacher(by_words))
+    done = refine(source, tmp_path / "run", with_model(server, quality={"teacher_rows": 80, "like": str(liked)}))
+    event = done.of_type("quality")[0]
+    assert event.metrics["used"] == ["like", "teacher"]
+    assert "the mean of what the two classifiers predict" in event.reasons[-1]
+    assert done.store.array(event.state.artefacts["quality_model"]).shape == (2, 13)
+    line = done.frame(event, "quality").row(0, named=True)
+    found = explain(tmp_path / "run", done.ledger()["id"][line["row"]])
+    assert f"  predicted quality {line['score']:.2f} of 5" in told(found)
+    assert audit(tmp_path / "run").failures == []
+
+
+def test_too_few_endorsed_rows_are_refused_before_the_input_is_read(source, tmp_path):
+    few = tmp_path / "few.jsonl"
+    few.write_text("\n".join(json.dumps(row) for row in rows(9)))
+    for path, said in ((few, "holds 9 rows, at least 10"), (tmp_path / "none.jsonl", r"quality\.like")):
+        config = parse_config({**SMALL, "quality": {"like": str(path)}}, "the test")
+        with pytest.raises(InputError, match=said):
+            refine(source, tmp_path / path.stem, config)
+        assert not (tmp_path / path.stem / "curated").exists()
+
+
+def test_a_score_is_learned_once_and_rows_that_come_in_later_get_one(source, liked, tmp_path):
+    """A rule takes long rows at first; loosening it brings them back, and the next round scores them."""
+    settings = {
+        **SMALL,
+        "filter": {"profile": "short", "thresholds": {"basic.max_characters": 35}},
+        "quality": {"like": str(liked)},
+        "critique": {"max_near_duplicates": 1.0, "max_outliers": 1.0, "min_silhouette": -1.0},
+        "objective": dict.fromkeys(("noise_multiplier", "min_gain", "probe", "structure", "redundancy", "noise"), 0.0),
+    }
+    done = refine(source, tmp_path / "run", parse_config(settings, "the test"))
+    learned = done.of_type("quality")
+    kept = [event for event in done.of_type("measure") if event.outcome == "kept" and event.action == "refilter"]
+    assert kept, done.decisions()
+    first, second = (done.frame(event, "quality") for event in learned[:2])
+    assert second.height > first.height
+    assert second.join(first, on="row").select((pl.col("score") - pl.col("score_right")).abs().max()).item() < 1e-3
+    assert audit(tmp_path / "run").failures == []

@@ -1,0 +1,71 @@
+"""The objective's parts: known truths."""
+
+import numpy as np
+import pytest
+
+from recryst.state.config import ObjectiveParams
+from recryst.tools.judge.objective import (
+    Clustering,
+    anchor_radii,
+    balance,
+    coverage,
+    objective,
+    redundancy,
+    sparse_below,
+)
+from recryst.tools.judge.probe import ProbeResult
+from recryst.tools.vectors.neighbors import NeighborGraph
+
+
+def unit(vectors):
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_emptying_a_region_uncovers_its_share_of_the_anchor():
+    rng = np.random.default_rng(0)
+    centers = 6 * np.eye(4, 16)
+    regions = rng.integers(0, 4, 2000)
+    vectors = unit(centers[regions] + rng.standard_normal((2000, 16)))
+    held = rng.random(2000) < 0.1
+    anchor, train = vectors[held], vectors[~held]
+    radii = anchor_radii(anchor)
+    everything = np.ones(len(train), dtype=bool)
+    assert coverage(anchor, radii, train, everything) > 0.95
+    share = (regions[held] == 2).mean()
+    without = coverage(anchor, radii, train, regions[~held] != 2)
+    assert without == pytest.approx(1 - share, abs=0.05)
+
+
+def test_balance_is_one_for_equal_masses_and_falls_with_skew():
+    assert balance(np.repeat(np.arange(5), 20)) == pytest.approx(1.0)
+    assert balance(np.array([0] * 96 + [1, 2, 3, 4])) < 0.2
+    assert balance(np.array([-1] * 10 + [0] * 5 + [1] * 5)) == pytest.approx(1.0)
+    assert balance(np.zeros(10, dtype=int)) == 0.0
+
+
+def test_redundancy_counts_rows_with_a_near_copy():
+    graph = NeighborGraph(
+        np.array([[1], [0], [1], [-1]], dtype=np.int32), np.array([[0.99], [0.99], [0.5], [-1]], dtype=np.float32)
+    )
+    assert redundancy(graph, np.ones(4, dtype=bool), 0.95) == 0.5
+
+
+def test_only_far_rows_are_outliers():
+    rng = np.random.default_rng(1)
+    density = np.concatenate([rng.normal(0.7, 0.05, 1000), [0.1, 0.2]])
+    below = sparse_below(density)
+    assert 2 <= (density < below).sum() < 10
+
+
+def test_calling_rows_noise_does_not_pay():
+    probe = ProbeResult("macro_f1", np.array([0.8, 0.82]))
+    labels = np.repeat([0, 1], 50)
+    half = labels.copy()
+    half[::2] = -1
+    figures = {"covered": 1.0, "redundant": 0.0, "noisy": 0.0, "clustering_sd": 0.0, "params": ObjectiveParams()}
+    full = objective(probe, Clustering(labels, 0.5, 0.9), **figures)
+    noisy = objective(probe, Clustering(half, 0.6, 0.9), **figures)
+    assert full.structure == 0.5
+    assert noisy.structure == pytest.approx(0.3)
+    assert noisy.value < full.value
+    assert full.probe_by_seed == (0.8, 0.82)

@@ -1,0 +1,390 @@
+"""The report: data stays text, the page is whole without a network, and every figure stands on it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from recryst.state.errors import StorageError
+from recryst.tools.write.figures import ReportData, compare, standing
+from recryst.tools.write.report import script_json, write_report
+
+STEERING = "\u2028\u2029\x00\x1b\x07\x9b\u202e\u2066\u061c"
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(2)</script>",
+    "<!--<script>",
+    "%{x} %{customdata[0]} <b>bold</b>",
+    "<img src=x onerror=alert(3)>",
+    "line\u2028separator\u2029and\x00nul",
+    "\x1b]0;owned\x07 \x9b31m \u202eevil\u2066 \u061c",
+    "'\" onmouseover=alert(4) x='",
+    "{{ 7 * 7 }} {% raw %}",
+    "| x |\n|---|\n# heading",
+    "i" * 5000,
+]
+
+
+# What a page shows of them.
+SHOWN = [text.translate(dict.fromkeys(map(ord, STEERING), " ")) for text in HOSTILE]
+
+
+def objective(**changes: Any) -> dict[str, Any]:
+    return {
+        "value": 0.9821,
+        "noise_sd": 0.0031,
+        "probe_kind": "bits_per_byte",
+        "probe": 2.3456,
+        "probe_sd": 0.0123,
+        "coverage": 0.9123,
+        "balance": 0.8712,
+        "redundancy": 0.1423,
+        "noise": 0.0512,
+        "structure": None,
+        "stability": 0.7123,
+    } | changes
+
+
+def a_round(
+    number: int, outcome: str, after: dict[str, Any] | None, before: dict[str, Any], text: str
+) -> dict[str, Any]:
+    prune = ("prune", {"clusters": [0, 1], "strategy": "keep_closest", "keep_fraction": 0.7654321})
+    action, params = prune if number == 1 else ("refilter", {"thresholds": {text: 0.5}})
+    return {
+        "round": number,
+        "action": action,
+        "params": params,
+        "outcome": outcome,
+        "kept": 1234,
+        "k": 77,
+        "embedded": 4321,
+        "reasons": [text],
+        "noise": {"value": 0.0031, "probe": 0.0123} if after else None,
+        "rejected": [{"action": "stop", "reason": text}],
+        "before": before,
+        "after": after,
+        "label_agreement": 0.8125,
+        "keep_agreement": 0.9375,
+    }
+
+
+def stages_of(text: str) -> list[dict[str, Any]]:
+    gain = {"added": 4711, "removed": 5555, "anchor_copies": 444, "with": 0.8101, "without": 0.7999, "gain": 0.0102}
+    stage = {"rows": 10003, "removed": 0, "reasons": {}, "bytes": 23456789, "bytes_removed": 0, "seconds": 61.5}
+    return [
+        {"stage": "clean", **stage, "refused": text, "gain": None},
+        {
+            "stage": "filter",
+            **stage,
+            "removed": 5555,
+            "reasons": {text: 5555},
+            "bytes_removed": 3456789,
+            "refused": None,
+        }
+        | {"gain": gain | {"error": 0.0034, "verdict": "helps"}},
+    ]
+
+
+def taken_from(text: str, high: bool = True) -> dict[str, Any]:
+    """A group of a stage that lost more than the average."""
+    shares = {"rows": 200, "removed": 90, "rate": 0.45, "average": 0.1234}
+    return {"stage": "filter", "kind": "source", "group": text, "groups": 1, **shares, "high": high}
+
+
+def report_data(texts: list[str]) -> ReportData:
+    """A run whose every free text is one of ``texts``."""
+    n, text = len(texts), texts[0]
+    better = objective(value=0.9999, probe=2.3001, redundancy=0.1011)
+    maps = pl.DataFrame(
+        {
+            "row": pl.Series(range(n), dtype=pl.UInt32),
+            "id": [f"{one} {at}" for at, one in enumerate(texts)],
+            "excerpt": texts,
+            "cluster": pl.Series([None, -1, *range(n - 2)], dtype=pl.Int32),
+            "status": ["removed", "kept", "synthetic", *["kept"] * (n - 3)],
+            "split": ["train"] * (n - 1) + ["anchor"],
+            "stage": ["filter", *["load"] * (n - 1)],
+            "reason": [text, *["ingested"] * (n - 1)],
+            "label": [None, *texts[1:]],
+            "umap_2d_x": pl.Series([None, *[1.23456789] * (n - 1)], dtype=pl.Float32),
+            "umap_2d_y": pl.Series([None, *[-98765.4321] * (n - 1)], dtype=pl.Float32),
+            "pca_3d_x": [float("nan"), *[0.000123456] * (n - 1)],
+            "pca_3d_y": [0.5] * n,
+            "pca_3d_z": [0.25] * n,
+        }
+    )
+    cluster = {
+        "cluster": 3,
+        "size": 5678,
+        "cohesion": 0.4567,
+        "silhouette": 0.2345,
+        "nearest_cluster": 9,
+        "separation": 0.3333,
+        "near_duplicates": 0.1876,
+        "outliers": 0.0654,
+        "low_quality": 0.0321,
+        "quality": 3.2109,
+        "stability": 0.8765,
+        "terms": tuple(texts),
+        "medoid": 0,
+        "boundary": (),
+        "random": (),
+        "verdict": "thin",
+        "issues": ("near_duplicates",),
+        "critique": texts,
+        "medoid_text": text,
+        "theme": text,
+        "said": [text],
+        "review": True,
+    }
+    noise = {"silhouette": None, "nearest_cluster": None, "separation": None, "stability": None}
+    return ReportData(
+        title=text,
+        source=text,
+        run_id="run-17",
+        created="2026-11-21 03:10 UTC",
+        runs_on={"embedding": text, "policy": "rules"},
+        rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222, "anchor": 981},
+        funnel=[
+            {"stage": "load", "reason": "ingested", "rows": 10003},
+            {"stage": "filter", "reason": text, "rows": 1000},
+            {"stage": "dedup", "reason": "near_duplicate", "rows": 113},
+        ],
+        stages=stages_of(text),
+        taken=[taken_from(one) for one in texts[:9]],
+        maps=maps,
+        rounds=[
+            a_round(1, "kept", better, objective(), text),
+            a_round(2, "rolled_back", objective(value=0.9001, probe=2.4002), better, text),
+            a_round(3, "refused", None, better, text),
+        ],
+        clusters=[cluster, cluster | {"cluster": -1, "size": 44, "issues": ("none",), "verdict": "keep"} | noise],
+        models=[
+            {"name": "dense", "size_bytes": 10423512, "perplexity": 41.238, "bits_per_byte": 1.6123, "answer": text},
+            {"name": "nf4", "size_bytes": 3423512, "perplexity": 43.911, "bits_per_byte": 1.6402, "answer": text},
+        ],
+        seconds={"embed": 241.2, "cluster": 3.3},
+        peak_memory_mb=1834.2,
+        converged=False,
+        stop_reason=text,
+        curated_sha256="3f" * 32,
+        log_head="a7" * 32,
+        notes=texts,
+        quality=[
+            {
+                "title": text,
+                "used": True,
+                "rows": 137,
+                "spearman": 0.6912,
+                "p": 0.0,
+                "auc": 0.9512,
+                "mae": 1.1034,
+                "mean_mae": 1.9712,
+                "f1": 0.6934,
+                "mean_f1": 0.0,
+                "within_one": 0.5134,
+                "mean_within_one": 0.0112,
+            },
+            {"title": text, "used": False, "rows": 12},
+        ],
+        labelled={
+            "rows": 8890,
+            "by": {"rules": 8123},
+            "unsure": 767,
+            "domains": {text: 8123},
+            "tags": {},
+            "difficulties": {},
+        },
+    )
+
+
+class Page(HTMLParser):
+    """The elements of a page, its text, and what its scripts hold."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.scripts: list[str] = []
+        self.words: list[str] = []
+        self.inside = ""
+        self.feed(path.read_text(encoding="utf-8"))
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside == "script":
+            self.scripts[-1] += data
+        elif self.inside != "style":
+            self.words.append(data)
+
+    def attribute(self, tag: str, name: str) -> list[str]:
+        return [value for one, key, value in self.attributes if (one, key) == (tag, name)]
+
+
+def page_of(data: ReportData, folder: Path) -> Page:
+    write_report(data, folder / "report.html")
+    return Page(folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return page_of(report_data(HOSTILE), tmp_path_factory.mktemp("hostile"))
+
+
+def test_hostile_text_adds_no_element_and_no_attribute(hostile: Page, tmp_path: Path) -> None:
+    calm = page_of(report_data([f"word {at}" for at in range(len(HOSTILE))]), tmp_path)
+    assert hostile.elements == calm.elements
+    assert Counter(name for _, name, _ in hostile.attributes) == Counter(name for _, name, _ in calm.attributes)
+    assert not [name for _, name, _ in hostile.attributes if name.startswith("on")]
+    assert "<img src=x onerror=alert(3)>" in hostile.text  # shown as text
+    assert "{{ 7 * 7 }}" in hostile.text
+
+
+@pytest.mark.parametrize("first", HOSTILE)
+def test_each_hostile_text_in_every_place_leaves_three_scripts(first: str, tmp_path: Path) -> None:
+    page = page_of(report_data([first] * 4), tmp_path)
+    assert page.elements["script"] == 3
+    assert page.elements["img"] == 0
+    assert json.loads(page.scripts[0])["points"]["excerpt"] == [SHOWN[HOSTILE.index(first)]] * 4
+    assert not set(STEERING) & set((tmp_path / "report.html").read_text().partition("<script>")[0])
+
+
+def test_script_json_cannot_end_its_element() -> None:
+    text = script_json({"<&>\u2028": HOSTILE, "nan": float("nan")})
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == {"<&>\u2028": HOSTILE, "nan": None}
+
+
+def test_the_policy_allows_only_the_two_scripts_of_the_page(hostile: Page) -> None:
+    [policy] = [value for value in hostile.attribute("meta", "content") if "default-src" in value]
+    directives = dict(one.strip().split(" ", 1) for one in policy.split(";"))
+    assert directives["default-src"] == "'none'"
+    assert "unsafe-inline" not in directives["script-src"]
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in hostile.scripts[1:]]
+    # plotly's 2-D WebGL plots (regl) compile their draw commands, hence 'unsafe-eval'.
+    assert directives["script-src"].split() == [*(f"'sha256-{digest}'" for digest in digests), "'unsafe-eval'"]
+
+
+def test_nothing_is_loaded_from_or_sent_to_a_network(hostile: Page) -> None:
+    links = [value for _, name, value in hostile.attributes if name in ("src", "href", "action", "srcset", "data")]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    ours = hostile.scripts[2]
+    assert "http" not in ours
+    assert "showSendToCloud: false" in ours  # plotly.js 4 shows a button that uploads the chart unless told not to
+    assert 'plotlyServerURL: ""' in ours
+    assert ours.count("modeBarButtons") == 1
+
+
+def test_row_text_is_put_on_the_page_as_text_only(hostile: Page) -> None:
+    ours = hostile.scripts[2]
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|hovertemplate|hovertext", ours)
+
+
+def test_every_figure_is_shown(hostile: Page) -> None:
+    rows = "10,003|8,890|1,113|981|222|13|9,003|113|run-17|2026-11-21|4 min 01 s|1,834"
+    separation = "5,555|23.46 MB|3.46 MB|61.5|+0.0102 ± 0.0034, helps (4,711 of 5,555 rows)|0.8101|0.7999|444 left out"
+    separation += "|removed 45.0 % of the source|(90 of 200 rows)|12.3 %"
+    parts = "0.9821|0.9999|0.9001|2.3456|2.3001|2.4002|0.9123|0.8712|0.1423|0.1011|0.0512|0.7123"
+    rounds = "−0.0455|−0.0412|+0.1001|1,234|77|4,321|0.812|0.938|76.5%"
+    clusters = "5,678|0.457|0.234|0.333|18.8|6.5|3.2|0.876"
+    models = "10.42|3.42|41.238|43.911|1.6123|1.6402|+6.48"
+    expected = f"{rows}|{separation}|{parts}|{rounds}|{clusters}|{models}".split("|")
+    assert [figure for figure in expected if figure not in hostile.text] == []
+    assert "3f" * 32 in hostile.text
+    assert "a7" * 32 in hostile.text
+
+
+def test_the_rounds_that_tried_something_are_counted_and_the_sections_that_exist_are_linked(tmp_path: Path) -> None:
+    data = report_data(["a"] * 4)
+    stop = a_round(4, "stopped", None, objective(), "a") | {"action": "stop", "params": {}}
+    data = replace(data, rounds=[*data.rounds[:1], stop], maps=data.maps.with_columns(split=pl.lit("train")))
+    page = page_of(data, tmp_path)
+    assert "In 1 round, 1 action paid and was kept" in page.text
+    assert "after 1 round: a" in page.text
+    assert "Round 1: keep 76.5% of the rows of clusters 0, 1, those closest to the centre" in page.text
+    assert "4 rows are drawn; the 981 rows of the anchor are not." in page.text
+    sections = {value for tag, name, value in page.attributes if (tag, name) == ("section", "id")}
+    assert {link.removeprefix("#") for link in page.attribute("a", "href")} <= sections
+    assert {"#quality", "#labels"} <= set(page.attribute("a", "href"))
+    plain = page_of(replace(data, quality=None, labelled=None), tmp_path)
+    assert not {"#quality", "#labels"} & set(plain.attribute("a", "href"))
+
+
+def test_coordinates_are_short_and_missing_ones_are_null(hostile: Page) -> None:
+    figures = json.loads(hostile.scripts[0])
+    assert figures["maps"]["umap"]["2"] == [[None] + [1.235] * 10, [None] + [-98770] * 10]
+    assert figures["maps"]["pca"]["3"][0] == [None] + [0.0001235] * 10
+    assert figures["points"]["status"][:3] == [1, 0, 2]
+    assert figures["points"]["cluster"][:3] == [None, -1, 0]
+    assert [figures["points"]["labels"][at] for at in figures["points"]["label"][1:]] == SHOWN[1:]
+
+
+def test_the_standing_line_ignores_what_was_not_kept(hostile: Page) -> None:
+    data = report_data(["a"] * 4)
+    assert [state["value"] for state in standing(data)] == [0.9821, 0.9999, 0.9999, 0.9999]
+    metrics = {metric["title"]: metric for metric in json.loads(hostile.scripts[0])["metrics"]}
+    assert metrics["Objective"]["rounds"] == [0, 1, 2, 3]
+    assert [one["outcome"] for one in metrics["Objective"]["tried"]] == ["kept", "rolled_back"]
+    assert metrics["Structure"]["values"] == [None] * 4
+
+
+def test_lower_is_better_for_bits_per_byte_and_higher_for_macro_f1() -> None:
+    data = report_data(["a"] * 4)
+    senses = [{line["part"].key: line["sense"] for line in compare(data, one)} for one in data.rounds]
+    assert senses[0] | {"probe": "better", "redundancy": "better", "coverage": "same"} == senses[0]
+    assert senses[1] | {"value": "worse", "probe": "worse", "redundancy": "worse", "structure": "same"} == senses[1]
+    labelled = objective(probe_kind="macro_f1", probe=0.8)
+    one = a_round(1, "kept", labelled | {"probe": 0.801}, labelled, "a")
+    [line] = [line for line in compare(replace(data, rounds=[one]), one) if line["part"].key == "probe"]
+    assert (line["sense"], line["noise"]) == ("better", True)
+
+
+def test_an_empty_run_is_still_a_page(tmp_path: Path) -> None:
+    data = replace(
+        report_data(["a"] * 4),
+        rows=dict.fromkeys(("ingested", "quarantined", "kept", "removed", "synthetic", "anchor"), 0),
+        funnel=[],
+        maps=pl.DataFrame(),
+        rounds=[],
+        clusters=[],
+        models=[],
+        seconds={},
+        curated_sha256=None,
+        notes=[],
+    )
+    page = page_of(data, tmp_path)
+    for sentence in ("This run drew no map", "No round was run", "The rows were not clustered", "not exported"):
+        assert sentence in page.text
+    assert json.loads(page.scripts[0])["points"] == {}
+
+
+def test_writing_is_whole_repeatable_and_keeps_the_old_page_on_failure(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(report_data(["a"] * 4), path)
+    first = path.read_bytes()
+    write_report(report_data(["a"] * 4), path)
+    assert path.read_bytes() == first
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    with pytest.raises(StorageError, match="missing"):
+        write_report(report_data(["a"] * 4), tmp_path / "missing" / "report.html")

@@ -1,0 +1,1 @@
+"""What rows are worth: probe, objective, quality score, selection, labels, diversity."""

@@ -1,0 +1,244 @@
+"""Labels by rules and by zero-shot classification: domain, tags and difficulty, over the user's taxonomy.
+
+A label table has ``domain`` (string or null), ``tags`` (list of strings), ``difficulty`` (string or null) and
+``labelled_by`` (``rules``, ``zero_shot`` or ``model``: the last of them that had something to say on the row, or
+null). Each step fills in what those before it left open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+from unicodedata import east_asian_width
+
+import numpy as np
+import polars as pl
+
+from ...state.errors import InputError
+from ...state.progress import Advance, silent
+from ..vectors.encoder import offline
+from .taxonomy import Entry, Taxonomy
+
+Labeller = Literal["rules", "zero_shot", "model"]
+
+#: A class leads by keywords where it has at least this many times the hits of the next.
+RULE_LEAD = 2
+
+_CHARACTERS = 2000  # of a text that are read
+_BATCH = 16  # texts to a call of the NLI model
+_POSITIONS = 512  # tokens that such models read, unless they say fewer
+_TEMPLATES = {
+    "domains": "This text is about {}.",
+    "tags": "This text can be described as follows: {}.",
+    "difficulties": "The difficulty of this text is as follows: {}.",
+}
+
+
+def by_rules(text: pl.Series, taxonomy: Taxonomy) -> pl.DataFrame:
+    """Labels by keywords: whole words in any case, counted in the first 2,000 characters.
+
+    A domain or difficulty needs twice the hits of the next one; a tag needs one hit. A class without keywords is
+    never given, and stops no other.
+
+    Args:
+        text: strings [n], null where there is none.
+
+    Returns:
+        A label table [n].
+    """
+    read = text.fill_null("").str.slice(0, _CHARACTERS)
+    tags = [
+        [entry.name for entry, hit in zip(taxonomy.tags, row, strict=True) if hit] for row in _hits(read, taxonomy.tags)
+    ]
+    return _table(
+        _leaders(_hits(read, taxonomy.domains), taxonomy.domains),
+        tags,
+        _leaders(_hits(read, taxonomy.difficulties), taxonomy.difficulties),
+        "rules",
+    )
+
+
+def _hits(text: pl.Series, entries: Sequence[Entry]) -> np.ndarray:
+    """How often the keywords of each entry stand in each text: int64 [n, entries]."""
+    hits = np.zeros((len(text), len(entries)), dtype=np.int64)
+    for at, entry in enumerate(entries):
+        if entry.keywords:
+            pattern = "(?i)" + "|".join(_whole_word(word) for word in entry.keywords)
+            hits[:, at] = text.str.count_matches(pattern).to_numpy()
+    return hits
+
+
+def _whole_word(word: str) -> str:
+    """The pattern of a keyword that is no part of a longer word; its spaces stand for any white space.
+
+    There is no boundary to look for beside a sign, or in scripts that do not space their words.
+    """
+    inner = r"\s+".join(pl.escape_regex(part) for part in word.split())
+    first, last = (r"\b" if c.isalnum() and east_asian_width(c) not in "WF" else "" for c in (word[0], word[-1]))
+    return f"{first}{inner}{last}"
+
+
+def _leaders(hits: np.ndarray, entries: Sequence[Entry]) -> list[str | None]:
+    """The entry that leads in each row of ``hits`` (int64 [n, entries]), or None."""
+    if not len(entries):
+        return [None] * len(hits)
+    best = hits.argmax(axis=1)
+    ranked = np.sort(hits, axis=1)
+    leads = (ranked[:, -1] > 0) & (ranked[:, -1] >= RULE_LEAD * ranked[:, -2])
+    return [entries[at].name if lead else None for at, lead in zip(best, leads, strict=True)]
+
+
+def _table(
+    domains: Sequence[str | None],
+    tags: Sequence[Sequence[str]],
+    difficulties: Sequence[str | None],
+    by: Labeller,
+) -> pl.DataFrame:
+    """A label table; whoever said nothing of a row did not label it."""
+    said = (pl.col("domain").is_not_null()) | (pl.col("tags").list.len() > 0) | (pl.col("difficulty").is_not_null())
+    schema = {"domain": pl.String(), "tags": pl.List(pl.String), "difficulty": pl.String()}
+    table = pl.DataFrame({"domain": domains, "tags": tags, "difficulty": difficulties}, schema=schema)
+    return table.with_columns(labelled_by=pl.when(said).then(pl.lit(by)))
+
+
+def label_table(labels: Sequence[tuple[str | None, Sequence[str], str | None]], by: Labeller) -> pl.DataFrame:
+    """A label table from (domain, tags, difficulty) of each row, as one labeller said them."""
+    return _table([one[0] for one in labels], [one[1] for one in labels], [one[2] for one in labels], by)
+
+
+def unsure(labels: pl.DataFrame, taxonomy: Taxonomy) -> np.ndarray:
+    """Which rows of a label table lack a domain or a difficulty, or where there are only tags, a tag: bool [n]."""
+    missing = np.zeros(labels.height, dtype=bool)
+    if taxonomy.domains:
+        missing |= labels["domain"].is_null().to_numpy()
+    if taxonomy.difficulties:
+        missing |= labels["difficulty"].is_null().to_numpy()
+    if not (taxonomy.domains or taxonomy.difficulties):
+        missing |= (labels["tags"].list.len() == 0).to_numpy()
+    return missing
+
+
+def filled_in(labels: pl.DataFrame, rows: np.ndarray, more: pl.DataFrame) -> pl.DataFrame:
+    """``labels`` [n] with what ``more`` [m] says of the rows at the positions ``rows`` [m] where they said nothing."""
+    at = pl.Series("at", rows, dtype=pl.UInt32)
+    own = labels.with_row_index("at")
+    other = more.select(pl.all().name.suffix("_more")).insert_column(0, at)
+    joined = own.join(other, on="at", how="left", maintain_order="left")
+    untagged = pl.col("tags").list.len() == 0
+    new = (
+        (pl.col("domain").is_null() & pl.col("domain_more").is_not_null())
+        | (untagged & (pl.col("tags_more").list.len() > 0))
+        | (pl.col("difficulty").is_null() & pl.col("difficulty_more").is_not_null())
+    ).fill_null(False)
+    return joined.select(
+        pl.coalesce("domain", "domain_more"),
+        pl.when(untagged & pl.col("tags_more").is_not_null()).then("tags_more").otherwise("tags").alias("tags"),
+        pl.coalesce("difficulty", "difficulty_more"),
+        pl.when(new).then("labelled_by_more").otherwise("labelled_by").alias("labelled_by"),
+    )
+
+
+def zero_shot(
+    text: pl.Series, taxonomy: Taxonomy, model: str, min_margin: float, advance: Advance = silent
+) -> pl.DataFrame:
+    """Labels by a model of natural language inference: does the text entail "This text is about …"? (Yin et al. 2019)
+
+    A domain or difficulty is given where its probability among the names leads the second by ``min_margin``, a tag
+    where entailment leads contradiction by as much.
+
+    Args:
+        text: strings [n].
+        taxonomy: the names; what is put to the model is their description.
+        model: the name or the folder of a model of transformers with weights as safetensors. Code that comes with it
+            is never run.
+        min_margin: in [0, 1].
+        advance: called with texts labelled.
+
+    Returns:
+        A label table [n].
+
+    Raises:
+        InputError: the model cannot be loaded, or is no NLI model.
+    """
+    classify = _nli(model)
+    labels: list[tuple[str | None, list[str], str | None]] = []
+    for start in range(0, len(text), _BATCH):
+        texts = text[start : start + _BATCH].fill_null("").str.slice(0, _CHARACTERS).to_list()
+        domains, tags, difficulties = (
+            _probabilities(classify, texts, axis, getattr(taxonomy, axis))
+            for axis in ("domains", "tags", "difficulties")
+        )
+        for at in range(len(texts)):
+            # Of a tag, p is set against 1 − p.
+            chosen = [entry.name for entry, p in zip(taxonomy.tags, tags[at], strict=True) if 2 * p - 1 >= min_margin]
+            domain = _ahead(domains[at], taxonomy.domains, min_margin)
+            labels.append((domain, chosen, _ahead(difficulties[at], taxonomy.difficulties, min_margin)))
+        advance(len(texts))
+    return label_table(labels, "zero_shot")
+
+
+def _ahead(probabilities: np.ndarray, entries: Sequence[Entry], margin: float) -> str | None:
+    """The name that leads by ``margin``, or None; ``probabilities``: float [entries]."""
+    if not len(entries):
+        return None
+    order = np.argsort(-probabilities, kind="stable")
+    return entries[order[0]].name if probabilities[order[0]] - probabilities[order[1]] >= margin else None
+
+
+def _probabilities(classify: Any, texts: list[str], axis: str, entries: Sequence[Entry]) -> np.ndarray:
+    """What the model gives each entry for each text, float64 [texts, entries]; those of a tag stand for themselves."""
+    found = np.zeros((len(texts), len(entries)))
+    if not len(entries):
+        return found
+    named = {f"{entry.name} ({entry.description})": at for at, entry in enumerate(entries)}
+    known = [at for at, text in enumerate(texts) if text.strip()]  # an empty text entails nothing
+    answers = (
+        classify(
+            [texts[at] for at in known],
+            candidate_labels=list(named),
+            hypothesis_template=_TEMPLATES[axis],
+            multi_label=axis == "tags",
+        )
+        if known
+        else []
+    )
+    for at, answer in zip(known, answers, strict=True):
+        for name, score in zip(answer["labels"], answer["scores"], strict=True):
+            found[at, named[name]] = score
+    return found
+
+
+def _nli(model: str) -> Any:
+    """The classifier: from a folder, from the local cache of the hub, or from the hub."""
+    try:
+        return _loaded(model, local_files_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        if Path(model).is_dir():
+            raise _unusable(model, error) from error
+    try:
+        return _loaded(model, local_files_only=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unusable(model, error) from error
+
+
+def _unusable(model: str, error: Exception) -> InputError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return InputError(f"label.nli_model: cannot use the model {model!r}: {reason}")
+
+
+def _loaded(model: str, *, local_files_only: bool) -> Any:
+    with offline() if local_files_only else contextlib.nullcontext():
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # its bar would break into ours
+        safe: dict[str, Any] = {"local_files_only": local_files_only, "trust_remote_code": False}
+        network = AutoModelForSequenceClassification.from_pretrained(model, use_safetensors=True, **safe)
+        tokeniser = AutoTokenizer.from_pretrained(model, **safe)
+    if not any(str(name).lower().startswith("entail") for name in network.config.label2id):
+        raise ValueError("it is no NLI model: none of its labels is called entailment")
+    positions = int(getattr(network.config, "max_position_embeddings", _POSITIONS))
+    tokeniser.model_max_length = min(tokeniser.model_max_length, positions, _POSITIONS)
+    return pipeline("zero-shot-classification", model=network, tokenizer=tokeniser)

@@ -1,0 +1,179 @@
+"""The probe: a small model trained on the kept rows and scored on the held-out anchor.
+
+With labels it is a ridge classifier on the frozen embeddings, scored by macro-F1. Without labels it is a
+byte-level n-gram language model, scored in bits per byte. Both train on a fixed budget drawn at random, once
+per seed: a smaller set is not punished for being small, as long as it fills the budget.
+
+A seed gives every row of the input a random priority, and a training draws the kept rows of highest priority.
+Two sets that differ by a few rows thus differ by a few rows in every training too (common random numbers;
+Glasserman & Yao 1992), and the difference of their scores, seed by seed, is far less noisy than the scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ...state.config import ProbeParams
+from ...state.errors import UsageError
+from ...state.progress import Advance, silent
+from ..registry import Tool
+
+ORDER = 5  # bytes of context of the n-gram model; ORDER + 1 bytes pack into one uint64 without collisions
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """One score per seed: float64 [seeds], macro-F1 (higher is better) or bits per byte (lower is better)."""
+
+    kind: str
+    scores: np.ndarray
+
+    def goodness(self) -> np.ndarray:
+        """The scores on a scale from 0 to 1 where higher is better, float64 [seeds]: macro-F1, or 1 − bits / 8."""
+        return self.scores if self.kind == "macro_f1" else 1.0 - self.scores / 8.0
+
+
+def probe_labels(
+    rows: np.ndarray,
+    vectors: np.ndarray,
+    labels: np.ndarray,
+    anchor_vectors: np.ndarray,
+    anchor_labels: np.ndarray,
+    budget_rows: int,
+    params: ProbeParams,
+    seed: int,
+    advance: Advance = silent,
+) -> ProbeResult:
+    """Macro-F1 on the anchor of a ridge classifier trained on ``budget_rows`` random kept rows, per seed.
+
+    Args:
+        rows: uint32 [n], positions of the kept rows; ``vectors``: float32 [n, d]; ``labels``: [n] strings.
+        anchor_vectors: float32 [m, d]; ``anchor_labels``: [m] strings.
+        budget_rows: rows each training draws without replacement (all of them when there are fewer).
+    """
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.metrics import f1_score
+
+    size = min(budget_rows, params.max_rows, len(vectors))
+    known = np.unique(anchor_labels)
+    scores = []
+    for trial in range(params.seeds):
+        drawn = np.sort(_drawn(rows, seed, trial)[:size])
+        if len(np.unique(labels[drawn])) < 2:
+            guess = np.full(len(anchor_labels), labels[drawn[0]])
+        else:
+            model = RidgeClassifier(alpha=1.0, solver="cholesky").fit(np.asarray(vectors)[drawn], labels[drawn])
+            guess = model.predict(np.asarray(anchor_vectors))
+        scores.append(f1_score(anchor_labels, guess, average="macro", labels=known, zero_division=0.0))
+        advance(1)
+    return ProbeResult("macro_f1", np.asarray(scores, dtype=np.float64))
+
+
+def _drawn(rows: np.ndarray, seed: int, trial: int) -> np.ndarray:
+    """Indices into ``rows`` by descending priority: the same rows come in the same order in whatever set they stand."""
+    priority = np.random.default_rng([seed, trial]).random(int(rows.max()) + 1)[rows]
+    return np.argsort(-priority, kind="stable")
+
+
+def probe_text(
+    rows: np.ndarray,
+    text: pl.Series,
+    anchor_text: pl.Series,
+    budget_bytes: int,
+    params: ProbeParams,
+    seed: int,
+    advance: Advance = silent,
+) -> ProbeResult:
+    """Bits per byte on the anchor of an n-gram model trained on ``budget_bytes`` of randomly drawn rows, per seed.
+
+    Args:
+        rows: uint32 [n], positions of the kept rows; ``text``: strings [n].
+        anchor_text: held-out rows, strings [m].
+        budget_bytes: bytes each training draws (all there are when there are fewer).
+    """
+    lengths = text.str.len_bytes().to_numpy()
+    budget = min(budget_bytes, params.max_bytes)
+    held_out = _bytes(anchor_text)[: params.max_bytes // 4]
+    scores = []
+    for trial in range(params.seeds):
+        order = _drawn(rows, seed, trial)
+        enough = int(np.searchsorted(np.cumsum(lengths[order] + 1), budget)) + 1
+        scores.append(bits_per_byte(_bytes(text.gather(order[:enough]))[:budget], held_out))
+        advance(1)
+    return ProbeResult("bits_per_byte", np.asarray(scores, dtype=np.float64))
+
+
+def _bytes(text: pl.Series) -> np.ndarray:
+    """The UTF-8 bytes of the rows, a newline after each, uint8 [total]."""
+    return np.frombuffer(("\n".join(text.to_list()) + "\n").encode(), dtype=np.uint8)
+
+
+def bits_per_byte(train: np.ndarray, test: np.ndarray) -> float:
+    """Cross-entropy in bits per byte of a byte n-gram model with Witten–Bell interpolation.
+
+    Method: Witten & Bell 1991, as in Chen & Goodman 1999, §2.5:
+    ``p(b | c) = (count(c, b) + types(c) · p(b | shorter c)) / (count(c) + types(c))``, from contexts of 0 up to
+    ``ORDER`` bytes, above a uniform 1/256.
+
+    Args:
+        train: uint8 [n]; ``test``: uint8 [m].
+
+    Raises:
+        UsageError: ``test`` is shorter than one context.
+    """
+    probability = np.full(len(test) - ORDER, 1.0 / 256.0) if len(test) > ORDER else np.full(0, 1.0)
+    if not len(probability):
+        raise UsageError(f"the held-out text has only {len(test)} bytes; the probe needs more")
+    for order in range(ORDER + 1):
+        grams, counts = np.unique(_packed(train, order + 1), return_counts=True)
+        contexts, first, types = np.unique(grams >> np.uint64(8), return_index=True, return_counts=True)
+        if not len(contexts):
+            break
+        totals = np.add.reduceat(counts, first)
+        asked = _packed(test, order + 1)[ORDER - order :]
+        seen, at = _find(contexts, asked >> np.uint64(8))
+        known, gram_at = _find(grams, asked)
+        count = np.where(known, counts[gram_at], 0)
+        mixed = (count + types[at] * probability) / (totals[at] + types[at])
+        probability = np.where(seen, mixed, probability)
+    return float(-np.log2(probability).mean())
+
+
+def _packed(data: np.ndarray, size: int) -> np.ndarray:
+    """Every run of ``size`` bytes as one uint64, [n − size + 1]."""
+    count = max(0, len(data) - size + 1)
+    packed = np.zeros(count, dtype=np.uint64)
+    for offset in range(size):
+        packed = (packed << np.uint64(8)) | data[offset : offset + count]
+    return packed
+
+
+def _find(table: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each of ``wanted`` [m] stands in the sorted ``table`` [n], and where (0 where it does not)."""
+    at = np.searchsorted(table, wanted)
+    at[at == len(table)] = 0
+    found = table[at] == wanted
+    return found, np.where(found, at, 0)
+
+
+def _on_table(frame: pl.DataFrame, params: ProbeParams, seed: int) -> dict[str, Any]:
+    held = np.random.default_rng(seed).permutation(frame.height) < max(1, frame.height // 10)
+    text = frame["text"].cast(pl.String).fill_null("")
+    rows = np.flatnonzero(~held)
+    result = probe_text(rows, text.gather(rows), text.filter(pl.Series(held)), params.max_bytes, params, seed)
+    return {"kind": result.kind, "mean": float(result.scores.mean()), "sd": float(result.scores.std(ddof=1))}
+
+
+TOOL = Tool(
+    name="probe",
+    version=1,
+    description="Measure the bits per byte of a small language model trained on `text`, on a held-out tenth.",
+    params=ProbeParams,
+    result=ProbeResult,
+    run=probe_text,
+    on_table=_on_table,
+)

@@ -1,0 +1,65 @@
+"""Which rows to take: the held-out anchor, and pruning within a cluster by distance to its centroid."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from ...state.config import AnchorParams
+
+Strategy = Literal["drop", "keep_furthest", "keep_closest", "keep_random"]
+STRATEGIES: tuple[Strategy, ...] = ("drop", "keep_furthest", "keep_closest", "keep_random")
+DEDUPLICATE = "deduplicate"  # prunes rows wherever they stand, not a share of some clusters: tools/repeats/semantic.py
+
+
+def choose_anchor(rows: np.ndarray, params: AnchorParams, seed: int) -> np.ndarray:
+    """A uniform sample of the positions ``rows`` (uint32 [n]), ascending: ``fraction`` of them, up to ``max_rows``."""
+    size = min(params.max_rows, max(1, round(len(rows) * params.fraction)))
+    rng = np.random.default_rng([seed, 0xA2C402])
+    return np.sort(rng.choice(rows, size=size, replace=False))
+
+
+def prune_cluster(
+    similarity: np.ndarray, strategy: Strategy, keep_fraction: float, seed: int, quality: np.ndarray | None = None
+) -> np.ndarray:
+    """Which members of one cluster to remove, as indices [m] into its members.
+
+    ``keep_furthest`` keeps the rows far from the centroid (the hard and the unlike: Sorscher et al. 2022, §3;
+    SemDeDup, Abbas et al. 2023), ``keep_closest`` the typical ones, ``keep_random`` a uniform sample.
+
+    Args:
+        similarity: float [n], cosine of each member to the centroid of the cluster.
+        strategy: which members stay; ``drop`` keeps none.
+        keep_fraction: share of the members that stay, in [0, 1].
+        seed: used by ``keep_random``.
+        quality: predicted quality of each member, float [n], or None. ``keep_furthest`` and ``keep_closest`` then go by
+            ``standing``, so that quality has half a say and never the whole.
+    """
+    size = len(similarity)
+    if strategy == "drop":
+        return np.arange(size)
+    remove = size - int(np.ceil(size * keep_fraction))
+    if strategy == "keep_random":
+        order = np.random.default_rng(seed).permutation(size)
+    elif quality is not None:
+        order = np.argsort(standing(similarity, strategy, quality), kind="stable")
+    else:
+        order = np.argsort(similarity, kind="stable")  # furthest first
+        if strategy == "keep_furthest":
+            order = order[::-1]
+    return np.sort(order[:remove])
+
+
+def standing(similarity: np.ndarray, strategy: Strategy, quality: np.ndarray) -> np.ndarray:
+    """What decides who stays where quality is known: the mean of a row's two ranks, by place and by quality.
+
+    Ranks rather than values, because cosines and scores have no common scale.
+
+    Returns:
+        float64 [n] in (0, 1], 1 for the row that is first in both; equal values share a rank.
+    """
+    from scipy.stats import rankdata
+
+    place = rankdata(-similarity if strategy == "keep_furthest" else similarity)
+    return np.asarray((place + rankdata(quality)) / (2 * len(similarity)))

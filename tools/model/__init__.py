@@ -1,0 +1,1 @@
+"""The final model: trained, measured, quantised, loaded."""

@@ -1,0 +1,173 @@
+"""Language models on disk: how they are loaded and put in place, without any network."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...state.errors import InputError, StorageError, UsageError, storage_error
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+def load_model(model_dir: Path, **options: Any) -> tuple[Any, Any]:
+    """The causal language model and the tokenizer of a local folder, on the CPU, for inference.
+
+    Nothing but the folder is read: no network, no code beside the weights, no pickle.
+
+    Args:
+        model_dir: a folder with ``config.json``, safetensors weights and a tokenizer.
+        options: further arguments of ``from_pretrained``.
+
+    Raises:
+        InputError: it is missing, incomplete or damaged, or has its weights only as pickle.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    quantised = "quantization_config" in {*model_settings(model_dir), *options}
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with quiet():
+            if quantised:
+                _import_bitsandbytes()
+            tokenizer = AutoTokenizer.from_pretrained(model_dir, **local)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                model_dir, use_safetensors=True, device_map={"": "cpu"}, output_loading_info=True, **local, **options
+            )
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"cannot load the model in {model_dir}: {' '.join(str(error).split())}") from error
+    model, found = loaded
+    # transformers fills absent weights with random numbers and only logs it.
+    if found["missing_keys"]:
+        raise InputError(f"the weights in {model_dir} are incomplete: {min(found['missing_keys'])} is missing")
+    return model.eval(), tokenizer
+
+
+def model_settings(model_dir: Path) -> dict[str, Any]:
+    """``config.json`` of a folder that holds a model in safetensors.
+
+    Raises:
+        InputError: there is no such folder, no readable configuration, or no weights but pickled ones.
+    """
+    if not model_dir.is_dir():
+        raise InputError(f"there is no folder {model_dir}: name the folder of a saved model")
+    try:
+        settings = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{model_dir} is not a saved model: it has no config.json") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {model_dir / 'config.json'}: {error}") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{model_dir / 'config.json'} must hold keys and values, not a {type(settings).__name__}")
+    if not weight_bytes(model_dir):
+        pickles = sorted(path.name for pattern in _PICKLES for path in model_dir.glob(pattern))
+        if pickles:
+            raise InputError(
+                f"{model_dir} has its weights only as pickle ({pickles[0]}), which can run any code when it is read: "
+                "save them as safetensors first"
+            )
+        raise InputError(f"{model_dir} is not a saved model: it has no weights (*.safetensors)")
+    return settings
+
+
+def weight_bytes(model_dir: Path) -> int:
+    """What the weight files of a saved model take on disk."""
+    return sum(path.stat().st_size for path in model_dir.glob("*.safetensors"))
+
+
+def native_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; where it is emulated it is slower than float32."""
+    import torch
+
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _import_bitsandbytes() -> None:
+    """Import bitsandbytes so that it stays offline and says nothing.
+
+    Where the package ``kernels`` is installed, bitsandbytes downloads and runs a CPU kernel from the Hugging Face
+    Hub when it is imported. Hiding that package makes it use the kernel it ships.
+    """
+    if "bitsandbytes" in sys.modules:
+        return
+    kernels = sys.modules.get("kernels")
+    sys.modules["kernels"] = None  # type: ignore[assignment]  # how Python spells "not to be imported"
+    try:
+        import bitsandbytes  # noqa: F401
+    finally:
+        del sys.modules["kernels"]
+        if kernels is not None:
+            sys.modules["kernels"] = kernels
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the progress bars and logs of transformers and bitsandbytes, and put them back afterwards."""
+    import transformers
+
+    transformers_logging: Any = transformers.utils.logging
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    bitsandbytes_log = logging.getLogger("bitsandbytes")
+    level = bitsandbytes_log.level
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    bitsandbytes_log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+        bitsandbytes_log.setLevel(level)
+
+
+def check_replaceable(out: Path) -> None:
+    """Whether a model may be written to ``out``: it is absent, empty or a model.
+
+    Raises:
+        UsageError: it is something else, which would be lost.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / "config.json").is_file() or not weight_bytes(out):
+        raise UsageError(f"{out} exists and is not a model, so it is not replaced: name another folder")
+
+
+@contextmanager
+def publish(out: Path) -> Iterator[Path]:
+    """A fresh folder beside ``out`` that takes its place when the block ends well, and is removed otherwise.
+
+    Raises:
+        UsageError: as ``check_replaceable``.
+        StorageError: the disk is full or not writable.
+    """
+    from safetensors import SafetensorError
+
+    check_replaceable(out)
+    part, old = (out.parent / f".{out.name}.{role}" for role in ("part", "old"))
+    try:
+        for leftover in (part, old):  # of a process that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        for file in part.iterdir():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+        if out.exists():
+            out.rename(old)
+        part.rename(out)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise storage_error(error, out, "writing a model to") from error
+    except SafetensorError as error:  # its form of an OSError
+        raise StorageError(f"cannot finish writing a model to {out}: {error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

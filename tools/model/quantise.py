@@ -1,0 +1,84 @@
+"""Quantising a language model on disk with bitsandbytes, on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ...state.errors import InputError, UsageError
+from .checkpoint import check_replaceable, load_model, model_settings, native_bfloat16, publish, quiet, weight_bytes
+
+_KERNEL_ROWS, _KERNEL_COLUMNS = 32, 64  # what the CPU kernel of NF4 takes: outputs, and inputs in whole blocks
+
+
+@dataclass(frozen=True)
+class QuantiseResult:
+    """A quantised model on disk; both sizes are those of the weight files."""
+
+    path: Path
+    format: str
+    size_bytes: int
+    source_bytes: int
+
+
+def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> QuantiseResult:
+    """Quantise a saved causal language model with bitsandbytes, on the CPU.
+
+    The linear layers become NF4 (4 bits, blocks of 64, their scales quantised again) or INT8 (one scale per row).
+    Embeddings, norms and a head tied to the embeddings are not quantised but saved as bfloat16, so that a small
+    model with a large vocabulary shrinks less than the format's name says. NF4 computes in bfloat16 where this
+    CPU has it and in float32 elsewhere, where it is slow: it saves memory, not time.
+
+    Args:
+        model_dir: a local folder with ``config.json``, safetensors weights and a tokenizer.
+        to: the format.
+        out: folder for the result; an earlier model there is replaced at the end, never left half-written.
+
+    Raises:
+        UsageError: ``out`` is or holds ``model_dir``, or holds something else than a model.
+        InputError: no usable model, only pickled weights, already quantised, or layers NF4 cannot take.
+        StorageError: ``out`` cannot be written.
+
+    Sources: Dettmers et al. 2023, section 3 (NF4, double quantisation); Dettmers et al. 2022 (LLM.int8).
+    """
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    method = model_settings(model_dir).get("quantization_config", {}).get("quant_method")
+    if method is not None:
+        raise InputError(f"{model_dir} is already quantised ({method}): name the model it was made from")
+    if out.resolve() in (model_dir.resolve(), *model_dir.resolve().parents):
+        raise UsageError(f"the quantised model would overwrite its source {model_dir}: name another folder")
+    check_replaceable(out)
+    if to == "nf4":
+        config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16 if native_bfloat16() else torch.float32,
+        )
+    else:
+        config = BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
+    with quiet():
+        model, tokenizer = load_model(model_dir, quantization_config=config, dtype=torch.bfloat16)
+        _check_layers(model, model_dir)
+        with publish(out) as folder:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    return QuantiseResult(path=out, format=to, size_bytes=weight_bytes(out), source_bytes=weight_bytes(model_dir))
+
+
+def _check_layers(model: Any, model_dir: Path) -> None:
+    """Refuse a model without a quantised layer, or with one that the CPU kernel of NF4 would choke on later."""
+    from bitsandbytes.nn.modules import Linear4bit, Linear8bitLt
+
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, Linear4bit | Linear8bitLt)}
+    if not layers:
+        raise InputError(f"{model_dir} has no linear layer to quantise")
+    for name, layer in layers.items():
+        if isinstance(layer, Linear4bit) and (layer.out_features % _KERNEL_ROWS or layer.in_features % _KERNEL_COLUMNS):
+            raise InputError(
+                f"layer {name} of {model_dir} is {layer.out_features} x {layer.in_features}, and NF4 on a CPU needs "
+                f"multiples of {_KERNEL_ROWS} x {_KERNEL_COLUMNS}: quantise to int8 instead"
+            )

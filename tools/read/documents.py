@@ -1,0 +1,163 @@
+"""Folders and archives of documents: one row for each file, with its text extracted."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+from ...state.errors import InputError
+from .archives import Found, is_archive, members
+from .extract import FORMATS, Document, Unreadable, format_of
+from .isolation import Extraction
+from .records import Batch, Pending, Reading
+from .streams import BROKEN_ARCHIVE
+
+#: What is read of a folder or an archive, in words.
+DOCUMENTS = f"{', '.join(sorted(FORMATS))} files (also .gz)"
+
+
+def read_folder(folder: Path, files: list[Path], reading: Reading) -> Iterator[Batch]:
+    """The documents among the ``files`` of a folder, one row each, as ``_rows`` gives them.
+
+    Raises:
+        InputError: there is none.
+        MissingExtraError: there is HTML or PDF, and the packages that read them are missing.
+    """
+    chosen = _Chosen()
+    documents = [path for path in files if chosen(path.name)]
+    if not documents:
+        raise InputError(f"{folder} holds no Parquet, JSON Lines, {DOCUMENTS}")
+    yield from _rows(_contents(folder, documents, reading.max_line), str(folder), reading)
+    reading.notes += chosen.notes(folder)
+
+
+def read_archive(path: Path, reading: Reading) -> Iterator[Batch]:
+    """The documents of a zip or tar archive, one row each, as ``_rows`` gives them.
+
+    Raises:
+        InputError: it is damaged from its beginning, or holds no document.
+        MissingExtraError: it holds HTML or PDF, and the packages that read them are missing.
+        OSError: it cannot be opened.
+    """
+    chosen = _Chosen()
+    yield from _rows(members(path, chosen, reading.max_line), str(path), reading)
+    if not chosen.documents and not reading.quarantine.count:
+        raise InputError(f"{path} holds no {DOCUMENTS}; unpack it if it holds data or archives, and name those")
+    reading.notes += chosen.notes(path)
+
+
+class _Chosen:
+    """Tells which files are documents, and counts them and the others."""
+
+    def __init__(self) -> None:
+        self.documents = self._others = self._archives = 0
+
+    def __call__(self, name: str) -> bool:
+        is_document = format_of(name) is not None
+        self.documents += is_document
+        self._others += not is_document
+        self._archives += is_archive(name)
+        return is_document
+
+    def notes(self, where: Path) -> list[str]:
+        """What a person should know of the others."""
+        if not self._others:
+            return []
+        inside = f"; {self._archives} of them are archives, which are not entered" if self._archives else ""
+        return [f"{self._others} of the files in {where} were not read, only {DOCUMENTS} are{inside}"]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Every file below ``folder``, sorted by relative path; linked folders are not entered."""
+
+    def refuse(error: OSError) -> None:
+        raise error  # os.walk passes over unreadable folders in silence otherwise
+
+    found = [Path(at) / name for at, _, names in os.walk(folder, onerror=refuse) for name in names]
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _contents(folder: Path, paths: list[Path], max_bytes: int) -> Iterator[Found]:
+    """The files ``paths`` of a folder, none of them from outside it."""
+    root = folder.resolve()
+    for path in paths:
+        try:
+            yield path.relative_to(folder).as_posix(), _bytes_of(path, root, max_bytes)
+        except Unreadable as bad:
+            yield path.relative_to(folder).as_posix(), bad
+
+
+def _bytes_of(path: Path, root: Path, max_bytes: int) -> bytes:
+    if not path.resolve().is_relative_to(root) or not path.is_file():
+        raise Unreadable("a link that leads outside the folder, or to no file")
+    with path.open("rb") as file:
+        return _bounded(file.read(max_bytes + 1), max_bytes)
+
+
+def _bounded(data: bytes, max_bytes: int) -> bytes:
+    if len(data) > max_bytes:
+        raise Unreadable(f"the file is larger than {max_bytes >> 20} MB (load.max_line_mb)")
+    return data
+
+
+def _rows(found: Iterator[Found], name: str, reading: Reading) -> Iterator[Batch]:
+    """One row per file, in order: ``id`` (its path), ``text``, ``title`` (null where there is none) and ``format``.
+
+    ``line`` is the file's position among the documents. Several are extracted at a time, in processes of their own but
+    for plain text; what cannot be read goes to the quarantine.
+
+    Raises:
+        MissingExtraError: the packages that read HTML or PDF are missing.
+    """
+    pending = Pending(name, reading)
+    with Extraction() as extraction:
+        for position, (path, document) in enumerate(_in_order(found, extraction, reading.max_line), start=1):
+            try:
+                text, title = document.result().text, document.result().title
+            except Unreadable as bad:
+                printable = path.encode("utf-8", "replace").decode()
+                reading.refuse(name, position, f"{printable}: {bad}", "")
+                continue
+            row = {"id": path, "text": text, "title": title, "format": format_of(path)}
+            if pending.add(position, row, len(text)):
+                yield from pending.flush()
+        yield from pending.flush()
+
+
+def _in_order(found: Iterator[Found], extraction: Extraction, max_bytes: int) -> Iterator[tuple[str, Future[Document]]]:
+    """The files with their documents to come; a bounded number of them is held and worked on at a time."""
+    waiting: deque[tuple[str, Future[Document]]] = deque()
+    for path, content in found:
+        waiting.append((path, _submitted(path, content, extraction, max_bytes)))
+        if len(waiting) == extraction.in_flight:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _submitted(path: str, content: bytes | Unreadable, extraction: Extraction, max_bytes: int) -> Future[Document]:
+    try:
+        if isinstance(content, Unreadable):
+            raise content
+        path.encode()
+        data = _unzipped(content, max_bytes) if path.lower().endswith(".gz") else content
+        return extraction.submit(data, format_of(path) or "text", max_bytes)
+    except UnicodeEncodeError:
+        refused = Unreadable("the file's name is not valid UTF-8")
+    except Unreadable as bad:
+        refused = bad
+    future: Future[Document] = Future()
+    future.set_exception(refused)
+    return future
+
+
+def _unzipped(data: bytes, max_bytes: int) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            return _bounded(file.read(max_bytes + 1), max_bytes)
+    except BROKEN_ARCHIVE as error:
+        raise Unreadable(f"it cannot be decompressed ({error})") from error

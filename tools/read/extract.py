@@ -1,0 +1,311 @@
+"""From the bytes of one file to its text and title: HTML, PDF, Markdown and plain text.
+
+The libraries that parse are written for honest files. What a hostile one can do to them is bounded outside, in
+``isolation``, which runs this module in a process of its own.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from ...state.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+#: The suffixes that are read, and the format each stands for.
+FORMATS = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".pdf": "pdf",
+}
+_MAX_TITLE = 1000
+_CONTROLS = bytes({*range(32)} - {*b"\t\n\f\r\x1b"})  # an escape begins the other character sets of ISO 2022
+_DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:-]{1,40})", re.IGNORECASE)
+_XML_DECLARED = re.compile(rb"\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w:-]{1,40})", re.IGNORECASE)
+_PRESCAN = 4096
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# Only encodings of web pages: others that Python knows, such as punycode, take quadratic time to decode.
+_WEB_ENCODING = re.compile(
+    r"cp125\d|cp874|cp866|cp932|cp949|iso8859-\d+|koi8-[ru]|mac-(roman|cyrillic)|gb18030|big5(hkscs)?|euc_(jp|kr)"
+    r"|iso2022_jp|utf-8"
+)
+# What browsers read in place of an encoding that is declared: a superset (encoding.spec.whatwg.org, section 4.2).
+_SUPERSETS = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "big5": "big5hkscs",
+}
+
+
+class Unreadable(ValueError):
+    """A file that gives no text; the message is the reason a person reads in the quarantine."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """The text of a file, and its title where it has one."""
+
+    text: str
+    title: str | None
+
+
+def format_of(name: str) -> str | None:
+    """``text``, ``markdown``, ``html`` or ``pdf`` by the suffix of a file's name; ``None`` where it is another."""
+    return FORMATS.get(PurePosixPath(name.lower().removesuffix(".gz")).suffix)
+
+
+def extract(data: bytes, kind: str, max_bytes: int) -> Document:
+    """The text and title of one file.
+
+    Plain text comes as it is; Markdown without its marks, front matter and raw HTML; of HTML only the main text, of
+    PDF the text of its pages in order.
+
+    Args:
+        data: the file's bytes.
+        kind: ``text``, ``markdown``, ``html`` or ``pdf``.
+        max_bytes: bound of the text.
+
+    Raises:
+        Unreadable: the file is damaged, encrypted or too large, or holds no text.
+        MissingExtraError: the packages that read HTML and PDF are missing.
+    """
+    try:
+        document = _READERS[kind](data, max_bytes)
+    except (Unreadable, MissingExtraError):
+        raise
+    except MemoryError as error:
+        raise Unreadable("reading it takes too much memory") from error
+    except Exception as error:  # the parsers raise whatever a damaged file makes them stumble over
+        # The type alone: messages hold addresses, which differ from run to run.
+        raise Unreadable(f"it is damaged, or no {_NAMES[kind]} file ({type(error).__name__})") from error
+    text, title = _encodable(document.text), _encodable(document.title or "")
+    if len(text) > max_bytes or len(text.encode()) > max_bytes:
+        raise _too_large(max_bytes)
+    return Document(text, " ".join(title.split())[:_MAX_TITLE] or None)
+
+
+def _too_large(max_bytes: int) -> Unreadable:
+    return Unreadable(f"its text is larger than {max_bytes >> 20} MB (load.max_line_mb)")
+
+
+def _encodable(text: str) -> str:
+    """``text`` with halves of surrogate pairs joined, or replaced where they stand alone: UTF-8 has none."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _utf8(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"invalid UTF-8 at byte {error.start}") from error
+
+
+def _text(data: bytes, max_bytes: int) -> Document:
+    return Document(_utf8(data), None)
+
+
+def _markdown(data: bytes, max_bytes: int) -> Document:
+    text, title = markdown_text(_utf8(data))
+    if not text:
+        raise Unreadable("it holds no text")
+    return Document(text, title)
+
+
+def _html(data: bytes, max_bytes: int) -> Document:
+    """The main text of a page by trafilatura (Barbaresi 2021), in its precise mode and without readers' comments.
+
+    These are the settings of datatrove, with which FineWeb was extracted (Penedo et al. 2024), but for the removal of
+    repeated paragraphs: rows are compared later, where it is on record.
+    """
+    try:
+        import trafilatura
+    except ImportError as error:
+        cause = " ".join(str(error).split())
+        raise MissingExtraError(f'reading HTML needs `pip install "recryst[extract]"` ({cause})') from error
+    page = decode_html(data)
+    tree = trafilatura.load_html(page)
+    if tree is None:  # a fragment of a page, as feeds hold them
+        tree = trafilatura.load_html(f"<html><body>{page}</body></html>")
+    if tree is None:
+        raise Unreadable("it holds no text")
+    title = _html_title(tree)
+    text = trafilatura.extract(tree, favor_precision=True, include_comments=False)
+    if not text:
+        raise Unreadable("no main text was found: it is empty, or holds nothing but navigation")
+    return Document(text, title)
+
+
+def _html_title(tree: Any) -> str | None:
+    """The title a page gives itself when it is shared, or in its head, or as its first heading."""
+    paths = ('string(//meta[@property="og:title"]/@content)', "string(//head/title)", "string(//h1)")
+    return next((title for path in paths if (title := str(tree.xpath(path))).strip()), None)
+
+
+def decode_html(data: bytes) -> str:
+    """A page's characters, by its byte order mark, as UTF-8, by the charset it declares, or as Windows-1252.
+
+    UTF-8 comes before the declaration: scrapers save pages in it and leave the declaration as it was, and text in
+    another encoding is never valid UTF-8 by chance, but for those that write in seven bits.
+
+    Raises:
+        Unreadable: these are no characters, but something binary.
+    """
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    if 100 * (len(data) - len(data.translate(None, _CONTROLS))) > len(data):
+        raise Unreadable("it is not text, but something binary")
+    declared = _declared(data)
+    if declared == "iso2022_jp" and b"\x1b" in data:
+        return data.decode(declared, "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode(declared or "cp1252", "replace")
+
+
+def _declared(data: bytes) -> str | None:
+    """Python's name of the encoding a page declares; ``None`` where it declares none that is known."""
+    found = _XML_DECLARED.match(data, 0, _PRESCAN) or _DECLARED.search(data, 0, _PRESCAN)
+    if found is None:
+        return None
+    try:
+        name = codecs.lookup(found[1].decode("ascii")).name
+    except (LookupError, UnicodeDecodeError):
+        return None
+    name = _SUPERSETS.get(name, name)
+    return name if _WEB_ENCODING.fullmatch(name) else None
+
+
+def _pdf(data: bytes, max_bytes: int) -> Document:
+    try:
+        import pypdf
+        from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedError
+    except ImportError as error:
+        raise MissingExtraError('reading PDF needs `pip install "recryst[extract]"`') from error
+    pages, size = [], 0
+    try:
+        reader = pypdf.PdfReader(io.BytesIO(data))
+        for page in reader.pages:
+            pages.append(page.extract_text())
+            size += len(pages[-1])
+            if size > max_bytes:
+                raise _too_large(max_bytes)
+        title = reader.metadata.title if reader.metadata else None
+    except (FileNotDecryptedError, DependencyError) as error:
+        raise Unreadable("it is encrypted") from error
+    except LimitReachedError as error:
+        raise Unreadable("it unpacks to more than pypdf allows") from error
+    text = "\n".join(pages).strip()
+    if not text:
+        raise Unreadable("it holds no text; scanned pages need character recognition first")
+    return Document(text, title if isinstance(title, str) else None)
+
+
+_READERS = {"text": _text, "markdown": _markdown, "html": _html, "pdf": _pdf}
+_NAMES = {"text": "text", "markdown": "Markdown", "html": "HTML", "pdf": "PDF"}
+
+
+# A block of YAML between two lines of dashes; a rule above prose begins with the same line, so a key must follow.
+_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(?=[\w\"'-]+[ \t]*:)(.*?)^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
+_TITLE = re.compile(r"^title[ \t]*:[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
+_BREAKS = {"softbreak": " ", "hardbreak": "\n"}
+
+
+def markdown_text(source: str) -> tuple[str, str | None]:
+    """The plain text of a CommonMark document with tables, and its title.
+
+    Headings, paragraphs, list items, table rows and code stay; a link gives its text, an image its description. YAML
+    front matter and raw HTML are dropped. The title is the front matter's, or the first heading of the first level.
+    """
+    from markdown_it import MarkdownIt
+
+    title = None
+    front = _FRONT_MATTER.match(source)
+    if front:
+        source = source[front.end() :]
+        named = _TITLE.search(front[1])
+        title = named[1].strip("\"'") if named else None
+    tokens = MarkdownIt("commonmark").enable("table").parse(source)
+    return _Plain().render(tokens), title or _first_heading(tokens)
+
+
+def _first_heading(tokens: list[Token]) -> str | None:
+    headings = (at for at, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h1")
+    at = next(headings, None)
+    return None if at is None else _inline(tokens[at + 1])
+
+
+def _inline(token: Token) -> str:
+    """The text of a paragraph or a heading."""
+    parts = (child for child in token.children or () if child.type != "html_inline")
+    return "".join(_BREAKS.get(child.type, child.content) for child in parts).strip()
+
+
+class _Plain:
+    """A document on its way to plain text."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._marker = ""  # what stands before the next block: a list item's bullet or number
+        self._depth = 0  # lists around the present block
+        self._cells: list[str] | None = None  # of the present table row
+        self._tight = False  # the next block follows the last one without an empty line
+
+    def render(self, tokens: list[Token]) -> str:
+        for token in tokens:
+            kind = token.type
+            if kind in ("bullet_list_open", "ordered_list_open"):
+                self._depth += 1
+            elif kind in ("bullet_list_close", "ordered_list_close"):
+                self._depth -= 1
+                self._tight = self._depth > 0
+            elif kind == "list_item_open":
+                number = f"{token.info}{token.markup}" if token.info else "-"
+                self._marker = f"{'  ' * (self._depth - 1)}{number} "
+            elif kind == "paragraph_open":
+                self._tight = token.hidden and self._tight
+            elif kind == "tr_open":
+                self._cells = []
+            elif kind == "tr_close":
+                row, self._cells = self._cells or [], None
+                self._block(" | ".join(row))
+                self._tight = True
+            elif kind == "table_close":
+                self._tight = False
+            elif kind == "inline" and self._cells is not None:
+                self._cells.append(_inline(token))
+            elif kind == "inline":
+                self._block(_inline(token))
+                self._tight = self._depth > 0
+            elif kind in ("fence", "code_block"):
+                self._tight = False
+                self._block(token.content.rstrip("\n"))
+        return "".join(self._parts).strip("\n")
+
+    def _block(self, text: str) -> None:
+        if text:
+            self._parts += ("\n" if self._tight else "\n\n", self._marker, text)
+            self._marker = ""

@@ -1,0 +1,200 @@
+"""Extraction in processes of its own, so that what a hostile file does to a parser stays there.
+
+A parser that crashes, or takes more than its share of memory or processor time, ends its process; the file goes into
+the quarantine and a new process takes the place. What libraries print or log never reaches the terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import IO
+
+import orjson
+
+from ...state.errors import MissingExtraError
+from .extract import FORMATS, Document, Unreadable, extract
+
+_MEMORY = 1 << 30  # address space of one process
+_SECONDS = 60  # processor time for one file: unlike time by the clock, it does not depend on what else runs
+_MOST_PROCESSES = 8  # each holds up to 100 MB of libraries
+_READY = b"ready\n"
+_REQUEST = struct.Struct(">BQQ")  # position of the format, bound of the text, bytes that follow
+_REPLY = struct.Struct(">Q")
+_KINDS = sorted(set(FORMATS.values()))
+
+
+class Extraction:
+    """A bounded number of processes that extract; as many run as there is work for. A context manager."""
+
+    def __init__(self, processes: int | None = None, seconds: int = _SECONDS) -> None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        count = processes or min(cores, _MOST_PROCESSES)
+        self.in_flight = 2 * count  # files that should be submitted at a time: all processes have work
+        self._workers = [_Worker(seconds) for _ in range(count)]
+        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()  # the last used first: it runs already
+        for worker in self._workers:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(count)
+
+    def submit(self, data: bytes, kind: str, max_bytes: int) -> Future[Document]:
+        """``extract`` of a file; plain text, which needs no parser, is read in this process."""
+        if kind == "text":
+            return self._threads.submit(extract, data, kind, max_bytes)
+        return self._threads.submit(self._extract, data, kind, max_bytes)
+
+    def _extract(self, data: bytes, kind: str, max_bytes: int) -> Document:
+        worker = self._idle.get()
+        try:
+            return worker.extract(data, kind, max_bytes)
+        finally:
+            self._idle.put(worker)
+
+    def __enter__(self) -> Extraction:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.stop()  # what is still at work is not waited for
+        self._threads.shutdown(wait=True)
+        for worker in self._workers:
+            worker.close()
+
+
+class _Worker:
+    """One process, started when it is first needed and again after it died; used by one thread at a time."""
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+        self._stopped = False
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def extract(self, data: bytes, kind: str, max_bytes: int) -> Document:
+        """``extract`` of a file.
+
+        Raises:
+            Unreadable: as ``extract`` does, or the file ended the process.
+            MissingExtraError: as ``extract`` does.
+        """
+        process = self._process = self._process or _started(self._seconds)
+        if self._stopped:  # while the process started
+            raise Unreadable("nobody waits for it any more")
+        requests, replies = _pipes(process)
+        try:
+            requests.write(_REQUEST.pack(_KINDS.index(kind), max_bytes, len(data)) + data)
+            requests.flush()
+            (size,) = _REPLY.unpack(replies.read(_REPLY.size))
+            reply = orjson.loads(replies.read(size))
+        except (BrokenPipeError, struct.error, orjson.JSONDecodeError) as error:
+            raise Unreadable(self._cause_of_death()) from error
+        if "missing" in reply:
+            raise MissingExtraError(reply["missing"])
+        if "refused" in reply:
+            raise Unreadable(reply["refused"])
+        return Document(**reply)
+
+    def _cause_of_death(self) -> str:
+        assert self._process is not None
+        self._process.kill()
+        timed_out = self._process.wait() == -getattr(signal, "SIGPROF", 0)
+        self.close()
+        return f"reading it takes more than {self._seconds} s" if timed_out else "reading it crashes the parser"
+
+    def stop(self) -> None:
+        """From another thread: fail what the process is at, and whatever comes after; it has to be closed still."""
+        self._stopped = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def close(self) -> None:
+        """End the process and forget it."""
+        if self._process is not None:
+            _end(self._process)
+            self._process = None
+
+
+def _started(seconds: int) -> subprocess.Popen[bytes]:
+    """A process that waits for requests, with the import path of this one.
+
+    It is no ``multiprocessing`` process: that imports the user's script again. ``-P`` keeps modules that lie in the
+    working directory, perhaps beside the data, from being imported.
+    """
+    path = [entry for entry in sys.path if entry]
+    code = f"import sys; sys.path[:] = {path!r}; from {__name__} import serve; serve({seconds})"
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    if _pipes(process)[1].readline() != _READY:
+        _end(process)
+        raise RuntimeError(f"the process that extracts text does not start: {sys.executable} -P -c {code!r}")
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    for pipe in _pipes(process):
+        with contextlib.suppress(BrokenPipeError):  # half a request had not been read
+            pipe.close()
+    process.wait()
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process.stdin, process.stdout
+
+
+def serve(seconds: int) -> None:
+    """What a process does: answer requests on standard input until it ends, within bounds of memory and ``seconds``."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not stand among the replies
+    requests = sys.stdin.buffer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever interrupts means the program, which ends its processes
+    _bound_memory()
+    replies.write(_READY)
+    replies.flush()
+    while header := requests.read(_REQUEST.size):
+        kind, max_bytes, size = _REQUEST.unpack(header)
+        data = requests.read(size)
+        _allow(seconds)
+        reply = _reply(data, _KINDS[kind], max_bytes)
+        _allow(0)
+        replies.write(_REPLY.pack(len(reply)) + reply)
+        replies.flush()
+
+
+def _reply(data: bytes, kind: str, max_bytes: int) -> bytes:
+    try:
+        return orjson.dumps(extract(data, kind, max_bytes))
+    except Unreadable as bad:
+        return orjson.dumps({"refused": str(bad)})
+    except MissingExtraError as missing:
+        return orjson.dumps({"missing": str(missing)})
+
+
+def _allow(seconds: int) -> None:
+    """End this process after so much processor time, even inside a library; 0: no longer."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _bound_memory() -> None:
+    """Let allocations fail above the bound, where the system can do that."""
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    except (ImportError, ValueError, OSError):
+        pass

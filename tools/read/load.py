@@ -1,0 +1,348 @@
+"""Load: any supported source to two Parquet files, one of what the loop works on and one of the originals.
+
+Two passes. The first reads the source in batches, gives each row an id, puts broken records into the quarantine
+and spools the rest; then the columns' types and the rows' shape are known. The second writes the tables.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ...state.config import LoadParams, ScrubParams
+from ...state.errors import InputError, storage_error
+from ...state.progress import Advance, silent
+from ..text.scrubbed import Scrubber
+from .columns import VectorFile, as_text, content_id, is_json_text, json_bytes, plain_rows, sound_vectors
+from .records import Batch, Quarantine, Reading
+from .shapes import NestedText, Shape, find_column, recognise, render, text_of
+from .sources import read_source
+from .spool import Spool, Spooled, aligned
+
+_ROWS = pa.schema(
+    [("row", pa.uint32()), ("id", pa.string()), ("text", pa.string()), ("label", pa.string()), ("source", pa.string())]
+)
+_MAX_SOURCES = 1000
+_MAX_SOURCE_LENGTH = 100
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """Where the loaded tables lie, what was counted and which columns were recognised.
+
+    ``rows``: Parquet of row (uint32, 0 … n−1), id, text (null where missing), label and source (strings or null).
+    ``originals``: Parquet of row and every original column; a column whose values have no common type holds JSON
+    text and says so in its field's metadata (``columns.plain_rows`` gives the values back). ``vectors``: float32
+    [n, d] as .npy, or None. ``quarantine``: JSON Lines of line, reason and excerpt, possibly empty.
+    """
+
+    rows: Path
+    originals: Path
+    vectors: Path | None
+    quarantine: Path
+    ingested: int
+    quarantined: int
+    missing_text: int
+    missing_label: int
+    duplicate_ids: int
+    shape: str
+    text_column: str | None
+    text_columns: tuple[str, ...]  # those the text is made of, as in ``shapes.Shape``
+    label_column: str | None
+    id_column: str | None
+    source_column: str | None
+    notes: tuple[str, ...]
+    scrubbed: dict[str, int]  # kind to how many were replaced; empty where nothing was to be scrubbed
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What the columns mean."""
+
+    shape: Shape
+    label: str | None
+    id: str | None
+    source: str | None
+
+
+def load(
+    source: str,
+    params: LoadParams,
+    workdir: Path,
+    advance: Advance = silent,
+    scrub: ScrubParams = ScrubParams(),  # noqa: B008 (it is frozen)
+) -> LoadResult:
+    """Read ``source`` into ``workdir`` as ``rows.parquet``, ``originals.parquet`` and ``quarantine.jsonl``.
+
+    What is to be scrubbed is replaced before anything is written, in every column, so that no file made from the data
+    ever holds it; content ids are those of the scrubbed rows, and the quarantine then holds no excerpts.
+
+    Args:
+        source: a file, a folder, ``-`` (JSON Lines on standard input) or ``hf:owner/name[:config][@split]``.
+        params: what to read and which columns mean what.
+        workdir: a folder for the results; created if missing.
+        advance: told the rows read.
+        scrub: the personal data and secrets to replace.
+
+    Raises:
+        InputError: the source cannot be used, holds no usable row, or a column is not what it should be.
+        StorageError: a file or folder cannot be read or written.
+        UsageError: an ``hf:`` name of the wrong form, or a region without phone numbers.
+        MissingExtraError: an ``hf:`` source without the package ``datasets``, or no package to scrub with.
+    """
+    scrubber = Scrubber(scrub) if scrub.kinds else None
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(dir=workdir, prefix="spool-") as folder,
+            (workdir / "quarantine.jsonl").open("wb") as quarantine,
+        ):
+            kept_back = Quarantine(quarantine, scrubber.line if scrubber else None)
+            return _load(source, Reading(params, kept_back), scrubber, Path(folder), workdir, advance)
+    except OSError as error:
+        raise storage_error(error, error.filename or workdir, f"loading {source}, at") from error
+
+
+def _load(
+    source: str, reading: Reading, scrubber: Scrubber | None, folder: Path, workdir: Path, advance: Advance
+) -> LoadResult:
+    params, spool = reading.params, Spool(folder)
+    vectors = VectorFile(workdir / "vectors.npy", folder) if params.vector_column else None
+    ids, duplicates = distinct_ids(_first_pass(source, reading, scrubber, spool, vectors, advance))
+    schema = spool.schema()
+    columns = _recognise(params, schema, spool)
+    missing_text, missing_label = _second_pass(spool, schema, ids, columns, reading, workdir)
+    notes = (*reading.notes, *_notes(schema, columns))
+    if missing_text == len(ids):
+        raise InputError(f"{source} has no usable row: all {len(ids)} lack text; say --text-column NAME")
+    return LoadResult(
+        rows=workdir / "rows.parquet",
+        originals=workdir / "originals.parquet",
+        vectors=vectors.finish() if vectors else None,
+        quarantine=workdir / "quarantine.jsonl",
+        ingested=len(ids),
+        quarantined=reading.quarantine.count,
+        missing_text=missing_text,
+        missing_label=missing_label,
+        duplicate_ids=duplicates,
+        shape=columns.shape.kind,
+        text_column=columns.shape.text_column,
+        text_columns=columns.shape.columns,
+        label_column=columns.label,
+        id_column=columns.id,
+        source_column=columns.source,
+        notes=tuple(map(scrubber.line, notes)) if scrubber else notes,
+        scrubbed=scrubber.counts if scrubber else {},
+    )
+
+
+def _first_pass(
+    source: str,
+    reading: Reading,
+    scrubber: Scrubber | None,
+    spool: Spool,
+    vectors: VectorFile | None,
+    advance: Advance,
+) -> pl.Series:
+    """Spool the rows of ``source``; returns their ids (String, [n]), repetitions included."""
+    params = reading.params
+    ids: list[pa.Array] = []
+    seen: set[str] = set()
+    with closing(read_source(source, reading)) as batches:
+        for batch in batches:
+            if scrubber is not None:
+                batch = scrubber.batch(batch)
+            if batch.digests is None and not ids:
+                _check_named(params, batch.table.schema.names)  # the columns are fixed: say it before reading on
+            if vectors is not None:
+                seen.update(batch.table.schema.names)
+                batch = _with_vectors(batch, vectors, reading)
+            if not batch.lines:
+                continue
+            ids.append(row_ids(batch.table, params.id_column or "id", batch.digests))
+            spool.add(batch.name, batch.lines, batch.table)
+            reading.taken += len(batch.lines)
+            advance(len(batch.lines))
+            if reading.taken == params.limit:
+                break
+    if not ids:
+        if seen:
+            find_column(str(params.vector_column), seen, "--vector-column")
+        broken = reading.quarantine
+        reason = f"{broken.count} were broken, the first at {broken.first}" if broken.count else "it is empty"
+        raise InputError(f"{'standard input' if source == '-' else source} has no usable row: {reason}")
+    return pl.Series("id", pa.chunked_array(ids), dtype=pl.String)
+
+
+def _check_named(params: LoadParams, names: list[str]) -> None:
+    """Refuse a column that the user named and the data lacks."""
+    for key in ("text_column", "id_column", "label_column", "source_column", "vector_column"):
+        name = getattr(params, key)
+        if name is not None:
+            find_column(name, names, "--" + key.replace("_", "-"))
+
+
+def _with_vectors(batch: Batch, vectors: VectorFile, reading: Reading) -> Batch:
+    """The rows of ``batch`` that have a sound vector; the others go to the quarantine."""
+    name = reading.params.vector_column
+    at = batch.table.schema.get_field_index(name)
+    column = batch.table.column(at) if at >= 0 else pa.nulls(len(batch.lines), pa.list_(pa.float32()))
+    matrix, good = sound_vectors(column, vectors.dimensions)
+    vectors.append(matrix)
+    if good.all():
+        return batch
+    for at in np.flatnonzero(~good).tolist():
+        row = json_bytes(plain_rows(batch.table.slice(at, 1))[0])
+        length = f"{vectors.dimensions} " if vectors.dimensions else ""
+        reading.refuse(batch.name, batch.lines[at], f"column {name!r} holds no list of {length}finite numbers", row)
+    kept = np.flatnonzero(good).tolist()
+    return Batch(
+        batch.name,
+        batch.table.take(pa.array(kept, pa.int64())),
+        [batch.lines[at] for at in kept],
+        None if batch.digests is None else [batch.digests[at] for at in kept],
+    )
+
+
+def _recognise(params: LoadParams, schema: pa.Schema, spool: Spool) -> _Columns:
+    """What the columns mean, as named or recognised."""
+    _check_named(params, schema.names)
+    own_id = params.id_column or ("id" if "id" in schema.names else None)
+    meant = (own_id, params.label_column, params.source_column, params.vector_column, "source")
+    taken = {name for name in meant if name is not None}
+    shape = recognise(spool.samples, params.text_column, taken, params.vector_column is not None)
+    source = params.source_column
+    if source is None and "source" not in (*shape.columns, params.label_column) and _is_source(schema, spool):
+        source = "source"
+    return _Columns(shape, params.label_column, own_id, source)
+
+
+def _is_source(schema: pa.Schema, spool: Spool) -> bool:
+    """Whether a column called ``source`` names sources: a few short strings, not a URL for every row."""
+    at = schema.get_field_index("source")
+    if at < 0 or is_json_text(schema.field(at)) or not isinstance(spool.samples["source"], str):
+        return False
+    values: set[str] = set()
+    for spooled in spool:
+        values.update(text_of(spooled.table, "source").drop_nulls().unique())
+        if len(values) > _MAX_SOURCES or any(len(value) > _MAX_SOURCE_LENGTH for value in values):
+            return False
+    return len(values - {""}) >= 2
+
+
+def _second_pass(
+    spool: Spool, schema: pa.Schema, ids: pl.Series, columns: _Columns, reading: Reading, workdir: Path
+) -> tuple[int, int]:
+    """Write both tables; returns how many rows lack text, and how many a label."""
+    originals = pa.schema([pa.field("row", pa.uint32()), *_renamed(schema, reading)])
+    missing_text = missing_label = start = 0
+    with (
+        pq.ParquetWriter(workdir / "rows.parquet", _ROWS, compression="zstd") as row_file,
+        pq.ParquetWriter(workdir / "originals.parquet", originals, compression="zstd") as original_file,
+    ):
+        for spooled in spool:
+            count = spooled.table.num_rows
+            text, label, source = _meanings(spooled, columns, reading.params)
+            numbers = pa.array(np.arange(start, start + count, dtype=np.uint32))
+            strings = [
+                series.to_arrow().cast(pa.string()) for series in (ids[start : start + count], text, label, source)
+            ]
+            row_file.write_batch(pa.RecordBatch.from_arrays([numbers, *strings], schema=_ROWS))
+            values = [numbers, *aligned(spooled.table, schema)]
+            original_file.write_batch(pa.RecordBatch.from_arrays(values, schema=originals))
+            missing_text += text.null_count()
+            missing_label += label.null_count() if columns.label else 0
+            start += count
+    return missing_text, missing_label
+
+
+def _meanings(spooled: Spooled, columns: _Columns, params: LoadParams) -> tuple[pl.Series, pl.Series, pl.Series]:
+    """Text, label and source of a batch (String, [n]), null where missing."""
+    try:
+        text = render(columns.shape, spooled.table)
+        label, source = (_filled(spooled.table, name) for name in (columns.label, columns.source))
+    except NestedText as nested:
+        line = spooled.lines[nested.position].as_py()
+        raise InputError(
+            f"{spooled.name}, line {line}: column {nested.column!r} holds a list, an object or bytes where text "
+            "is needed; name another column"
+        ) from nested
+    if params.vector_column is not None:
+        text = text.fill_null("")  # the vector is what such a row is about
+    elif params.missing_text == "stop" and text.null_count():
+        line = spooled.lines[text.is_null().arg_max()].as_py()
+        raise InputError(f"{spooled.name}, line {line}: no text (load.missing_text is `stop`)")
+    return text, label, source
+
+
+def _filled(table: pa.RecordBatch, name: str | None) -> pl.Series:
+    """A column as strings, null where it is empty or only white space; all null without a name."""
+    if name is None:
+        return pl.Series([None] * table.num_rows, dtype=pl.String)
+    return render(Shape("text", (name,)), table)
+
+
+def _renamed(schema: pa.Schema, reading: Reading) -> list[pa.Field]:
+    """The original fields; one called ``row`` makes way for the row number."""
+    if "row" not in schema.names:
+        return list(schema)
+    name = "row_original"
+    while name in schema.names:
+        name += "_"
+    reading.notes.append(f"the original column 'row' is called {name!r}, because 'row' numbers the rows")
+    return [field.with_name(name) if field.name == "row" else field for field in schema]
+
+
+def _notes(schema: pa.Schema, columns: _Columns) -> tuple[str, ...]:
+    """What a person should see of the columns."""
+    notes = [
+        f"column {field.name!r} holds different types, or objects with different keys; it is stored as JSON text"
+        for field in schema
+        if is_json_text(field)
+    ]
+    if columns.shape.kind == "text" and len(columns.shape.columns) == 2:
+        notes.append("the text is column {!r} followed by column {!r}".format(*columns.shape.columns))
+    return tuple(notes)
+
+
+def row_ids(table: pa.RecordBatch, id_column: str, digests: list[str] | None) -> pa.Array:
+    """The id of each row (string, [n]): its value in ``id_column``, or where that is missing its content's hash."""
+    at = table.schema.get_field_index(id_column)
+    own = pa.nulls(table.num_rows, pa.string()) if at < 0 else as_text(table.column(at), table.schema.field(at))
+    own = pc.if_else(pc.equal(pc.utf8_trim_whitespace(own), ""), None, own)
+    if own.null_count == 0:
+        return own
+    if digests is None:
+        digests = [content_id(row) for row in plain_rows(table)]
+    return pc.coalesce(own, pa.array(digests, pa.string()))
+
+
+def distinct_ids(ids: pl.Series) -> tuple[pl.Series, int]:
+    """``ids`` (String, [n]) with ``#2``, `#3`, … after each repetition, and how many rows that changed.
+
+    A first occurrence keeps its id; where ``a#2`` is itself somebody's id, the numbers go on after it.
+    """
+    frame = pl.DataFrame({"id": ids}).with_columns(
+        number=pl.int_range(1, pl.len() + 1).over("id"), repeats=pl.len().over("id")
+    )
+    repeated = frame["number"] > 1
+    taken = frame.filter(~repeated)["id"]
+    pending = frame.with_row_index("row").filter(repeated)
+    result = ids.clone()  # `scatter` works in place
+    while pending.height:
+        pending = pending.with_columns(name=pl.format("{}#{}", "id", "number"))
+        clash = pending["name"].is_in(taken.implode()) | ~pending["name"].is_first_distinct()
+        settled = pending.filter(~clash)
+        result = result.scatter(settled["row"], settled["name"])
+        taken = pl.concat([taken, settled["name"].rename(taken.name)])
+        # Past every number this id has used so far, so that one clash does not cause the next.
+        pending = pending.filter(clash).with_columns(number=pl.col("number") + pl.col("repeats"))
+    return result, int(repeated.sum())

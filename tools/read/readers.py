@@ -1,0 +1,322 @@
+"""One generator per format, from a file to batches of rows; broken records go to the quarantine.
+
+A batch is bounded in rows and in bytes, so that memory does not depend on the file's size.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...state.errors import InputError
+from .columns import content_id
+from .records import BadRecord, Batch, Pending, Reading
+from .streams import BROKEN_ARCHIVE, Line, lines
+
+_MAX_JSON_BYTES = 256 << 20  # a JSON document is parsed whole, at about ten times its size in memory
+_PARQUET_BATCH_BYTES = 16 << 20
+_CSV_END = "\udffe"  # no decoded text holds a lone surrogate: no record can be mistaken for it
+
+
+def read_json_lines(stream: IO[bytes], name: str, reading: Reading) -> Iterator[Batch]:
+    """JSON Lines: one object per line; blank lines are no records."""
+    pending = Pending(name, reading)
+    for line in lines(stream, reading.max_line):
+        if not line.problem and not line.data.strip():
+            continue
+        try:
+            row, digest = parse_line(line)
+        except BadRecord as bad:
+            reading.refuse(name, line.number, bad, line.data)
+            continue
+        if pending.add(line.number, row, len(line.data), digest):
+            yield from pending.flush()
+    yield from pending.flush()
+
+
+def parse_line(line: Line) -> tuple[dict[str, Any], str]:
+    """The JSON object on a line, and its content id.
+
+    Raises:
+        BadRecord: there is none, or it holds what cannot be stored.
+    """
+    if line.problem:
+        raise BadRecord(line.problem)
+    try:
+        value = orjson.loads(line.data)
+    except orjson.JSONDecodeError as error:
+        raise BadRecord(_json_problem(line.data, error)) from error
+    row, digest = _checked(value)
+    refuse_long_integers(integers_marked(line.data))
+    return row, digest
+
+
+def _checked(value: Any) -> tuple[dict[str, Any], str]:
+    """A parsed JSON value as a row, and its content id."""
+    if not isinstance(value, dict):
+        raise BadRecord(f"not a JSON object but {_json_kind(value)}")
+    if not value:
+        raise BadRecord("an empty object")
+    try:
+        return value, content_id(value)
+    except TypeError as error:
+        raise BadRecord("nested more than 254 levels deep") from error
+
+
+def _json_problem(data: bytes, error: orjson.JSONDecodeError) -> str:
+    """Why ``data`` is not JSON, with the place."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as undecodable:
+        return f"invalid UTF-8 at byte {undecodable.start} of the line"
+    if text[error.pos : error.pos + 10].lstrip("-").startswith(("NaN", "Infinity")):
+        return f"not valid JSON at column {error.colno}: JSON has no NaN and no Infinity"
+    return f"not valid JSON at column {error.colno}: {error.msg}"
+
+
+def _json_kind(value: Any) -> str:
+    kinds: dict[type, str] = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return kinds.get(type(value), "null")
+
+
+def read_json(stream: IO[bytes], name: str, reading: Reading) -> Iterator[Batch]:
+    """A JSON array of objects, or an object that holds exactly one such array; ``line`` is the position in it.
+
+    Raises:
+        InputError: not valid JSON, no such array or several of them, or too large to be parsed whole.
+    """
+    try:
+        data = stream.read(_MAX_JSON_BYTES + 1)
+    except BROKEN_ARCHIVE as error:
+        raise InputError(f"{name} is damaged: its compressed data breaks off ({error})") from error
+    if len(data) > _MAX_JSON_BYTES:
+        raise InputError(
+            f"{name} is a JSON document above {_MAX_JSON_BYTES >> 20} MB, which has to be parsed whole; "
+            "write it as JSON Lines (one object per line) and load that"
+        )
+    try:
+        document = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{name} is not valid JSON: {error}") from error
+    array, size = _array_in(document, name), len(data)
+    try:
+        spelled = integers_marked(data)
+    except RecursionError as error:
+        raise InputError(f"{name} is nested too deeply to be read; write it as JSON Lines") from error
+    integers = repeat(None) if spelled is None else _array_in(spelled, name)
+    del data, document, spelled
+    pending = Pending(name, reading)
+    for position, (value, spelling) in enumerate(zip(array, integers, strict=False), start=1):
+        try:
+            row, digest = _checked(value)
+            refuse_long_integers(spelling)
+        except BadRecord as bad:
+            reading.refuse(name, position, bad, "" if isinstance(value, dict | list) else orjson.dumps(value))
+            continue
+        if pending.add(position, row, size // len(array), digest):
+            yield from pending.flush()
+    yield from pending.flush()
+
+
+def _array_in(document: Any, name: str) -> list[Any]:
+    """The array of objects that is, or stands in, a JSON document."""
+    if isinstance(document, list):
+        return document
+    held = document.items() if isinstance(document, dict) else ()
+    found = {key: value for key, value in held if isinstance(value, list) and value and isinstance(value[0], dict)}
+    if len(found) != 1:
+        count = f"several ({', '.join(map(repr, found))})" if found else "none"
+        raise InputError(f"{name} must hold one array of objects, and holds {count}; write the rows as JSON Lines")
+    return next(iter(found.values()))
+
+
+def read_csv(stream: IO[bytes], name: str, reading: Reading, delimiter: str) -> Iterator[Batch]:
+    """CSV with a header line; every value stays the text it is. Quoted values may hold line ends.
+
+    Raises:
+        InputError: the header line is missing or broken.
+    """
+    records = _csv_records(stream, name, reading, delimiter)
+    header = next(records, None)
+    if header is None:
+        return
+    names = _distinct(header[1], reading)
+    pending = Pending(name, reading)
+    for line, record in records:
+        if len(record) != len(names):
+            reason = f"{len(record)} fields where the header has {len(names)}"
+            reading.refuse(name, line, reason, delimiter.join(record))
+        elif pending.add(line, dict(zip(names, record, strict=True)), sum(map(len, record))):
+            yield from pending.flush()
+    yield from pending.flush()
+
+
+def _csv_records(stream: IO[bytes], name: str, reading: Reading, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """(line, fields) of every sound record, the header first. A bad line spoils the record it stands in, no other."""
+    csv.field_size_limit(reading.max_line)
+    problems: dict[int, str] = {}
+    beginning: list[str] = []
+
+    def text() -> Iterator[str]:
+        for line in lines(stream, reading.max_line):
+            problem, decoded = line.problem, ""
+            if problem:
+                # Stands in for the line, and opens or closes a quoted field as the line did.
+                decoded = f'?{delimiter}"\n' if line.odd_quotes else "?\n"
+            else:
+                try:
+                    decoded = line.data.decode()
+                except UnicodeDecodeError as error:
+                    problem = f"invalid UTF-8 at byte {error.start} of line {line.number}"
+                    decoded = line.data.decode("utf-8", "replace")
+            if problem:
+                problems[line.number] = problem
+            if not beginning:
+                beginning.append(decoded if not line.problem else line.data.decode("utf-8", "replace"))
+            yield decoded
+        yield _CSV_END
+
+    parser, last, sound = csv.reader(text(), delimiter=delimiter), 0, False
+    while True:
+        try:
+            record, problem = next(parser), ""
+        except StopIteration:
+            return
+        except csv.Error as error:
+            record, problem = [], f"not valid CSV: {str(error).partition(' - ')[0]}"
+        first, last = last + 1, parser.line_num
+        if record == [_CSV_END] and first == last:  # else a quote was opened before it
+            return
+        if record and record[-1].endswith(_CSV_END):
+            problem = "a quoted field is never closed"
+        if problems:
+            problem = " and ".join(problems[line] for line in sorted(problems) if line <= last) or problem
+            problems = {line: reason for line, reason in problems.items() if line > last}
+        if problem and not sound:
+            # Without it, the first row would pass for the header.
+            raise InputError(f"{name} has no sound header: line {first}: {problem}; mend that line")
+        if problem:
+            reading.refuse(name, first, problem, "".join(beginning))
+        elif record:
+            yield first, record
+        sound = sound or bool(record)
+        beginning.clear()
+
+
+def _distinct(names: list[str], reading: Reading) -> list[str]:
+    """Column names made distinct: a table cannot hold two columns of one name."""
+    seen: dict[str, None] = {}
+    for name in names:
+        own, number = name, 1
+        while own in seen:
+            number += 1
+            own = f"{name}_{number}"
+        if own != name:
+            reading.notes.append(f"a second column called {name!r} was renamed {own!r}")
+        seen[own] = None
+    return list(seen)
+
+
+def read_parquet(path: Path, name: str, reading: Reading) -> Iterator[Batch]:
+    """A Parquet file, row group by row group.
+
+    Raises:
+        InputError: not a Parquet file, or a damaged one.
+    """
+    with path.open("rb") as file:
+        try:
+            parquet = pq.ParquetFile(file, buffer_size=1 << 20)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{name} is not a readable Parquet file: {_first_line(error)}") from error
+        footer = parquet.metadata
+        stored = sum(footer.row_group(at).total_byte_size for at in range(footer.num_row_groups))
+        rows = max(1, _PARQUET_BATCH_BYTES * footer.num_rows // max(1, stored))
+        yield from read_arrow(parquet.iter_batches(min(rows, reading.batch_rows())), name, reading)
+
+
+def read_arrow(batches: Iterable[pa.RecordBatch], name: str, reading: Reading) -> Iterator[Batch]:
+    """Batches of rows that are Arrow already; ``line`` is the 1-based position of a row.
+
+    Raises:
+        InputError: the bytes behind the batches are damaged or cannot be reached.
+    """
+    position, names = 0, None
+    iterator = iter(batches)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{name} cannot be read after row {position}: {_first_line(error)}") from error
+        names = names or _distinct(batch.schema.names, reading)
+        batch = batch.rename_columns(names)
+        while batch.num_rows:
+            piece = batch.slice(0, reading.batch_rows())
+            yield from _sound(piece, name, position, reading)
+            position += piece.num_rows
+            batch = batch.slice(piece.num_rows)
+
+
+def _sound(batch: pa.RecordBatch, name: str, before: int, reading: Reading) -> Iterator[Batch]:
+    """The rows of a batch whose text is UTF-8; Parquet writers do not all check it."""
+    positions = list(range(before + 1, before + 1 + batch.num_rows))
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        good = []
+        for at in range(batch.num_rows):
+            try:
+                batch.slice(at, 1).validate(full=True)
+                good.append(at)
+            except pa.ArrowInvalid as error:
+                reading.refuse(name, positions[at], f"not storable: {_first_line(error)}", "")
+        batch, positions = batch.take(pa.array(good, pa.int64())), [positions[at] for at in good]
+    if positions:
+        yield Batch(name, batch, positions)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_LONG_INTEGER = b"0" * 19  # 2⁶³ has 19 digits
+_LONG = object()  # stands for an integer beyond 64 bits
+
+
+def integers_marked(data: bytes) -> Any:
+    """What the JSON text ``data`` holds, with a mark for each integer beyond 64 bits; ``None`` where there can be none.
+
+    Raises:
+        RecursionError: nested several hundred levels deep.
+    """
+    if _LONG_INTEGER not in data.translate(_DIGITS_TO_ZERO):  # twenty times faster than a regular expression
+        return None
+    return json.loads(data, parse_int=_marked)
+
+
+def _marked(digits: str) -> Any:
+    return None if len(digits) <= 20 and -(1 << 63) <= int(digits) < 1 << 64 else _LONG
+
+
+def refuse_long_integers(value: Any) -> None:
+    """Refuse a value of ``integers_marked`` that holds a mark: a changed number must not pass for the original.
+
+    Raises:
+        BadRecord: it does.
+    """
+    held = [value]
+    while held:
+        one = held.pop()
+        if one is _LONG:
+            raise BadRecord("an integer beyond 64 bits cannot be stored; write it as a string")
+        held.extend(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())

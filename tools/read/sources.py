@@ -1,0 +1,232 @@
+"""From what the user names (a file, a folder, standard input, a Hugging Face data set) to batches of rows.
+
+Nothing here touches the network unless the name begins with ``hf:``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+import pyarrow as pa
+
+from ...state.errors import InputError, MissingExtraError, UsageError
+from .archives import is_archive
+from .documents import DOCUMENTS, files_in, read_archive, read_folder
+from .readers import read_arrow, read_csv, read_json, read_json_lines, read_parquet
+from .records import Batch, Reading
+from .streams import BROKEN_ARCHIVE, lines, open_bytes
+
+READABLE = (
+    "JSON Lines, JSON, CSV and TSV (all also .gz or .zst), Parquet, a folder or an archive (.zip, .tar, .tar.gz, "
+    f".tar.bz2, .tar.xz, .tar.zst) of {DOCUMENTS}, `-` for standard input, and hf:owner/name"
+)
+
+_FORMATS = {
+    ".jsonl": "lines",
+    ".ndjson": "lines",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_HUB = re.compile(r"hf:(?P<name>[^:@]+)(?::(?P<config>[^:@]+))?(?:@(?P<split>[^:@]+))?")
+
+
+def read_source(source: str, reading: Reading) -> Generator[Batch, None, None]:
+    """The rows of ``source`` in batches; broken records go to the quarantine of ``reading``.
+
+    Raises:
+        InputError: nothing is there, or not in a format that can be read.
+        UsageError: an ``hf:`` name of the wrong form.
+        MissingExtraError: an ``hf:`` name without the package ``datasets``, or HTML or PDF without those that read it.
+        OSError: a file or folder cannot be opened.
+    """
+    if source == "-":
+        with open_bytes(None) as stream:
+            yield from read_json_lines(stream, "standard input", reading)
+        return
+    if source.startswith("hf:"):
+        yield from _hub(source, reading)
+        return
+    path = Path(source).expanduser()
+    if path.is_dir():
+        yield from _folder(path, reading)
+    elif path.is_file():
+        yield from _file(path, str(path), reading)
+    elif path.exists():
+        # Telling the format reads its beginning, which a pipe gives only once.
+        raise InputError(f"{source} is a pipe or a device; name `-` and send JSON Lines to standard input")
+    else:
+        raise InputError(f"{source} does not exist; a source is a file ({READABLE})")
+
+
+def _file(path: Path, name: str, reading: Reading) -> Iterator[Batch]:
+    """One file, in the format its name says or its first bytes show."""
+    if is_archive(path.name):
+        yield from read_archive(path, reading)
+        return
+    try:
+        kind = _format_of(path, reading)
+    except BROKEN_ARCHIVE as error:
+        raise InputError(f"{name} is damaged: nothing in it can be decompressed ({error})") from error
+    if kind is None:
+        raise InputError(f"{name} is in no format that can be read; known are {READABLE}")
+    if kind == "parquet":
+        yield from read_parquet(path, name, reading)
+        return
+    with open_bytes(path) as stream:
+        if kind == "lines":
+            yield from read_json_lines(stream, name, reading)
+        elif kind == "json":
+            yield from read_json(stream, name, reading)
+        else:
+            yield from read_csv(stream, name, reading, "\t" if kind == "tsv" else _delimiter(stream))
+
+
+def _format_of(path: Path, reading: Reading) -> str | None:
+    """``lines``, ``json``, ``csv``, ``tsv`` or ``parquet``; ``None`` where neither name nor content tells."""
+    stem = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    kind = _FORMATS.get(Path(stem).suffix)
+    if kind not in (None, "json"):
+        return kind
+    with open_bytes(path) as stream:
+        head = _peek(stream).removeprefix(b"\xef\xbb\xbf").lstrip()
+        if head.startswith(b"PAR1"):
+            return "parquet"
+        if kind is None and head[:1] not in (b"{", b"["):
+            return None
+        return "lines" if _is_json_lines(stream, reading) else "json"
+
+
+def _is_json_lines(stream: IO[bytes], reading: Reading) -> bool:
+    """Whether the first line is a whole object and a second one follows: many ``.json`` files are JSON Lines."""
+    filled = (line for line in lines(stream, reading.max_line) if line.problem or line.data.strip())
+    first, second = next(filled, None), next(filled, None)
+    if first is None or second is None:
+        return False
+    try:
+        return isinstance(orjson.loads(first.data), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _peek(stream: IO[bytes]) -> bytes:
+    """Bytes at the front of a buffered stream, which stay there."""
+    return bytes(stream.peek(4096))  # type: ignore[attr-defined]
+
+
+def _delimiter(stream: IO[bytes]) -> str:
+    """A comma, unless the header line has none but a semicolon or a tab (spreadsheets write both)."""
+    try:
+        header = _peek(stream).partition(b"\n")[0]
+    except BROKEN_ARCHIVE:
+        return ","
+    return next((mark for mark in ",;\t" if mark.encode() in header), ",")
+
+
+def _folder(folder: Path, reading: Reading) -> Iterator[Batch]:
+    """A folder that `datasets` saved, or of Parquet or JSON Lines files, or of documents."""
+    if (folder / "dataset_dict.json").is_file():
+        folder = _chosen_split(folder, reading)
+    if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
+        yield from _saved_dataset(folder, reading)
+        return
+    files = files_in(folder)
+    data: dict[str, list[Path]] = {}
+    for path in files:
+        stem = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+        kind = _FORMATS.get(Path(stem).suffix)
+        if kind in ("parquet", "lines"):
+            data.setdefault(kind, []).append(path)
+    if len(data) > 1:
+        raise InputError(f"{folder} holds both Parquet and JSON Lines files; name one file, or a folder of one kind")
+    if data:
+        (paths,) = data.values()
+        reading.many_files = len(paths) > 1
+        names = [path.relative_to(folder).as_posix() for path in paths]
+        if reading.many_files:
+            listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+            reading.notes.append(f"{len(paths)} files were read as one table: {listed}")
+        for path, name in zip(paths, names, strict=True):
+            yield from _file(path, name, reading)
+        return
+    yield from read_folder(folder, files, reading)
+
+
+def _chosen_split(folder: Path, reading: Reading) -> Path:
+    """The folder of one split of a saved ``DatasetDict``: ``train``, or the only one."""
+    splits = [str(name) for name in _json_file(folder / "dataset_dict.json").get("splits", [])]
+    split = _pick_split(splits, str(folder), f"name its folder, for example {folder / (splits or ['train'])[0]}")
+    if len(splits) > 1:
+        reading.notes.append(f"only the split {split!r} of {', '.join(splits)} was read")
+    return folder / Path(split).name
+
+
+def _pick_split(splits: list[str], name: str, remedy: str) -> str:
+    if "train" in splits:
+        return "train"
+    if len(splits) != 1:
+        raise InputError(f"{name} has the splits {', '.join(splits) or '(none)'}; {remedy}")
+    return splits[0]
+
+
+def _saved_dataset(folder: Path, reading: Reading) -> Iterator[Batch]:
+    """The Arrow streams that ``Dataset.save_to_disk`` wrote, in their order; needs no ``datasets`` package."""
+    entries = _json_file(folder / "state.json").get("_data_files") or []
+    for entry in entries:
+        path = folder / Path(entry["filename"]).name  # the name alone: it cannot lead out of the folder
+        with path.open("rb") as file:
+            try:
+                stream = pa.ipc.open_stream(file)
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"{path} is not a readable Arrow stream: {error}") from error
+            yield from read_arrow(stream, str(path), reading)
+
+
+def _json_file(path: Path) -> dict[str, Any]:
+    try:
+        value = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _hub(source: str, reading: Reading) -> Iterator[Batch]:
+    """A data set of the Hugging Face hub, streamed."""
+    named = _HUB.fullmatch(source)
+    if named is None:
+        raise UsageError(f"{source!r} is not of the form hf:owner/name, hf:owner/name:config or hf:owner/name@split")
+    yield from read_hub(named["name"], named["config"], named["split"], reading)
+
+
+def read_hub(name: str, config: str | None, split: str | None, reading: Reading) -> Iterator[Batch]:
+    """One split of what ``datasets.load_dataset(name, config, streaming=True)`` finds.
+
+    Raises:
+        InputError: no such data set, configuration or split, or it cannot be reached.
+        MissingExtraError: the package ``datasets`` is missing.
+    """
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise MissingExtraError('reading hf: sources needs `pip install "recryst[hf]"`') from error
+    try:
+        found = load_dataset(name, config, streaming=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"cannot open hf:{name}: {' '.join(str(error).split())[:300]}") from error
+    splits = [str(key) for key in found]
+    if split is None:
+        split = _pick_split(splits, f"hf:{name}", f"name one, as in hf:{name}@{(splits or ['train'])[0]}")
+        if len(splits) > 1:
+            reading.notes.append(f"only the split {split!r} of {', '.join(splits)} was read")
+    elif split not in splits:
+        raise InputError(f"hf:{name} has no split {split!r}; it has {', '.join(splits)}")
+    tables = found[split].with_format("arrow").iter(batch_size=reading.batch_rows())
+    batches = (batch for table in tables for batch in table.combine_chunks().to_batches())
+    yield from read_arrow(batches, f"hf:{name}", reading)

@@ -1,0 +1,150 @@
+"""Near-duplicates: rows whose word shingles are, to at least a Jaccard threshold, those of a row that stays.
+
+Signatures: ``minhash``. Candidates and their verification: ``lsh``. Rows that stand in a corpus: ``corpus``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ...state.config import CleanParams, DedupParams
+from ...state.errors import UsageError
+from ...state.progress import Advance, silent
+from ...state.rows import Removal
+from ..registry import Tool
+from ..text.batches import batches
+from ..text.clean import exact_duplicates, normalise
+from .corpus import corpus_duplicates, map_strings, open_corpus, signature_map
+from .lsh import matches
+from .minhash import BATCH_BYTES, signatures
+
+
+def near_duplicates(
+    text: pl.Series,
+    rows: np.ndarray,
+    signatures: np.ndarray,
+    params: DedupParams,
+    settled: int = 0,
+    advance: Advance = silent,
+    quality: np.ndarray | None = None,
+    left_out: np.ndarray | None = None,
+) -> Removal:
+    """Rows whose shingles are, to at least the threshold, those of a row that stays.
+
+    Rows are visited in keep order: the settled ones first, then by position, by length (longest first) or by quality
+    (best first). A row is compared with the *kept* rows it shares an LSH bucket with, so A ~ B ~ C never removes C for
+    its likeness to a removed B. Every removal is confirmed by the true Jaccard similarity. The work per row is bounded
+    (``lsh.MAX_REPRESENTATIVES``, ``lsh.MAX_VERIFIED``), so a bucket of thousands costs no more per row than a small
+    one.
+
+    With ``params.target_rows`` only the likest of these rows go: by their similarity to the row kept for them, most
+    similar first and the later in keep order first of equals, until so many rows are left. The rows kept for them stay
+    whatever the target.
+
+    Args:
+        text: strings, [n], perhaps a memory map.
+        rows: positions, uint32 [n]; ``text[i]`` and ``signatures[i]`` belong to ``rows[i]``.
+        signatures: uint32 [n, num_perm], perhaps a memory map; from the function of that name with the same parameters.
+        params: ``threshold``, ``ngram_size``, ``which_to_keep`` and ``target_rows``.
+        settled: so many entries at the front stay whatever they resemble.
+        advance: told the rows done.
+        quality: float [n], higher is better; needed where ``which_to_keep`` is ``best_quality``.
+        left_out: positions (uint32) among ``rows`` that are out already: compared with nothing and not counted.
+
+    Returns:
+        The rows to remove, with their Jaccard similarity to the kept row that ``duplicate_of`` names.
+
+    Raises:
+        UsageError: ``best_quality`` without a quality.
+    """
+    order = _keep_order(text, rows, params, settled, quality)
+    if left_out is not None:
+        order = order[~np.isin(rows[order], left_out)]
+    found = list(matches(text, (signatures[:0], signatures), order, params, settled, closed=False, advance=advance))
+    if params.target_rows is not None:
+        found.reverse()
+        found.sort(key=lambda match: -match.jaccard)  # stable: of equals the later in keep order stands first
+        del found[max(len(order) - params.target_rows, 0) :]
+    found.sort(key=lambda match: int(rows[match.entry]))
+    return Removal(
+        reason="near_duplicate",
+        rows=rows[[match.entry for match in found]].astype(np.uint32),
+        score=np.array([match.jaccard for match in found], dtype=np.float64),
+        threshold=params.threshold,
+        duplicate_of=rows[[match.kept for match in found]].astype(np.uint32),
+    )
+
+
+def _keep_order(
+    text: pl.Series, rows: np.ndarray, params: DedupParams, settled: int, quality: np.ndarray | None
+) -> np.ndarray:
+    """The entries (int64 [n]) in the order in which they may claim a place; ties by position."""
+    later = np.asarray(rows[settled:], dtype=np.int64)
+    if params.which_to_keep == "longest":
+        measured = text[settled:].str.len_chars().fill_null(0).to_numpy().astype(np.float64)
+    elif params.which_to_keep == "best_quality":
+        if quality is None:
+            raise UsageError(
+                "dedup.which_to_keep is best_quality, and no quality of the rows is known here; use first or longest"
+            )
+        measured = np.asarray(quality, dtype=np.float64)[settled:]
+    else:
+        measured = np.zeros(len(later))
+    order = np.lexsort((later, -measured)) + settled
+    return np.concatenate([np.arange(settled), order]).astype(np.int64)
+
+
+def _rule_quality(text: pl.Series) -> np.ndarray:
+    """How far each row is from the limits of the quality rules (float [n], higher is better)."""
+    from ..text.filters import bounds, choose_profile, strictness
+    from ..text.measures import annotate
+
+    rules = bounds(choose_profile(text, "text"), {})
+    return 1.0 - strictness(annotate(text), rules).astype(np.float64)
+
+
+def _removals(text: pl.Series, params: DedupParams, advance: Advance) -> list[Removal]:
+    """All that repeats: exact copies, copies once normalised, rows of the corpus, near-duplicates.
+
+    A null repeats nothing.
+    ``target_rows`` bounds what goes as a near-duplicate; what repeats otherwise goes whatever the target.
+    """
+    positions = np.arange(len(text), dtype=np.uint32)
+    exact = exact_duplicates(text, positions)
+    rows = np.setdiff1d(positions[text.is_not_null().to_numpy()], exact.rows)
+    advance(len(text) - len(rows))
+    with tempfile.TemporaryDirectory(prefix="recryst-dedup-") as name:
+        folder, clean = Path(name), CleanParams()
+        normal = map_strings(_normalised(text.gather(rows), clean), ("text",), folder / "text.arrow")["text"]
+        removals = [exact, exact_duplicates(normal, rows, "normalised_duplicate")]
+        signed = signatures(normal, params, advance, signature_map(folder / "text.npy", (len(rows), params.num_perm)))
+        if params.against:
+            corpus = open_corpus(params.against, folder, params, clean)
+            gone = removals[1].rows
+            removals.append(corpus_duplicates(normal, rows, signed, corpus, params, left_out=gone))
+        quality = _rule_quality(normal) if params.which_to_keep == "best_quality" else None
+        gone = np.concatenate([removal.rows for removal in removals[1:]])
+        removals.append(near_duplicates(normal, rows, signed, params, quality=quality, left_out=gone))
+    return removals
+
+
+def _normalised(text: pl.Series, clean: CleanParams) -> Iterator[pl.DataFrame]:
+    for start, count in batches(text, BATCH_BYTES):
+        yield normalise(text.slice(start, count).alias("text"), clean).to_frame()
+
+
+TOOL = Tool(
+    name="dedup",
+    version=2,
+    description="Take out rows that repeat another: exact copies, near-duplicates (MinHash LSH, verified by true "
+    "Jaccard), and rows of a corpus.",
+    params=DedupParams,
+    result=Removal,
+    run=near_duplicates,
+    removals=_removals,
+)

@@ -1,0 +1,174 @@
+"""MinHash signatures and shingle sets of texts (Broder 1997, "On the resemblance and containment of documents").
+
+A row's set is its word shingles: runs of ``ngram_size`` lower-cased words. Signatures are, bit for bit, those of
+datasketch 2.0 (``MinHash(seed=1, scheme="affine32")``, SHA-1): h → a·h + b mod 2³², the least over the set.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from ...state.config import DedupParams
+from ...state.progress import Advance, silent
+from ..text.batches import batches
+
+_SEED = 1  # of the permutations: signatures are stored, so it never changes
+BATCH_BYTES = 1 << 20  # of texts that are worked on at once
+_HELD_HASHES = 1 << 24  # 128 MB
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def signatures(
+    text: pl.Series, params: DedupParams, advance: Advance = silent, out: np.ndarray | None = None
+) -> np.ndarray:
+    """MinHash signatures of word shingles, those of datasketch 2.0.
+
+    Args:
+        text: strings, [n], perhaps a memory map; a null counts as empty. It is read in batches.
+        params: ``ngram_size`` and ``num_perm``.
+        advance: told the rows done.
+        out: where to write them (uint32 [n, num_perm], perhaps a memory map); none: into memory.
+
+    Returns:
+        uint32 [n, num_perm]; the share of equal places estimates the Jaccard similarity of two rows.
+    """
+    from .shingles import sign
+
+    multiply, shift = _permutations(params.num_perm)
+    signed = np.empty((len(text), params.num_perm), dtype=np.uint32) if out is None else out
+
+    def work(batch: tuple[int, int]) -> int:
+        start, count = batch
+        digests, ends = _digests(text.slice(start, count), params.ngram_size)
+        sign(digests, ends, multiply, shift, np.asarray(signed[start : start + count]))
+        return count
+
+    for count in in_threads(work, batches(text, BATCH_BYTES)):
+        advance(count)
+    return signed
+
+
+def _permutations(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """a (odd) and b of each permutation (uint32 [count]), drawn as datasketch draws them."""
+    generator = np.random.RandomState(_SEED)
+    multiply = generator.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return multiply, generator.randint(0, 1 << 32, count, dtype=np.uint32)
+
+
+def _digests(text: pl.Series, ngram_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """64 bits of the SHA-1 of each shingle of some texts (uint64), and where those of each text end (int64 [n])."""
+    from .shingles import digest
+
+    array = _lowered(text).rechunk().to_arrow().cast(pa.large_string())
+    _, offsets, data = array.buffers()
+    begins = np.frombuffer(offsets, dtype=np.int64, count=len(array) + 1, offset=8 * array.offset)
+    digests = np.empty(int(begins[-1] - begins[0]) // 2 + 2 * len(array), dtype=np.uint64)
+    ends = np.empty(len(array), dtype=np.int64)
+    total = digest(np.frombuffer(data or b"", dtype=np.uint8), begins, ngram_size, digests, ends)
+    return digests[:total], ends
+
+
+def _lowered(text: pl.Series) -> pl.Series:
+    """``text`` with each row that is not all ASCII lower-cased as ``str.lower`` does; the kernels see to the others.
+
+    Unicode's tables differ between Polars and Python, and Python's define a shingle.
+    """
+    text = text.fill_null("")
+    wide = text.str.len_bytes() != text.str.len_chars()
+    if not wide.any():
+        return text
+    lower = pl.Series([one.lower() for one in text.filter(wide).to_list()], dtype=pl.String)
+    order = np.argsort(wide.to_numpy(), kind="stable")
+    return pl.concat([text.filter(~wide).rename(""), lower]).gather(np.argsort(order))
+
+
+def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """``work`` of every item, in order; so many at once as there are processors, and few waiting."""
+    from numba import get_num_threads
+
+    threads = get_num_threads()
+    with ThreadPoolExecutor(threads, "recryst-minhash") as pool:
+        waiting: deque[Future[_Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+class ShingleSets:
+    """Shingle sets by row, as ascending 64-bit hashes; the most recently used ones are held.
+
+    Two shingles of one hash would count as one: among two rows of a thousand shingles the odds are one in 10¹³.
+    """
+
+    def __init__(self, text: pl.Series, ngram_size: int) -> None:
+        """Make the sets of ``text`` (strings, [n], perhaps a memory map) available."""
+        from .shingles import make_sets, overlap
+
+        self._make_sets = make_sets
+        self._overlap = overlap
+        self._text = text
+        self._ngram_size = ngram_size
+        self._held: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._hashes = 0
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._held
+
+    def load(self, rows: np.ndarray) -> None:
+        """Make the sets of ``rows`` (uint32 [n], each once) at once, as many as can be held."""
+        for row in rows.tolist():
+            if row in self._held:
+                self._held.move_to_end(row)  # what is loaded now is not to put it out
+        rows = np.array([row for row in rows.tolist() if row not in self._held], dtype=np.uint32)
+        text = self._text.gather(rows)
+        used = text.str.len_bytes().fill_null(0).cast(pl.Int64).cum_sum().to_numpy()
+        rows = rows[: np.searchsorted(used, _HELD_HASHES, side="right")]  # a shingle has two bytes or more
+        text = text.head(len(rows))
+
+        def work(batch: tuple[int, int]) -> list[np.ndarray]:
+            return self._made(text.slice(*batch))
+
+        made = (one for batch in in_threads(work, batches(text, BATCH_BYTES)) for one in batch)
+        for row, hashes in zip(rows.tolist(), made, strict=True):
+            self._hold(row, hashes)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """The set of one row: uint64, ascending."""
+        if row not in self._held:
+            return self._hold(row, self._made(self._text.slice(row, 1))[0])
+        self._held.move_to_end(row)
+        return self._held[row]
+
+    def forget(self, row: int) -> None:
+        """Let go of a set that is not needed again."""
+        self._hashes -= len(self._held.pop(row, ()))
+
+    def jaccard(self, one: int, other: int) -> float:
+        """The Jaccard similarity of the sets of two rows."""
+        a, b = self[one], self[other]
+        shared: int = self._overlap(a, b)
+        return shared / (len(a) + len(b) - shared)
+
+    def _made(self, text: pl.Series) -> list[np.ndarray]:
+        digests, ends = _digests(text, self._ngram_size)
+        sets = np.split(digests[: self._make_sets(digests, ends)], ends[:-1])
+        return [one.copy() for one in sets]  # a view would hold the whole batch
+
+    def _hold(self, row: int, hashes: np.ndarray) -> np.ndarray:
+        self._held[row] = hashes
+        self._hashes += len(hashes)
+        while self._hashes > _HELD_HASHES and len(self._held) > 1:
+            self._hashes -= len(self._held.popitem(last=False)[1])
+        return hashes

@@ -1,0 +1,206 @@
+"""Semantic duplicates: rows that say in other words what another row says.
+
+After SemDeDup (Abbas et al. 2023, §3): of rows whose embeddings lie above a cosine one stays, by default the one
+furthest from its cluster's centroid. Where SemDeDup compares all pairs of a cluster, only pairs of the shared
+neighbour graph are looked at here: nothing is searched a second time, and no cluster border parts two like rows. Of a
+group of more like rows than the graph has neighbours, a few may stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from ...state.config import NeighborParams, SemanticParams
+from ...state.errors import InputError
+from ...state.rows import Removal
+from ..registry import Tool
+from ..vectors.embed import vector_matrix
+from ..vectors.neighbors import NeighborGraph, neighbor_graph
+
+Which = Literal["first", "longest", "best_quality", "nearest", "furthest"]
+_COLUMN = {"longest": "text", "best_quality": "quality"}  # that a table must have
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Like rows: those of row i stand at ``start[i]:start[i + 1]`` of ``other`` and ``cosine``, by position."""
+
+    start: np.ndarray  # int64 [n + 1]
+    other: np.ndarray  # int64 [pairs · 2]
+    cosine: np.ndarray  # float32 [pairs · 2]
+
+
+def semantic_duplicates(graph: NeighborGraph, rows: np.ndarray, params: SemanticParams, order: np.ndarray) -> Removal:
+    """The rows that are at least ``params.cosine`` like a row that stays.
+
+    Rows are visited in keep order, and one goes if it is like a row before it that stays; so A ~ B ~ C never removes C
+    for its likeness to a removed B. Two rows are alike if either names the other among its neighbours. With
+    ``params.target_rows`` the cosine falls from 1 until no more rows than that are left, or ``params.cosine`` is
+    reached; of the rows that the last step would remove, the likest go.
+
+    Args:
+        graph: the nearest neighbours of n rows.
+        rows: their positions in the data, uint32 [n], ascending.
+        params: ``cosine`` and ``target_rows``.
+        order: the n rows from the one that stays most surely to the one that goes first, int [n]: ``keep_order``.
+
+    Returns:
+        The rows to remove, each with its cosine to the kept row that ``duplicate_of`` names: of those before it, the
+        likest; of equals, the first by position.
+
+    Raises:
+        ValueError: graph, rows and order differ in length.
+    """
+    if not len(graph.indices) == len(rows) == len(order):  # the kernel checks no bounds
+        raise ValueError(f"{len(graph.indices)} rows in the graph, {len(rows)} positions, {len(order)} in order")
+    pairs = _pairs(graph, params.cosine)
+    surplus = len(rows) if params.target_rows is None else max(0, len(rows) - params.target_rows)
+    instead, cosine = _thinned(pairs, np.asarray(order, dtype=np.int64), surplus)
+    gone = np.flatnonzero(instead >= 0)
+    return Removal(
+        reason="semantic_duplicate",
+        rows=rows[gone],
+        score=cosine[gone].astype(np.float64),
+        threshold=params.cosine,
+        duplicate_of=rows[instead[gone]],
+    )
+
+
+def keep_order(
+    which: Which, size: int, measured: np.ndarray | None = None, last: np.ndarray | None = None
+) -> np.ndarray:
+    """The rows from the one that stays most surely to the one that goes first; equals by position.
+
+    Args:
+        which: ``first`` goes by position alone.
+        size: number of rows, n.
+        measured: float or int [n], what the choice goes by: text length (``longest``), quality, higher being better
+            (``best_quality``), cosine to the centroid of the row's cluster (``nearest``, ``furthest``).
+        last: bool [n], rows that stand behind all others, as synthetic ones do; None: none does.
+
+    Returns:
+        int64 [n], a permutation.
+    """
+    if which == "first" or measured is None:
+        measured = np.zeros(size)
+    wish = measured if which == "furthest" else -np.asarray(measured, dtype=np.float64)
+    return np.lexsort((wish, np.zeros(size, dtype=bool) if last is None else last)).astype(np.int64)
+
+
+def _pairs(graph: NeighborGraph, cosine: float) -> _Pairs:
+    """The pairs of a graph that are at least ``cosine`` alike, from both sides; the higher of two cosines counts."""
+    near = (graph.indices >= 0) & (graph.similarities >= np.float64(cosine))  # no float32 below it passes
+    row, column = np.nonzero(near)
+    neighbor, likeness = graph.indices[row, column].astype(np.int64), graph.similarities[row, column]
+    own, other = np.concatenate([row, neighbor]), np.concatenate([neighbor, row])
+    likeness = np.concatenate([likeness, likeness])
+    order = np.lexsort((-likeness, other, own))
+    own, other, likeness = own[order], other[order], likeness[order]
+    new = np.ones(len(own), dtype=bool)
+    new[1:] = (own[1:] != own[:-1]) | (other[1:] != other[:-1])
+    count = np.bincount(own[new], minlength=len(graph.indices))
+    return _Pairs(np.concatenate([[0], np.cumsum(count)]), other[new], likeness[new])
+
+
+def _thinned(pairs: _Pairs, order: np.ndarray, surplus: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which row stays instead of each (int64 [n], −1 where it stays itself), and their cosine (float32 [n]).
+
+    At most ``surplus`` rows go: those of the highest cosine at which so many would, found by bisection.
+    """
+    if not len(pairs.other) or not surplus:
+        return np.full(len(order), -1, dtype=np.int64), np.zeros(len(order), dtype=np.float32)
+    levels = np.unique(pairs.cosine)
+    enough, too_few = 0, len(levels)
+    found: tuple[np.ndarray, np.ndarray] = _kernel()(pairs.start, pairs.other, pairs.cosine, order, levels[0])
+    if (found[0] >= 0).sum() <= surplus:
+        return found
+    while too_few - enough > 1:
+        middle = (enough + too_few) // 2
+        tried = _kernel()(pairs.start, pairs.other, pairs.cosine, order, levels[middle])
+        if (tried[0] >= 0).sum() >= surplus:
+            enough, found = middle, tried
+        else:
+            too_few = middle
+    instead, cosine = found
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    gone = np.flatnonzero(instead >= 0)
+    spared = gone[np.lexsort((-place[gone], -cosine[gone]))][surplus:]
+    instead[spared] = -1
+    return instead, cosine
+
+
+@cache
+def _kernel() -> Callable[..., Any]:
+    from ..text.compiled import kernel
+
+    return kernel()(_greedy)
+
+
+def _greedy(
+    start: np.ndarray, other: np.ndarray, cosine: np.ndarray, order: np.ndarray, floor: np.float32
+) -> tuple[np.ndarray, np.ndarray]:
+    """Visit the rows in ``order``; one at least ``floor`` like a row that stays goes for the likest of these."""
+    instead = np.full(len(order), -1, dtype=np.int64)
+    likeness = np.zeros(len(order), dtype=np.float32)
+    stays = np.zeros(len(order), dtype=np.bool_)
+    for row in order:
+        for at in range(start[row], start[row + 1]):
+            if cosine[at] >= floor and cosine[at] > likeness[row] and stays[other[at]]:
+                instead[row], likeness[row] = other[at], cosine[at]
+        stays[row] = instead[row] < 0
+    return instead, likeness
+
+
+def _on_table(frame: pl.DataFrame, params: SemanticParams, seed: int) -> pl.DataFrame:
+    """The frame without the rows whose ``vector`` says what another's says.
+
+    Raises:
+        InputError: the column that ``which_to_keep`` goes by is missing, or a vector is unusable.
+    """
+    vectors = vector_matrix(frame["vector"])
+    graph = neighbor_graph(vectors, NeighborParams(), seed)
+    order = keep_order(params.which_to_keep, frame.height, _measured(frame, vectors, params.which_to_keep))
+    positions = np.arange(frame.height, dtype=np.uint32)
+    return frame[np.delete(positions, semantic_duplicates(graph, positions, params, order).rows)]
+
+
+def _measured(frame: pl.DataFrame, vectors: np.ndarray, which: Which) -> np.ndarray | None:
+    """What ``keep_order`` goes by, [n]; the centroid is that of the rows of equal ``cluster``, or of all."""
+    column = _COLUMN.get(which)
+    if column is not None and column not in frame.columns:
+        raise InputError(f"which_to_keep={which} goes by a column {column!r}; the table has {', '.join(frame.columns)}")
+    if which == "longest":
+        return frame["text"].str.len_chars().fill_null(0).to_numpy()
+    if which == "best_quality":
+        return frame["quality"].cast(pl.Float64).fill_nan(None).fill_null(-np.inf).to_numpy()
+    if which == "first" or not frame.height:
+        return None
+    labels = np.zeros(frame.height, dtype=np.int64)
+    if "cluster" in frame.columns:
+        labels = frame["cluster"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+    _, own = np.unique(labels, return_inverse=True)
+    order = np.argsort(own, kind="stable")
+    first = np.flatnonzero(np.diff(own[order], prepend=-1))
+    sums = np.add.reduceat(vectors[order], first, axis=0, dtype=np.float64)
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    centroids = np.divide(sums, norms, out=sums, where=norms > 0)
+    return np.asarray(np.einsum("nd,nd->n", vectors, centroids[own]))
+
+
+TOOL = Tool(
+    name="semantic",
+    version=1,
+    description="Take out rows whose `vector` says what another's says in other words (cosine of nearest neighbours).",
+    params=SemanticParams,
+    result=Removal,
+    run=semantic_duplicates,
+    on_table=_on_table,
+    needs="vector",
+)

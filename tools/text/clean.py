@@ -1,0 +1,127 @@
+"""Text normalisation and exact duplicates: what every later tool may take for granted.
+
+Only the text that Recryst reads and measures is normalised; the original columns are never touched.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from ...state.config import CleanParams
+from ...state.progress import Advance
+from ...state.rows import Removal
+from ..registry import Tool
+
+# Everything that ends a line somewhere: CRLF, a lone CR, vertical tab, form feed, Unicode's two separators.
+_LINE_END = r"\r\n?|[\x0B\x0C\x{2028}\x{2029}]"
+# Control characters but newline and tab, and what Unicode calls default-ignorable (zero-width spaces, soft hyphens,
+# bidi marks, byte-order marks, tag characters) with the interlinear anchors. Joiners and variation selectors are
+# default-ignorable too, but spell words (Persian, Indic scripts) and emoji: they are not taken out wholesale.
+_INVISIBLE = r"[\p{Cc}\p{Default_Ignorable_Code_Point}\x{FFF9}-\x{FFFB}--[\n\t\x{200C}\x{200D}\x{FE00}-\x{FE0F}]]"
+# A joiner means something only between letters that join; after Latin, ASCII or blank space it only hides.
+_IDLE_JOINER = r"(^|[\s\x00-\x7F\p{Latin}])[\x{200C}\x{200D}]+"
+_TRAILING_SPACE = r"(?m)[^\S\n]+$"
+_BATCH_ROWS = 1024
+
+
+def normalise(text: pl.Series, params: CleanParams) -> pl.Series:
+    """Texts in one Unicode form, without invisible characters, carriage returns or stray blank space.
+
+    In this order: the Unicode normal form (UAX #15), every line end as LF, control, zero-width, bidi and other
+    invisible characters removed, trailing spaces of lines and outer blank space stripped. Idempotent.
+
+    Args:
+        text: strings, [n]; a null stays null.
+        params: the Unicode form.
+
+    Returns:
+        Strings, [n], under the same name; a text of invisible characters alone becomes empty.
+    """
+    column = pl.col(text.name)
+    column = column.str.replace_all(_LINE_END, "\n").str.replace_all(_INVISIBLE, "")
+    visible = _composed(text, params).to_frame().select(column.str.replace_all(_IDLE_JOINER, "${1}")).to_series()
+    # What stood on both sides of a removed character may now compose.
+    column = pl.col(text.name).str.replace_all(_TRAILING_SPACE, "").str.strip_chars()
+    return _composed(visible, params).to_frame().select(column).to_series()
+
+
+def _composed(text: pl.Series, params: CleanParams) -> pl.Series:
+    """Texts in the Unicode form. ASCII is in every form, and finding it costs a hundredth of normalising it."""
+    other = (text.str.len_bytes() != text.str.len_chars()).arg_true()
+    if params.unicode_form == "none" or not len(other):
+        return text
+    return text.clone().scatter(other, text.gather(other).str.normalize(params.unicode_form))
+
+
+def exact_duplicates(text: pl.Series, rows: np.ndarray, reason: str = "exact_duplicate") -> Removal:
+    """Rows whose text is byte for byte that of an earlier row.
+
+    A 64-bit hash finds the rows that repeat, and only those are compared as text, so the cost in memory is 12 bytes
+    a row and a hash collision removes nothing.
+
+    Args:
+        text: strings, [n]; nulls are duplicates of nothing.
+        rows: positions, uint32 [n]; ``text[i]`` belongs to ``rows[i]``.
+        reason: the reason to record.
+
+    Returns:
+        The rows to remove, each with the position of the first row of that text, which stays.
+    """
+    hashed = pl.DataFrame({"at": pl.int_range(len(text), dtype=pl.UInt32, eager=True), "hash": text.hash()})
+    repeats = hashed.filter(text.is_not_null() & hashed["hash"].is_duplicated())["at"]
+    frame = pl.DataFrame({"row": np.asarray(rows, dtype=np.uint32)[repeats.to_numpy()], "text": text.gather(repeats)})
+    later = (
+        frame.select("row", first=pl.col("row").min().over("text")).filter(pl.col("row") != pl.col("first")).sort("row")
+    )
+    return Removal(
+        reason=reason,
+        rows=later["row"].to_numpy(),
+        score=np.ones(later.height),
+        threshold=1.0,
+        duplicate_of=later["first"].to_numpy(),
+    )
+
+
+def _annotate(text: pl.Series, params: CleanParams) -> pl.DataFrame:
+    """The texts anew: a column called ``text`` takes the place of the table's."""
+    return normalise(text.alias("text"), params).to_frame()
+
+
+def _removals(text: pl.Series, params: CleanParams, advance: Advance) -> list[Removal]:
+    """Rows whose normalised text is that of an earlier row; of every row only a hash is held in memory."""
+    hashes = []
+    for start in range(0, len(text), _BATCH_ROWS):
+        batch = text.slice(start, _BATCH_ROWS)
+        hashes.append(normalise(batch, params).hash())
+        advance(len(batch))
+    hashed = pl.DataFrame({"hash": pl.concat(hashes) if hashes else []}).with_row_index("row")
+    later = (
+        hashed.filter(text.is_not_null())
+        .select("row", first=pl.col("row").min().over("hash"))
+        .filter(pl.col("row") != pl.col("first"))
+    )
+    same = [
+        normalise(text.gather(part["row"]), params) == normalise(text.gather(part["first"]), params)
+        for part in later.iter_slices(_BATCH_ROWS)
+    ]
+    agree = pl.concat(same) if same else pl.Series(dtype=pl.Boolean)
+    found, other = later.filter(agree), later.filter(~agree)["row"]
+    # Different texts of one hash: hardly ever any, and they may still repeat one another.
+    collided = exact_duplicates(normalise(text.gather(other), params), other.to_numpy())
+    rows = np.concatenate([found["row"].to_numpy(), collided.rows])
+    firsts = np.concatenate([found["first"].to_numpy(), np.asarray(collided.duplicate_of)])
+    order = np.argsort(rows)
+    return [Removal("exact_duplicate", rows[order], np.ones(len(rows)), 1.0, firsts[order])]
+
+
+TOOL = Tool(
+    name="clean",
+    version=2,
+    description="Normalise the text (Unicode, invisible characters, line ends) and take out exact duplicates.",
+    params=CleanParams,
+    result=pl.Series,
+    run=normalise,
+    annotate=_annotate,
+    removals=_removals,
+)

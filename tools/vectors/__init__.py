@@ -1,0 +1,1 @@
+"""From texts to vectors, neighbours, clusters, maps and their scores."""

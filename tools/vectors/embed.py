@@ -1,0 +1,263 @@
+"""Texts to unit vectors, each distinct text once, cached on disk by content and model.
+
+A vector's last bits depend on which texts share its batch (padding changes the shapes of the matrix products).
+Therefore the texts still to embed are put in one order and cut into shards of fixed size, and a shard is
+encoded and written whole: after a kill the missing texts fall into the same shards and batches, and the bytes
+come out the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ...state.canonical import sha256_bytes, sha256_file
+from ...state.config import EmbedParams
+from ...state.errors import InputError, storage_error
+from ...state.progress import Advance, silent
+from ..read.columns import sound_vectors
+from ..registry import Tool
+from .encoder import Encoder, open_encoder
+
+__all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_encoder", "vector_matrix"]
+
+_CALL_BATCHES = 4  # batches in one call of the encoder, which sorts them by tokens; also the grain of the progress
+_SHARD_CALLS = 8  # such calls in a shard: 2048 texts at the default batch size
+_CHARACTERS_PER_TOKEN = 64  # text beyond max_tokens times this is cut off before the tokeniser sees it
+_READ_ROWS = 65_536
+
+
+class VectorCache:
+    """Vectors on disk, found by the content of a text and the name of a model.
+
+    A shard is one ``.npy`` table of (key: first 16 bytes of the text's SHA-256, vector: float32), named by the
+    SHA-256 of its bytes and written temporary file, fsync, rename. A shard whose bytes do not have the hash
+    in its name (torn, altered) is passed over, and its texts are embedded anew. One process writes at a time.
+    """
+
+    def __init__(self, folder: Path, model_name: str, dimensions: int) -> None:
+        """Open or make the cache; every shard is read once and verified.
+
+        Raises:
+            StorageError: the folder cannot be made or read.
+        """
+        self.folder = folder / sha256_bytes(f"{model_name} {dimensions}".encode())[:32]
+        self.dimensions = dimensions
+        self._record = np.dtype([("key", "S16"), ("vector", "<f4", (dimensions,))])
+        self._shards: list[Path] = []
+        self._keys = np.empty(0, dtype="S16")  # ascending
+        self._shard_of = np.empty(0, dtype=np.int32)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            whole = [path for path in sorted(self.folder.glob("*.npy")) if sha256_file(path) == path.stem]
+            self._index([(path, np.load(path, mmap_mode="r")["key"].copy()) for path in whole])
+        except OSError as error:
+            raise storage_error(error, self.folder, "reading the vector cache") from error
+
+    def _index(self, shards: list[tuple[Path, np.ndarray]]) -> None:
+        """Make the keys of further shards known; of a key that stands in several, the first counts."""
+        first = len(self._shards)
+        self._shards += [path for path, _ in shards]
+        keys = np.concatenate([self._keys, *(keys for _, keys in shards)])
+        numbers = [np.full(len(keys), first + at, dtype=np.int32) for at, (_, keys) in enumerate(shards)]
+        self._keys, kept = np.unique(keys, return_index=True)
+        self._shard_of = np.concatenate([self._shard_of, *numbers])[kept]
+
+    def _find(self, keys: np.ndarray) -> np.ndarray:
+        """Positions of ``keys`` among the known keys; −1 where a key is not known."""
+        if not len(self._keys):
+            return np.full(len(keys), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return np.where(self._keys[at] == keys, at, -1)
+
+    def known(self, keys: np.ndarray) -> np.ndarray:
+        """Whether each of ``keys`` (S16 [n]) has a vector: bool [n]."""
+        return self._find(keys) >= 0
+
+    def write(self, shards: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Store shards of (keys S16 [m], vectors float32 [m, d]) one by one as they come.
+
+        Raises:
+            StorageError: the disk is full or not writable; the shards before stay.
+        """
+        written = []
+        try:
+            for keys, vectors in shards:
+                table = np.empty(len(keys), dtype=self._record)
+                table["key"], table["vector"] = keys, vectors
+                written.append((self._write(table), keys))
+        finally:
+            self._index(written)
+
+    def _write(self, table: np.ndarray) -> Path:
+        temporary = self.folder / f"{os.getpid()}.tmp"
+        try:
+            with temporary.open("wb") as file:
+                np.save(file, table, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+            target = self.folder / f"{sha256_file(temporary)}.npy"
+            temporary.replace(target)
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise storage_error(error, self.folder, "writing the vector cache") from error
+        return target
+
+    def gather(self, keys: np.ndarray) -> np.ndarray:
+        """The vectors of ``keys`` (S16 [n], all known): float32 [n, dimensions].
+
+        The array lies in an unnamed temporary file beside the shards, so that the operating system can page it out:
+        10 million rows are 15 GB. The file goes when the array goes.
+
+        Raises:
+            StorageError: the disk is full or a shard cannot be read.
+        """
+        if not len(keys):
+            return np.empty((0, self.dimensions), dtype=np.float32)
+        shard_of = self._shard_of[self._find(keys)]
+        order = np.argsort(shard_of, kind="stable")
+        bounds = np.searchsorted(shard_of[order], np.arange(len(self._shards) + 1))
+        try:
+            out = self._unnamed_array(len(keys))
+            for shard in np.unique(shard_of):
+                rows = order[bounds[shard] : bounds[shard + 1]]
+                table = np.load(self._shards[shard], mmap_mode="r")
+                sorter = np.argsort(table["key"], kind="stable")
+                out[rows] = table["vector"][sorter[np.searchsorted(table["key"], keys[rows], sorter=sorter)]]
+        except OSError as error:
+            raise storage_error(error, self.folder, "reading the vector cache") from error
+        return out
+
+    def _unnamed_array(self, rows: int) -> np.ndarray:
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            # Claimed at once: a sparse file on a full disk would end in a bus error.
+            if hasattr(os, "posix_fallocate"):  # macOS has none
+                os.posix_fallocate(file.fileno(), 0, rows * self.dimensions * 4)
+            return np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, self.dimensions))
+
+
+@dataclass(frozen=True)
+class EmbedResult:
+    """``vectors``: float32 [n, d], unit length. ``embedded`` texts went through the model, ``cached`` rows did not."""
+
+    vectors: np.ndarray
+    embedded: int
+    cached: int
+
+
+def embed(
+    texts: Sequence[str] | pl.Series,
+    encoder: Encoder,
+    cache: VectorCache,
+    params: EmbedParams,
+    advance: Advance = silent,
+) -> EmbedResult:
+    """Vectors of ``texts``, each distinct text embedded once and found in the cache ever after.
+
+    Args:
+        texts: strings, [n]; a null counts as an empty text. Only the first 64 · ``max_tokens`` characters of a
+            text are read, for its vector and for its key.
+        encoder: the model; ``cache`` must be one of its name and dimensions.
+        cache: where vectors are found and put.
+        params: ``batch_size`` fixes how texts are grouped, ``max_tokens`` how much of them is read.
+        advance: called with rows finished; they add up to n.
+
+    Returns:
+        Vectors in the order of ``texts``.
+
+    Raises:
+        InputError: the model gave vectors that are not finite numbers.
+        StorageError: the cache cannot be read or written; finished shards stay and are found by the next call.
+    """
+    column = texts if isinstance(texts, pl.Series) else pl.Series("text", list(texts), dtype=pl.String)
+    limit = params.max_tokens * _CHARACTERS_PER_TOKEN
+    keys, lengths = _keys_and_lengths(column, limit)
+    unique, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    missing = np.flatnonzero(~cache.known(unique))
+    rows_of_missing = int(counts[missing].sum())
+    advance(len(keys) - rows_of_missing)
+    # Longest first: equal lengths share a batch, and the largest demand for memory comes at the start. ``unique``
+    # ascends by key and the sort is stable, so the order depends on the texts alone, not on where they stand.
+    missing = missing[np.argsort(-lengths[first[missing]], kind="stable")]
+
+    def shards() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        call = params.batch_size * _CALL_BATCHES
+        for start in range(0, len(missing), call * _SHARD_CALLS):
+            shard = missing[start : start + call * _SHARD_CALLS]
+            vectors = np.empty((len(shard), encoder.dimensions), dtype=np.float32)
+            for at in range(0, len(shard), call):
+                chosen = shard[at : at + call]
+                vectors[at : at + call] = encoder.encode(_text(column.gather(first[chosen]), limit).to_list())
+                advance(int(counts[chosen].sum()))
+            if not np.isfinite(vectors).all():
+                raise InputError(f"the model {encoder.name!r} gave vectors that are not finite: choose another model")
+            yield unique[shard], vectors
+
+    cache.write(shards())
+    return EmbedResult(vectors=cache.gather(keys), embedded=len(missing), cached=len(keys) - rows_of_missing)
+
+
+def _text(column: pl.Series, limit: int) -> pl.Series:
+    """What is read of each text: at most ``limit`` characters."""
+    return column.str.head(limit).fill_null("")
+
+
+def _keys_and_lengths(column: pl.Series, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Key (S16 [n]) and length in characters (uint32 [n]) of what is read of each text, batch by batch."""
+    digests, lengths = [], []
+    for start in range(0, len(column), _READ_ROWS):
+        text = _text(column.slice(start, _READ_ROWS), limit)
+        digests.append(b"".join(hashlib.sha256(one.encode()).digest()[:16] for one in text.to_list()))
+        lengths.append(text.str.len_chars().to_numpy())
+    # Equal-length byte strings: that numpy ignores trailing zero bytes when comparing cannot confuse two of them.
+    keys = np.frombuffer(b"".join(digests), dtype="S16")
+    return keys, np.concatenate(lengths).astype(np.int64) if lengths else np.empty(0, dtype=np.int64)
+
+
+def vector_matrix(column: pl.Series) -> np.ndarray:
+    """A ``vector`` column (lists or arrays of numbers) as float32 [n, d] of unit length; zeros stay zeros.
+
+    Raises:
+        InputError: a row has no vector, or one of another length, or with a number that is not finite.
+    """
+    matrix, sound = sound_vectors(column.to_arrow(), None)
+    if not sound.all():
+        row = int(np.argmin(sound))
+        raise InputError(f"column {column.name!r}: row {row} has no vector as long as the first, of finite numbers")
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    unit: np.ndarray = np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+    return unit
+
+
+def _on_table(frame: pl.DataFrame, params: EmbedParams, seed: int) -> pl.DataFrame:
+    """The frame with a ``vector`` column."""
+    if "text" not in frame.columns:
+        raise InputError("the table has no column `text`: name the text column so")
+    encoder = open_encoder(params)
+    with tempfile.TemporaryDirectory() as folder:
+        cache = VectorCache(Path(folder), encoder.name, encoder.dimensions)
+        vectors = embed(frame["text"], encoder, cache, params).vectors
+        column = pl.Series("vector", np.asarray(vectors), dtype=pl.Array(pl.Float32, encoder.dimensions))
+        return frame.with_columns(column)
+
+
+TOOL = Tool(
+    name="embed",
+    version=1,
+    description="Turn the `text` column into unit vectors with a sentence-embedding model; adds `vector`.",
+    params=EmbedParams,
+    result=EmbedResult,
+    run=embed,
+    on_table=_on_table,
+)

@@ -1,0 +1,169 @@
+"""The nearest neighbours of every row by cosine: one graph that every tool shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...state.config import NeighborParams
+from ...state.progress import Advance, silent
+
+_BLOCK_VALUES = 1 << 24  # similarities held at a time: 64 MB
+_COLUMNS = 1 << 16  # vectors that a block of queries meets at a time
+
+
+@dataclass(frozen=True)
+class NeighborGraph:
+    """The k nearest neighbours of each row, itself excluded, nearest first.
+
+    ``indices`` int32 [n, k]; ``similarities`` float32 [n, k], cosine. Where a row has fewer than k neighbours,
+    index and similarity are −1.
+    """
+
+    indices: np.ndarray
+    similarities: np.ndarray
+
+
+def neighbor_graph(vectors: np.ndarray, params: NeighborParams, seed: int, advance: Advance = silent) -> NeighborGraph:
+    """The graph of ``params.k`` nearest neighbours by cosine.
+
+    Exact, by blocks of the similarity matrix, up to ``params.exact_rows`` rows; approximate above, by NN-descent
+    (Dong, Moses and Li 2011) with true cosines. Equal similarities go to the lower index.
+
+    Args:
+        vectors: float32 [n, d], unit length; may be a memory map. NN-descent reads all of it into memory.
+        params: k and the row count up to which the graph is exact.
+        seed: for NN-descent.
+        advance: called with rows finished.
+    """
+    if len(vectors) > params.exact_rows:
+        graph = _approximate(vectors, params.k, seed)
+        advance(len(vectors))
+        return graph
+    indices, similarities = _table(len(vectors), params.k)
+    step = max(1, _BLOCK_VALUES // max(1, len(vectors)))
+    for start in range(0, len(vectors), step):
+        block = slice(start, start + step)
+        cosines = _cosines(vectors[block], vectors)
+        rows = np.arange(len(cosines))
+        cosines[rows, start + rows] = -np.inf
+        found = _best(cosines, min(params.k, len(vectors) - 1))
+        indices[block, : found[0].shape[1]], similarities[block, : found[0].shape[1]] = found
+        advance(len(cosines))
+    return NeighborGraph(indices, similarities)
+
+
+def restrict(graph: NeighborGraph, kept: np.ndarray) -> NeighborGraph:
+    """``graph`` among the rows that are kept: any other neighbour becomes −1 in its place.
+
+    Args:
+        graph: of n rows.
+        kept: bool [n].
+
+    Returns:
+        A graph of the same shape; the rows that are not kept stay in it, the order of neighbours too.
+    """
+    stays = (graph.indices >= 0) & kept[graph.indices]
+    return NeighborGraph(
+        indices=np.where(stays, graph.indices, np.int32(-1)),
+        similarities=np.where(stays, graph.similarities, np.float32(-1)),
+    )
+
+
+def nearest(
+    vectors: np.ndarray, queries: np.ndarray, kept: np.ndarray | None = None, block: int = 1024
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest vector of each query by cosine, exact.
+
+    Args:
+        vectors: float32 [n, d], unit length.
+        queries: float32 [m, d], unit length.
+        kept: bool [n], the vectors that may be found; None means all.
+        block: queries taken at a time.
+
+    Returns:
+        Index (int32 [m]) and cosine (float32 [m]); both −1 where there is no vector to find. Equal similarities go
+        to the lower index.
+    """
+    indices, similarities = nearest_k(vectors, queries, 1, kept, block)
+    return indices[:, 0], similarities[:, 0]
+
+
+def nearest_k(
+    vectors: np.ndarray, queries: np.ndarray, k: int, kept: np.ndarray | None = None, block: int = 1024
+) -> tuple[np.ndarray, np.ndarray]:
+    """As ``nearest``, the k nearest: int32 [m, k] and float32 [m, k], nearest first, −1 where there are fewer."""
+    indices, similarities = _table(len(queries), k)
+    for start in range(0, len(queries), block):
+        taken = queries[start : start + block]
+        for left in range(0, len(vectors), _COLUMNS):
+            columns = slice(left, left + _COLUMNS)
+            cosines = _cosines(taken, vectors[columns])
+            if kept is not None:
+                cosines[:, ~kept[columns]] = -np.inf
+            at, values = _best(cosines, min(k, cosines.shape[1]))
+            # Found so far, then what this block adds: at equal similarity the lower index stays in front.
+            at = np.hstack([indices[start : start + block], np.where(np.isinf(values), -1, at + left)])
+            values = np.hstack([similarities[start : start + block], np.where(np.isinf(values), -1, values)])
+            values = np.where(at < 0, -np.inf, values)
+            order = np.argsort(-values, axis=1, kind="stable")[:, :k]
+            at = np.take_along_axis(at, order, axis=1)
+            indices[start : start + block] = at
+            similarities[start : start + block] = np.where(at < 0, -1, np.take_along_axis(values, order, axis=1))
+    return indices, similarities
+
+
+def _table(rows: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and similarities of a graph without neighbours."""
+    return np.full((rows, k), -1, dtype=np.int32), np.full((rows, k), -1, dtype=np.float32)
+
+
+def _cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Cosines of unit vectors, float32 [rows of left, rows of right], rounding kept out of [−1, 1]."""
+    product = np.asarray(left, dtype=np.float32) @ np.asarray(right, dtype=np.float32).T
+    return np.clip(product, -1, 1, out=product)
+
+
+def _best(cosines: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and values of the k largest of each row, largest first, equal values by lower column."""
+    rows, columns = cosines.shape
+    if k < 1:
+        return np.empty((rows, 0), dtype=np.int32), np.empty((rows, 0), dtype=np.float32)
+    if k == 1:
+        chosen = cosines.argmax(axis=1)[:, None]
+        return chosen.astype(np.int32), np.take_along_axis(cosines, chosen, axis=1)
+    limit = np.partition(cosines, columns - k, axis=1)[:, columns - k, None]
+    taken = cosines >= limit
+    # Rows in which more than one value stands at the limit take only as many of them as there is room for.
+    for row in np.flatnonzero(taken.sum(axis=1) > k):
+        tied = np.flatnonzero(cosines[row] == limit[row])
+        room = k - int((cosines[row] > limit[row]).sum())
+        taken[row, tied[room:]] = False
+    chosen = np.nonzero(taken)[1].reshape(rows, k)
+    values = np.take_along_axis(cosines, chosen, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    return np.take_along_axis(chosen, order, axis=1).astype(np.int32), np.take_along_axis(values, order, axis=1)
+
+
+def _approximate(vectors: np.ndarray, k: int, seed: int) -> NeighborGraph:
+    """The graph by NN-descent; its distances are replaced by true cosines of the vectors."""
+    from pynndescent import NNDescent
+
+    # Twice the neighbours: on 30,000 rows of 32 dimensions the recall of 15 rose from 0.78 to 0.97. One thread: with
+    # several, the result depends on how many there are.
+    index = NNDescent(np.asarray(vectors), metric="dot", n_neighbors=2 * k + 1, random_state=seed, n_jobs=1)
+    candidates = index.neighbor_graph[0]
+    indices, similarities = _table(len(vectors), k)
+    step = max(1, _BLOCK_VALUES // (vectors.shape[1] * (2 * k + 1)))
+    for start in range(0, len(vectors), step):
+        block = slice(start, start + step)
+        at = candidates[block]
+        cosines = np.clip(np.einsum("nd,nkd->nk", vectors[block], vectors[at]), -1, 1)
+        own = np.arange(start, start + len(at))[:, None]
+        cosines[(at < 0) | (at == own)] = -np.inf
+        order = np.lexsort((at, -cosines))[:, :k]
+        values = np.take_along_axis(cosines, order, axis=1)
+        indices[block] = np.where(np.isinf(values), -1, np.take_along_axis(at, order, axis=1))
+        similarities[block] = np.where(np.isinf(values), -1, values)
+    return NeighborGraph(indices, similarities)

@@ -1,0 +1,222 @@
+"""The 2-D and 3-D maps on which a person sees the clusters: PCA, t-SNE and UMAP.
+
+PCA is exact over all rows. t-SNE and UMAP are fitted on a seeded sample of rows, the landmarks, and every other
+row is placed among its nearest landmarks, so that their cost does not grow with the data. Both start from the
+PCA map, which keeps the large-scale arrangement and makes them reproducible (Kobak and Berens 2019; Kobak and
+Linderman 2021), and both UMAP maps share one neighbour graph.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ...state.config import ReduceParams
+from ...state.errors import InputError
+from ...state.progress import Advance, silent
+from ..registry import Tool
+from .embed import vector_matrix
+from .neighbors import nearest_k
+
+_BLOCK = 4096  # rows held at a time
+_PCA_DIMENSIONS = 50  # what t-SNE and UMAP are fitted on
+_PLACED_BY = 3  # landmarks that place another row; more of them draw rows towards the middle of the map
+_UMAP_NEIGHBORS = 15
+_MIN_ROWS = 5
+_AXES = "xyz"
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps of one set of vectors.
+
+    ``coordinates`` holds, for every method asked for, ``<method>_2d`` (float32 [n, 2]) and ``<method>_3d``
+    (float32 [n, 3]); ``trustworthiness`` has the same keys, each in [0, 1] (Venna and Kaski 2001), measured on a
+    sample of at most 1,000 rows; ``landmarks`` is the number of rows t-SNE and UMAP were fitted on.
+    """
+
+    coordinates: dict[str, np.ndarray]
+    trustworthiness: dict[str, float]
+    landmarks: int
+
+
+def reduce(vectors: np.ndarray, params: ReduceParams, seed: int, advance: Advance = silent) -> Maps:
+    """Draw the maps of ``vectors`` (float [n, d], unit rows); ``advance`` counts maps.
+
+    Raises:
+        InputError: fewer than 5 rows, or values that are not finite.
+    """
+    rows = len(vectors)
+    if rows < _MIN_ROWS:
+        raise InputError(f"a map needs at least {_MIN_ROWS} rows and there are {rows}; add rows or leave maps out")
+    random = np.random.default_rng(seed)
+    landmarks = np.sort(random.choice(rows, min(rows, params.landmarks), replace=False))
+    sample = np.sort(random.choice(rows, min(rows, 1000), replace=False))
+    components = pca(vectors, _PCA_DIMENSIONS)
+    coordinates: dict[str, np.ndarray] = {}
+    if "pca" in params.methods:
+        coordinates |= {"pca_2d": components[:, :2].copy(), "pca_3d": components[:, :3].copy()}
+        advance(2)
+    fitted = tuple(method for method in params.methods if method != "pca")
+    if fitted:
+        inputs = _with_jitter(components[landmarks], seed)
+        places = _places(vectors, landmarks)
+        graph = _neighbors(inputs)
+        for method in fitted:
+            for dimensions in (2, 3):
+                drawn = _tsne(inputs, dimensions, seed) if method == "tsne" else _umap(inputs, dimensions, graph, seed)
+                coordinates[f"{method}_{dimensions}d"] = _place(drawn, landmarks, places)
+                advance(1)
+    trust = {name: _trustworthiness(vectors[sample], drawn[sample]) for name, drawn in coordinates.items()}
+    return Maps(coordinates, trust, len(landmarks))
+
+
+def pca(vectors: np.ndarray, dimensions: int) -> np.ndarray:
+    """The first principal components of ``vectors`` (float [n, d]): float32 [n, dimensions].
+
+    Exact, from the covariance matrix summed in blocks, so the memory beyond the result is d². Every component
+    points where its largest loading is positive; components past d are zero.
+
+    Raises:
+        InputError: values that are not finite.
+    """
+    from scipy.linalg import eigh
+
+    rows, width = vectors.shape
+    blocks = range(0, rows, _BLOCK)
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((width, width))
+    for start in blocks:
+        block = vectors[start : start + _BLOCK] - mean
+        covariance += block.T @ block
+    if not np.isfinite(covariance).all():
+        raise InputError("the vectors hold values that are not finite; embed the rows again or mend the vector column")
+    count = min(dimensions, width)
+    axes = eigh(covariance, subset_by_index=[width - count, width - 1])[1][:, ::-1]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(count)])
+    components = np.zeros((rows, max(dimensions, 3)), dtype=np.float32)
+    for start in blocks:
+        components[start : start + _BLOCK, :count] = (vectors[start : start + _BLOCK] - mean) @ axes
+    return components[:, :dimensions]
+
+
+def _with_jitter(components: np.ndarray, seed: int) -> np.ndarray:
+    """The components with noise a ten-thousandth of their scale: identical rows have no direction to part in."""
+    scale = float(components[:, 0].std()) or 1.0
+    noise = np.random.default_rng(seed).standard_normal(components.shape)
+    return np.asarray(components + 1e-4 * scale * noise, dtype=np.float32)
+
+
+def _places(vectors: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every row its 3 nearest landmarks by cosine (int32 [n, 3], positions in ``landmarks``) and their weights."""
+    nearest, similarity = nearest_k(vectors[landmarks], vectors, _PLACED_BY)
+    weights = np.maximum(similarity, 1e-6)
+    return nearest, weights / weights.sum(axis=1, keepdims=True)
+
+
+def _place(fitted: np.ndarray, landmarks: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """A map of all rows from the map of the landmarks: the others at the weighted mean of their landmarks."""
+    nearest, weights = places
+    drawn = np.empty((len(nearest), fitted.shape[1]), dtype=np.float32)
+    for axis in range(fitted.shape[1]):
+        drawn[:, axis] = (fitted[:, axis][nearest] * weights).sum(axis=1)
+    drawn[landmarks] = fitted
+    return drawn
+
+
+def place(drawn: np.ndarray, vectors: np.ndarray, added: np.ndarray) -> np.ndarray:
+    """Coordinates for rows that came after the maps were drawn, float32 [m, columns]: no map is drawn anew for them.
+
+    Args:
+        drawn: float32 [n, columns], the coordinates of the rows on the maps, all maps side by side.
+        vectors: float32 [n, d], their unit vectors; ``added``: float32 [m, d], those of the new rows.
+    """
+    nearest, similarity = nearest_k(vectors, added, min(_PLACED_BY, len(vectors)))
+    weights = np.maximum(similarity, 1e-6)
+    placed = np.einsum("mk,mkc->mc", weights / weights.sum(axis=1, keepdims=True), drawn[nearest])
+    return np.asarray(placed, dtype=np.float32)
+
+
+def _tsne(inputs: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
+    """t-SNE by Barnes-Hut (van der Maaten 2014), float32 [n, dimensions], started from PCA scaled to 1e-4."""
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    model = TSNE(
+        dimensions,
+        perplexity=min(30.0, (len(inputs) - 1) / 3),
+        init=inputs[:, :dimensions] / inputs[:, 0].std() * 1e-4,
+        early_exaggeration=4.0,  # as van der Maaten and Hinton 2008; 12 tears maps of a few dozen rows apart …
+        learning_rate=max(10.0, len(inputs) / 48),  # … as does scikit-learn's least rate, 50
+        max_iter=500,  # on sentence embeddings 1,000 gave the same trustworthiness
+        angle=0.5 if dimensions == 2 else 0.8,  # in 3-D the tree is slow, and 0.8 as trustworthy
+        random_state=seed,
+    )
+    # One thread: the gradient's sum would otherwise depend on the number of cores, and on a busy machine
+    # the threads wait for each other longer than they work.
+    with threadpool_limits(1):
+        return np.asarray(model.fit_transform(inputs), dtype=np.float32)
+
+
+def _neighbors(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest rows of every row and their distances, as UMAP counts them: each row is its own first."""
+    from sklearn.neighbors import NearestNeighbors
+
+    model = NearestNeighbors(n_neighbors=min(_UMAP_NEIGHBORS, len(inputs) - 1), algorithm="brute").fit(inputs)
+    distances, indices = model.kneighbors(inputs)
+    return indices.astype(np.int32), distances.astype(np.float32)
+
+
+def _umap(inputs: np.ndarray, dimensions: int, graph: tuple[np.ndarray, np.ndarray], seed: int) -> np.ndarray:
+    """UMAP (McInnes et al. 2018), float32 [n, dimensions], started from PCA."""
+    with warnings.catch_warnings():
+        # Said on import where TensorFlow is absent, about a variant that is not used here.
+        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
+        from umap import UMAP
+
+    model = UMAP(
+        n_components=dimensions,
+        n_neighbors=graph[0].shape[1],
+        precomputed_knn=graph,
+        init=inputs[:, :dimensions],
+        random_state=seed,
+        n_jobs=1,
+    )
+    with warnings.catch_warnings():
+        # True, and harmless: rows outside the landmarks are placed here, not by UMAP's own transform.
+        warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]", category=UserWarning)
+        return np.asarray(model.fit_transform(inputs), dtype=np.float32)
+
+
+def _trustworthiness(vectors: np.ndarray, drawn: np.ndarray) -> float:
+    """How far near rows on the map are near in truth (cosine), over 10 neighbours (fewer in a tiny sample)."""
+    from sklearn.manifold import trustworthiness
+
+    neighbors = min(10, (len(vectors) - 1) // 2)
+    return round(float(trustworthiness(vectors, drawn, n_neighbors=neighbors, metric="cosine")), 6)
+
+
+def _on_table(frame: pl.DataFrame, params: ReduceParams, seed: int) -> pl.DataFrame:
+    if "vector" not in frame.columns:
+        raise InputError("the table has no column `vector`: run the tool `embed` first")
+    maps = reduce(vector_matrix(frame["vector"]), params, seed)
+    return frame.with_columns(
+        pl.Series(f"{name}_{_AXES[axis]}", drawn[:, axis])
+        for name, drawn in maps.coordinates.items()
+        for axis in range(drawn.shape[1])
+    )
+
+
+TOOL = Tool(
+    name="reduce",
+    version=1,
+    description="Draw the `vector` column as 2-D and 3-D maps by PCA, t-SNE and UMAP; adds `pca_2d_x`, `pca_2d_y`, …",
+    params=ReduceParams,
+    result=Maps,
+    run=reduce,
+    on_table=_on_table,
+    needs="vector",
+)

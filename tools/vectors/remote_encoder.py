@@ -1,0 +1,202 @@
+"""Embedding models behind a server: OpenAI's, any that speaks OpenAI's format, and Ollama's.
+
+Texts leave this machine unless the server is on it; which server got them stands in the log (``sent_to``). A server
+may compute the same text twice with different last bits; the vector cache asks for each text once, so that a run
+and its audit see one vector. That a name stands for the same model tomorrow is the server's word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import orjson
+
+from ...state.config import EmbedParams
+from ...state.errors import ModelError, UsageError
+from .net import Fault, Retries, with_retries
+from .vendors import Vendor, address, faults, ollama_client, openai_client, reach, stays_local
+
+if TYPE_CHECKING:
+    from ollama import Client
+    from openai import OpenAI
+
+_VENDORS: tuple[Vendor, ...] = ("openai", "ollama")
+_PROBE = "How long are your vectors?"  # ours, not a row
+_MOST_INPUTS = 2048  # texts in one request of OpenAI's
+_MOST_BYTES = 250_000  # of one request, which OpenAI bounds at 300,000 tokens: no token is shorter than a byte
+_TEXT_BYTES = 8191  # of one text, by the same token: OpenAI's models read 8,191 tokens
+_MOST_DIMENSIONS = 16_384
+
+
+class RemoteEncoder:
+    """An encoder behind a server; nothing is sent before ``dimensions`` or ``name`` is asked for.
+
+    Of a text the first 64 · ``max_tokens`` characters are read, as of every encoder (``embed``), and of those the
+    first 8191 bytes. Ollama cuts off what its model cannot hold.
+    """
+
+    def __init__(self, params: EmbedParams, retries: Retries | None = None) -> None:
+        """Make it ready.
+
+        Args:
+            params: ``model`` is openai:NAME or ollama:NAME.
+            retries: how often and how long a request is tried; None takes the defaults.
+
+        Raises:
+            UsageError: the name or the address is wrong.
+        """
+        self.vendor, self.model = _parts(params.model)
+        self._base_url = params.base_url
+        self._address = address(self.vendor, params.base_url)
+        self._batch = min(params.batch_size, _MOST_INPUTS)
+        self._max_tokens = params.max_tokens
+        self._retries = retries or Retries()
+        self._dimensions: int | None = None
+
+    def ready(self) -> None:
+        """See, without a request, that the server can be asked.
+
+        Raises:
+            MissingExtraError: the vendor's package is not installed.
+            ModelError: nothing listens at the address.
+            UsageError: the key is not in the environment.
+        """
+        with self._client():
+            reach(self.vendor, self._base_url)
+
+    @property
+    def name(self) -> str:
+        """Vendor, model, server, and what of a text is read."""
+        server = urlsplit(self._address).netloc
+        reads = f"max_tokens={self._max_tokens} bytes={_TEXT_BYTES}"
+        return f"{self.vendor}:{self.model} at {server} dimensions={self.dimensions} {reads}"
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector; the first time, the server is asked for one.
+
+        Raises:
+            ModelError: the server refused, or stayed out of reach.
+        """
+        if self._dimensions is None:
+            with self._client() as client:
+                self._dimensions = self._vectors(client, [_PROBE]).shape[1]
+        return self._dimensions
+
+    @property
+    def local(self) -> bool:
+        """Whether texts stay on this machine."""
+        return stays_local(self.vendor, self.model, self._base_url)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of ``texts``: float32 [n, dimensions], of unit length.
+
+        Raises:
+            MissingExtraError: the vendor's package is not installed.
+            ModelError: the server refused, or stayed out of reach.
+            UsageError: the key is not in the environment.
+        """
+        out = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        done = 0
+        with self._client() as client:
+            for part in _requests(texts, self._batch):
+                vectors = self._vectors(client, part)
+                if vectors.shape[1] != self.dimensions:
+                    raise ModelError(f"{self.vendor}:{self.model} gave vectors of different lengths")
+                out[done : done + len(part)] = vectors
+                done += len(part)
+        norms = np.linalg.norm(out, axis=1, keepdims=True)
+        unit: np.ndarray = np.divide(out, norms, out=np.zeros_like(out), where=norms > 0)
+        return unit
+
+    def _client(self) -> Any:
+        make: Callable[[str | None, float], OpenAI | Client]
+        make = openai_client if self.vendor == "openai" else ollama_client
+        return make(self._base_url, self._retries.deadline)
+
+    def _vectors(self, client: Any, texts: list[str]) -> np.ndarray:
+        """The vectors of one request, float32 [n, d]."""
+
+        def attempt(seconds: float) -> np.ndarray:
+            with faults(self.vendor, self._base_url):
+                ask = self._openai if self.vendor == "openai" else self._ollama
+                return _matrix(ask(client, texts, seconds), len(texts))
+
+        try:
+            return with_retries(attempt, self._retries)
+        except Fault as fault:
+            raise ModelError(f"{self.vendor}:{self.model}: {fault}; the vectors there are so far are kept") from fault
+
+    def _openai(self, client: OpenAI, texts: list[str], seconds: float) -> list[list[float]]:
+        # Without a format the client asks for base64, which not every server that speaks the format knows.
+        answer = client.embeddings.with_raw_response.create(
+            model=self.model, input=texts, encoding_format="float", timeout=seconds
+        )
+        items = sorted(orjson.loads(answer.content)["data"], key=lambda item: int(item["index"]))
+        if [item["index"] for item in items] != list(range(len(texts))):
+            raise ValueError("the answer does not have one vector for each text")
+        return [item["embedding"] for item in items]
+
+    def _ollama(self, client: Client, texts: list[str], seconds: float) -> list[list[float]]:
+        return [list(vector) for vector in client.embed(model=self.model, input=texts, truncate=True).embeddings]
+
+
+def is_remote(model: str) -> bool:
+    """Whether ``embed.model`` names a model behind a server."""
+    return model.partition(":")[0] in _VENDORS
+
+
+def sent_to(params: EmbedParams) -> str | None:
+    """``vendor at HOST`` where texts leave this machine to be embedded; None where they stay.
+
+    Raises:
+        UsageError: the name or the address is wrong.
+    """
+    if not is_remote(params.model):
+        return None
+    vendor, model = _parts(params.model)
+    if stays_local(vendor, model, params.base_url):
+        return None
+    return f"{vendor} at {urlsplit(address(vendor, params.base_url)).netloc}"
+
+
+def _parts(named: str) -> tuple[Vendor, str]:
+    prefix, _, model = named.partition(":")
+    for vendor in _VENDORS:
+        if vendor == prefix and model:
+            return vendor, model
+    raise UsageError(f"embed.model: {named!r} names no model; a model behind a server reads openai:NAME or ollama:NAME")
+
+
+def _requests(texts: Sequence[str], most: int) -> Iterator[list[str]]:
+    """The texts in order, in as many requests as their number and bytes need."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        # OpenAI refuses an empty text.
+        cut = text.encode("utf-8", "replace")[:_TEXT_BYTES].decode("utf-8", "ignore") or " "
+        length = len(cut.encode("utf-8"))
+        if part and (len(part) == most or size + length > _MOST_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(cut)
+        size += length
+    if part:
+        yield part
+
+
+def _matrix(vectors: list[list[float]], rows: int) -> np.ndarray:
+    """Plain lists as float32 [rows, d].
+
+    Raises:
+        ValueError: they are not ``rows`` lists of finite numbers, all of one length.
+    """
+    matrix = np.asarray(vectors, dtype=np.float32)
+    if matrix.ndim != 2 or len(matrix) != rows or not 0 < matrix.shape[1] <= _MOST_DIMENSIONS:
+        raise ValueError("the answer does not have one vector for each text")
+    if not np.isfinite(matrix).all():
+        raise ValueError("a vector holds something that is not a finite number")
+    return matrix

@@ -1,0 +1,266 @@
+"""How good a clustering is: silhouette, Davies-Bouldin, Calinski-Harabasz, DBCV, stability, overlap on the maps.
+
+No single figure fits every clustering: the first three favour round clusters, DBCV judges dense ones of any
+shape, and stability asks whether the clusters would be found again in other rows of the same kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ...state.config import ClusterParams, ScoreParams
+from ...state.errors import InputError, UsageError
+from ...state.progress import Advance, silent
+from ..registry import Tool
+from .cluster import ClusterResult
+from .embed import vector_matrix
+from .stability import stability
+
+_BLOCK = 8192  # rows held at a time
+_MAP_NEIGHBORS = 10
+_MAP_ROWS = 2000
+_DBCV_LEAST = 10  # rows of each cluster, where it has them, however small its share of the sample
+
+
+@dataclass(frozen=True)
+class ClusterScores:
+    """The figures of one clustering; ``None`` and NaN where a figure is not defined.
+
+    ``silhouette`` is in [-1, 1], ``davies_bouldin`` ≥ 0 (lower is better), ``calinski_harabasz`` ≥ 0, ``dbcv`` in
+    [-1, 1] and only for density methods, ``stability`` in [0, 1], the overlaps are shares of rows. The arrays are
+    float64 [k]. Noise (label -1) has no part in any of them but DBCV, which it lowers.
+    """
+
+    silhouette: float | None
+    silhouette_by_cluster: np.ndarray
+    davies_bouldin: float | None
+    calinski_harabasz: float | None
+    dbcv: float | None
+    stability: float | None
+    stability_by_cluster: np.ndarray
+    overlap_2d: float | None
+    overlap_3d: float | None
+
+
+def score(
+    vectors: np.ndarray,
+    result: ClusterResult,
+    params: ScoreParams,
+    seed: int,
+    *,
+    cluster_params: ClusterParams,
+    space: np.ndarray | None = None,
+    map_2d: np.ndarray | None = None,
+    map_3d: np.ndarray | None = None,
+    advance: Advance = silent,
+) -> ClusterScores:
+    """Score the clustering ``result`` of ``vectors``; ``advance`` counts bootstraps.
+
+    Args:
+        vectors: float [n, d], unit rows.
+        cluster_params: what ``result`` was made with; the bootstraps are clustered with it.
+        space: float [n, dimensions], the reduction that a density method ran on.
+        map_2d: float [n, 2], and ``map_3d`` [n, 3], where the overlap is wanted.
+
+    Raises:
+        UsageError: a density method without its ``space``.
+    """
+    labels, k = result.labels, len(result.centroids)
+    dense = result.algorithm != "kmeans"
+    if dense and space is None:
+        raise UsageError(f"a {result.algorithm} clustering is scored in the space it ran on; pass `space`")
+    mean_silhouette, by_cluster = silhouette(vectors, labels, k, params.silhouette_per_cluster, seed)
+    davies, calinski = _dispersion(vectors, labels)
+    stabilities = stability(vectors, result, params, seed, cluster_params=cluster_params, space=space, advance=advance)
+    return ClusterScores(
+        silhouette=mean_silhouette,
+        silhouette_by_cluster=by_cluster,
+        davies_bouldin=davies,
+        calinski_harabasz=calinski,
+        dbcv=dbcv(space, labels, params.dbcv_rows, seed) if dense and space is not None else None,
+        stability=_mean(stabilities),
+        stability_by_cluster=stabilities,
+        overlap_2d=None if map_2d is None else overlap(map_2d, labels, seed),
+        overlap_3d=None if map_3d is None else overlap(map_3d, labels, seed),
+    )
+
+
+def silhouette(
+    vectors: np.ndarray, labels: np.ndarray, k: int, per_cluster: int, seed: int
+) -> tuple[float | None, np.ndarray]:
+    """The silhouette by cosine distance (Rousseeuw 1987): of all rows, and of each cluster, float64 [k].
+
+    ``per_cluster`` rows drawn from each cluster stand for it; clusters count by their size. This is the true
+    silhouette, not the simplified one: the mean cosine distance from a unit vector to the rows of a cluster is one
+    minus its product with their mean, so the distances to all rows cost no more than to k centroids.
+
+    Args:
+        vectors: float [n, d]; they are scaled to unit length here.
+        labels: int [n], -1 for noise.
+    """
+    members = labels >= 0
+    sizes = np.bincount(labels[members], minlength=k)
+    by_cluster = np.full(k, np.nan)
+    if np.count_nonzero(sizes) < 2:
+        return None, by_cluster
+    means = _sums(vectors, labels, k) / np.maximum(sizes, 1)[:, None]
+    sample = _per_label(labels, np.minimum(sizes, per_cluster), seed)
+    values = np.empty(len(sample))
+    for start in range(0, len(sample), _BLOCK):
+        rows = sample[start : start + _BLOCK]
+        own = labels[rows]
+        at = np.arange(len(rows))
+        distances = 1.0 - _unit(vectors[rows]) @ means.T
+        distances[:, sizes == 0] = np.inf
+        within = distances[at, own] * sizes[own] / np.maximum(sizes[own] - 1, 1)  # the row itself does not count
+        distances[at, own] = np.inf
+        between = distances.min(axis=1)
+        larger = np.maximum(within, between)
+        value = np.divide(between - within, larger, out=np.zeros(len(rows)), where=larger > 0)
+        values[start : start + _BLOCK] = np.where(sizes[own] > 1, value, 0.0)
+    drawn = np.bincount(labels[sample], minlength=k)
+    filled = sizes > 0
+    by_cluster[filled] = np.bincount(labels[sample], values, minlength=k)[filled] / drawn[filled]
+    return float(np.average(by_cluster[filled], weights=sizes[filled])), by_cluster
+
+
+def dbcv(space: np.ndarray, labels: np.ndarray, most_rows: int, seed: int) -> float | None:
+    """Density-based cluster validity (Moulavi et al. 2014) on about ``most_rows`` rows, in [-1, 1].
+
+    The sample is stratified by cluster. Clusters count by their share of all rows, so noise lowers the figure.
+
+    Args:
+        space: float [n, dimensions], at most 50 dimensions; ``labels``: int [n], -1 for noise.
+    """
+    from hdbscan.validity import validity_index
+
+    sizes = np.bincount(labels[labels >= 0])
+    if np.count_nonzero(sizes) < 2:
+        return None
+    share = min(1.0, most_rows / sizes.sum())
+    counts = np.maximum(np.rint(sizes * share).astype(np.int64), np.minimum(sizes, _DBCV_LEAST))
+    counts[sizes < 2] = 0  # a single row has no density
+    present = np.flatnonzero(counts)
+    if len(present) < 2:
+        return None
+    sample = _per_label(labels, counts, seed)
+    points = np.asarray(space[sample], dtype=np.float64)
+    # Identical rows have infinite density: the sums overflow and the quotients are undefined, which counts as 0.
+    with np.errstate(all="ignore"):
+        _, validity = validity_index(points, np.searchsorted(present, labels[sample]), per_cluster_scores=True)
+    return float((np.nan_to_num(validity) * sizes[present]).sum() / len(labels))
+
+
+def overlap(drawn: np.ndarray, labels: np.ndarray, seed: int) -> float | None:
+    """The share of rows that lie among other clusters on a map (float [n, 2 or 3]).
+
+    A row does when more than half of its 10 nearest rows belong to other clusters (fewer in a smaller cluster,
+    which cannot fill 10 places). At most 2,000 rows are asked, their neighbours sought among all; noise is left
+    out, and so are clusters of one row. None when fewer than two clusters are left.
+    """
+    from scipy.spatial import cKDTree
+
+    members = np.flatnonzero(labels >= 0)
+    own = labels[members]
+    sizes = np.bincount(own)
+    if np.count_nonzero(sizes) < 2:
+        return None
+    asked = np.flatnonzero(sizes[own] > 1)
+    if len(asked) > _MAP_ROWS:
+        asked = np.sort(np.random.default_rng(seed).choice(asked, _MAP_ROWS, replace=False))
+    if not len(asked):
+        return None
+    points = np.asarray(drawn[members], dtype=np.float64)
+    count = min(_MAP_NEIGHBORS, len(members) - 1)
+    found = cKDTree(points).query(points[asked], count + 1)[1]
+    others = found != asked[:, None]
+    others[others.all(axis=1), -1] = False  # among identical points a row may not find itself: the last gives way
+    neighbors = found[others].reshape(len(asked), count)
+    places = np.minimum(count, sizes[own[asked]] - 1)
+    foreign = (own[neighbors] != own[asked][:, None]) & (np.arange(count) < places[:, None])
+    return float((foreign.sum(axis=1) * 2 > places).mean())
+
+
+def _dispersion(vectors: np.ndarray, labels: np.ndarray) -> tuple[float | None, float | None]:
+    """Davies-Bouldin and Calinski-Harabasz of the rows that are not noise, None where undefined."""
+    from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
+
+    members = labels >= 0
+    rows, kept = (vectors, labels) if members.all() else (vectors[members], labels[members])
+    if not 2 <= len(np.unique(kept)) < len(kept):
+        return None, None
+    return float(davies_bouldin_score(rows, kept)), float(calinski_harabasz_score(rows, kept))
+
+
+def _per_label(labels: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
+    """``counts[c]`` random positions of every label c ≥ 0, ascending: int64 [counts.sum()]."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    shuffled = shuffled[labels[shuffled] >= 0]
+    order = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    own = labels[order]
+    first = np.searchsorted(own, np.arange(len(counts)))
+    return np.sort(order[np.arange(len(order)) - first[own] < counts[own]])
+
+
+def _sums(vectors: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """The sum of the unit rows of every cluster, float64 [k, d]."""
+    from scipy.sparse import csr_array
+
+    sums = np.zeros((k, vectors.shape[1]))
+    for start in range(0, len(labels), _BLOCK):
+        own = labels[start : start + _BLOCK]
+        rows = np.flatnonzero(own >= 0)
+        pick = csr_array((np.ones(len(rows)), (own[rows], rows)), shape=(k, len(own)))
+        sums += pick @ _unit(vectors[start : start + _BLOCK])
+    return sums
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """The rows scaled to length one, float64; zero rows stay."""
+    block = np.asarray(vectors, dtype=np.float64)
+    length = np.linalg.norm(block, axis=1, keepdims=True)
+    return np.asarray(np.divide(block, length, out=np.zeros_like(block), where=length > 0))
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _on_table(frame: pl.DataFrame, params: ScoreParams, seed: int) -> dict[str, Any]:
+    for column, maker in (("vector", "embed"), ("cluster", "cluster")):
+        if column not in frame.columns:
+            raise InputError(f"the table has no column `{column}`: run the tool `{maker}` first")
+    vectors, labels = vector_matrix(frame["vector"]), frame["cluster"].fill_null(-1).cast(pl.Int32).to_numpy()
+    if frame["cluster"].null_count():
+        raise InputError("the `cluster` column has rows without a cluster; noise is -1")
+    if not (labels >= 0).any():
+        raise InputError("the `cluster` column holds no cluster, only noise (-1); cluster the rows first")
+    k = int(labels.max()) + 1
+    mean, by_cluster = silhouette(vectors, labels, k, params.silhouette_per_cluster, seed)
+    davies, calinski = _dispersion(vectors, labels)
+    return {
+        "rows": frame.height,
+        "clusters": len(np.unique(labels[labels >= 0])),
+        "noise": int((labels < 0).sum()),
+        "silhouette": mean,
+        "davies_bouldin": davies,
+        "calinski_harabasz": calinski,
+        "silhouette_by_cluster": [None if np.isnan(value) else float(value) for value in by_cluster],
+    }
+
+
+TOOL = Tool(
+    name="score",
+    version=1,
+    description="Score the `cluster` column over `vector`: silhouette, Davies-Bouldin, Calinski-Harabasz.",
+    params=ScoreParams,
+    result=ClusterScores,
+    run=score,
+    on_table=_on_table,
+    needs="vector",
+)

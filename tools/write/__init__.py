@@ -1,0 +1,1 @@
+"""From rows to files: tables, the curated set, the report and the card."""

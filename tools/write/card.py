@@ -1,0 +1,97 @@
+"""The dataset card: a README.md in the form that the Hugging Face Hub reads.
+
+Every value is escaped on its way into the template, so that text from the data stays text: it opens no
+table cell, heading, link, HTML element or front matter.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from ...state.phrases import action_in_words, counted, number
+from ...state.sanitise import without_controls
+from .figures import ReportData, gain_in_words, hardest, hit_in_words, parts_of, size
+from .report import write_whole
+
+CLUSTERS_SHOWN = 20
+# https://huggingface.co/docs/hub/datasets-cards: the upper bounds of `size_categories` up to a billion rows.
+_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+_ACTIVE = re.compile(r"[\\`*_\[\]<>|~&#!$]")
+_BLOCK_START = re.compile(r"^([-+=]|\d+(?=[.)](\s|$)))")
+_LINK = re.compile(r"(://|www\.|@)", re.IGNORECASE)
+
+
+class Markdown(str):
+    """Text that is Markdown already and is not escaped again."""
+
+
+def escape_markdown(value: Any) -> Markdown:
+    """A value as one line of plain text in Markdown (CommonMark 0.31, section 2.4; GFM, section 6.9).
+
+    White space and control characters become one space; characters that mean something are escaped; bare
+    links and addresses, which GFM finds in plain text, are broken by an entity for their mark.
+    """
+    if isinstance(value, Markdown):
+        return value
+    text = _one_line(value)
+    text = _ACTIVE.sub(lambda found: f"\\{found[0]}" if found[0] not in "<>&" else f"&#{ord(found[0])};", text)
+    text = _LINK.sub(lambda found: "".join(f"&#{ord(c)};" if c in ":.@" else c for c in found[0]), text)
+    return Markdown(_BLOCK_START.sub(lambda found: f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}", text))
+
+
+def code(value: Any) -> Markdown:
+    """A value as a code span that it cannot leave; not for table cells, where a pipe still acts."""
+    text = _one_line(value) or "–"
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return Markdown(f"{fence}{space}{text}{space}{fence}")
+
+
+def write_card(data: ReportData, path: Path) -> None:
+    """Write the dataset card: front matter, rows, clusters, rounds, limits and how to verify it.
+
+    Raises:
+        StorageError: the disk is full or not writable; a card that stood there before is intact.
+    """
+    environment = jinja2.Environment(
+        finalize=escape_markdown,
+        autoescape=False,  # which would be for HTML; `finalize` escapes every value for Markdown
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(code=code, number=number, counted=counted, in_words=action_in_words)
+    environment.filters.update(size=size, hit=hit_in_words, gain=gain_in_words)
+    template = environment.from_string(
+        (resources.files(__package__) / "templates" / "card.md.jinja").read_text(encoding="utf-8")
+    )
+    clusters = sorted(data.clusters, key=lambda cluster: -cluster["size"])[:CLUSTERS_SHOWN]
+    card = template.render(
+        data=data,
+        front_matter=_front_matter(data),
+        parts=parts_of(data),
+        funnel=data.funnel[1:],
+        high=[entry for entry in hardest(data.taken) if entry["high"]],
+        clusters=clusters,
+    )
+    write_whole(card, path)
+
+
+def _front_matter(data: ReportData) -> Markdown:
+    """The YAML block at the top; language and licence are unknown and therefore left out."""
+    rows = data.rows["kept"] + data.rows["synthetic"]
+    category = next((name for bound, name in _SIZES if rows < bound), "n>10M")
+    values = {"pretty_name": _one_line(data.title), "size_categories": [category], "tags": ["recryst"]}
+    return Markdown(f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip()}\n---")
+
+
+def _one_line(value: Any) -> str:
+    """Text without line breaks, control characters or runs of white space."""
+    return " ".join(without_controls(str(value)).split())
