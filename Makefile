@@ -24,7 +24,7 @@ SOURCES := $(shell find __init__.py py.typed state prompts tools agent evals \
 # Whoever set PYTHONPATH may have this tree on it; what runs here is what was installed.
 unexport PYTHONPATH
 
-.PHONY: help demo test check wheel install clean
+.PHONY: help demo test coverage check wheel install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -34,6 +34,10 @@ demo: install ## install into .venv and run `recryst demo`
 
 test: install ## run the tests against the installed package
 	@$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile $(TEST_ARGS)
+
+coverage: install ## the tests once more, with the statements of agent/ and tools/ that they reach
+	@$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile $(TEST_ARGS) \
+		--cov recryst.agent --cov recryst.tools --cov-report term:skip-covered
 
 check: install ## ruff and mypy
 	@$(VENV)/bin/ruff check .

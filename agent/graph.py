@@ -1,15 +1,12 @@
-"""The cycle, and nothing else.
+"""The cycle as a graph: each node carries out one step of the table in ``steps/cycle.py``.
 
 LangGraph's state is only the number of the last event: what a run *is* lies in its log and store, so that
 checkpoints are disposable. On resuming, the graph is placed after the last step the log knows.
 """
 
-from __future__ import annotations
-
-import itertools
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any, TypedDict
 
@@ -23,45 +20,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Interrupt
 
 from ..state.errors import StorageError, storage_error
-from .order import DESCRIBE, EXPERIMENT, FINISH, OVERRIDE, PREPARE, answered
 from .session import Session
-from .steps import describe, experiment, finish, prepare
-from .steps.ablate import ablate
-from .steps.approve import approve, keep, undo
-from .steps.label import label
-from .steps.load import load
-from .steps.quality import quality
-
-Step = Callable[[Session], None]
-
-STEPS: dict[str, Step] = {
-    "load": load,
-    "clean": prepare.clean,
-    "language": prepare.language,
-    "filter": prepare.filter,
-    "dedup": prepare.dedup,
-    "decontaminate": prepare.decontaminate,
-    "hold_out": prepare.hold_out_anchor,
-    "embed": describe.embed,
-    "quality": quality,
-    "cluster": describe.cluster,
-    "reduce": describe.reduce,
-    "score": describe.score,
-    "baseline": experiment.baseline,
-    "ablate": ablate,
-    "critique": describe.critique,
-    "decide": experiment.decide,
-    "approve": approve,
-    "act": experiment.act,
-    "measure": experiment.measure,
-    "keep": keep,
-    "undo": undo,
-    "train": finish.train,
-    "quantise": finish.quantise,
-    "label": label,
-    "export": finish.export,
-    "publish": finish.publish,
-}
+from .steps.base import Step, run_step
+from .steps.cycle import ANSWERS, EDGES, PREPARE, STEPS, answered
 
 
 class GraphState(TypedDict):
@@ -75,31 +36,19 @@ def build(session: Session) -> StateGraph[Any, Any, Any, Any]:
     graph = StateGraph(GraphState)
     for name, step in STEPS.items():
         graph.add_node(name, _node(session, step))
-    _chain(graph, [START, *PREPARE, *DESCRIBE])
-    _chain(graph, [*EXPERIMENT, "embed"])
-    _chain(graph, [*FINISH, END])
-
-    for name in OVERRIDE:
-        graph.add_edge(name, "embed")
-
-    def answer(state: GraphState) -> str:
-        return answered(session.state.values)
-
-    graph.add_conditional_edges("approve", answer, ["act", "train", "approve", *OVERRIDE])
+    graph.add_edge(START, PREPARE[0].name)
+    for before, after in EDGES.items():
+        graph.add_edge(before, END if after is None else after)
+    graph.add_conditional_edges("approve", lambda state: answered(session.view), list(ANSWERS))
     return graph
 
 
-def _node(session: Session, step: Step) -> Any:
+def _node(session: Session, step: Step[Any]) -> Any:
     def node(state: GraphState) -> GraphState:
-        step(session)
+        run_step(step, session)
         return {"seq": session.log.next_seq - 1}
 
     return node
-
-
-def _chain(graph: StateGraph[Any, Any, Any, Any], names: list[str]) -> None:
-    for before, after in itertools.pairwise(names):
-        graph.add_edge(before, after)
 
 
 def run(session: Session) -> bool:

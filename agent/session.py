@@ -1,39 +1,45 @@
-"""A run in progress: its directory, its log and store, its state, and the clock.
+"""A run being written: its directory, its log and store, its language model, its reporter and the clock.
 
-Everything a step needs is reached from here, and everything a step does is recorded here, in one order:
-artefacts first, then the event that names them, then (by the graph) the checkpoint.
+A step reads the run through ``view`` and everything it does is recorded here, in one order: artefacts first, then the
+event that names them, then (by the graph) the checkpoint.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from .. import __version__
 from ..state.canonical import sha256_json
 from ..state.config import Config
-from ..state.decision import RoundRecord
 from ..state.errors import IntegrityError
-from ..state.events import Event
+from ..state.events import Event, Sent
 from ..state.log import EventLog
-from ..state.progress import Advance
-from ..state.rows import kept_rows
-from ..state.run import RunDirectory, fold
+from ..state.phrases import Advance, silent
+from ..state.run import RunDirectory
 from ..state.store import Store
+from ..state.values import Role, fold
 from ..tools.vectors.remote_encoder import sent_to
-from .cli.progress import Reporter
 from .llm.client import Model
 from .llm.open import open_model
+from .steps.base import Content, Draft, Plain, config_sha
+from .view import View
+
+if TYPE_CHECKING:
+    from .cli.progress import Reporter
 
 
 class Session:
@@ -52,19 +58,20 @@ class Session:
         )
         self.texts_sent = 0  # to an embedding model on another machine, since the last event
         self._last_event = time.monotonic()
-        self._frames: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
+        self._tables: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
         if not self.log.events and next(self.store.refs(), None) is not None:
             raise IntegrityError(
                 f"{run.log} is missing although the run has artefacts: it cannot be trusted or resumed"
             )
         shutil.rmtree(run.artifacts / "tmp", ignore_errors=True)  # of a process that was killed
-        if self.log.events and self.log.events[0].config_sha != self.config_sha:
+        if self.log.events and getattr(self.log.events[0], "config_sha", "") != config_sha(self.view):
             raise IntegrityError(f"{run.settings} was changed since the run started: it does not have the logged hash")
 
-    @cached_property
-    def config_sha(self) -> str:
-        """Hash of the whole configuration."""
-        return sha256_json(self.config.model_dump(mode="json"))
+    @property
+    def view(self) -> View:
+        """The run as it stands."""
+        events = tuple(self.log.events)
+        return View(self.run, self.store, self.config, self.state, events, lambda: self.model, self._tables)
 
     @cached_property
     def model(self) -> Model | None:
@@ -77,67 +84,49 @@ class Session:
 
     @contextmanager
     def step(self, name: str, total: int | None = None, unit: str = "rows") -> Iterator[Advance]:
-        """Show the progress of a step, or of a part of one."""
-        with self.reporter.step(name, total, unit) as advance:
+        """Show the progress of a step, or of a part of one; without a unit nothing is shown."""
+        with self.reporter.step(name, total, unit) if unit else contextlib.nullcontext(silent) as advance:
             yield advance
 
-    def record(
-        self,
-        type: str,
-        *,
-        round: int | None = None,
-        artefacts: Mapping[str, str | None] | None = None,
-        values: Mapping[str, Any] | None = None,
-        inputs: list[str] | None = None,
-        **fields: Any,
-    ) -> Event:
-        """Append an event, with the state patch it makes, and fold it into the state.
-
-        Args:
-            type: the name of the step.
-            round: the round that begins with this event, if one does.
-            artefacts: role to reference; None takes the role away.
-            values: small JSON values of the state.
-            inputs: roles the step read; their references are logged.
-            fields: further parts of the event.
-        """
-        patch = {"round": round, "artefacts": dict(artefacts or {}), "values": dict(values or {})}
+    def record(self, name: str, draft: Draft) -> Event:
+        """Store what a draft holds, append its event, fold it into the state, and say what a person is to know."""
+        fields = draft.event(self.view, self._put)
         now = time.monotonic()  # an event's seconds are those since the one before
-        if self.texts_sent:  # since the last event, to be embedded elsewhere
-            sent = {"sent_to": sent_to(self.config.embed), "texts_sent": self.texts_sent}
-            fields["metrics"] = {**fields.get("metrics", {}), **sent}
+        if self.texts_sent:
+            fields["sent"] = Sent(to=sent_to(self.config.embed), texts=self.texts_sent).model_dump()
             self.texts_sent = 0
-        event = self._append(
-            type=type,
-            config_sha=self.config_sha,
-            seed=self.config.seed,
-            seconds=float(np.round(now - self._last_event, 3)),
-            inputs=[{"role": role, "sha": self.state.artefacts[role]} for role in inputs or []],
-            state=patch,
-            **fields,
-        )
+        event = self._append(type=name, seconds=float(np.round(now - self._last_event, 3)), **fields)
         self._last_event = now
-        self.state.apply(event)
+        self.state = self.state.after(event)
+        for line, style in draft.lines:
+            self.reporter.say(line, style)
         return event
+
+    def _put(self, role: Role, content: Content) -> str | None:
+        """The reference of a content, stored if it is not yet."""
+        if isinstance(content, pl.DataFrame):
+            return self.store.put_frame(content)
+        if isinstance(content, np.ndarray):
+            return self.store.put_array(content)
+        if isinstance(content, pa.Table):
+            with self.store.scratch() as folder:
+                pq.write_table(content, folder / "table.parquet", compression="zstd")
+                return self.store.adopt(folder / "table.parquet")
+        return self.store.put_json(content.value) if isinstance(content, Plain) else content
 
     def start(self) -> None:
         """Log and say that the run begins, or goes on after a stop, and on which code, models and rules."""
         self.reporter.say("; ".join(f"{what}: {which}" for what, which in runs_on(self.config).items()))
-        fields: dict[str, Any] = {"code": code_version(), "config_sha": self.config_sha, "seed": self.config.seed}
+        common = {"code": code_version(), "config_sha": config_sha(self.view), "seed": self.config.seed}
         if self.log.events:
             self.attempt += 1
             _ = self.model  # what a killed process had under way is this event's
-            fields |= {"type": "resume", "metrics": {"torn_bytes": self.log.torn_bytes, "after": self.state.last}}
+            self.note("resume", **common, torn_bytes=self.log.torn_bytes, after=self.state.last)
         else:
-            params = {
-                "input": self.source,
-                "runs_on": runs_on(self.config),
-                "config": self.config.model_dump(mode="json"),
-            }
-            fields |= {"type": "start", "params": params}
-        self._append(**fields)
+            config = self.config.model_dump(mode="json")
+            self.note("start", **common, input=self.source, runs_on=runs_on(self.config), config=config)
 
-    def note(self, type: str, **fields: Any) -> Event:
+    def note(self, type: str, **fields: object) -> Event:
         """Append an event that is no step: it changes nothing of what the run is."""
         return self._append(type=type, **fields)
 
@@ -145,11 +134,11 @@ class Session:
         """Leave in the log why this process stopped; the state stays that of the last finished step."""
         self.note("error", error=sentence)
 
-    def _append(self, **fields: Any) -> Event:
+    def _append(self, **fields: object) -> Event:
         """Append an event; the calls to the language model since the event before it are its own."""
         model = self.model if "model" in self.__dict__ else None  # not opened for the event's sake
-        if model is not None:
-            fields["llm"] = [*fields.get("llm", ()), *(call.model_dump() for call in model.drain())]
+        calls = [] if model is None else [call.model_dump() for call in model.drain()]
+        fields["llm"] = [*fields.pop("llm", ()), *calls]  # type: ignore[misc]
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         event = self.log.append(run_id=self.run_id, attempt=self.attempt, ts=now, **fields)
         if model is not None:
@@ -160,59 +149,19 @@ class Session:
         """The time since the last event was a person's; it counts for no step and no budget."""
         self._last_event = time.monotonic()
 
-    # What the artefacts hold -----------------------------------------------------------------------------------
-
-    def frame(self, role: str, *columns: str) -> pl.DataFrame:
-        """The table of a role, or some of its columns; kept in memory while the same artefact is asked for."""
-        ref = self.state.artefacts[role]
-        key = (ref, columns)
-        if key not in self._frames:
-            self._frames = {k: v for k, v in self._frames.items() if k[0] in self.state.artefacts.values()}
-            self._frames[key] = self.store.frame(ref, list(columns) or None)
-        return self._frames[key]
-
-    def array(self, role: str) -> np.ndarray:
-        """The array of a role, of the shape it was stored in, memory-mapped."""
-        return self.store.array(self.state.artefacts[role])
-
-    def ledger(self, role: str = "ledger") -> pl.DataFrame:
-        """The row ledger in force, or the one on trial."""
-        return self.frame(role)
-
-    def kept(self, role: str = "ledger") -> np.ndarray:
-        """Positions of the kept training rows, uint32 [n], ascending."""
-        return kept_rows(self.ledger(role))
-
-    def anchor(self) -> np.ndarray:
-        """Positions of the held-out rows, uint32 [m], ascending."""
-        return kept_rows(self.ledger(), "anchor")
-
-    def text(self, rows: np.ndarray) -> pl.Series:
-        """The normalised text of some positions, strings [n]; missing text is empty."""
-        return self.frame("text", "text")["text"].gather(rows).fill_null("")
-
-    def sources(self) -> pl.Series | None:
-        """The source of every row by position, or None where the input names none."""
-        if self.state.values.get("source_column") is None:
-            return None
-        return self.frame("rows", "source")["source"]
-
-    def history(self) -> list[RoundRecord]:
-        """The finished rounds, from the log."""
-        return [RoundRecord.model_validate(event.metrics["record"]) for event in self.log.of_type("measure")]
-
 
 def runs_on(config: Config) -> dict[str, str]:
     """Which models and rules a run works with, as said on the terminal, in the log, the report and the card."""
     embedding = "all-MiniLM-L6-v2 (embedded, on this machine)" if config.embed.model == "minilm" else config.embed.model
     if config.load.vector_column is not None:
         embedding = f"the column {config.load.vector_column}"
-    minds = {role: "rules" if config.mind(role) == "rules" else str(config.llm.model) for role in ("policy", "critic")}
+    model = str(config.llm.model)
+    roles = {role: "rules" if config.backend(role) == "rules" else model for role in ("policy", "critic")}
     if config.llm.model is None:
-        minds["policy"] += " (no language model)"
+        roles["policy"] += " (no language model)"
     elif config.llm.base_url is not None:
-        minds["address"] = config.llm.base_url
-    return {"embedding": embedding, **minds}
+        roles["address"] = config.llm.base_url
+    return {"embedding": embedding, **roles}
 
 
 def code_version() -> dict[str, str]:
@@ -226,8 +175,3 @@ def code_version() -> dict[str, str]:
         if found.returncode == 0:
             version["commit"] = found.stdout.strip()
     return version
-
-
-def derived_seed(config: Config, *parts: int) -> int:
-    """A seed for one purpose, derived from the run's seed: 31 bits, different for different ``parts``."""
-    return int(np.random.SeedSequence([config.seed, *parts]).generate_state(1)[0] >> 1)

@@ -1,7 +1,5 @@
 """Hostile texts: published ones, and ones written against a model that curates a training set."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import json

@@ -1,7 +1,5 @@
 """``recryst eval``: run an experiment and print its table."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from pathlib import Path
@@ -46,25 +44,18 @@ def _printed(command: Any) -> Any:
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample and the runs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the runs there; go on with those that are there.")
 def injection(
-    data: Path,
-    markdown: bool,
-    as_json: bool,
-    llm: str,
-    base_url: str | None,
-    price: list[float] | None,
-    max_usd: float | None,
-    families: tuple[str, ...],
-    **options: Any,
+    data: Path, markdown: bool, as_json: bool, llm: str, families: tuple[str, ...], out: Path | None, **options: Any
 ) -> None:
     """Hostile rows: what they make a language model do to a run, and what they cannot."""
     from ..agent.cli.progress import Reporter
     from . import injection as experiment
 
-    section = {"model": llm, "base_url": base_url, "max_usd": max_usd, "usd_per_million": price}
-    settings = {key: value for key, value in section.items() if value is not None}
+    section = {"usd_per_million": options.pop("price"), **{key: options.pop(key) for key in ("base_url", "max_usd")}}
+    settings = {"model": llm, **{key: value for key, value in section.items() if value is not None}}
     chosen = families or FAMILIES
     with Reporter().step("injection", experiment.number_of_runs(chosen), "runs") as advance:
-        table = experiment.run(data, settings, families=chosen, command=_command(), advance=advance, **options)
+        plan = experiment.Plan(families=chosen, **options)
+        table = experiment.run(data, settings, plan, out, _command(), advance)
     _print(table, markdown, as_json)
 
 

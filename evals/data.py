@@ -1,7 +1,5 @@
 """The data sets that experiments read; they lie outside the repository, in the folder given as ``--data``."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import polars as pl
 
 from ..state.config import EmbedParams
 from ..state.errors import InputError
-from ..state.progress import Advance, silent
+from ..state.phrases import Advance, silent
 from ..tools.vectors.embed import VectorCache, embed, open_encoder
 
 

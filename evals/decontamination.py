@@ -1,7 +1,5 @@
 """What decontamination finds where the answer is known, what it takes where nothing should be found, and how fast."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ..state.config import DecontaminateParams, LoadParams
+from ..state.preparation import DecontaminateParams, LoadParams
 from ..tools.read.load import load
 from ..tools.repeats.benchmarks import Benchmarks, open_benchmarks
 from ..tools.repeats.decontaminate import contaminated
@@ -41,9 +39,7 @@ CASES = (
 def run(data: Path, limit: int | None = None) -> Table:
     """Each case by both methods, a line of the table each.
 
-    Args:
-        data: the folder of the data sets.
-        limit: at most so many rows of the data.
+    ``limit``: at most so many rows of the data.
     """
     lines = []
     for case in CASES:

@@ -1,7 +1,5 @@
 """What deduplication finds and what it leaves, held against known answers, and how fast it is beside datasketch."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import resource
@@ -17,11 +15,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..state.config import DedupParams
+from ..state.preparation import DedupParams
 from ..state.rows import Removal
 from ..tools.repeats.corpus import map_strings, mapped_strings
-from ..tools.repeats.dedup import near_duplicates, signatures
+from ..tools.repeats.dedup import near_duplicates
 from ..tools.repeats.lsh import band_rows
+from ..tools.repeats.minhash import SignedRows, signatures
 from ..tools.text.clean import exact_duplicates
 from .edits import edited, jaccard, newsgroups20, originals
 from .table import Cell, Table
@@ -34,10 +33,7 @@ _RANGES = ((0.85, 1.01), (0.80, 0.85), (0.0, 0.80))  # of true similarity
 def run(data: Path, rows: int = ROWS, seed: int = 0) -> list[Table]:
     """Exact copies, planted edits, and speed: a table of each.
 
-    Args:
-        data: the folder of the data sets.
-        rows: rows of the speed comparison at most; datasketch takes some minutes for all of them.
-        seed: of the edits.
+    ``rows``: rows of the speed comparison at most; datasketch takes some minutes for all of them.
     """
     return [exact(data), planted(data, seed), speed(data, rows)]
 
@@ -90,7 +86,11 @@ def planted_in(texts: list[str], name: str, seed: int) -> list[tuple[Cell, ...]]
 
 def _removed(texts: list[str]) -> Removal:
     text, params = pl.Series(texts, dtype=pl.String), DedupParams()
-    return near_duplicates(text, np.arange(len(text), dtype=np.uint32), signatures(text, params), params)
+    return near_duplicates(_signed(text, params), params)
+
+
+def _signed(text: pl.Series, params: DedupParams) -> SignedRows:
+    return SignedRows(text, np.arange(len(text), dtype=np.uint32), signatures(text, params))
 
 
 def speed(data: Path, rows: int = ROWS) -> Table:
@@ -102,19 +102,9 @@ def speed(data: Path, rows: int = ROWS) -> Table:
         compared("its distinct texts", distinct, min(rows, distinct.height)),
     )
     columns = (
-        "texts",
-        "rows",
-        "removed",
-        "same kept set",
-        "datasketch s",
-        "signing s of it (datasketch)",
-        "Recryst s",
-        "signing s of it (Recryst)",
-        "times faster",
-        "on one thread",
-        "datasketch peak MB",
-        "Recryst peak MB",
-    )
+        "texts", "rows", "removed", "same kept set", "datasketch s", "signing s of it (datasketch)", "Recryst s",
+        "signing s of it (Recryst)", "times faster", "on one thread", "datasketch peak MB", "Recryst peak MB",
+    )  # fmt: skip
     notes = (
         f"{os.cpu_count()} processors; Recryst uses as many threads, the loop one, and `on one thread` is Recryst "
         "with one. Every text is signed and verified, those that repeat another too. The loop: MinHash.update_batch, "
@@ -164,9 +154,9 @@ def _ours(file: Path, threads: int) -> _Measured:
     _removed(["a", "a"])
     text, params = mapped_strings(file)["text"], DedupParams()
     begun = time.perf_counter()
-    signed = signatures(text, params)
+    signed = _signed(text, params)
     signing = time.perf_counter() - begun
-    removal = near_duplicates(text, np.arange(len(text), dtype=np.uint32), signed, params)
+    removal = near_duplicates(signed, params)
     return _Measured(removal.rows.tolist(), time.perf_counter() - begun, signing, _peak_mb())
 
 

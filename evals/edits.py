@@ -3,8 +3,6 @@
 Nothing here uses the tools: the shingles, their sets and the similarities are computed anew from the definition.
 """
 
-from __future__ import annotations
-
 import gzip
 import re
 from pathlib import Path

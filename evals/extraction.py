@@ -1,7 +1,5 @@
 """How much of an article the extraction finds, and how much else, beside plain trafilatura on the same pages."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import logging
@@ -13,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from ..state.config import LoadParams
 from ..state.errors import MissingExtraError
+from ..state.preparation import LoadParams
 from ..tools.read.archives import members
 from ..tools.read.extract import Unreadable
 from ..tools.read.load import load
@@ -30,9 +28,7 @@ _TOKEN = re.compile(r"\w+")
 def run(data: Path, pages: int = 181) -> Table:
     """Token precision, recall and F1 on the pages of the Article Extraction Benchmark (Zyte, 2020).
 
-    Args:
-        data: the folder of the data sets.
-        pages: so many pages, from the beginning of the archive; there are 181.
+    ``pages``: so many pages, from the beginning of the archive; there are 181.
 
     Raises:
         InputError: the benchmark is not in the data folder.

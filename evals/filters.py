@@ -1,8 +1,5 @@
 """Whether the quality rules judge as Hugging Face's datatrove does, rule by rule, and how much faster they are."""
 
-from __future__ import annotations
-
-import gzip
 import math
 import resource
 import sys
@@ -17,7 +14,7 @@ from ..tools.text.filters import bounds, verdicts
 from ..tools.text.measures import annotate
 from ..tools.text.profiles import PUBLISHED
 from ..tools.text.tokens import shared_tokeniser
-from .data import existing
+from .edits import newsgroups20
 from .table import Table
 
 _SAMPLE = 500  # documents on which datatrove's speed is taken: hours for all of them
@@ -61,9 +58,7 @@ _FINEWEB = {
 def run(data: Path, rows: int | None = None) -> Table:
     """The verdicts of each shared rule on 20 Newsgroups, ours and datatrove's.
 
-    Args:
-        data: the folder of the data sets.
-        rows: so many documents, spread over all; None: all.
+    ``rows``: so many documents, spread over all; None: all.
     """
     text = _posts(data, rows)
     annotations = annotate(text)
@@ -86,7 +81,6 @@ def speed(data: Path, rows: int | None = None, factor: int = _FACTOR, sample: in
     """Documents a second of all rules together, ours and datatrove's, in one process.
 
     Args:
-        data: the folder of the data sets.
         rows: so many documents of 20 Newsgroups, spread over all; None: all.
         factor: the second line has them so often one after the other.
         sample: documents, spread over all, that datatrove's speed is taken on.
@@ -133,41 +127,32 @@ def datatrove_verdicts(text: list[str]) -> pl.DataFrame:
 
 
 def _posts(data: Path, rows: int | None) -> pl.Series:
-    with gzip.open(existing(data, "newsgroups20/newsgroups20.jsonl.gz")) as file:
-        text = pl.read_ndjson(file.read())["text"]
+    text = newsgroups20(data)["text"]
     return text if rows is None else text.gather_every(max(len(text) // rows, 1)).head(rows)
 
 
 def _alone(rule: str, limit: float) -> Any:
     """datatrove's filter with every rule switched off but one."""
-    from datatrove.pipeline.filters import (
-        C4QualityFilter,
-        FineWebQualityFilter,
-        GopherQualityFilter,
-        GopherRepetitionFilter,
-    )
+    from datatrove.pipeline import filters
 
     if rule in _QUALITY:
-        return GopherQualityFilter(**{**dict.fromkeys(_QUALITY.values()), _QUALITY[rule]: limit})
+        return filters.GopherQualityFilter(**{**dict.fromkeys(_QUALITY.values()), _QUALITY[rule]: limit})
     if rule in _REPETITION or rule in _NGRAMS:
         off = {**dict.fromkeys(_REPETITION.values()), "top_n_grams": (), "dup_n_grams": ()}
         kind, size = _NGRAMS.get(rule, ("", 0))
-        return GopherRepetitionFilter(**{**off, **({kind: ((size, limit),)} if kind else {_REPETITION[rule]: limit})})
+        own = {kind: ((size, limit),)} if kind else {_REPETITION[rule]: limit}
+        return filters.GopherRepetitionFilter(**{**off, **own})
     if rule in _FINEWEB:
-        return FineWebQualityFilter(**{**dict(_FINEWEB.values()), _FINEWEB[rule][0]: limit})
+        return filters.FineWebQualityFilter(**{**dict(_FINEWEB.values()), _FINEWEB[rule][0]: limit})
     off = {"min_num_sentences": -1, "filter_lorem_ipsum": False, "filter_curly_bracket": False}
-    return C4QualityFilter(**{**off, _C4[rule]: limit or True})
+    return filters.C4QualityFilter(**{**off, _C4[rule]: limit or True})
 
 
 def _published() -> list[Any]:
-    from datatrove.pipeline.filters import (
-        C4QualityFilter,
-        FineWebQualityFilter,
-        GopherQualityFilter,
-        GopherRepetitionFilter,
-    )
+    from datatrove.pipeline import filters
 
-    return [GopherQualityFilter(), GopherRepetitionFilter(), FineWebQualityFilter(), C4QualityFilter()]
+    names = ("GopherQualityFilter", "GopherRepetitionFilter", "FineWebQualityFilter", "C4QualityFilter")
+    return [getattr(filters, name)() for name in names]
 
 
 def _judge(filters: list[Any], text: str) -> None:

@@ -1,7 +1,5 @@
 """How much faster ROUGE-L against a pool is than ``rouge_score`` pair by pair, and that the verdicts are the same."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import time
@@ -22,10 +20,7 @@ _REPEATS = 3  # the fastest counts: another process may have had the core
 def run(data: Path, pairs: int = 2000, seed: int = 0) -> Table:
     """Verdicts and seconds on pairs of new instructions (Alpaca) and known ones (Self-Instruct's 175 seeds).
 
-    Args:
-        data: the folder of the data sets.
-        pairs: at least so many pairs of each kind are compared.
-        seed: of the sample.
+    ``pairs``: at least so many pairs of each kind are compared.
     """
     with existing(data, "self_instruct/seed_tasks.jsonl").open(encoding="utf-8") as file:
         pool = [json.loads(line) for line in file]

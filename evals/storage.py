@@ -1,7 +1,5 @@
 """What a data set costs on disk: CSV and JSON Lines, plain and compressed, against Parquet with Zstandard."""
 
-from __future__ import annotations
-
 import gzip
 import tempfile
 import time
@@ -33,11 +31,7 @@ class _Format(NamedTuple):
 
 
 def run(data: Path) -> Table:
-    """Size, and seconds to write and to read, of three data sets in five formats, every column of theirs.
-
-    Args:
-        data: the folder of the data sets.
-    """
+    """Size, and seconds to write and to read, of three data sets in five formats, every column of theirs."""
     lines = []
     for name, file in DATA_SETS.items():
         frame = _frame(existing(data, file))

@@ -1,7 +1,5 @@
 """The result of an experiment: a table, and the command that makes it again."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -3,8 +3,6 @@
 The form follows RFC 8785 in what matters here: UTF-8, keys sorted, no white space, no NaN or infinity.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Mapping
@@ -13,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import orjson
+
+#: A JSON object that comes from, or goes to, a wire or a file.
+Json = dict[str, Any]
 
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 

@@ -20,6 +20,7 @@ from .preparation import (
     FilterParams,
     LanguageParams,
     LoadParams,
+    Option,
     ScrubParams,
     Section,
     SemanticParams,
@@ -46,9 +47,10 @@ Address = Annotated[str | None, AfterValidator(_address)]
 class EmbedParams(Section):
     """Which model turns text into unit vectors."""
 
-    model: str = Field(
+    model: Annotated[str, Option("data")] = Field(
         "minilm",
-        description="`minilm` (embedded), name or path of a Sentence Transformers model, openai:NAME or ollama:NAME",
+        description="embedding model: `minilm` (embedded), name or path of a Sentence Transformers model, openai:NAME "
+        "or ollama:NAME",
     )
     base_url: Address = Field(None, description="address of the OpenAI-compatible or Ollama server")
     max_tokens: int = Field(128, ge=8, description="tokens of a text that are read; MiniLM was trained on 128")
@@ -136,8 +138,10 @@ class CapsParams(Section):
 class StopParams(Section):
     """When the loop ends."""
 
-    max_rounds: int = Field(8, ge=1, description="rounds at most")
-    max_minutes: float | None = Field(None, gt=0, description="minutes after which no further round starts")
+    max_rounds: Annotated[int, Option("run")] = Field(8, ge=1, description="rounds at most")
+    max_minutes: Annotated[float | None, Option("run")] = Field(
+        None, gt=0, description="minutes after which no further round starts"
+    )
     patience: int = Field(3, ge=1, description="rounds that must hold still")
     min_rows: int = Field(40, ge=10, description="cleaned rows below which there is nothing to cluster")
 
@@ -165,16 +169,22 @@ class QuantiseParams(Section):
 class LlmParams(Section):
     """The language model that critiques, decides, synthesises, labels and talks, and what it may cost."""
 
-    model: str | None = Field(None, description="anthropic:NAME, openai:NAME or ollama:NAME; none: rules decide")
-    base_url: Address = Field(None, description="address of the server, for OpenAI-compatible ones and proxies")
-    max_usd: float | None = Field(
+    model: Annotated[str | None, Option("model", "llm", "PROVIDER:NAME")] = Field(
+        None, description="language model: anthropic:NAME, openai:NAME or ollama:NAME; none: rules decide"
+    )
+    base_url: Annotated[Address, Option("model", metavar="URL")] = Field(
+        None, description="address of its server, for OpenAI-compatible ones and proxies"
+    )
+    max_usd: Annotated[float | None, Option("model")] = Field(
         None, gt=0, description="dollars that questions to the model may cost; embedding elsewhere is not in it"
     )
-    max_tokens: int | None = Field(None, ge=1, description="tokens the run may use, input and output together")
-    usd_per_million: tuple[float, float] | None = Field(
+    max_tokens: Annotated[int | None, Option("model")] = Field(
+        None, ge=1, description="tokens the run may use, input and output together"
+    )
+    usd_per_million: Annotated[tuple[float, float] | None, Option("model", "price", "IN,OUT")] = Field(
         None, description="price of a million input and output tokens, for a model the price table does not know"
     )
-    batch: bool = Field(
+    batch: Annotated[bool, Option("model")] = Field(
         False,
         description="critiques, quality scores and labels by the provider's batch API: half the price, hours late",
     )
@@ -187,7 +197,9 @@ class LlmParams(Section):
 class SynthesisParams(Section):
     """New rows for thin clusters (Self-Instruct, Wang et al. 2023)."""
 
-    seeds: str | None = Field(None, description="a file of hand-written seed rows, used beside those of the cluster")
+    seeds: Annotated[str | None, Option("model", file=True)] = Field(
+        None, description="a file of hand-written seed rows, used beside those of the cluster"
+    )
     max_rows: int = Field(200, ge=1, description="rows one `synthesise` action may add, at most")
     rouge_l: float = Field(0.7, gt=0, le=1, description="ROUGE-L F above which a row repeats a seed or another row")
 
@@ -196,14 +208,18 @@ class QualityParams(Section):
     """A quality score for every row, learned from a few: a language model's, or a person's endorsements."""
 
     teacher_rows: int = Field(200, ge=0, description="sampled rows a language model scores 0 to 5; 0: none")
-    like: str | None = Field(None, description="a file of a few dozen rows a person endorses; they teach the score")
+    like: Annotated[str | None, Option("model", file=True)] = Field(
+        None, description="a file of a few dozen rows a person endorses; they teach the score"
+    )
     folds: int = Field(5, ge=2, description="folds of the cross-validated agreement")
 
 
 class LabelParams(Section):
     """Domain, tags and difficulty of every row: by rules, then zero-shot, then a language model."""
 
-    taxonomy: str | None = Field(None, description="a YAML file with domains, tags and difficulties; none: no labels")
+    taxonomy: Annotated[str | None, Option("model", file=True)] = Field(
+        None, description="a YAML file with domains, tags and difficulties; none: no labels"
+    )
     nli_model: str | None = Field(
         None, description="any NLI model of transformers, by name or path; none: step left out"
     )
@@ -213,16 +229,19 @@ class LabelParams(Section):
     max_model_rows: int = Field(500, ge=0, description="unsure rows the language model labels, at most")
 
 
+Backend = Annotated[Literal["auto", "rules", "llm"], Option("model")]
+
+
 class Config(Section):
     """Everything that decides a run; its hash stands in every event."""
 
-    seed: int = Field(0, ge=0, description="the one seed every random choice derives from")
-    policy: Literal["auto", "rules", "llm"] = Field("auto", description="who decides; auto: the model, if any")
-    critic: Literal["auto", "rules", "llm"] = Field(
-        "auto", description="who critiques; auto: the language model, if any"
-    )
+    seed: Annotated[int, Option("run")] = Field(0, ge=0, description="the one seed every random choice derives from")
+    policy: Backend = Field("auto", description="who decides; auto: the language model, if any")
+    critic: Backend = Field("auto", description="who critiques; auto: the language model, if any")
     approve: bool = Field(False, description="a person approves every action (chat)")
-    ablate: bool = Field(False, description="measure the probe with and without each stage of the first separation")
+    ablate: Annotated[bool, Option("run")] = Field(
+        False, description="measure the probe with and without each stage of the first separation"
+    )
     llm: LlmParams = LlmParams()
     load: LoadParams = LoadParams()
     scrub: ScrubParams = ScrubParams()
@@ -250,13 +269,13 @@ class Config(Section):
     quantise: QuantiseParams = QuantiseParams()
 
     @model_validator(mode="after")
-    def _a_mind_that_is_named_is_configured(self) -> Config:
+    def _a_named_model_is_configured(self) -> Config:
         for name in ("policy", "critic"):
             if getattr(self, name) == "llm" and self.llm.model is None:
                 raise PydanticCustomError(LACKS_MODEL, "llm needs a model", {"key": name})
         return self
 
-    def mind(self, role: Literal["policy", "critic"]) -> Literal["rules", "llm"]:
+    def backend(self, role: Literal["policy", "critic"]) -> Literal["rules", "llm"]:
         """Who decides or critiques once ``auto`` is settled."""
         chosen: Literal["auto", "rules", "llm"] = getattr(self, role)
         if chosen == "auto":

@@ -1,16 +1,18 @@
-"""What was judged and chosen: critiques, candidates, decisions, rounds and budgets."""
+"""What was judged and chosen: critiques, facts, candidates, decisions, answers, rounds and budgets."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from .actions import Action, ChangeK, Prune, Thresholds
+from .config import ClusterParams
+from .preparation import SemanticParams
 from .report import Objective, Record
 
 Issue = Literal["mixed", "near_duplicates", "noisy", "low_quality", "too_small", "too_large", "unstable", "none"]
 VerdictKind = Literal["keep", "split", "thin", "trim", "drop"]
-ActionKind = Literal["change_k", "prune", "synthesise", "refilter", "stop"]
 Outcome = Literal["kept", "rolled_back", "refused", "stopped"]
 
 
@@ -42,13 +44,32 @@ class Granularity(Record):
     within_different: int
 
 
+class Facts(Record):
+    """What candidates are built from besides the report: numbers only, logged with the decision."""
+
+    state_key: str  # names the kept rows and the clustering
+    kept: int
+    cleaned: int  # training rows when the loop began
+    clustering: ClusterParams  # in force
+    filtered: dict[str, int]  # rows each quality rule removed
+    refilters: dict[str, Thresholds]  # rule → thresholds that would loosen it
+    language_model: bool
+    text: bool = True  # False: the rows are vectors, and nothing can be written for them
+    granularity: Granularity | None = None
+    thresholds: Thresholds = Field(default_factory=dict)  # of the quality rules, over the profile's
+    quality_below: float | None = None  # a tenth of the rows scored lower when the score was learned; None: no score
+    doubtful: int = 0  # kept rows that score lower and that the quality rules suspect as well
+    semantic: SemanticParams = SemanticParams()  # when two rows say the same, and which of them stays
+    alike: int = 0  # kept rows that say what another kept row says: those that would go
+    synthetic: int = 0  # of the kept rows
+    synthesis_room: int = 0  # rows that one action may add without passing their share
+
+
 class Candidate(Record):
-    """A legal, capped action. ``key`` names the action and its parameters, the same in every round."""
+    """A legal, capped action."""
 
     id: str  # opaque, new in every round
-    key: str
-    action: ActionKind
-    params: dict[str, Any]
+    action: Action
     rows: int  # rows it would remove, or bring back; an upper bound
     reasons: tuple[str, ...]
     evidence: dict[str, float] = Field(default_factory=dict)  # the figures; all that a policy model sees of the reasons
@@ -60,7 +81,7 @@ class Rejected(Record):
     """A candidate that was not chosen, and why."""
 
     id: str
-    action: ActionKind
+    action: str  # its kind
     reason: str
 
 
@@ -68,8 +89,7 @@ class Decision(Record):
     """The choice of one round."""
 
     candidate: str  # its id
-    action: ActionKind
-    params: dict[str, Any]
+    action: Action
     reasons: tuple[str, ...]
     rejected: tuple[Rejected, ...]
     safe_default: bool = False  # stop, because there was no valid choice
@@ -99,9 +119,7 @@ class RoundRecord(Record):
 
     round: int
     state_key: str  # names the kept rows and the clustering the action was tried on
-    key: str  # the candidate's key
-    action: ActionKind
-    params: dict[str, Any]
+    action: Action
     outcome: Outcome
     reasons: tuple[str, ...]
     verdict: Verdict | None  # None where nothing was measured
@@ -112,3 +130,46 @@ class RoundRecord(Record):
     after: Objective | None
     label_agreement: float  # AMI of labels before and after, on the rows kept in both
     keep_agreement: float  # Cohen's κ of the keep-set before and after
+
+
+class Proposal(Record):
+    """What a person is shown before an action: the decision that waits, who made it, and the other candidates."""
+
+    round: int
+    state_key: str
+    decided: int  # seq of the event that put it forward
+    by: Literal["rules", "model", "person"]
+    candidate: Candidate
+    reasons: tuple[str, ...]
+    alternatives: tuple[Candidate, ...]
+    rolled_back: RolledBack | None
+
+
+class RolledBack(Record):
+    """The last trial that was rolled back, which a person may keep all the same."""
+
+    round: int
+    action: Action
+    gain: float | None
+
+
+MOST_ROUNDS = 100  # that one answer approves
+
+
+class Answer(Record):
+    """What is answered to a proposal; ``shown_sha`` and ``interrupt_id`` say to which."""
+
+    shown_sha: str
+    interrupt_id: str = ""  # empty where nobody was asked
+    answer: Literal["approve", "reject", "choose", "keep", "undo", "run", "finish"]
+    by: Literal["person", "model"] = "person"  # a model may only `choose`, which proposes and does nothing
+    candidate: str = ""  # choose: the id of one of the alternatives …
+    action: ChangeK | Prune | None = Field(None, discriminator="action")  # … or an action of one's own
+    rounds: int = Field(1, ge=1, le=MOST_ROUNDS)  # run: how many rounds it approves
+
+    @model_validator(mode="after")
+    def _nothing_beside_it(self) -> Answer:
+        chosen = self.candidate or self.action
+        if (chosen and self.answer != "choose") or (self.rounds != 1 and self.answer != "run"):
+            raise ValueError("an answer names an action only to choose it, and rounds only to run them")
+        return self

@@ -7,16 +7,19 @@ RecrystError            1   anything below, never raised itself
 ├── LockedError         5   another process owns the run
 ├── IntegrityError      6   a hash, the chain or the row ledger does not add up
 ├── MissingExtraError   7   an optional package is not installed
-└── ModelError          8   a language or embedding model's server refused or could not be reached
+├── ModelError          8   a language or embedding model's server refused or could not be reached
+└── LowMemoryError      9   more memory is needed than there is
 
 The command line prints ``str(error)`` without a traceback and exits with ``exit_code``. Anything else
 that escapes is a defect of Recryst and keeps its traceback.
 """
 
-from __future__ import annotations
-
 import errno
+import resource
 from pathlib import Path
+
+_LEAST_ADDRESSES = 4 << 30  # bytes that a run's libraries reserve, most of which they never touch
+_NO_MEMORY = ("cannot allocate", "can't allocate", "can't start new thread", "failed to map segment", "out of memory")
 
 
 class RecrystError(Exception):
@@ -65,6 +68,36 @@ class ModelError(RecrystError):
     """A model's server refused or could not be reached; names the provider. ``recryst resume`` goes on later."""
 
     exit_code = 8
+
+
+class LowMemoryError(RecrystError):
+    """More memory is needed than there is. What was written before is intact, and ``recryst resume`` goes on."""
+
+    exit_code = 9
+
+
+def low_memory(error: BaseException) -> LowMemoryError | None:
+    """The sentence for an error that tells, in some library's words, that memory ran out; None for any other."""
+    said = f"{type(error).__name__}: {error}".lower()
+    if not isinstance(error, MemoryError) and not any(words in said for words in _NO_MEMORY):
+        return None
+    return LowMemoryError(
+        "memory ran out: give the process more (`ulimit -v`, `docker --memory`), or read fewer rows (--limit)"
+    )
+
+
+def check_address_space() -> None:
+    """Refuse a limit of the process that a run cannot keep to: libraries that meet it end without a word.
+
+    Raises:
+        LowMemoryError: `ulimit -v` is too low.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
+        raise LowMemoryError(
+            f"this process may use {limit >> 20:,} MB of addresses (`ulimit -v`), and a run reserves at least "
+            f"{_LEAST_ADDRESSES >> 20:,} MB: raise the limit, or limit memory by other means (`docker --memory`)"
+        )
 
 
 def storage_error(error: OSError, path: Path | str, doing: str) -> StorageError:

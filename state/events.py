@@ -1,34 +1,45 @@
-"""The event: one line of the log, hashed together with the hash of the line before."""
+"""The events: one model for each type, one line of the log each, hashed together with the hash of the line before.
+
+A *note* (start, resume, error, chat) changes nothing of what the run is. A *step* has a patch of the state, and is
+derived again by the audit; ``docs/audit.md`` lists the few fields that are taken as logged.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from .canonical import sha256_json
+from .config import ClusterParams
+from .decision import Answer, Budget, Candidate, Facts, RoundRecord
+from .report import Record
+from .values import Role, StatePatch
 
-EVENT_VERSION = 1
+EVENT_VERSION = 2
 GENESIS = "0" * 64
 
 
-class Effect(BaseModel):
-    """One change to what the run is made of. Shas are artefact references."""
+class Effect(Record):
+    """One change to what the run is made of. Shas are artefact references, or the SHA-256 of a file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: str  # ledger | curated | file | …
+    kind: str  # ledger, or file:PATH below the run directory
     before_sha: str | None = None
     after_sha: str | None = None
     rows: int = 0
 
 
-class LlmCall(BaseModel):
+class Input(Record):
+    """What a step read: a role, and the artefact that stood for it."""
+
+    role: Role
+    sha: str
+
+
+class LlmCall(Record):
     """One question to a language model. The question and the raw answer lie in ``llm/<request_sha>.json``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: str  # critique | decide | synthesise | …
+    kind: str  # critique | decide | generate | …
     provider: str
     model: str
     prompt: str  # name@version
@@ -43,31 +54,25 @@ class LlmCall(BaseModel):
     problem: str = ""  # why the answer could not be used
 
 
-class HumanAnswer(BaseModel):
-    """What a person answered, and the hash of what they were shown."""
+class Sent(Record):
+    """Texts that went to an embedding model on another machine since the event before."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    shown_sha: str
-    answer: str
-    interrupt_id: str
+    to: str
+    texts: int
 
 
-class StatePatch(BaseModel):
-    """What an event changes in the run's state; folding the patches in order gives the state."""
+class RowCounts(Record):
+    """Rows of the input, and ``synthetic`` ones beside them; those taken out again are ``discarded_synthetic``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    ingested: int
+    kept: int
+    removed: int
+    synthetic: int
+    discarded_synthetic: int = 0
 
-    round: int | None = None
-    artefacts: dict[str, str | None] = Field(default_factory=dict)  # role → reference; None takes the role away
-    values: dict[str, Any] = Field(default_factory=dict)  # small JSON values
 
-
-class Event(BaseModel):
-    """A step, a decision, a measurement or an error. Only the parts that apply are written.
-
-    ``hash`` is the SHA-256 of the canonical JSON of everything else, ``prev_hash`` included.
-    """
+class Base(Record):
+    """What every event has. ``hash`` is the SHA-256 of the canonical JSON of all else, ``prev_hash`` included."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,34 +83,349 @@ class Event(BaseModel):
     run_id: str
     attempt: int = 1
     ts: str
-    type: str  # start | resume | error | finish, or the name of the step
-    actor: Literal["agent", "human", "rules"] = "agent"
-    code: dict[str, str] = Field(default_factory=dict)
-    config_sha: str = ""
-    inputs: list[dict[str, str]] = Field(default_factory=list)  # {role, sha}
-    seed: int | None = None
-    seconds: float | None = None
-    metrics: dict[str, Any] = Field(default_factory=dict)
-    candidates: list[dict[str, Any]] = Field(default_factory=list)
-    llm: list[LlmCall] = Field(default_factory=list)
-    human: HumanAnswer | None = None
-    action: str | None = None
-    params: dict[str, Any] = Field(default_factory=dict)
-    reasons: list[str] = Field(default_factory=list)
-    rejected: list[dict[str, str]] = Field(default_factory=list)
-    effects: list[Effect] = Field(default_factory=list)
-    budget: dict[str, Any] = Field(default_factory=dict)
-    outcome: str | None = None
+    type: str
+    llm: tuple[LlmCall, ...] = ()
     state: StatePatch | None = None
-    error: str | None = None
 
     def body(self) -> dict[str, Any]:
         """The event as a plain dictionary without its hash and without the parts that do not apply."""
-        return self.model_dump(mode="json", exclude={"hash"}, exclude_defaults=True) | {
-            "v": self.v,
-            "attempt": self.attempt,
+        fields = type(self).model_fields
+        always = {"v", "attempt", "type"}
+        body = self.model_dump(mode="json", exclude={"hash"})
+        return {
+            name: value
+            for name, value in body.items()
+            if name in always or getattr(self, name) != fields[name].get_default(call_default_factory=True)
         }
 
     def sealed(self) -> Event:
         """The same event with its hash filled in."""
-        return self.model_copy(update={"hash": sha256_json(self.body())})
+        return self.model_copy(update={"hash": sha256_json(self.body())})  # type: ignore[return-value]
+
+
+# Notes -----------------------------------------------------------------------------------------------------------
+
+
+class Start(Base):
+    """The run begins: on what, with which settings, code, models and rules."""
+
+    type: Literal["start"] = "start"
+    code: dict[str, str]
+    config_sha: str
+    seed: int
+    input: str
+    runs_on: dict[str, str]
+    config: dict[str, Any]
+
+
+class Resume(Base):
+    """A process goes on with the run after the last step that finished."""
+
+    type: Literal["resume"] = "resume"
+    code: dict[str, str]
+    config_sha: str
+    seed: int
+    torn_bytes: int  # of a last line that a killed process left half written
+    after: str
+
+
+class Error(Base):
+    """Why a process stopped; the state stays that of the last finished step."""
+
+    type: Literal["error"] = "error"
+    error: str
+
+
+class Chat(Base):
+    """What was asked of the language model in conversation."""
+
+    type: Literal["chat"] = "chat"
+    said_sha: str | None = None  # of the person's message
+    tools: tuple[str, ...] = ()
+
+
+# Steps -----------------------------------------------------------------------------------------------------------
+
+
+class StepEvent(Base):
+    """A step of the cycle."""
+
+    state: StatePatch
+    actor: Literal["agent", "human", "rules"] = "agent"
+    config_sha: str
+    seed: int
+    seconds: float
+    inputs: tuple[Input, ...] = ()
+    reasons: tuple[str, ...] = ()
+    outcome: str | None = None
+    effects: tuple[Effect, ...] = ()
+    sent: Sent | None = None
+
+
+class Load(StepEvent):
+    """The input was read."""
+
+    type: Literal["load"] = "load"
+    counts: RowCounts
+    input_sha256: str | None  # None: a folder, a stream or a hub
+    missing_text: int
+    missing_label: int
+    duplicate_ids: int
+    scrubbed: dict[str, int] | None = None  # None: nothing was looked for
+
+
+class _Separation(StepEvent):
+    """Rows were taken out, or refused to be."""
+
+    counts: RowCounts
+    by_reason: dict[str, int]
+
+
+class Clean(_Separation):
+    """The text was normalised; copies went."""
+
+    type: Literal["clean"] = "clean"
+    normalised: int  # texts that changed
+    label_conflicts: int  # copies that carry another label than the row kept for them
+
+
+class Language(_Separation):
+    """The language of every row was identified."""
+
+    type: Literal["language"] = "language"
+    languages: dict[str, int]
+
+
+class Filter(_Separation):
+    """Every row was measured by the quality rules."""
+
+    type: Literal["filter"] = "filter"
+
+
+class Dedup(_Separation):
+    """Near-duplicates were sought, and rows of a corpus."""
+
+    type: Literal["dedup"] = "dedup"
+
+
+class Decontaminate(_Separation):
+    """Texts of benchmarks were sought."""
+
+    type: Literal["decontaminate"] = "decontaminate"
+
+
+class HoldOut(StepEvent):
+    """The anchor was drawn."""
+
+    type: Literal["hold_out"] = "hold_out"
+    anchor: int
+
+
+class Estimate(Record):
+    """What the language model may cost at most, said before it is asked anything."""
+
+    calls: int
+    tokens: int
+    usd: float | None
+
+
+class Embed(StepEvent):
+    """A round began; rows without a vector got one."""
+
+    type: Literal["embed"] = "embed"
+    rows: int
+    embedded: int
+    cached: int
+    estimate: Estimate | None = None
+
+
+class Quality(StepEvent):
+    """The quality score was learned, or given to the rows embedded since."""
+
+    type: Literal["quality"] = "quality"
+    rows: int = 0
+    learned: dict[str, dict[str, float | int | str | None]] = Field(default_factory=dict)  # lesson → its figures
+
+
+class Cluster(StepEvent):
+    """The kept rows were grouped, or the grouping in force was used again."""
+
+    type: Literal["cluster"] = "cluster"
+    reused: bool = False
+    k: int = 0
+    noise: int = 0
+    rows: int = 0
+
+
+class Reduce(StepEvent):
+    """The maps were drawn, or rows were placed on them."""
+
+    type: Literal["reduce"] = "reduce"
+    reused: bool = False
+    placed: int = 0
+    landmarks: int = 0
+    trustworthiness: dict[str, float] = Field(default_factory=dict)
+
+
+class Score(StepEvent):
+    """The clustering was scored, and the evidence on each cluster gathered."""
+
+    type: Literal["score"] = "score"
+
+
+class Baseline(StepEvent):
+    """The data were measured before anything was tried."""
+
+    type: Literal["baseline"] = "baseline"
+
+
+class StageGain(Record):
+    """What one stage of the first separation was worth to the probe; None where nothing could be put back."""
+
+    stage: str
+    removed: int
+    anchor_copies: int
+    unlabelled: int
+    added: int
+    probe: str
+    scores: tuple[float, ...]
+    gain: float | None
+    verdict: str
+    with_stage: float | None = None
+    without: float | None = None
+    error: float | None = None
+    noise: float | None = None
+
+
+class Ablate(StepEvent):
+    """The probe was trained with and without each stage."""
+
+    type: Literal["ablate"] = "ablate"
+    stages: tuple[StageGain, ...]
+    embedded: int
+    cached: int
+
+
+class Critique(StepEvent):
+    """Every cluster was judged, or the verdicts in force were used again."""
+
+    type: Literal["critique"] = "critique"
+    reused: bool = False
+    verdicts: dict[str, int] = Field(default_factory=dict)
+    by_rules: int = 0
+    review: tuple[int, ...] = ()
+
+
+class Decide(StepEvent):
+    """An action was chosen; the decision stands among the values."""
+
+    type: Literal["decide"] = "decide"
+    counts: RowCounts
+    k: int
+    facts: Facts
+    budget: Budget
+    candidates: tuple[Candidate, ...]
+
+
+class Approve(StepEvent):
+    """A proposal was answered; ``actor`` says by whom."""
+
+    type: Literal["approve"] = "approve"
+    answer: Answer
+    candidates: tuple[Candidate, ...] = ()  # an action that the answer brought in
+
+
+class Act(StepEvent):
+    """The action was carried out on a trial copy."""
+
+    type: Literal["act"] = "act"
+    counts: RowCounts
+    embedded: int = 0
+    synthesis: SynthesisFigures | None = None
+
+
+class SynthesisFigures(Record):
+    """Seeds → questions → generated → dropped by reason → kept."""
+
+    seeds: int
+    questions: int
+    generated: int
+    dropped: dict[str, int]
+    kept: int
+    narrowed: tuple[int, ...]
+    cut_short: bool
+
+
+class Measure(StepEvent):
+    """The trial was measured, and kept or rolled back. ``evidence`` is its clustering, whatever became of it."""
+
+    type: Literal["measure"] = "measure"
+    record: RoundRecord
+    clustering: ClusterParams | None = None  # None: the trial was refused
+    probe_scores: tuple[float, ...] = ()
+    evidence: dict[Role, str] = Field(default_factory=dict)
+
+
+class _Override(StepEvent):
+    counts: RowCounts
+    k: int
+
+
+class Keep(_Override):
+    """A person put a trial in force that was rolled back."""
+
+    type: Literal["keep"] = "keep"
+
+
+class Undo(_Override):
+    """A person took the last change back."""
+
+    type: Literal["undo"] = "undo"
+
+
+class Train(StepEvent):
+    """The final model was trained, or left out."""
+
+    type: Literal["train"] = "train"
+    tokens: int = 0
+    vocabulary: int = 0
+    losses: tuple[float, ...] = ()
+
+
+class Quantise(StepEvent):
+    """The final model was quantised, or there was none."""
+
+    type: Literal["quantise"] = "quantise"
+
+
+class Label(StepEvent):
+    """The curated rows were labelled."""
+
+    type: Literal["label"] = "label"
+
+
+class Export(StepEvent):
+    """The curated rows were written."""
+
+    type: Literal["export"] = "export"
+    counts: RowCounts
+    rows: dict[str, int]  # by split
+
+
+class Publish(StepEvent):
+    """The report and the dataset card were written."""
+
+    type: Literal["publish"] = "publish"
+    peak_memory_mb: float
+
+
+Note = Start | Resume | Error | Chat
+Step = (
+    Load | Clean | Language | Filter | Dedup | Decontaminate | HoldOut | Embed | Quality | Cluster | Reduce | Score
+    | Baseline | Ablate | Critique | Decide | Approve | Act | Measure | Keep | Undo | Train | Quantise | Label
+    | Export | Publish
+)  # fmt: skip
+Event = Note | Step
+Act.model_rebuild()
+#: Reads an event of any type from plain values.
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

@@ -1,7 +1,5 @@
 """The event log: append-only JSONL, canonical JSON, each line chained to the one before, flushed to disk."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from pydantic import ValidationError
 
 from .canonical import canonical_json, plain
 from .errors import IntegrityError, storage_error
-from .events import GENESIS, Event
+from .events import EVENT, EVENT_VERSION, GENESIS, Event
 
 
 def read_log(path: Path) -> tuple[list[Event], int]:
@@ -21,7 +19,8 @@ def read_log(path: Path) -> tuple[list[Event], int]:
     A crash can leave half a line at the end, without its newline; that half is not part of the chain.
 
     Raises:
-        IntegrityError: a line is not an event, is out of order or does not have its hash; names the line.
+        IntegrityError: a line is not an event, is one of another version, is out of order or does not have its hash;
+            names the line.
         StorageError: the file cannot be read.
     """
     try:
@@ -34,7 +33,9 @@ def read_log(path: Path) -> tuple[list[Event], int]:
     for number, line in enumerate(lines, start=1):
         where = f"{path}, line {number}"
         try:
-            event = Event.model_validate(orjson.loads(line))
+            values = orjson.loads(line)
+            _check_version(values, where)
+            event = EVENT.validate_python(values)
         except (orjson.JSONDecodeError, ValidationError) as error:
             raise IntegrityError(f"{where}: not an event ({type(error).__name__})") from error
         if event.seq != number - 1 or event.prev_hash != head:
@@ -44,6 +45,38 @@ def read_log(path: Path) -> tuple[list[Event], int]:
         events.append(event)
         head = event.hash
     return events, len(tail)
+
+
+def _check_version(values: Any, where: str) -> None:
+    """Refuse an event that a later or earlier Recryst wrote before its fields are taken for those of this one."""
+    version = values.get("v") if isinstance(values, dict) else None
+    if isinstance(version, int) and version != EVENT_VERSION:
+        raise IntegrityError(
+            f"{where}: an event of version {version}, and this Recryst reads version {EVENT_VERSION}: read the run "
+            "with the Recryst that wrote it, which the first line of the log names under `code`"
+        )
+
+
+def last_step(path: Path) -> str:
+    """The type of the last event that changed the run; empty if there is none.
+
+    Read from the log's end and not verified, so that it costs little: `read_log` is for whoever relies on it.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
+    except OSError as error:
+        raise storage_error(error, path, "reading the log") from error
+    for line in reversed(lines):
+        try:
+            values = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(values, dict) and values.get("state") is not None:
+            return str(values.get("type", ""))
+    return ""
 
 
 class EventLog:
@@ -76,9 +109,9 @@ class EventLog:
         Raises:
             StorageError: the disk is full; the log is cut back to its last whole line.
         """
-        draft = Event(seq=self.next_seq, prev_hash=self.head, **plain(fields))
+        draft = EVENT.validate_python({**plain(fields), "seq": self.next_seq, "prev_hash": self.head})
         # Through JSON once, so that what is hashed is what a reader will hash.
-        event = Event.model_validate(orjson.loads(canonical_json(draft.body()))).sealed()
+        event = EVENT.validate_python(orjson.loads(canonical_json(draft.body()))).sealed()
         line = canonical_json(event.body() | {"hash": event.hash}) + b"\n"
         size = self.path.stat().st_size if self.path.exists() else 0
         try:

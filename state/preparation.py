@@ -3,10 +3,9 @@
 Each section is also the input model of the tool of that name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -19,15 +18,32 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+@dataclass(frozen=True)
+class Option:
+    """Marks a key that has a short name: an option of the commands that start a run, a keyword of the Python API.
+
+    ``group`` says which commands take it: ``run`` and ``model`` all of them, ``data`` those that are told what to read.
+    ``name``: where it is not the key's own. ``file``: the value is the path of a file that must be there.
+    """
+
+    group: Literal["data", "run", "model"]
+    name: str = ""
+    metavar: str | None = None
+    file: bool = False
+
+
+Column = Annotated[str | None, Option("data")]
+
+
 class LoadParams(Section):
     """What to read and which columns mean what; ``None`` means *recognise it*."""
 
-    text_column: str | None = Field(None, description="column that holds the text")
-    id_column: str | None = Field(None, description="column that holds a stable id; otherwise ids come from content")
-    label_column: str | None = Field(None, description="column that holds a class label; the probe learns it")
-    source_column: str | None = Field(None, description="column that names where a row came from; guarded by the caps")
-    vector_column: str | None = Field(None, description="column of ready-made vectors, used instead of embedding text")
-    limit: int | None = Field(None, ge=1, description="read at most this many rows")
+    text_column: Column = Field(None, description="column that holds the text; none: it is recognised")
+    id_column: Column = Field(None, description="column that holds a stable id; otherwise ids come from content")
+    label_column: Column = Field(None, description="column that holds a class label; the probe learns it")
+    source_column: Column = Field(None, description="column that names where a row came from; guarded by the caps")
+    vector_column: Column = Field(None, description="column of ready-made vectors, used instead of embedding text")
+    limit: Annotated[int | None, Option("run")] = Field(None, ge=1, description="read at most this many rows")
     missing_text: Literal["remove", "stop"] = Field(
         "remove", description="rows without text: removed, or the run stops"
     )
@@ -57,7 +73,9 @@ class LanguageParams(Section):
 class FilterParams(Section):
     """Quality rules; ``auto`` chooses the profile from the shape and length of the rows."""
 
-    profile: PROFILES = Field("auto", description="kind of text")
+    profile: Annotated[PROFILES, Option("data")] = Field(
+        "auto", description="kind of text; auto: by shape and length of the rows"
+    )
     thresholds: dict[str, float | None] = Field(
         default_factory=dict,
         description="rule (gopher.max_symbol_ratio) to threshold, over the profile's; off switches a rule off",
@@ -98,11 +116,14 @@ class DedupParams(Section):
     )
 
 
+WhichToKeep = Literal["first", "longest", "best_quality", "nearest", "furthest"]
+
+
 class SemanticParams(Section):
     """Rows that say the same in other words: neighbours above a cosine (SemDeDup, Abbas et al. 2023)."""
 
     cosine: float = Field(0.95, gt=0, le=1, description="cosine from which two rows say the same")
-    which_to_keep: Literal["first", "longest", "best_quality", "nearest", "furthest"] = Field(
+    which_to_keep: WhichToKeep = Field(
         "furthest", description="the row of a group that stays; nearest and furthest: from the cluster's centroid"
     )
     target_rows: int | None = Field(

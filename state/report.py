@@ -1,7 +1,5 @@
 """What was measured: the cluster report and the objective with its parts."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict
 
 

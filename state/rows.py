@@ -5,8 +5,6 @@ ever. A ledger is a Polars frame with the columns of ``LEDGER_SCHEMA``, sorted b
 new frame and leave the old one as it was.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +25,7 @@ LEDGER_SCHEMA = {
     "duplicate_of": pl.String,  # id of the row kept instead
     "event": pl.UInt32,  # seq of the event that did it
 }
+_UNMEASURED = {"score": None, "threshold": None, "duplicate_of": None}
 
 
 @dataclass(frozen=True)
@@ -47,31 +46,15 @@ class Removal:
 
 def new_ledger(ids: pl.Series, event: int) -> pl.DataFrame:
     """A ledger in which every row is kept, from the ids in input order."""
-    return pl.DataFrame(
-        {
-            "row": pl.int_range(len(ids), dtype=pl.UInt32, eager=True),
-            "id": ids,
-            "origin": "input",
-            "status": "kept",
-            "split": "train",
-            "stage": "load",
-            "reason": "ingested",
-            "score": None,
-            "threshold": None,
-            "duplicate_of": None,
-            "event": event,
-        },
-        schema=LEDGER_SCHEMA,
-    )
+    row = pl.int_range(len(ids), dtype=pl.UInt32, eager=True)
+    kept = {"origin": "input", "status": "kept", "split": "train", "stage": "load", "reason": "ingested"}
+    return pl.DataFrame({"row": row, "id": ids, **kept, **_UNMEASURED, "event": event}, schema=LEDGER_SCHEMA)
 
 
 def add_synthetic(ledger: pl.DataFrame, ids: pl.Series, event: int) -> pl.DataFrame:
     """``ledger`` with new rows after its last, marked as synthetic; they are training rows and never the anchor.
 
-    Args:
-        ledger: the rows so far.
-        ids: ids of the new rows (strings, [n]).
-        event: seq of the event that adds them.
+    ``ids``: ids of the new rows (strings, [n]).
 
     Raises:
         IntegrityError: an id stands twice, or is that of another row.
@@ -90,14 +73,10 @@ def add_synthetic(ledger: pl.DataFrame, ids: pl.Series, event: int) -> pl.DataFr
 
 def _overlay(ledger: pl.DataFrame, rows: np.ndarray, columns: dict[str, object]) -> pl.DataFrame:
     """``ledger`` with ``columns`` replaced at the positions ``rows``."""
-    frame = pl.DataFrame({"row": np.asarray(rows, dtype=np.uint32)}).with_columns(
-        **{
-            name: (pl.Series(value) if isinstance(value, np.ndarray | pl.Series) else pl.lit(value)).cast(
-                LEDGER_SCHEMA[name]
-            )
-            for name, value in columns.items()
-        }
-    )
+    frame = pl.DataFrame({"row": np.asarray(rows, dtype=np.uint32)})
+    for name, value in columns.items():
+        values = pl.Series(value) if isinstance(value, np.ndarray | pl.Series) else pl.lit(value)
+        frame = frame.with_columns(values.cast(LEDGER_SCHEMA[name]).alias(name))
     return ledger.update(frame, on="row", include_nulls=True).select(list(LEDGER_SCHEMA))
 
 
@@ -109,25 +88,15 @@ def remove_rows(ledger: pl.DataFrame, removal: Removal, stage: str, event: int) 
     """
     if not len(removal.rows):
         return ledger
-    ids = ledger["id"]
-    standing = ledger["status"].gather(removal.rows)
-    if not standing.is_in(["kept", "synthetic"]).all():
+    if not ledger["status"].gather(removal.rows).is_in(["kept", "synthetic"]).all():
         raise IntegrityError(f"{stage} tried to remove a row that is not kept ({removal.reason})")
-    return _overlay(
-        ledger,
-        removal.rows,
-        {
-            "status": "removed",
-            "stage": stage,
-            "reason": removal.reason,
-            "score": None if removal.score is None else np.asarray(removal.score, dtype=np.float64),
-            "threshold": removal.threshold,
-            "duplicate_of": ids.gather(removal.duplicate_of)
-            if isinstance(removal.duplicate_of, np.ndarray)
-            else removal.duplicate_of,
-            "event": event,
-        },
-    )
+    score = None if removal.score is None else np.asarray(removal.score, dtype=np.float64)
+    instead = removal.duplicate_of
+    if isinstance(instead, np.ndarray):
+        instead = ledger["id"].gather(instead)
+    evidence = {"score": score, "threshold": removal.threshold, "duplicate_of": instead}
+    why = {"status": "removed", "stage": stage, "reason": removal.reason, "event": event}
+    return _overlay(ledger, removal.rows, {**why, **evidence})
 
 
 def restore_rows(ledger: pl.DataFrame, rows: np.ndarray, stage: str, reason: str, event: int) -> pl.DataFrame:
@@ -135,19 +104,9 @@ def restore_rows(ledger: pl.DataFrame, rows: np.ndarray, stage: str, reason: str
     if not len(rows):
         return ledger
     synthetic = ledger["origin"].gather(rows) == "synthesis"
-    return _overlay(
-        ledger,
-        rows,
-        {
-            "status": pl.select(pl.when(synthetic).then(pl.lit("synthetic")).otherwise(pl.lit("kept"))).to_series(),
-            "stage": stage,
-            "reason": reason,
-            "score": None,
-            "threshold": None,
-            "duplicate_of": None,
-            "event": event,
-        },
-    )
+    status = pl.select(pl.when(synthetic).then(pl.lit("synthetic")).otherwise(pl.lit("kept"))).to_series()
+    why = {"status": status, "stage": stage, "reason": reason, "event": event}
+    return _overlay(ledger, rows, {**why, **_UNMEASURED})
 
 
 def hold_out(ledger: pl.DataFrame, rows: np.ndarray, event: int) -> pl.DataFrame:
@@ -191,13 +150,8 @@ def counts(ledger: pl.DataFrame) -> dict[str, int]:
 
 def removed_by_reason(ledger: pl.DataFrame) -> dict[str, int]:
     """Removed rows of the input per reason, largest first."""
-    table = (
-        ledger.filter((pl.col("status") == "removed") & (pl.col("origin") == "input"))
-        .group_by("reason")
-        .len()
-        .sort("len", "reason", descending=[True, False])
-    )
-    return dict(table.iter_rows())
+    removed = ledger.filter((pl.col("status") == "removed") & (pl.col("origin") == "input"))
+    return dict(removed.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows())
 
 
 def check_ledger(ledger: pl.DataFrame, ingested: int) -> None:

@@ -1,52 +1,20 @@
-"""The run directory: where a run's files lie, who owns it, and what state its log adds up to."""
+"""The run directory: where a run's files lie, and who owns it."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import yaml
-from pydantic import BaseModel, Field
 
 from .config import Config
 from .errors import LockedError, UsageError, storage_error
-from .events import Event
-from .settings import parse_config
-
-
-class RunState(BaseModel):
-    """The state of a run: the fold of its events' patches. Small and JSON-native; arrays are references."""
-
-    round: int = 0
-    last: str = ""  # the type of the last step that finished
-    artefacts: dict[str, str] = Field(default_factory=dict)
-    values: dict[str, Any] = Field(default_factory=dict)
-
-    def apply(self, event: Event) -> None:
-        """Fold one event in; an event without a patch (start, resume, error) changes nothing."""
-        if event.state is None:
-            return
-        self.last = event.type
-        if event.state.round is not None:
-            self.round = event.state.round
-        for role, ref in event.state.artefacts.items():
-            if ref is None:
-                self.artefacts.pop(role, None)
-            else:
-                self.artefacts[role] = ref
-        self.values.update(event.state.values)
-
-
-def fold(events: Iterable[Event]) -> RunState:
-    """The state that a sequence of events adds up to."""
-    state = RunState()
-    for event in events:
-        state.apply(event)
-    return state
+from .settings import parse_config, read_yaml, yaml_fault
+from .store import whole_file
 
 
 class RunDirectory:
@@ -55,6 +23,7 @@ class RunDirectory:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.settings = root / "run.yaml"
+        self.table = root / "input.parquet"  # the input of a run that was given a table in memory
         self.log = root / "events.jsonl"
         self.checkpoints = root / "checkpoints.sqlite"
         self.artifacts = root / "artifacts"
@@ -73,17 +42,10 @@ class RunDirectory:
             StorageError: the folder cannot be made or written.
         """
         run = cls(root)
-        try:
+        text = yaml.safe_dump({"input": source, "config": config.model_dump(mode="json")}, sort_keys=False)
+        with whole_file(run.settings, temporary=run.settings.with_suffix(".tmp")) as made:
             root.mkdir(parents=True, exist_ok=True)
-            text = yaml.safe_dump({"input": source, "config": config.model_dump(mode="json")}, sort_keys=False)
-            temporary = run.settings.with_suffix(".tmp")
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(run.settings)
-        except OSError as error:
-            raise storage_error(error, root, "making the run directory") from error
+            made.write_text(text, encoding="utf-8")
         return run
 
     @classmethod
@@ -105,9 +67,11 @@ class RunDirectory:
             UsageError: ``run.yaml`` is not what ``create`` wrote.
         """
         try:
-            values = yaml.safe_load(self.settings.read_text(encoding="utf-8"))
+            values = read_yaml(self.settings.read_text(encoding="utf-8"))
             return str(values["input"]), parse_config(values["config"], str(self.settings))
-        except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        except yaml.YAMLError as error:
+            raise UsageError(f"{self.settings}{yaml_fault(error)}") from error
+        except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read {self.settings}: {error}") from error
 
     @contextlib.contextmanager
@@ -116,20 +80,27 @@ class RunDirectory:
 
         Raises:
             LockedError: another process owns it.
+            StorageError: the folder cannot be written.
         """
-        with self._lock_file() as file:
+        with self._locked() as file:
+            try:
+                file.truncate(0)
+                file.write(str(os.getpid()))
+                file.flush()
+            except OSError as error:
+                raise storage_error(error, self.root, "locking the run directory") from error
+            yield
+
+    def _locked(self) -> IO[str]:
+        try:
+            file = (self.root / "lock").open("a+", encoding="utf-8")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 file.seek(0)
-                raise LockedError(f"{self.root} is in use by process {file.read().strip() or 'unknown'}") from error
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
-
-    def _lock_file(self) -> IO[str]:
-        try:
-            return (self.root / "lock").open("a+", encoding="utf-8")
+                owner = file.read().strip() or "unknown"
+                file.close()
+                raise LockedError(f"{self.root} is in use by process {owner}") from error
         except OSError as error:
             raise storage_error(error, self.root, "locking the run directory") from error
+        return file

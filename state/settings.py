@@ -3,8 +3,6 @@
 Unknown keys are refused with the nearest known one; an error names the file, option or setting that gave the value.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +12,12 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .config import LACKS_MODEL, Config, LlmParams, Section
+from .config import LACKS_MODEL, Config, LlmParams
 from .errors import UsageError
+from .preparation import Section
 
 _SHOWN = 60  # characters of a value that an error shows
+_TOO_DEEP = "nested too deeply"
 
 
 def known_keys() -> list[str]:
@@ -49,7 +49,7 @@ def load_config(
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            read = yaml.safe_load(path.read_text(encoding="utf-8"))
+            read = read_yaml(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read the configuration {path}: {error}") from error
         except yaml.YAMLError as error:
@@ -67,9 +67,9 @@ def load_config(
             raise UsageError(f"--set {setting!r} needs the form section.key=value")
         key = key.strip()
         try:
-            _put(values, key, yaml.safe_load(raw), f"--set {key}")
+            _put(values, key, read_yaml(raw), f"--set {key}")
         except yaml.YAMLError as error:
-            raise UsageError(f"--set {key}: {raw!r} is not a value") from error
+            raise UsageError(f"--set {key}: {raw[:_SHOWN]!r} is not a value") from error
         given[key] = f"--set {key}"
     where = "--set" if path is None else str(path)
     config = parse_config(values, where, given)
@@ -78,6 +78,20 @@ def load_config(
     if config.llm.model is None and idle:
         raise UsageError(_lacks_model(f"llm.{idle[0]}", where, given))
     return config
+
+
+def read_yaml(text: str) -> Any:
+    """The value that a YAML text holds.
+
+    Raises:
+        YAMLError: it is not valid, holds a value that cannot be (``2001-99-99``), or is nested too deeply.
+    """
+    try:
+        return yaml.safe_load(text)
+    except RecursionError as error:
+        raise yaml.YAMLError(_TOO_DEEP) from error
+    except ValueError as error:
+        raise yaml.YAMLError(str(error)) from error
 
 
 def _put(values: dict[str, Any], key: str, value: Any, given_by: str) -> None:
@@ -164,5 +178,6 @@ def yaml_fault(error: Exception) -> str:
     """`` line 3: not valid YAML: …`` to stand behind a file's name, without the lines of the file that PyYAML shows."""
     mark = getattr(error, "problem_mark", None)
     line = "" if mark is None else f" line {mark.line + 1}"
-    problem = getattr(error, "problem", None) or next(iter(str(error).splitlines()), "")
+    said = _TOO_DEEP if isinstance(error, RecursionError) else next(iter(str(error).splitlines()), "")
+    problem = getattr(error, "problem", None) or said
     return f"{line}: not valid YAML: {problem[:200]}"

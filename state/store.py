@@ -1,12 +1,11 @@
-"""The artefact store: tables, arrays and JSON under the SHA-256 of their bytes.
+"""Files that are whole or not there, and the artefact store: tables, arrays and JSON under the SHA-256 of their bytes.
 
 A reference is the file name ``<sha256>.<parquet|npy|json|bin>``; it stands in ``artifacts/<first two digits>/``.
-Writing goes temporary file, fsync, rename, fsync of the folder, so that a crash leaves a whole artefact or
-none. Reading verifies the hash, once per process and artefact.
+Writing goes temporary file, fsync, rename, fsync of the folder, so that a crash leaves a whole file or none. Reading an
+artefact verifies the hash, once per process and artefact.
 """
 
-from __future__ import annotations
-
+import contextlib
 import os
 import re
 import tempfile
@@ -22,6 +21,65 @@ import pyarrow.parquet as pq
 
 from .canonical import canonical_json, sha256_file
 from .errors import IntegrityError, storage_error
+
+
+def sync(path: Path) -> None:
+    """Return when the disk holds a file's bytes, or a folder's names.
+
+    Raises:
+        OSError: it does not.
+    """
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def put_in_place(made: Path, target: Path) -> None:
+    """Move a finished file to ``target``, on the same disk; after a crash the file there is the old or the new one.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    sync(made)
+    made.replace(target)
+    sync(target.parent)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, doing: str = "writing", temporary: Path | None = None) -> Iterator[Path]:
+    """Yields where to write a file: it takes the place of ``path`` when the block ends well, else it is removed.
+
+    Args:
+        path: the file; its folder is there, or the block makes it.
+        doing: what an error says was being done to it.
+        temporary: the file to write, in the same folder; None: one named after ``path``.
+
+    Raises:
+        StorageError: the disk is full or not writable; what stood at ``path`` is intact.
+    """
+    made = temporary or path.with_name(f".{path.name}.tmp")
+    try:
+        yield made
+        put_in_place(made, path)
+    except OSError as error:
+        raise storage_error(error, path, doing) from error
+    finally:
+        with contextlib.suppress(OSError):
+            made.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file as ``whole_file`` does; text as UTF-8.
+
+    Raises:
+        StorageError: the disk is full or not writable; what stood at ``path`` is intact.
+    """
+    with whole_file(path) as made:
+        # A path whose name is not UTF-8 holds lone surrogates, which no encoding of text can hold.
+        made.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
+
 
 _REF = re.compile(r"[0-9a-f]{64}\.(parquet|npy|json|bin)")
 
@@ -59,17 +117,10 @@ class Store:
 
     def adopt(self, file: Path) -> str:
         """Move a finished file of ``scratch`` into the store; returns its reference."""
-        with file.open("rb") as opened:
-            os.fsync(opened.fileno())
         ref = f"{sha256_file(file)}{file.suffix}"
         target = self.path(ref)
         target.parent.mkdir(parents=True, exist_ok=True)
-        file.replace(target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        put_in_place(file, target)
         self._verified.add(ref)
         return ref
 

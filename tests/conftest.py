@@ -29,6 +29,15 @@ def llm_server():
         yield lambda *arguments, **options: stack.enter_context(LlmServer(*arguments, **options))
 
 
+@pytest.fixture
+def script(tmp_path_factory):
+    """A function, or fixed answers by kind, in the place of a model: ``script(policy).model`` names it."""
+    from llm_script import Script
+
+    folder = tmp_path_factory.mktemp("scripts")
+    return lambda policy: Script(folder, policy)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback

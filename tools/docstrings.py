@@ -4,8 +4,6 @@ Real text that stands on every machine, with real duplicates, boilerplate and a 
 never imported, so that no code of theirs runs.
 """
 
-from __future__ import annotations
-
 import ast
 import sysconfig
 import warnings
@@ -24,9 +22,7 @@ def write_docstrings(path: Path, limit: int | None = None) -> int:
     indentation cleaned), ``module`` (the top-level module or package) and ``kind`` (module, class or function).
     Rows are sorted by ``id``; where a name is defined again, its id gets ``#2``, ``#3``, ….
 
-    Args:
-        path: the file to write.
-        limit: write at most this many rows, taken at even distances over all of them.
+    ``limit``: write at most this many rows, taken at even distances over all of them.
     """
     library = Path(sysconfig.get_paths()["stdlib"])
     rows = {}

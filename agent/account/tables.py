@@ -1,46 +1,76 @@
-"""The tables a person sees when a run ends."""
+"""The tables and lines a person sees: when a run ends, and in a conversation about it.
 
-from __future__ import annotations
+Text from the data is made printable here, and is never markup.
+"""
 
-from typing import Any
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ...state.phrases import action_in_words, counted, number
+from ...state.decision import Candidate, Critique, Proposal
+from ...state.phrases import counted, number, printable
+from ...state.report import ClusterEvidence, ClusterReport, Objective
 from ...state.run import RunDirectory
-from ...state.sanitise import printable
+from ...state.values import ModelFigures
 from ...tools.write.figures import gain_in_words, hardest, hit_in_words, size
+from ...tools.write.shown import Round, Stage, Summary
+
+TEXT = 160  # characters of a row that are shown
+_PARTS = ("value", "probe", "coverage", "balance", "redundancy", "noise", "structure", "stability")
+_WHO = {"rules": "the rules", "model": "the language model", "person": "you"}
 
 
-def show_summary(run: RunDirectory, result: dict[str, Any]) -> None:
+def line(text: str, style: str = "") -> Text:
+    """One line; control characters of whatever is in it are taken out."""
+    return Text(printable(text), style=style)
+
+
+def _table(
+    title: str | None, words: Sequence[str] = (), figures: Sequence[str] = (), after: Sequence[str] = ()
+) -> Table:
+    """A table with columns of words, then of figures (to the right), then of words again."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in words:
+        table.add_column(name, overflow="fold")
+    for name in figures:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in after:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+# When a run ends -------------------------------------------------------------------------------------------------
+
+
+def show_summary(run: RunDirectory, result: Summary) -> None:
     """Print the rounds, the funnel, the models and where everything lies, on standard output."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 120
-    console.print(_rounds(result))
+    console.print(rounds(result.rounds))
     console.print(_funnel(result))
-    console.print(_stages(result))
-    for entry in hardest(result["taken"]):
-        if entry["high"]:
+    console.print(_stages(result.stages))
+    for entry in hardest(result.taken):
+        if entry.high:
             console.print(Text(f"far above the average: {printable(hit_in_words(entry))}", style="yellow"))
-    if result["models"]:
-        console.print(_models(result))
-    if spent := result["llm"]:
-        price = "price not known" if spent["usd"] is None else f"${spent['usd']:.4f}"
+    if result.models:
+        console.print(_models(result.models))
+    if spent := result.llm:
+        price = "price not known" if spent.usd is None else f"${spent.usd:.4f}"
         console.print(
             Text(
-                f"language model {spent['model']}: {counted(spent['questions'], 'question')} ({spent['cached']:,} "
-                f"answered from the record, {counted(spent['unusable'], 'answer')} unusable, "
-                f"{spent['not_asked']:,} not asked for want of budget), "
-                f"{counted(spent['tokens'], 'token')}, {price}"
+                f"language model {spent.model}: {counted(spent.questions, 'question')} ({spent.cached:,} "
+                f"answered from the record, {counted(spent.unusable, 'answer')} unusable, "
+                f"{spent.not_asked:,} not asked for want of budget), "
+                f"{counted(spent.tokens, 'token')}, {price}"
             )
         )
-    ended = "converged" if result["converged"] else "stopped"
-    tried = sum(entry["action"] != "stop" for entry in result["rounds"])
-    console.print(Text(f"{ended} after {counted(tried, 'round')}: {printable(result['stop_reason'])}"))
+    ended = "converged" if result.converged else "stopped"
+    tried = sum(entry.action != "stop" for entry in result.rounds)
+    console.print(Text(f"{ended} after {counted(tried, 'round')}: {printable(result.stop_reason or '')}"))
     for name, path in (
         ("curated data", run.curated),
         ("report", run.report),
@@ -48,91 +78,132 @@ def show_summary(run: RunDirectory, result: dict[str, Any]) -> None:
         ("dataset card", run.card),
     ):
         console.print(Text(f"{name:<14} {path}"), soft_wrap=True)
-    console.print(Text(f"{'curated hash':<14} {result['curated_sha256']}"), soft_wrap=True)
-    console.print(Text(f"{'log head':<14} {result['log_head']}"), soft_wrap=True)
-    minutes = sum(result["seconds"].values()) / 60
-    console.print(Text(f"{minutes:.1f} minutes, {result['peak_memory_mb']:,.0f} MB at most"))
+    console.print(Text(f"{'curated hash':<14} {result.curated_sha256}"), soft_wrap=True)
+    console.print(Text(f"{'log head':<14} {result.log_head}"), soft_wrap=True)
+    minutes = sum(result.seconds.values()) / 60
+    console.print(Text(f"{minutes:.1f} minutes, {result.peak_memory_mb:,.0f} MB at most"))
 
 
-def _rounds(result: dict[str, Any]) -> Table:
+def rounds(entries: Sequence[Round]) -> Table:
     """One line per round: what was tried, what it measured, and whether it stayed."""
-    kinds = {entry["metrics"]["probe_kind"] for entry in result["rounds"] if entry["metrics"]}
+    kinds = {entry.metrics.probe_kind for entry in entries}
     probe = {"macro_f1": "macro-F1", "bits_per_byte": "bits/byte"}.get(next(iter(kinds), ""), "probe")
-    table = Table(title="Rounds", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("round", "k", "kept", "silhouette", probe, "coverage", "gain", "action", "outcome"):
-        table.add_column(name, justify="left" if name in ("action", "outcome") else "right", no_wrap=name != "action")
-    for entry in result["rounds"]:
-        metrics = entry["metrics"] or {}
-        gain = metrics["value"] - entry["before"]["value"]
+    figures = ("round", "k", "kept", "silhouette", probe, "coverage", "gain")
+    table = _table("Rounds", (), figures, ("action", "outcome"))
+    for entry in entries:
+        gain = entry.metrics.value - entry.before.value
         table.add_row(
-            str(entry["round"]),
-            str(entry["k"]),
-            f"{entry['kept']:,}",
-            number(metrics.get("silhouette"), 3),
-            number(metrics.get("probe")),
-            number(metrics.get("coverage"), 3),
-            f"{gain:+.4f}" if entry["action"] != "stop" else "",
-            Text(action_in_words(entry["action"], entry["params"])),
-            Text(entry["outcome"].replace("_", " "), style="green" if entry["outcome"] == "kept" else "dim"),
+            str(entry.round),
+            str(entry.k),
+            f"{entry.kept:,}",
+            number(entry.metrics.silhouette, 3),
+            number(entry.metrics.probe),
+            number(entry.metrics.coverage, 3),
+            f"{gain:+.4f}" if entry.action != "stop" else "",
+            line(entry.words),
+            line(entry.outcome.replace("_", " "), "green" if entry.outcome == "kept" else "dim"),
         )
     return table
 
 
-def _funnel(result: dict[str, Any]) -> Table:
-    table = Table(title="Funnel", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("stage")
-    table.add_column("reason")
-    table.add_column("rows", justify="right")
-    if result["rows"]["quarantined"]:
-        table.add_row("load", "quarantined, not ingested", f"{result['rows']['quarantined']:,}")
-    for entry in result["funnel"]:
-        sign = "" if entry["reason"] == "ingested" else "−"
-        table.add_row(entry["stage"], Text(printable(entry["reason"])), f"{sign}{entry['rows']:,}")
-    kept = result["rows"]["kept"]
-    table.add_row(
-        "", f"kept ({kept - result['anchor']:,} train + {result['anchor']:,} anchor)", f"{kept:,}", style="bold"
-    )
-    if synthetic := result["rows"]["synthetic"]:
+def _funnel(result: Summary) -> Table:
+    table = _table("Funnel", ("stage", "reason"), ("rows",))
+    if result.rows["quarantined"]:
+        table.add_row("load", "quarantined, not ingested", f"{result.rows['quarantined']:,}")
+    for entry in result.funnel:
+        sign = "" if entry.reason == "ingested" else "−"
+        table.add_row(entry.stage, line(entry.reason), f"{sign}{entry.rows:,}")
+    kept = result.rows["kept"]
+    table.add_row("", f"kept ({kept - result.anchor:,} train + {result.anchor:,} anchor)", f"{kept:,}", style="bold")
+    if synthetic := result.rows["synthetic"]:
         table.add_row("act", "synthetic, added and marked", f"+{synthetic:,}")
     return table
 
 
-def _stages(result: dict[str, Any]) -> Table:
+def _stages(stages: Sequence[Stage]) -> Table:
     """One line per stage of the first separation; with ``--ablate``, what each was worth to the probe."""
-    table = Table(title="First separation", title_justify="left", box=SIMPLE_HEAD)
-    ablated = any(stage["gain"] for stage in result["stages"])
-    for name in (
-        "stage",
-        "rows in",
-        "removed",
-        "text in",
-        "text removed",
-        "seconds",
-        *(["gain of the probe"] if ablated else []),
-    ):
-        table.add_column(name, justify="left" if name in ("stage", "gain of the probe") else "right")
-    for stage in result["stages"]:
+    ablated = any(stage.gain for stage in stages)
+    figures = ("rows in", "removed", "text in", "text removed", "seconds")
+    table = _table("First separation", ("stage",), figures, ("gain of the probe",) if ablated else ())
+    for stage in stages:
         table.add_row(
-            stage["stage"],
-            f"{stage['rows']:,}",
-            "refused" if stage["refused"] else f"{stage['removed']:,}",
-            size(stage["bytes"]),
-            size(stage["bytes_removed"]),
-            f"{stage['seconds']:.1f}",
-            *([gain_in_words(stage["gain"])] if ablated else []),
+            stage.stage,
+            f"{stage.rows:,}",
+            "refused" if stage.refused else f"{stage.removed:,}",
+            size(stage.bytes),
+            size(stage.bytes_removed),
+            f"{stage.seconds:.1f}",
+            *([gain_in_words(stage.gain)] if ablated else []),
         )
     return table
 
 
-def _models(result: dict[str, Any]) -> Table:
-    table = Table(title="Final model", title_justify="left", box=SIMPLE_HEAD)
-    for name in ("model", "size", "held-out perplexity", "bits/byte"):
-        table.add_column(name, justify="left" if name == "model" else "right")
-    for model in result["models"]:
+def _models(models: Sequence[ModelFigures]) -> Table:
+    table = _table("Final model", ("model",), ("size", "held-out perplexity", "bits/byte"))
+    for model in models:
+        figures = (f"{model.size_bytes / 1e6:.2f} MB", f"{model.perplexity:.2f}", f"{model.bits_per_byte:.4f}")
+        table.add_row(model.name, *figures)
+    return table
+
+
+# In a conversation -----------------------------------------------------------------------------------------------
+
+
+def proposal(shown: Proposal) -> RenderableType:
+    """The proposal that waits, with everything its hash stands for."""
+    said = f"round {shown.round}, proposed by {_WHO[shown.by]}: {_in_words(shown.candidate, ' at most')}"
+    lines = [line(said, "bold"), *(line(f"  because: {reason}") for reason in shown.reasons)]
+    lines += [line(f"  /try {at}: {_in_words(other)}", "dim") for at, other in enumerate(shown.alternatives, start=1)]
+    if (trial := shown.rolled_back) is not None:
+        tried = f"{trial.action.in_words()} (round {trial.round}, objective {trial.gain:+.4f})"
+        lines.append(line(f"  /keep: {tried}, although it was rolled back", "dim"))
+    stops = shown.candidate.action.action == "stop"
+    keys = "y: finish   another action: go on" if stops else "y: do it   n: reject it"
+    return Group(*lines, line(f"  {keys}   /help", "dim"))
+
+
+def _in_words(candidate: Candidate, bound: str = "") -> str:
+    rows = f" ({counted(candidate.rows, 'row')}{bound})" if candidate.rows else ""
+    return candidate.action.in_words() + rows
+
+
+def clusters(report: ClusterReport, critiques: Sequence[Critique]) -> RenderableType:
+    """One line per cluster."""
+    title = f"{counted(report.k, 'cluster')} of {report.rows:,} rows ({report.algorithm})"
+    figures = ("cluster", "rows", "cohesion", "silhouette", "stability", "near-dup.", "outliers", "low quality")
+    table = _table(title, (), figures, ("verdict", "terms"))
+    for cluster, critique in zip(report.clusters, critiques, strict=True):
         table.add_row(
-            model["name"],
-            f"{model['size_bytes'] / 1e6:.2f} MB",
-            f"{model['perplexity']:.2f}",
-            f"{model['bits_per_byte']:.4f}",
+            str(cluster.cluster),
+            f"{cluster.size:,}",
+            *(number(value, 2) for value in (cluster.cohesion, cluster.silhouette, cluster.stability)),
+            *(f"{share:.0%}" for share in (cluster.near_duplicates, cluster.outliers, cluster.low_quality)),
+            critique.verdict + (" (review)" if critique.review else ""),
+            line(critique.theme or ", ".join(cluster.terms[:5])),
         )
+    return table
+
+
+def cluster(evidence: ClusterEvidence, critique: Critique, rows: Sequence[tuple[str, str, str]]) -> RenderableType:
+    """The evidence on one cluster; ``rows`` are (role, id, text)."""
+    figures = (
+        f"cluster {evidence.cluster}: {counted(evidence.size, 'row')}, cohesion {number(evidence.cohesion, 2)}, "
+        f"silhouette {number(evidence.silhouette, 2)}, stability {number(evidence.stability, 2)}, near-duplicates "
+        f"{evidence.near_duplicates:.0%}, outliers {evidence.outliers:.0%}, low quality {evidence.low_quality:.0%}"
+    )
+    table = _table(None, ("row", "id", "text"))
+    for role, row_id, text in rows:
+        table.add_row(role, line(row_id), line(text[:TEXT]))
+    verdict = f"verdict: {critique.verdict}: {'; '.join((*critique.reasons, *critique.said))}"
+    theme = [line(f"theme: {critique.theme}")] if critique.theme else []
+    terms = line(f"terms: {', '.join(evidence.terms)}")
+    return Group(line(figures, "bold"), *theme, terms, line(verdict), table)
+
+
+def metrics(first: Objective, now: Objective) -> RenderableType:
+    """The objective and its parts, at the start and now."""
+    table = _table(f"Objective ({first.probe_kind})", ("part",), ("at the start", "now"))
+    for part in _PARTS:
+        name = "objective" if part == "value" else part
+        table.add_row(name, number(getattr(first, part)), number(getattr(now, part)))
     return table

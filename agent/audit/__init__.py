@@ -1,44 +1,42 @@
 """The audit: verify the chain and every file, and derive again whatever follows from the logged evidence.
 
-Nothing is taken from the run but its files. Critiques, candidates, decisions, verdicts, stops, caps, counts and the
-curated hash are computed again by the functions the loop called, and compared with the log (``agent/audit/replay.py``).
-Measurements (scores, probes) are taken as logged: they would need the models.
+Nothing is taken from the run but its files. Each event is derived again by its own step and compared whole
+(``compare``); the rows, the curated files and the pages are made again (``files``, ``rows``); what a question cost
+follows from its recorded answer (``bills``). Measurements are taken as logged, because they would need the models;
+``docs/audit.md`` explains each.
 """
 
-from __future__ import annotations
-
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import polars as pl
-
-from ...state.canonical import sha256_file, sha256_json
-from ...state.decision import RoundRecord
-from ...state.errors import IntegrityError, RecrystError
-from ...state.events import Event
+from ...state.errors import RecrystError
+from ...state.events import Decide, Event, Measure, Publish, StepEvent
 from ...state.log import read_log
-from ...state.run import RunDirectory, RunState
+from ...state.run import RunDirectory
 from ...state.store import Store
+from ...state.values import fold
 from ..llm.answers import Answers
+from ..steps.cycle import STEPS
+from ..view import View
+from . import files
 from .bills import bills
-from .logged import Logged
-from .replay import replay_event
+from .compare import TAKEN, Replay
 
 
 @dataclass
 class AuditReport:
-    """What was verified (counts) and what failed (sentences that name the place)."""
+    """What was verified (counts), what was taken as logged, and what failed: sentences that name the place."""
 
     verified: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    taken: tuple[str, ...] = ()
     head: str = ""
     finished: bool = False  # whether the log reaches the end of the run
 
-    def tally(self, what: str) -> None:
-        """Count one more verified thing."""
-        self.verified[what] = self.verified.get(what, 0) + 1
+    def tally(self, what: str, number: int = 1) -> None:
+        """Count more verified things."""
+        self.verified[what] = self.verified.get(what, 0) + number
 
 
 def audit(root: Path, head: str | None = None) -> AuditReport:
@@ -52,6 +50,7 @@ def audit(root: Path, head: str | None = None) -> AuditReport:
     report = AuditReport()
     try:
         events, torn = read_log(run.log)
+        source, config = run.read_settings()
     except RecrystError as error:
         report.failures.append(str(error))
         return report
@@ -60,125 +59,65 @@ def audit(root: Path, head: str | None = None) -> AuditReport:
         return report
     report.verified["events"] = len(events)
     report.head = events[-1].hash
-    report.finished = any(event.type == "publish" for event in events)
+    report.finished = any(isinstance(event, Publish) for event in events)
+    report.taken = taken(events)
     if torn:
         report.failures.append(f"{run.log}: {torn} bytes after the last event are not part of the chain")
     if head is not None and report.head != head:
         report.failures.append(f"{run.log}: its last event is not the given head {head[:12]}…")
-    store = Store(run.artifacts)
-    _attempt(report, lambda: _check_settings(run, events, report))
-    _attempt(report, lambda: _check_card(run, events, report))
-    _check_files(run, events, report)
-    _check_answers(run, events, report)
-    _attempt(report, lambda: _check_bills(run, events, report))
-    if _check_store(store, events, report):
-        replay(run, store, events, report)
+    check(View(run, Store(run.artifacts), config, fold(events), events), source, report)
     return report
 
 
-def _attempt(report: AuditReport, check: Callable[[], None]) -> None:
+def taken(events: Sequence[Event]) -> tuple[str, ...]:
+    """What is taken as logged, by step, and of every event."""
+    steps = dict.fromkeys(event.type for event in events if isinstance(event, StepEvent))
+    measured = [f"{name}: {STEPS[name].takes}" for name in steps if name in STEPS and STEPS[name].takes]
+    return (*measured, *TAKEN)
+
+
+def check(view: View, source: str, report: AuditReport) -> None:
+    """Verify a run as its log ends: first what the files are, then, if they are whole, what follows from them.
+
+    ``source`` is the input that ``run.yaml`` names.
+    """
+    run, events = view.run, view.events
+    _attempt(report, "settings", lambda: files.check_settings(view, source))
+    _attempt(report, "anchored heads", lambda: files.check_card(run, events))
+    failed = len(report.failures)
+    _note(report, "files", (wrong for _, wrong in files.check_written(run, events)))
+    written = len(report.failures) == failed
+    _note(report, "answers", files.check_answers(run, events))
+    _attempt(report, "", lambda: report.failures.extend(unpaid(view)))
+    failed = len(report.failures)
+    _note(report, "artefacts", files.missing_artefacts(run, view.store, events))
+    if len(report.failures) == failed:
+        again = Replay(view, source)
+        for number, event in enumerate(events):
+            wrong = list(again.failures(number, written))
+            report.failures += wrong
+            report.tally("events derived again", not wrong)
+            report.tally("decisions", isinstance(event, Decide))
+            report.tally("verdicts", isinstance(event, Measure))
+
+
+def unpaid(view: View) -> list[str]:
+    """What the log says of a question's cost that its recorded answer contradicts."""
+    found = bills(Answers(view.run.llm), view.config, view.events)
+    return [f"{files.where(view.run, event)}: {wrong}" for event, wrong in found]
+
+
+def _note(report: AuditReport, what: str, found: Iterable[str]) -> None:
+    for wrong in found:
+        if wrong:
+            report.failures.append(wrong)
+        else:
+            report.tally(what)
+
+
+def _attempt(report: AuditReport, what: str, check: Callable[[], bool | None]) -> None:
     try:
-        check()
+        if check() is not False and what:
+            report.tally(what)
     except RecrystError as error:
         report.failures.append(str(error))
-
-
-def _check_settings(run: RunDirectory, events: list[Event], report: AuditReport) -> None:
-    source, config = run.read_settings()
-    logged = events[0].params.get("input") if events else source
-    if events and (source, sha256_json(config.model_dump(mode="json"))) != (logged, events[0].config_sha):
-        raise IntegrityError(f"{run.settings} was changed since the run started")
-    report.tally("settings")
-
-
-def _check_store(store: Store, events: list[Event], report: AuditReport) -> bool:
-    """Every artefact in the store has its hash, and every artefact the log names is there."""
-    failures = len(report.failures)
-    named = {ref for event in events if event.state for ref in event.state.artefacts.values() if ref}
-    named |= {item["sha"] for event in events for item in event.inputs}
-    for ref in sorted(named | set(store.refs())):
-        try:
-            store.verified_path(ref)
-            report.tally("artefacts")
-        except IntegrityError as error:
-            report.failures.append(str(error))
-    return len(report.failures) == failures
-
-
-def _check_files(run: RunDirectory, events: list[Event], report: AuditReport) -> None:
-    """Every file the log says was written still has its hash."""
-    last: dict[str, str] = {}
-    for event in events:
-        for effect in event.effects:
-            if effect.kind.startswith("file:") and effect.after_sha:
-                last[effect.kind.removeprefix("file:")] = effect.after_sha
-    for name, sha in last.items():
-        path = run.root / name
-        if not path.is_file():
-            report.failures.append(f"{path} is missing")
-        elif sha256_file(path) != sha:
-            report.failures.append(f"{path} was changed: it does not have the hash in the log")
-        else:
-            report.tally("files")
-    written = [*run.curated.rglob("*"), *run.model.rglob("*"), run.report, run.card, run.quarantine]
-    for path in written:
-        if path.is_file() and str(path.relative_to(run.root)) not in last:
-            report.failures.append(f"{path} is not in the log: it was put there, or the log was cut before it")
-
-
-def _check_answers(run: RunDirectory, events: list[Event], report: AuditReport) -> None:
-    """Every answer of a language model that the log names is on record as it was given."""
-    answers = Answers(run.llm)
-    for call in [call for event in events for call in event.llm]:
-        try:
-            stored = answers.get(call.request_sha)
-        except RecrystError as error:
-            report.failures.append(str(error))
-            continue
-        if call.response_sha is None:
-            continue
-        if stored is None or stored.response_sha != call.response_sha:
-            report.failures.append(f"{run.llm / call.request_sha}.json is missing, or not the answer in the log")
-        else:
-            report.tally("answers")
-
-
-def _check_bills(run: RunDirectory, events: list[Event], report: AuditReport) -> None:
-    """What each question cost, and that none is said to be unanswered which has an answer, follows from the record."""
-    _, config = run.read_settings()
-    for event, wrong in bills(Answers(run.llm), config, events):
-        report.failures.append(f"{run.log}, line {event.seq + 1} ({event.type}): {wrong}")
-
-
-def _check_card(run: RunDirectory, events: list[Event], report: AuditReport) -> None:
-    """The head anchored in the dataset card is that of the event before ``publish``."""
-    if not run.card.is_file():
-        return
-    anchored = set(re.findall(r"\b[0-9a-f]{64}\b", run.card.read_text(encoding="utf-8", errors="replace")))
-    if not anchored & {event.prev_hash for event in events if event.type == "publish"}:
-        raise IntegrityError(f"{run.card} names no event of this log: the log was rewritten, or the card replaced")
-    report.tally("anchored heads")
-
-
-def replay(run: RunDirectory, store: Store, events: list[Event], report: AuditReport) -> None:
-    """Fold the log event by event and derive again what each one claims."""
-    _, config = run.read_settings()
-    state, history = RunState(), list[RoundRecord]()
-    for number, event in enumerate(events):
-        where = f"{run.log}, line {event.seq + 1} ({event.type})"
-        try:
-            at = Logged(store, config, state, tuple(history), events[:number], event)
-            for what, derived, logged in replay_event(at):
-                if derived != logged:
-                    report.failures.append(f"{where}: the {what} derived again differs from what is logged")
-            if event.type == "measure":
-                history.append(RoundRecord.model_validate(event.metrics["record"]))
-                report.tally("verdicts")
-            if event.type == "decide":
-                report.tally("decisions")
-        except RecrystError as error:
-            report.failures.append(f"{where}: {error}")
-        except (KeyError, IndexError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
-            # Evidence is missing, of another kind, or of another shape.
-            report.failures.append(f"{where}: cannot be derived again ({type(error).__name__}: {str(error)[:100]})")
-        state.apply(event)

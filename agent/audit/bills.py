@@ -4,63 +4,27 @@ A call is derived again from the evidence (kind, prompt, model, what was wrong w
 recorded answer. What was sent and never answered is the provider's word against the log's; it is only bounded here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ...state.config import Config
 from ...state.errors import RecrystError
-from ...state.events import Event, LlmCall
-from ...state.store import Store
+from ...state.events import Event, LlmCall, Resume, Start
 from ..llm import Provider, Usage
 from ..llm.answers import Answers, Stored
 from ..llm.budget import BUDGET
-from ..llm.client import Model
 from ..llm.live import understood
-from ..llm.open import offline_model, open_provider
+from ..llm.open import open_provider
 from ..llm.prices import Price, price_of
 from ..session import code_version
-from .logged import Claim
 
 TALK = ("chat", "describe")  # asked in conversation, which is not derived again
-_DERIVED = ("provider", "model", "kind", "prompt", "request_sha", "response_sha", "stop_reason", "problem")
 _CENT = 1e-6  # dollars, for sums of rounded parts
 
 
 def lost(call: LlmCall) -> bool:
     """Whether a question may have been billed and its answer is unknown; nothing is derived from it."""
     return call.response_sha is None and call.problem != BUDGET
-
-
-def recorded_model(store: Store, config: Config, event: Event) -> Model | None:
-    """The language model as it answered the questions of one event; None where the run has none."""
-    if config.llm.model is None:
-        return None
-    return offline_model(store.root.parent / "llm", config, [call for call in event.llm if not lost(call)])
-
-
-def asked_claims(model: Model | None, event: Event) -> list[Claim]:
-    """The questions that follow from the evidence are those that the event logs, each with what it was about."""
-    asked = [] if model is None else model.drain()
-    return [("questions to the language model", _named(asked), _named(event.llm))]
-
-
-def _named(calls: Sequence[LlmCall]) -> set[tuple[Any, ...]]:
-    return {tuple(getattr(call, name) for name in _DERIVED) for call in calls if not lost(call)}
-
-
-def silent_claims(event: Event) -> list[Claim]:
-    """An event of a step that asks nothing holds no question but those of a conversation before it.
-
-    An ``error`` has those of the step that failed; that step asks them again, and then they are derived.
-    """
-    if event.type == "error":
-        return []
-    talked = TALK if event.type in ("chat", "approve") else ()
-    asked = [call.kind for call in event.llm if not lost(call) and call.kind not in talked]
-    return [("questions to the language model", [], asked)]
 
 
 @dataclass
@@ -94,17 +58,20 @@ def bills(answers: Answers, config: Config, events: Sequence[Event]) -> Iterator
     book = _Bills(answers, provider, config, price)
     answered = [{call.request_sha for call in event.llm if call.response_sha} for event in events]
     for number, event in enumerate(events):
-        if event.type in ("start", "resume"):
-            book.resumed = event.type == "resume"
+        if isinstance(event, Start | Resume):
+            book.resumed = isinstance(event, Resume)
             book.price_known = config.llm.usd_per_million is not None or event.code == code_version()
         book.paid = set()
         unanswered = any(call.response_sha is None for call in event.llm)
         book.later = set().union(*answered[number:]) if unanswered else set()
-        for call in event.llm:
+        for at, call in enumerate(event.llm):
             if wrong := _contradicted(book, event, call):
-                yield event, f"question {call.request_sha[:12]}…: {wrong}"
+                yield event, f"llm.{at} (question {call.request_sha[:12]}…): {wrong}"
         if missing := answered[number] - book.paid - book.logged:
-            yield event, f"question {min(missing)[:12]}…: its answer is logged as known, but no event had it before"
+            yield (
+                event,
+                f"llm (question {min(missing)[:12]}…): its answer is logged as known, but no event had it before",
+            )
         book.logged |= answered[number]
 
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from ...state.decision import Answer, Proposal
 from ...state.errors import UsageError
-from ...state.report import ClusterReport
-from ..decide.approval import Answer, settle, shown_sha
+from ..decide.approval import settle, shown_sha
+from ..decide.proposals import PutForward, Refusal
 from ..graph import Cycle
 from ..session import Session
 
 if TYPE_CHECKING:
     from langgraph.types import Interrupt
 
-_ENDED = "nothing waits for an answer: the run has ended"
+ENDED = "nothing waits for an answer: the run has ended"
 
 AnswerKind = Literal["approve", "reject", "choose", "keep", "undo", "run", "finish"]
-
-
-class Refusal(Exception):
-    """What was asked for is not done, and the sentence says why; nothing has changed and the conversation goes on."""
 
 
 class Conversation:
@@ -31,9 +28,9 @@ class Conversation:
         self._seen: tuple[str, str] | None = None
 
     @property
-    def proposal(self) -> dict[str, Any] | None:
+    def proposal(self) -> Proposal | None:
         """The proposal that waits for an answer; one waits until the run has ended."""
-        return None if self._cycle.waiting is None else dict(self._cycle.waiting.value)
+        return None if self._cycle.waiting is None else Proposal.model_validate(self._cycle.waiting.value)
 
     @property
     def unseen(self) -> bool:
@@ -46,19 +43,26 @@ class Conversation:
 
     @staticmethod
     def _key(waiting: Interrupt) -> tuple[str, str]:
-        return shown_sha(waiting.value), waiting.id
+        return shown_sha(Proposal.model_validate(waiting.value)), waiting.id
 
-    def reply(self, answer: AnswerKind, **details: Any) -> None:
-        """Answer the proposal that was shown last; ``details`` are further fields of ``Answer``.
+    def reply(self, answer: AnswerKind, instead: PutForward | None = None, rounds: int = 1) -> None:
+        """Answer the proposal that was shown last.
+
+        Args:
+            answer: what to do.
+            instead: ``choose``: what takes the place of the proposal.
+            rounds: ``run``: how many rounds are approved.
 
         Raises:
             Refusal: as ``answer``.
         """
         if self._seen is None:
-            raise Refusal(_ENDED if self.proposal is None else "nothing was shown yet that could be answered")
-        self.answer(Answer(shown_sha=self._seen[0], interrupt_id=self._seen[1], answer=answer, **details))
+            raise Refusal(ENDED if self.proposal is None else "nothing was shown yet that could be answered")
+        sha, interrupt_id = self._seen
+        chosen = dict(instead or PutForward())
+        self.answer(Answer(shown_sha=sha, interrupt_id=interrupt_id, answer=answer, rounds=rounds, **chosen))
 
-    def put_forward(self, by: Literal["person", "model"], **details: Any) -> None:
+    def put_forward(self, by: Literal["person", "model"], instead: PutForward) -> None:
         """Put another action in place of the one that waits; it waits in its turn. A model sees no proposal: what it
         puts forward goes before the person whatever waits now.
 
@@ -66,10 +70,10 @@ class Conversation:
             Refusal: as ``answer``.
         """
         if by == "person" or self._cycle.waiting is None:
-            self.reply("choose", **details)
+            self.reply("choose", instead)
             return
         sha, interrupt_id = self._key(self._cycle.waiting)
-        self.answer(Answer(shown_sha=sha, interrupt_id=interrupt_id, answer="choose", by="model", **details))
+        self.answer(Answer(shown_sha=sha, interrupt_id=interrupt_id, answer="choose", by="model", **dict(instead)))
 
     def answer(self, answer: Answer) -> None:
         """Hand an answer to the loop, which goes on to the next proposal or to the end of the run.
@@ -81,11 +85,11 @@ class Conversation:
             Refusal: the answer is to something else than what waits, or cannot be carried out; nothing was done.
             RecrystError: a step of the run failed.
         """
-        session, waiting = self.session, self._cycle.waiting
+        waiting = self._cycle.waiting
         if waiting is None:
-            raise Refusal(_ENDED)
+            raise Refusal(ENDED)
         try:
-            settle(session.config, session.store, session.state, session.log.events, answer)
+            settle(self.session.view, answer)
         except UsageError as error:
             raise Refusal(str(error)) from error
         if answer.interrupt_id != waiting.id:
@@ -102,9 +106,4 @@ class Conversation:
         model = self.session.model
         calls = [] if model is None else [call.model_dump() for call in model.drain()]
         if calls or said_sha is not None:
-            params = {"tools": tools} if said_sha is None else {"said_sha": said_sha, "tools": tools}
-            self.session.note("chat", actor="human", llm=calls, params=params)
-
-    def report(self) -> ClusterReport:
-        """The figures of the clusters in force."""
-        return ClusterReport.model_validate(self.session.store.json(self.session.state.artefacts["report"]))
+            self.session.note("chat", llm=calls, said_sha=said_sha, tools=tools)

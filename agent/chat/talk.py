@@ -1,20 +1,19 @@
 """Natural language: what a person says goes to the language model, which has the table's tools and sees no data."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 
 from rich.console import RenderableType
 
 from ...prompts import prompt
-from ...state.canonical import canonical_json, sha256_bytes
-from ..llm import Message, OnText, Reply, Request, ToolCall
-from ..llm.ask import Unusable
+from ...state.canonical import Json, canonical_json, sha256_bytes
+from ..account.tables import line
+from ..decide.proposals import Refusal
+from ..llm import Message, OnText, Reply, Request, ToolCall, ToolSpec
+from ..llm.ask import Unusable, schema
 from ..llm.client import Model
-from . import show
-from .conversation import Conversation, Refusal
-from .tools import MODEL_TOOLS
+from .commands import MODEL_TOOLS, carry_out
+from .conversation import Conversation
 
 TURNS = 6  # answers with tool calls to one message
 MOST_CALLS = 8  # tools called in one answer
@@ -37,7 +36,10 @@ class Talk:
         self._conversation = conversation
         self._print = print
         self._messages: list[Message] = []
-        self._specs = tuple(tool.spec for tool in MODEL_TOOLS.values())
+        self._specs = tuple(
+            ToolSpec(name=tool.name, description=tool.description, parameters=schema(tool.params))
+            for tool in MODEL_TOOLS.values()
+        )
 
     def say(self, text: str, on_text: OnText) -> None:
         """Hand a message to the model and carry out its tool calls, until it has answered.
@@ -58,7 +60,7 @@ class Talk:
                 if not calls:
                     break
             else:
-                self._print(show.line(f"the model called tools {TURNS} times and did not come to an answer", "yellow"))
+                self._print(line(f"the model called tools {TURNS} times and did not come to an answer", "yellow"))
         except BaseException:
             self._messages = before
             raise
@@ -86,7 +88,7 @@ class Talk:
         )
         reply = self.model.ask(request, _read, stream)
         if reply is None:
-            self._print(show.line("the language model gave no usable answer, or its budget is spent", "yellow"))
+            self._print(line("the language model gave no usable answer, or its budget is spent", "yellow"))
             return ()
         if reply.text and not streamed:  # it was on record
             on_text(reply.text)
@@ -99,13 +101,13 @@ class Talk:
             self._messages.append(Message(role="tool", content=content, tool_call_id=call.id))
         return reply.tool_calls
 
-    def _call(self, call: ToolCall) -> dict[str, object]:
+    def _call(self, call: ToolCall) -> Json:
         """Run a tool: the person sees its evidence, and what is returned is told to the model."""
         tool = MODEL_TOOLS.get(call.name)
         if tool is None:
             return {"error": "there is no such tool"}
         try:
-            result = tool.run(self._conversation, tool.check(call.arguments), "model")
+            result = carry_out(self._conversation, tool, call.arguments, "model")
         except Refusal as refusal:
             return {"refused": str(refusal)}
         for shown in result.shown:

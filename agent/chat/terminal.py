@@ -1,7 +1,5 @@
 """The conversation on a terminal, or on piped lines: read a line, do what it says, show what waits."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import sys
@@ -10,11 +8,12 @@ import time
 from rich.console import Console, RenderableType
 
 from ...state.errors import MissingExtraError, ModelError, UsageError
-from ...state.sanitise import printable
-from . import show
-from .conversation import Conversation, Refusal
+from ...state.phrases import printable
+from ..account import tables
+from ..decide.proposals import Refusal
+from .commands import COMMANDS, carry_out, read
+from .conversation import Conversation
 from .talk import Talk
-from .tools import COMMANDS
 
 PROMPT = "recryst> "
 _SHORT = {"y": "/yes", "yes": "/yes", "n": "/no", "no": "/no", "/quit": "/quit", "q": "/quit", "/exit": "/quit"}
@@ -59,18 +58,18 @@ class Terminal:
                 self._console.print()
                 return
             if not sys.stdin.isatty():
-                self._print(show.line(line))  # so that what is left of a piped conversation can be read
+                self._print(tables.line(line))  # so that what is left of a piped conversation can be read
             if _SHORT.get(line) == "/quit":
                 return
             if self._too_soon(line):
-                self._print(show.line("that was before the proposal could be read: type it again", "yellow"))
+                self._print(tables.line("that was before the proposal could be read: type it again", "yellow"))
                 continue
             self._do(line)
 
     def _show_proposal(self, again: bool = False) -> bool:
         """Show the proposal that waits, if it was not shown before; whether one was shown."""
         if (again or self._conversation.unseen) and (waiting := self._conversation.proposal) is not None:
-            self._print(show.proposal(waiting))
+            self._print(tables.proposal(waiting))
             self._conversation.shown()
             return True
         return False
@@ -89,8 +88,8 @@ class Terminal:
             if command == "/help":
                 self._help()
             elif tool := COMMANDS.get(command):
-                found = tool.run(self._conversation, tool.read(words), "person")
-                self._conversation.note([tool.name or tool.command])
+                found = carry_out(self._conversation, tool, read(tool, words), "person")
+                self._conversation.note([tool.name])
                 for shown in found.shown:
                     self._print(shown)
             elif command.startswith("/"):
@@ -102,24 +101,24 @@ class Terminal:
             else:
                 raise Refusal("no language model is configured (--llm PROVIDER:NAME): only commands work; /help")
         except Refusal as refusal:
-            self._print(show.line(str(refusal), "yellow"))
+            self._print(tables.line(str(refusal), "yellow"))
 
     def _say(self, talk: Talk, line: str) -> None:
         """A message to the language model. That it is out of reach or lacks a key harms nothing but the message."""
         try:
             talk.say(line, self._stream)
         except (ModelError, UsageError, MissingExtraError) as error:
-            self._print(show.line(str(error), "yellow"))
-        self._print(show.line(str(talk.model.purse), "dim"))
+            self._print(tables.line(str(error), "yellow"))
+        self._print(tables.line(str(talk.model.purse), "dim"))
 
     def _help(self) -> None:
         for tool in COMMANDS.values():
-            self._print(show.line(f"  {tool.usage or tool.command:<26} {tool.description}"))
+            self._print(tables.line(f"  {tool.usage:<26} {tool.description}"))
         self._print(
-            show.line(f"  {'/quit':<26} leave; `recryst chat {self._conversation.session.run.root}` comes back")
+            tables.line(f"  {'/quit':<26} leave; `recryst chat {self._conversation.session.run.root}` comes back")
         )
         if self._talk is not None:
-            self._print(show.line("  anything else is for the language model, which sees figures and no rows"))
+            self._print(tables.line("  anything else is for the language model, which sees figures and no rows"))
 
     def _print(self, shown: RenderableType) -> None:
         self._console.print(shown)

@@ -1,17 +1,15 @@
 """The command line. Each command lives in the file of its kind; heavy imports wait until a command runs."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import sys
-from typing import Any
 
 import click
 
 from ... import __version__
-from ...state.errors import RecrystError
-from ...state.sanitise import printable
+from ...state.errors import RecrystError, StorageError, check_address_space, low_memory
+from ...state.phrases import printable
+from .streams import tolerant
 
 # command → (module, one line of help): a module is imported when its command is used
 _COMMANDS = {
@@ -26,6 +24,7 @@ _COMMANDS = {
     "tool": ("tool", "Run one tool on a table."),
     "eval": ("..evals.cli", "Run an experiment that shows what Recryst is worth."),  # by name: agent imports no evals
 }
+_RUNS = {"run", "demo", "chat", "resume"}  # these need the memory that a run needs
 
 
 class _Lazy(click.Group):
@@ -37,6 +36,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
+        if cmd_name in _RUNS:
+            check_address_space()
         module = importlib.import_module(f".{_COMMANDS[cmd_name][0]}", __package__)
         command: click.Command = getattr(module, cmd_name)
         return command
@@ -56,18 +57,35 @@ def cli() -> None:
     """
 
 
-def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line; an error a user can mend is one sentence on standard error and a typed exit code."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; an error a user can mend is one sentence on standard error and a typed exit code.
+
+    A command that carries out a run returns its exit code, which says what became of the run, whether or not standard
+    output could be written. For any other command its output is all there is.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenisers' threads and forks do not mix
+    with tolerant() as lost:
+        code = _exit_code(arguments)
+        if (fault := lost()) is not None:
+            click.echo(f"standard output could not be written: {fault.strerror}", err=True)
+            code = StorageError.exit_code if code is None else code
+    sys.exit(code or 0)
+
+
+def _exit_code(arguments: list[str] | None) -> int | None:
+    """The exit code of a command, said to be so by the command or by its error; None where it ended well."""
     try:
         result = cli.main(args=arguments, prog_name="recryst", standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.Abort:
         click.echo("stopped; `recryst resume` goes on", err=True)
-        sys.exit(130)
-    except RecrystError as error:
-        click.echo(f"error: {printable(str(error))}", err=True)
-        sys.exit(error.exit_code)
-    sys.exit(result if isinstance(result, int) else 0)
+        return 130
+    except BaseException as error:
+        typed = error if isinstance(error, RecrystError) else low_memory(error)
+        if typed is None:
+            raise
+        click.echo(f"error: {printable(str(typed))}", err=True)
+        return typed.exit_code
+    return result if isinstance(result, int) else None

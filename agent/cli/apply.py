@@ -4,12 +4,10 @@ A tool that works row by row, or takes rows out, sees the texts in a memory map 
 that memory does not grow with the file. Any other tool is given the whole frame.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +17,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...state.canonical import Json
 from ...state.errors import InputError, UsageError, storage_error
 from ...state.preparation import LoadParams
 from ...tools.read.columns import JSON_TEXT, is_json_text
 from ...tools.read.load import LoadResult, load
-from ...tools.registry import Tool
+from ...tools.table_tool import TableTool
 from ...tools.text.batches import MappedTexts
-from ...tools.write.layout import Layout, own_notes
-from ...tools.write.removed import evidence, write_evidence
-from ...tools.write.tables import check_target, table_writer
+from ...tools.write.tables import Layout, check_target, evidence, own_notes, table_writer, write_evidence
 from .progress import Reporter
 
 _BATCH_ROWS = 1024
@@ -63,12 +60,8 @@ class Applied:
     text_bytes_out: int | None = None
     seconds: float = 0.0
 
-    def as_json(self) -> dict[str, Any]:
-        """The figures as plain values."""
-        return asdict(self)
 
-
-def apply(tool: Tool, params: Any, job: Job, reporter: Reporter) -> Applied | dict[str, Any]:
+def apply(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> Applied | Json:
     """Carry out ``job``; a tool that measures a table and makes none returns its figures.
 
     Raises:
@@ -80,11 +73,11 @@ def apply(tool: Tool, params: Any, job: Job, reporter: Reporter) -> Applied | di
     whole = tool.annotate is None and tool.removals is None
     result = _on_whole(tool, params, job, reporter) if whole else _in_stream(tool, params, job, reporter)
     if isinstance(result, Applied):
-        return Applied(**{**asdict(result), "seconds": round(time.perf_counter() - started, 3)})
+        return replace(result, seconds=round(time.perf_counter() - started, 3))
     return result
 
 
-def _check(tool: Tool, job: Job) -> None:
+def _check(tool: TableTool, job: Job) -> None:
     if job.annotate and tool.annotate is None:
         raise UsageError(f"{tool.name} has no columns to add: leave out --annotate")
     if job.removed is not None and (tool.removals is None or job.annotate):
@@ -100,11 +93,11 @@ def _check(tool: Tool, job: Job) -> None:
         raise UsageError(f"{written[0]} cannot hold both the rows that stay and those taken out")
 
 
-def _lacks_target(tool: Tool) -> UsageError:
+def _lacks_target(tool: TableTool) -> UsageError:
     return UsageError(f"`recryst tool {tool.name}` makes a table: give it an OUT file (.parquet or .jsonl)")
 
 
-def _in_stream(tool: Tool, params: Any, job: Job, reporter: Reporter) -> Applied:
+def _in_stream(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> Applied:
     assert job.target is not None
     try:
         # Beside the output, because /tmp is memory on many systems.
@@ -145,7 +138,7 @@ def _load(job: Job, folder: Path, reporter: Reporter) -> LoadResult:
     return loaded
 
 
-def _taken_out(tool: Tool, params: Any, job: Job, texts: MappedTexts, reporter: Reporter) -> pl.DataFrame:
+def _taken_out(tool: TableTool, params: Any, job: Job, texts: MappedTexts, reporter: Reporter) -> pl.DataFrame:
     """The rows the tool takes out, ascending: row, reason, score, threshold, duplicate_of (an id)."""
     removals = []
     if tool.removals is not None and not job.annotate:
@@ -160,7 +153,13 @@ def _taken_out(tool: Tool, params: Any, job: Job, texts: MappedTexts, reporter: 
 
 
 def _write_rest(
-    tool: Tool, params: Any, job: Job, loaded: LoadResult, texts: MappedTexts, gone: pl.DataFrame, reporter: Reporter
+    tool: TableTool,
+    params: Any,
+    job: Job,
+    loaded: LoadResult,
+    texts: MappedTexts,
+    gone: pl.DataFrame,
+    reporter: Reporter,
 ) -> Applied:
     """Write the rows that stay, batch by batch, with the tool's columns where they are asked for."""
     assert job.target is not None
@@ -190,7 +189,7 @@ def _size(text: pl.Series) -> int:
 
 
 def _layout(
-    tool: Tool, params: Any, job: Job, loaded: LoadResult, texts: MappedTexts
+    tool: TableTool, params: Any, job: Job, loaded: LoadResult, texts: MappedTexts
 ) -> tuple[Callable[[pl.Series, Any], pl.DataFrame] | None, Layout]:
     """The tool's annotation if it is to be written, and the columns of the table with it.
 
@@ -212,7 +211,7 @@ def _batches(originals: Path) -> Iterator[tuple[int, pa.RecordBatch]]:
             start += batch.num_rows
 
 
-def _on_whole(tool: Tool, params: Any, job: Job, reporter: Reporter) -> Applied | dict[str, Any]:
+def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> Applied | Json:
     assert tool.on_table is not None
     frame, as_json, quarantined = _frame(tool, job, reporter)
     if tool.needs not in frame.columns:
@@ -232,7 +231,7 @@ def _on_whole(tool: Tool, params: Any, job: Job, reporter: Reporter) -> Applied 
     return Applied(tool.name, frame.height, result.height, quarantined)
 
 
-def _frame(tool: Tool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame, set[str], int]:
+def _frame(tool: TableTool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame, set[str], int]:
     """The whole table, which of its columns hold JSON text, and how many rows were quarantined.
 
     Parquet that has the column the tool works on is taken as it is, any other input as it is loaded, with its ``text``

@@ -1,37 +1,30 @@
 """``recryst chat``."""
 
-from __future__ import annotations
-
-import contextlib
 import signal
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ...state.config import Config
-from ...state.errors import InputError, ModelError, RecrystError, UsageError
+from ...state.errors import UsageError
 from ...state.run import RunDirectory
-from ..account.tables import show_summary
-from .options import DATA_OPTIONS, MIND_OPTIONS, RUN_OPTIONS, ready, settled, with_options
+from .claim import begin, located
+from .options import DATA_OPTIONS, MODEL_OPTIONS, RUN_OPTIONS, ready, settled, with_options
 from .progress import Reporter
-from .run import open_run
 
 MAX_ROUNDS = 50  # a person ends the rounds; this only bounds `run N` and forgotten scripts
 
 
 @click.command()
 @click.argument("source", metavar="SOURCE|RUN")
-@with_options([*DATA_OPTIONS, *RUN_OPTIONS, *MIND_OPTIONS])
+@with_options([*DATA_OPTIONS, *RUN_OPTIONS, *MODEL_OPTIONS])
 def chat(
     source: str,
     out: Path | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
-    no_train: bool,
     **options: Any,
-) -> None:
+) -> int:
     """Talk about the rows of SOURCE, or come back to the conversation in the run directory RUN.
 
     Each action is shown before it is carried out, and waits for your approval. Slash commands (/help) always work; with
@@ -39,20 +32,23 @@ def chat(
     """
     reporter = Reporter()
     if (Path(source) / "run.yaml").is_file():
-        if out or config_file or settings or no_train or any(value is not None for value in options.values()):
+        if out or any(value not in (None, (), False) for value in options.values()):
             raise UsageError(f"{source} is a run: its settings stand in {source}/run.yaml and cannot be changed")
         directory = RunDirectory.open(Path(source))
-    else:
-        directory = _new(source, out, _with_a_person(config_file, settings, no_train, options), reporter)
-    with directory.lock():
-        _converse(directory, reporter)
+        with directory.lock():
+            return _converse(directory, reporter)
+    config = _with_a_person(options)
+    if source == "-":
+        raise UsageError("a chat reads your words from standard input; give the rows as a file")
+    source = located(source)
+    ready(config)
+    with begin(source, config, out, reporter.say) as directory:
+        return _converse(directory, reporter)
 
 
-def _with_a_person(
-    config_file: Path | None, settings: tuple[str, ...], no_train: bool, options: dict[str, Any]
-) -> Config:
+def _with_a_person(options: Mapping[str, Any]) -> Config:
     """The configuration, with a person who approves and with room for as many rounds as a conversation takes."""
-    config = settled(config_file, ("approve=true", *settings), no_train, options)
+    config = settled(options, ["approve=true"])
     if not config.approve:
         raise UsageError("approve=false is what `recryst run` does; in a chat every action waits for approval")
     if "max_rounds" not in config.stop.model_fields_set:
@@ -60,48 +56,37 @@ def _with_a_person(
     return config
 
 
-def _new(source: str, out: Path | None, config: Config, reporter: Reporter) -> RunDirectory:
-    if source == "-":
-        raise UsageError("a chat reads your words from standard input; give the rows as a file")
-    if not source.startswith("hf:"):
-        if not Path(source).exists():
-            raise InputError(f"{source} does not exist")
-        source = str(Path(source).resolve())
-    ready(config)
-    return open_run(source, out, config, reporter)
-
-
-def _converse(directory: RunDirectory, reporter: Reporter) -> None:
-    from ..account.summary import summary
-    from ..chat.conversation import Conversation
-    from ..chat.terminal import Terminal
-    from ..graph import placed
+def _converse(directory: RunDirectory, reporter: Reporter) -> int:
+    """The conversation about a run that this process owns; returns the exit code."""
     from ..session import Session
 
     session = Session(directory, reporter)
     ended = session.state.last == "publish"
     if not ended and not session.config.approve:
         raise UsageError(f"{directory.root} runs unattended: `recryst resume {directory.root}` goes on with it")
+    from ..account.summary import summary
+    from ..account.tables import show_summary
+    from ..chat.conversation import Conversation
+    from ..chat.terminal import Terminal
+    from ..graph import placed
+    from ..start import failures_noted
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if ended:
         click.echo("this run has ended: you can look and ask, and change nothing")
     else:
         session.start()
+    back = f"`recryst chat {directory.root}` comes back"
     try:
-        with placed(session) as cycle:
+        with failures_noted(session, back), placed(session) as cycle:
             cycle.go_on()
             Terminal(Conversation(session, cycle)).run()
-    except RecrystError as error:
-        with contextlib.suppress(RecrystError):  # a full disk takes no event either; the sentence is still shown
-            session.note_failure(str(error))
-        if isinstance(error, ModelError):
-            raise ModelError(f"{error}; `recryst chat {directory.root}` comes back") from error
-        raise
     except KeyboardInterrupt:
         reporter.say("")
-        reporter.say(f"stopped; `recryst chat {directory.root}` comes back")
-        sys.exit(130)
+        reporter.say(f"stopped; {back}")
+        return 130
     if session.state.last != "publish":
-        reporter.say(f"left; `recryst chat {directory.root}` comes back")
+        reporter.say(f"left; {back}")
     elif not ended:
-        show_summary(directory, summary(directory))
+        show_summary(directory, summary(session.view))
+    return 0

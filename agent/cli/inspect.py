@@ -1,15 +1,12 @@
 """``recryst audit`` and ``recryst explain``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
 import orjson
 
 from ...state.errors import IntegrityError
-from ...state.phrases import counted
-from ...state.sanitise import printable
+from ...state.phrases import counted, printable
 
 _RUN = click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -30,6 +27,7 @@ def audit(run_directory: Path, head: str | None, as_json: bool) -> None:
                 {
                     "verified": report.verified,
                     "failures": report.failures,
+                    "taken": report.taken,
                     "finished": report.finished,
                     "log_head": report.head,
                 }
@@ -41,6 +39,9 @@ def audit(run_directory: Path, head: str | None, as_json: bool) -> None:
         click.echo(f"log head: {report.head}")
         for failure in report.failures:
             click.echo(f"FAILED: {printable(failure)}")
+        click.echo("taken as logged, because nothing derives it (docs/audit.md):")
+        for one in report.taken:
+            click.echo(f"  {printable(one)}")
         if not report.finished:
             click.echo("the run is unfinished: its log ends before the report")
         if not report.failures:
@@ -59,10 +60,11 @@ def explain(run_directory: Path, row_id: str, as_json: bool) -> None:
     """Tell why the row ROW_ID of RUN stayed or went: its line in the ledger, and every step that touched it."""
     from ..account.explain import explain as explain_row
     from ..account.explain import told
+    from ..view import View
 
-    found = explain_row(run_directory, row_id)
+    found = explain_row(View.open(run_directory), row_id)
     if as_json:
-        click.echo(orjson.dumps(found))
+        click.echo(orjson.dumps(found.plain()))
         return
     for line in told(found):
         click.echo(printable(line))
@@ -73,7 +75,7 @@ def explain(run_directory: Path, row_id: str, as_json: bool) -> None:
 @click.option("--to", "target", type=click.Choice(["nf4", "int8"]), required=True, help="Format.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write.  [default: MODEL_DIR-FORMAT]")
 @click.option("--text", type=click.Path(path_type=Path, exists=True), help="A text file to measure perplexity on.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_JSON
 def quantise(model_directory: Path, target: str, out: Path | None, text: Path | None, as_json: bool) -> None:
     """Quantise the causal language model in MODEL_DIR with bitsandbytes and reload it.
 

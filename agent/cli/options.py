@@ -1,15 +1,15 @@
-"""The options that ``run``, ``demo`` and ``chat`` share, the configuration they make, and whether it can be used."""
+"""The options of ``run``, ``demo`` and ``chat``, read from the configuration; and whether it can be used as it is."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
 
 import click
+from pydantic.fields import FieldInfo
 
 from ...state.config import Config
-from ...state.preparation import PROFILES
+from ...state.preparation import Option, Section
 from ...state.settings import load_config
 from ...tools.text.language import check_keep
 from ...tools.text.scrub import check_scrub
@@ -18,32 +18,7 @@ from ..llm.open import open_provider
 from ..llm.prices import price_of
 
 _Command = Callable[..., Any]
-
-_SHORTCUTS = {
-    "text_column": "load.text_column",
-    "id_column": "load.id_column",
-    "label_column": "load.label_column",
-    "source_column": "load.source_column",
-    "vector_column": "load.vector_column",
-    "limit": "load.limit",
-    "profile": "filter.profile",
-    "model": "embed.model",
-    "seed": "seed",
-    "ablate": "ablate",
-    "max_rounds": "stop.max_rounds",
-    "max_minutes": "stop.max_minutes",
-    "llm": "llm.model",
-    "base_url": "llm.base_url",
-    "max_usd": "llm.max_usd",
-    "max_tokens": "llm.max_tokens",
-    "price": "llm.usd_per_million",
-    "batch": "llm.batch",
-    "policy": "policy",
-    "critic": "critic",
-    "seeds": "synthesis.seeds",
-    "like": "quality.like",
-    "taxonomy": "label.taxonomy",
-}
+_Decorator = Callable[[_Command], _Command]
 
 
 def read_price(context: click.Context, option: click.Parameter, value: str | None) -> list[float] | None:
@@ -59,70 +34,59 @@ def read_price(context: click.Context, option: click.Parameter, value: str | Non
         ) from None
 
 
-RUN_OPTIONS = [
+def _marked(section: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, str, Option, FieldInfo]]:
+    """The keys that have a short name: that name, ``section.key``, the mark and the field."""
+    for key, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _marked(field.annotation, f"{key}.")
+        for mark in field.metadata:
+            if isinstance(mark, Option):
+                yield mark.name or key, f"{prefix}{key}", mark, field
+
+
+def _option(name: str, mark: Option, field: FieldInfo) -> _Decorator:
+    """The option of a key: its type, choices, help and default are the field's."""
+    kind = field.annotation
+    if get_origin(kind) is UnionType:  # or none
+        kind = get_args(kind)[0]
+    said = field.description or ""
+    default = f"  [default: {field.default}]" if isinstance(field.default, str) else ""
+    how: dict[str, Any] = {"help": f"{said[:1].upper()}{said[1:]}.{default}", "metavar": mark.metavar, "default": None}
+    if kind is bool:
+        how["is_flag"] = True
+    elif get_origin(kind) is Literal:
+        how["type"] = click.Choice(get_args(kind))
+    elif get_origin(kind) is tuple:
+        how["callback"] = read_price
+    else:
+        how["type"] = click.Path(exists=True, resolve_path=True) if mark.file else kind
+    return click.option(f"--{name.replace('_', '-')}", **how)
+
+
+#: Short name → ``section.key``: the options of a run, and the keywords of the Python API.
+SHORT = {name: key for name, key, _, _ in _marked()}
+
+
+def _options(group: str) -> list[_Decorator]:
+    return [_option(name, mark, field) for name, _, mark, field in _marked() if mark.group == group]
+
+
+RUN_OPTIONS: list[_Decorator] = [
     click.option("--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/NAME]"),
     click.option("--config", "config_file", type=click.Path(path_type=Path), help="A recryst.yaml."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. cluster.k=40."),
-    click.option("--seed", type=int, help="Seed of every random choice."),
-    click.option("--limit", type=int, help="Read at most this many rows."),
-    click.option("--max-rounds", type=int, help="Rounds at most."),
-    click.option("--max-minutes", type=float, help="Start no further round after this many minutes."),
-    click.option(
-        "--ablate",
-        is_flag=True,
-        default=None,
-        help="Measure what each stage before the loop was worth: the probe with and without it.",
-    ),
+    *_options("run"),
     click.option("--no-train", is_flag=True, help="Leave out the final model."),
 ]
-DATA_OPTIONS = [
-    click.option("--text-column", help="Column that holds the text.  [default: recognised]"),
-    click.option("--id-column", help="Column that holds a stable id.  [default: from content]"),
-    click.option("--label-column", help="Column that holds a class label; the probe learns it."),
-    click.option("--source-column", help="Column that names where a row came from; no step may empty a source."),
-    click.option("--vector-column", help="Column of ready-made vectors (images, audio), used instead of embedding."),
-    click.option("--profile", type=click.Choice(get_args(PROFILES)), help="Kind of text."),
-    click.option("--model", help="Embedding model: minilm (embedded) or any Sentence Transformers model."),
-]
-MIND_OPTIONS = [
-    click.option("--llm", metavar="PROVIDER:NAME", help="Language model: anthropic:NAME, openai:NAME or ollama:NAME."),
-    click.option("--base-url", metavar="URL", help="Address of its server, e.g. of an OpenAI-compatible one."),
-    click.option("--max-usd", type=float, help="Dollars the run may cost."),
-    click.option("--max-tokens", type=int, help="Tokens the run may use."),
-    click.option(
-        "--price", callback=read_price, metavar="IN,OUT", help="Dollars per million tokens, for a model not known."
-    ),
-    click.option(
-        "--batch",
-        is_flag=True,
-        default=None,
-        help="Critiques, scores and labels by the provider's batch API: cheaper, later.",
-    ),
-    click.option("--policy", type=click.Choice(["rules", "llm"]), help="Who decides.  [default: the model, if any]"),
-    click.option("--critic", type=click.Choice(["rules", "llm"]), help="Who critiques.  [default: the model, if any]"),
-    click.option(
-        "--seeds",
-        type=click.Path(exists=True, resolve_path=True),
-        help="Hand-written rows that synthesis may learn from.",
-    ),
-    click.option(
-        "--like",
-        type=click.Path(exists=True, resolve_path=True),
-        help="A few dozen rows you endorse; they teach a score.",
-    ),
-    click.option(
-        "--taxonomy",
-        type=click.Path(exists=True, resolve_path=True),
-        help="YAML of domains, tags and difficulties to label by.",
-    ),
-]
-OUTPUT_OPTIONS = [
+DATA_OPTIONS = _options("data")
+MODEL_OPTIONS = _options("model")
+OUTPUT_OPTIONS: list[_Decorator] = [
     click.option("--quiet", is_flag=True, help="No progress and no tables."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, on standard output."),
 ]
 
 
-def with_options(options: Sequence[Callable[[_Command], _Command]]) -> Callable[[_Command], _Command]:
+def with_options(options: Sequence[_Decorator]) -> _Decorator:
     """The decorator that gives a command all of ``options``, in their order."""
 
     def decorate(command: _Command) -> _Command:
@@ -133,18 +97,17 @@ def with_options(options: Sequence[Callable[[_Command], _Command]]) -> Callable[
     return decorate
 
 
-def settled(config_file: Path | None, settings: tuple[str, ...], no_train: bool, options: dict[str, Any]) -> Config:
-    """The configuration from a file, then the shortcut options, then ``--set``.
+def settled(options: Mapping[str, Any], settings: Sequence[str] = ()) -> Config:
+    """The configuration from a file, then the options by their short names, then ``settings`` and ``--set``.
 
     Raises:
         UsageError: a value cannot be; the option, setting or file that gave it is named.
     """
-    given = {
-        _SHORTCUTS[name]: (f"--{name.replace('_', '-')}", value) for name, value in options.items() if value is not None
-    }
-    if no_train:
+    short = {name: value for name, value in options.items() if name in SHORT and value is not None}
+    given = {SHORT[name]: (f"--{name.replace('_', '-')}", value) for name, value in short.items()}
+    if options["no_train"]:
         given["train.enabled"] = ("--no-train", False)
-    return load_config(config_file, list(settings), given)
+    return load_config(options["config_file"], [*settings, *options["settings"]], given)
 
 
 def ready(config: Config) -> None:

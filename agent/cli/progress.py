@@ -1,11 +1,10 @@
-"""What a person sees while a run works: live bars on a terminal, plain lines elsewhere, nothing when quiet."""
+"""What a person sees while a run works: bars on a terminal or in a notebook, lines elsewhere, nothing when quiet."""
 
-from __future__ import annotations
-
-import sys
+import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -21,16 +20,17 @@ from rich.progress import (
 from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
-from ...state.progress import Advance, silent
-from ...state.sanitise import printable
+from ...state.phrases import Advance, printable, silent
+from .streams import Tolerant, standard_error
 
 
 class Reporter:
-    """Writes to standard error, so that standard output stays for results."""
+    """Writes to standard error, so that standard output stays for results; nobody need be there to read it."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        file: Any = Tolerant(standard_error)
+        self.console = Console(file=file, highlight=False, soft_wrap=True, emoji=False)
         self.cost: Callable[[], str] | None = None  # what the language model has cost so far
 
     def say(self, text: str, style: str = "") -> None:
@@ -42,9 +42,9 @@ class Reporter:
     def step(self, name: str, total: int | None = None, unit: str = "rows") -> Iterator[Advance]:
         """A step that may take a while; yields how to report items done.
 
-        On a terminal: a live bar with rate and remaining time, that goes when the step ends. Elsewhere: a line
-        at the start and, if it took over two seconds, one at the end. A step that the language model was paid for
-        ends in a line with the cost so far in either case.
+        On a terminal, or in a notebook that has widgets: a live bar with rate and remaining time, that goes when the
+        step ends. Elsewhere: a line at the start and, if it took over two seconds, one at the end. A step that the
+        language model was paid for ends in a line with the cost so far in either case.
         """
         if self.quiet:
             yield silent
@@ -52,8 +52,8 @@ class Reporter:
         started = time.monotonic()
         cost = self._cost_now()
         done = 0
-        if not self.console.is_terminal:
-            print(f"{name} …", file=sys.stderr, flush=True)
+        if not self._shows_bars():
+            self.say(f"{name} …")
 
             def count(items: int) -> None:
                 nonlocal done
@@ -64,7 +64,7 @@ class Reporter:
             spent = self._spent_since(cost)
             if took > 2 or spent:
                 rate = f", {speed(done / took)} {unit}/s" if done and took > 2 else ""
-                print(f"{name} done in {took:.1f} s{rate}{spent}", file=sys.stderr, flush=True)
+                self.say(f"{name} done in {took:.1f} s{rate}{spent}")
             return
         columns: tuple[ProgressColumn, ...] = (
             SpinnerColumn(),
@@ -90,6 +90,12 @@ class Reporter:
             yield advance
         if spent := self._spent_since(cost):
             self.say(f"{name} done in {time.monotonic() - started:.1f} s{spent}", "dim")
+
+    def _shows_bars(self) -> bool:
+        """Whether a bar can be drawn; rich draws it in a notebook only with ipywidgets, and warns without."""
+        if self.console.is_jupyter:
+            return importlib.util.find_spec("ipywidgets") is not None
+        return self.console.is_terminal
 
     def _cost_now(self) -> str | None:
         return None if self.cost is None else self.cost()

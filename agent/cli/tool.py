@@ -6,48 +6,55 @@ import difflib
 import signal
 import sys
 from pathlib import Path
-from typing import Any, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 import click
 import orjson
 import yaml
+from pydantic import BaseModel, ValidationError
 
+from ...state.canonical import Json
 from ...state.errors import UsageError
 from ...state.phrases import counted
-from ...tools.registry import NAMES, Tool
-from ...tools.registry import tool as find_tool
+from ...state.settings import read_yaml
+from ...tools.table_tool import TableTool
+from ..registry import Capability, table_tools
+
+if TYPE_CHECKING:
+    from .apply import Applied
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class _Tools(click.Group):
     """One sub-command per registered tool; a tool is imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(NAMES)
+        return list(table_tools())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return command(find_tool(cmd_name)) if cmd_name in NAMES else None
+        found = table_tools().get(cmd_name)
+        return None if found is None else command(found)
 
 
-def command(tool: Tool) -> click.Command:
+def command(capability: Capability) -> click.Command:
     """The command of one tool."""
+    tool: TableTool = capability.load()
 
     def call(
         source: str,
         target: Path | None,
         settings: tuple[str, ...],
         as_json: bool,
-        annotate: bool = False,
-        removed: Path | None = None,
-        text_column: str | None = None,
-        seed: int = 0,
+        **options: Any,  # those of ``Job`` that the tool has
     ) -> None:
         from .apply import Applied, Job, apply
         from .progress import Reporter
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        job = Job(source, target, removed, annotate, text_column, seed)
+        job = Job(source, target, **options)
         try:
-            result = apply(tool, read_params(tool.params, settings), job, Reporter())
+            result = apply(tool, read_params(capability.params, settings), job, Reporter())
         except KeyboardInterrupt:
             click.echo(
                 "stopped; nothing was written" if target is None else f"stopped; {target} is as it was", err=True
@@ -56,21 +63,21 @@ def command(tool: Tool) -> click.Command:
         if not isinstance(result, Applied):
             click.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
         elif as_json:
-            click.echo(orjson.dumps(result.as_json()))
+            click.echo(orjson.dumps(result))
         else:
-            _show(result, target, tool.removals is not None and not annotate)
+            _show(result, target, tool.removals is not None and not job.annotate)
 
-    keys = ", ".join(tool.params.model_fields)
+    keys = ", ".join(capability.params.model_fields)
     return click.Command(
-        tool.name,
+        capability.name,
         callback=call,
-        help=f"{tool.description}\n\nSettings: {keys}.",
-        short_help=tool.description,
+        help=f"{capability.description}\n\nSettings: {keys}.",
+        short_help=capability.description,
         params=_options(tool),
     )
 
 
-def _options(tool: Tool) -> list[click.Parameter]:
+def _options(tool: TableTool) -> list[click.Parameter]:
     """The arguments and options of a tool's command, those alone that mean something to it."""
     path = click.Path(path_type=Path)
     options: list[click.Parameter] = [
@@ -89,7 +96,7 @@ def _options(tool: Tool) -> list[click.Parameter]:
     return [*options, click.Option(["--json", "as_json"], is_flag=True, help="Print the figures as one JSON object.")]
 
 
-def _show(result: Any, target: Path | None, removes: bool) -> None:
+def _show(result: Applied, target: Path | None, removes: bool) -> None:
     """The rows that are left and, by reason, those that are not, on standard error."""
     gone = f", {result.rows_in - result.rows_out:,} taken out" if removes else ""
     click.echo(f"{target}: {counted(result.rows_out, 'row')}{gone}", err=True)
@@ -97,7 +104,7 @@ def _show(result: Any, target: Path | None, removes: bool) -> None:
         click.echo(f"  {reason}: {rows:,}", err=True)
 
 
-def read_params(model: Any, settings: tuple[str, ...]) -> Any:
+def read_params(model: type[M], settings: tuple[str, ...]) -> M:
     """The input model of a tool from ``key=value`` settings, each value read as YAML.
 
     A single value stands for a list of one. Where the model has ``thresholds``, a rule is set by its own name, as in
@@ -106,17 +113,15 @@ def read_params(model: Any, settings: tuple[str, ...]) -> Any:
     Raises:
         UsageError: an unknown key (the nearest known one is named), or a value that cannot be.
     """
-    from pydantic import ValidationError
-
-    values: dict[str, Any] = {}
+    values: Json = {}
     for setting in settings:
         key, equals, raw = setting.partition("=")
         if not equals:
             raise UsageError(f"--set {setting!r} needs the form key=value")
         try:
-            value = yaml.safe_load(raw)
+            value = read_yaml(raw)
         except yaml.YAMLError as error:
-            raise UsageError(f"--set {key}: {raw!r} is not a value") from error
+            raise UsageError(f"--set {key}: {raw[:60]!r} is not a value") from error
         _put(model, values, key.strip(), value)
     try:
         return model.model_validate(values)
@@ -126,7 +131,7 @@ def read_params(model: Any, settings: tuple[str, ...]) -> Any:
         raise UsageError(f"--set {where}: {message}; the keys are {', '.join(model.model_fields)}") from error
 
 
-def _put(model: Any, values: dict[str, Any], key: str, value: Any) -> None:
+def _put(model: type[BaseModel], values: Json, key: str, value: Any) -> None:
     """Set one key among the values."""
     fields = model.model_fields
     if "." in key and "thresholds" in fields:

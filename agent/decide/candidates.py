@@ -4,46 +4,54 @@ A policy may only pick one of these; it can neither invent an action nor widen o
 the auditor builds the same candidates from the logged evidence.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from pydantic import Field
-
+from ...state.actions import (
+    Action,
+    ChangeK,
+    Deduplicate,
+    Prune,
+    Refilter,
+    RefilterByQuality,
+    Stop,
+    Strategy,
+    Synthesise,
+)
 from ...state.canonical import sha256_json
-from ...state.config import CapsParams, SemanticParams
-from ...state.decision import ActionKind, Candidate, Critique, Granularity, RoundRecord
+from ...state.config import CapsParams
+from ...state.decision import Candidate, Critique, Facts, RoundRecord
 from ...state.phrases import counted
-from ...state.report import ClusterReport, Record
-from ...tools.judge.select import DEDUPLICATE
+from ...state.report import ClusterReport
 
 KEEP_FRACTION = {"drop": 0.0, "thin": 0.7, "trim": 0.8}
 EVEN_FRACTION = 0.7
 FEWEST_SEEDS = 6  # rows a cluster needs to be written for: as many as one question shows
-STRATEGY = {"drop": "drop", "thin": "keep_furthest", "trim": "keep_closest"}
+STRATEGY: dict[str, Strategy] = {"drop": "drop", "thin": "keep_furthest", "trim": "keep_closest"}
 
 
-class Facts(Record):
-    """What candidates are built from besides the report: numbers only, logged with the decision."""
+@dataclass(frozen=True)
+class Idea:
+    """An action that might be offered; ``blocked`` says why it cannot be chosen."""
 
-    state_key: str  # names the kept rows and the clustering
-    kept: int
-    cleaned: int  # training rows when the loop began
-    clustering: dict[str, Any]  # algorithm and its k, eps or min_cluster_size, in force
-    filtered: dict[str, int]  # rows each quality rule removed
-    refilters: dict[str, dict[str, float | None]]  # rule → thresholds that would loosen it
-    language_model: bool
-    text: bool = True  # False: the rows are vectors, and nothing can be written for them
-    granularity: Granularity | None = None
-    thresholds: dict[str, float | None] = Field(default_factory=dict)  # of the quality rules, over the profile's
-    quality_below: float | None = None  # a tenth of the rows scored lower when the score was learned; None: no score
-    doubtful: int = 0  # kept rows that score lower and that the quality rules suspect as well
-    semantic: SemanticParams = SemanticParams()  # when two rows say the same, and which of them stays
-    alike: int = 0  # kept rows that say what another kept row says: those that would go
-    synthetic: int = 0  # of the kept rows
-    synthesis_room: int = 0  # rows that one action may add without passing their share
+    action: Action
+    rows: int
+    reasons: tuple[str, ...]
+    blocked: str = ""
+    evidence: dict[str, float] = field(default_factory=dict)
+
+    def candidate(self, *opaque: object) -> Candidate:
+        """The candidate, under an id made of ``opaque``."""
+        return Candidate(
+            id=sha256_json(list(opaque))[:8],
+            action=self.action,
+            rows=self.rows,
+            reasons=self.reasons,
+            evidence=self.evidence,
+            available=not self.blocked,
+            unavailable_because=self.blocked,
+        )
 
 
 def build_candidates(
@@ -54,45 +62,24 @@ def build_candidates(
     caps: CapsParams,
 ) -> tuple[Candidate, ...]:
     """Every candidate of the round; those already tried on this very state are shown but not available."""
-    drafts = [
+    ideas = [
         *_prunes(report, critiques, facts, caps),
         *_deduplication(facts, caps),
         *_refilters(facts),
         *_refilter_by_quality(facts, caps),
         *_regroupings(report, critiques, facts),
         *_synthesis(report, facts),
-        draft("stop", {}, 0, ("the data may be as good as these actions make it",)),
+        Idea(Stop(), 0, ("the data may be as good as these actions make it",)),
     ]
-    tried = {record.key: record for record in history if record.state_key == facts.state_key}
+    tried = {record.action.key: record for record in history if record.state_key == facts.state_key}
     candidates = []
-    for number, fields in enumerate(drafts):
-        blocked = fields.pop("blocked", "")
-        if (record := tried.get(fields["key"])) is not None:
-            blocked = f"tried on this state in round {record.round}: {record.outcome.replace('_', ' ')}"
-        opaque = sha256_json([report.round, number, fields["key"], facts.state_key])[:8]
-        candidates.append(Candidate(id=opaque, **fields, available=not blocked, unavailable_because=blocked))
+    for number, idea in enumerate(ideas):
+        key = idea.action.key
+        if (record := tried.get(key)) is not None:
+            outcome = record.outcome.replace("_", " ")
+            idea = replace(idea, blocked=f"tried on this state in round {record.round}: {outcome}")
+        candidates.append(idea.candidate(report.round, number, key, facts.state_key))
     return tuple(candidates)
-
-
-def draft(
-    action: ActionKind,
-    params: dict[str, Any],
-    rows: int,
-    reasons: Iterable[str],
-    blocked: str = "",
-    evidence: dict[str, float] | None = None,
-) -> dict[str, Any]:
-    """The fields of a candidate; ``blocked`` says why it cannot be chosen."""
-    key = sha256_json([action, params])[:16]
-    return {
-        "key": key,
-        "action": action,
-        "params": params,
-        "rows": rows,
-        "reasons": tuple(reasons),
-        "blocked": blocked,
-        "evidence": evidence or {},
-    }
 
 
 def removable(facts: Facts, caps: CapsParams) -> int:
@@ -101,9 +88,7 @@ def removable(facts: Facts, caps: CapsParams) -> int:
     return min(int(caps.step_fraction * real), real - int((1 - caps.total_fraction) * facts.cleaned))
 
 
-def _prunes(
-    report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts, caps: CapsParams
-) -> Iterable[dict[str, Any]]:
+def _prunes(report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts, caps: CapsParams) -> Iterable[Idea]:
     """One prune per verdict, over the clusters that call for it, gravest first, as many as the cap admits."""
     limit = removable(facts, caps)
     evidence = {cluster.cluster: cluster for cluster in report.clusters}
@@ -121,26 +106,26 @@ def _prunes(
                 chosen.append(critique)
                 rows += removed
         if chosen and rows:
-            params = {
-                "clusters": [critique.cluster for critique in chosen],
-                "strategy": STRATEGY[verdict],
-                "keep_fraction": KEEP_FRACTION[verdict],
-            }
+            action = Prune(
+                clusters=tuple(critique.cluster for critique in chosen),
+                strategy=STRATEGY[verdict],
+                keep_fraction=KEEP_FRACTION[verdict],
+            )
             reasons = [f"cluster {c.cluster}: {'; '.join(c.reasons)}" for c in chosen[:5]]
             if len(chosen) > 5:
                 reasons.append(f"and {len(chosen) - 5} more with the same verdict")
             figures = {
                 "mean_" + gravity: round(sum(getattr(evidence[c.cluster], gravity) for c in chosen) / len(chosen), 4)
             }
-            yield draft("prune", params, rows, reasons, evidence=figures)
+            yield Idea(action, rows, tuple(reasons), evidence=figures)
         elif called:
             each = f"each of the {len(called)} clusters" if len(called) > 1 else "the cluster"
             reason = f"{each} concerned would lose more than the cap of {counted(max(limit, 0), 'row')}"
-            yield draft("prune", {"clusters": [], "strategy": STRATEGY[verdict]}, 0, (), blocked=reason)
+            yield Idea(Prune(clusters=(), strategy=STRATEGY[verdict]), 0, (), reason)
     yield from _thin_large(report, limit)
 
 
-def _thin_large(report: ClusterReport, limit: int) -> Iterable[dict[str, Any]]:
+def _thin_large(report: ClusterReport, limit: int) -> Iterable[Idea]:
     """Thin clusters far above the median size at random, towards an even spread of masses."""
     real = [cluster for cluster in report.clusters if cluster.cluster >= 0]
     if len(real) < 3:
@@ -154,77 +139,76 @@ def _thin_large(report: ClusterReport, limit: int) -> Iterable[dict[str, Any]]:
             chosen.append(cluster.cluster)
             rows += removed
     if chosen:
-        params = {"clusters": chosen, "strategy": "keep_random", "keep_fraction": EVEN_FRACTION}
+        action = Prune(clusters=tuple(chosen), strategy="keep_random", keep_fraction=EVEN_FRACTION)
         have = f"{counted(len(chosen), 'cluster')} {'has' if len(chosen) == 1 else 'have'}"
-        yield draft("prune", params, rows, (f"{have} over 3 times the median of {counted(median, 'row')}",))
+        yield Idea(action, rows, (f"{have} over 3 times the median of {counted(median, 'row')}",))
 
 
-def _deduplication(facts: Facts, caps: CapsParams) -> Iterable[dict[str, Any]]:
+def _deduplication(facts: Facts, caps: CapsParams) -> Iterable[Idea]:
     """Take out rows that say in other words what another row says, the likest first, as many as the cap admits."""
     if not facts.alike:
         return
     limit = max(removable(facts, caps), 0)
-    params = {"strategy": DEDUPLICATE, **facts.semantic.model_dump(exclude_none=True)}
+    action = Deduplicate(**facts.semantic.model_dump())
     say = "row says" if facts.alike == 1 else "rows say"
     reason = f"{facts.alike:,} {say} what another row says (cosine {facts.semantic.cosine:g} or more)"
     if facts.alike > limit:
-        params["target_rows"] = facts.kept - limit
+        action = action.model_copy(update={"target_rows": facts.kept - limit})
         reason += f"; the cap admits {limit:,}"
     figures = {"duplicates": float(facts.alike), "of_rows": float(facts.kept)}
     rows = min(facts.alike, limit)
-    yield draft("prune", params, rows, (reason,), "" if limit else reason, figures)
+    yield Idea(action, rows, (reason,), "" if limit else reason, figures)
 
 
-def _refilters(facts: Facts) -> Iterable[dict[str, Any]]:
+def _refilters(facts: Facts) -> Iterable[Idea]:
     """Loosen the rule that took most rows: the objective tells whether they were missed."""
     rules = sorted(facts.refilters, key=lambda rule: (-facts.filtered.get(rule, 0), rule))[:2]
     for rule in rules:
         rows = facts.filtered.get(rule, 0)
         if rows:
-            params = {"thresholds": facts.refilters[rule]}
             reason = f"the rule {rule} removed {counted(rows, 'row')}, which may be missed"
-            yield draft("refilter", params, rows, (reason,))
+            yield Idea(Refilter(thresholds=facts.refilters[rule]), rows, (reason,))
 
 
-def _refilter_by_quality(facts: Facts, caps: CapsParams) -> Iterable[dict[str, Any]]:
+def _refilter_by_quality(facts: Facts, caps: CapsParams) -> Iterable[Idea]:
     """Take out what both the quality rules suspect and the quality score puts lowest."""
     if facts.quality_below is None or not facts.doubtful:
         return
-    params = {"thresholds": facts.thresholds, "quality_below": facts.quality_below}
+    action = RefilterByQuality(thresholds=facts.thresholds, quality_below=facts.quality_below)
     limit = max(removable(facts, caps), 0)
     near = "row near a quality rule's limit scores" if facts.doubtful == 1 else "rows near a quality rule's limit score"
     reason = f"{facts.doubtful:,} {near} below {facts.quality_below:.2f}"
     blocked = "" if facts.doubtful <= limit else f"{reason}: more than the cap of {limit:,}"
-    yield draft("refilter", params, facts.doubtful, (reason,), blocked)
+    yield Idea(action, facts.doubtful, (reason,), blocked)
 
 
-def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts) -> Iterable[dict[str, Any]]:
+def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts) -> Iterable[Idea]:
     """Finer, coarser, or by density."""
     total = max(1, len(critiques))
     mixed = sum("mixed" in critique.issues for critique in critiques)
     unstable = sum("unstable" in critique.issues for critique in critiques)
-    if facts.clustering["algorithm"] == "kmeans":
-        k = int(facts.clustering["k"])
+    if facts.clustering.algorithm == "kmeans":
+        k = facts.clustering.k or 0
         yield from _as_fine_as_themes(k, facts)
         finer, coarser = min(k * 3 // 2 + 1, facts.kept // 5), max(k * 2 // 3, 2)
         if finer > k:
             reason = _share(mixed, total, "mixed", "finer clusters are tried")
-            yield draft("change_k", {"algorithm": "kmeans", "k": finer}, 0, (reason,))
+            yield Idea(ChangeK(algorithm="kmeans", k=finer), 0, (reason,))
         if coarser < k:
             reason = _share(unstable, total, "unstable", "coarser clusters are tried")
-            yield draft("change_k", {"algorithm": "kmeans", "k": coarser}, 0, (reason,))
+            yield Idea(ChangeK(algorithm="kmeans", k=coarser), 0, (reason,))
         size = max(10, facts.kept // 200)
         reason = "clusters of any shape, and rows that belong to none"
-        yield draft("change_k", {"algorithm": "hdbscan", "min_cluster_size": size}, 0, (reason,))
+        yield Idea(ChangeK(algorithm="hdbscan", min_cluster_size=size), 0, (reason,))
         return
-    size = int(facts.clustering["min_cluster_size"])
-    yield draft("change_k", {"algorithm": "hdbscan", "min_cluster_size": size * 2}, 0, ("larger densities",))
+    size = facts.clustering.min_cluster_size or 0
+    yield Idea(ChangeK(algorithm="hdbscan", min_cluster_size=size * 2), 0, ("larger densities",))
     if size >= 6:
-        yield draft("change_k", {"algorithm": "hdbscan", "min_cluster_size": size // 2}, 0, ("smaller densities",))
+        yield Idea(ChangeK(algorithm="hdbscan", min_cluster_size=size // 2), 0, ("smaller densities",))
     k = max(8, report.k)
     share = report.noise / max(1, report.rows)
     reason = f"{share:.0%} of the rows are in no cluster" if report.noise else "nothing stands out; k-means is tried"
-    yield draft("change_k", {"algorithm": "kmeans", "k": k}, 0, (reason,))
+    yield Idea(ChangeK(algorithm="kmeans", k=k), 0, (reason,))
 
 
 def _share(number: int, total: int, what: str, else_tried: str) -> str:
@@ -234,7 +218,7 @@ def _share(number: int, total: int, what: str, else_tried: str) -> str:
     return f"{number} of {counted(total, 'cluster')} {'is' if number == 1 else 'are'} {what}"
 
 
-def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[dict[str, Any]]:
+def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[Idea]:
     """The number of clusters that the answers to "same theme?" argue for: one fewer per pair of clusters that share a
     theme, or one more per cluster that holds two; whichever stands out more."""
     seen = facts.granularity
@@ -249,10 +233,10 @@ def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[dict[str, Any]]:
             f"{seen.within_different} of {seen.within_asked} clusters hold two"
         )
         figures = {"neighbours_sharing_a_theme": round(fewer, 3), "clusters_with_two_themes": round(more, 3)}
-        yield draft("change_k", {"algorithm": "kmeans", "k": wanted}, 0, (reason,), evidence=figures)
+        yield Idea(ChangeK(algorithm="kmeans", k=wanted), 0, (reason,), evidence=figures)
 
 
-def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[dict[str, Any]]:
+def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[Idea]:
     """New rows for clusters below half the median size, up to that half, as far as their share allows."""
     sizes = sorted(cluster.size for cluster in report.clusters if cluster.cluster >= 0)
     if not sizes:
@@ -266,7 +250,6 @@ def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[dict[str, Any]]:
         if count > 0:
             clusters.append(cluster.cluster)
             counts.append(count)
-    params = {"clusters": clusters, "counts": counts}
     if not facts.language_model:
         blocked = "no language model is configured"
     elif not facts.text:
@@ -278,4 +261,5 @@ def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[dict[str, Any]]:
     have = f"{counted(len(thin), 'cluster')} {'has' if len(thin) == 1 else 'have'}"
     reason = f"{have} fewer than {wanted:,} rows, half the median"
     figures = {"thin_clusters": float(len(thin)), "half_the_median": float(wanted)}
-    yield draft("synthesise", params, sum(counts), (reason,), blocked, figures)
+    action = Synthesise(clusters=tuple(clusters), counts=tuple(counts))
+    yield Idea(action, sum(counts), (reason,), blocked, figures)

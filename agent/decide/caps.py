@@ -1,7 +1,5 @@
 """The caps: what no step may take away, whoever asked for it."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

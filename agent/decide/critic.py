@@ -1,7 +1,5 @@
 """Who judges the clusters: the rules, or a language model bounded by them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,27 +8,27 @@ import polars as pl
 
 from ...state.config import Config
 from ...state.decision import Critique, Granularity
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
 from ...state.report import ClusterReport
 from ..llm.client import Model
 from . import rules_critic as rules
 
 
 @dataclass(frozen=True)
-class Judged:
+class Critiques:
     """A critique per cluster, and what pairs of rows say of the number of clusters (None without a language model)."""
 
     critiques: tuple[Critique, ...]
     granularity: Granularity | None
 
 
-def judge(
+def critique(
     report: ClusterReport,
     config: Config,
     model: Model | None,
     text_of: Callable[[np.ndarray], pl.Series],
     advance: Advance = silent,
-) -> Judged:
+) -> Critiques:
     """The verdicts on a report; the auditor calls this too, with the recorded model.
 
     Args:
@@ -42,12 +40,12 @@ def judge(
     """
     by_rules = rules.critique(report, config.critique)
     # Without text the rows are vectors of something else, and there is nothing to read.
-    if config.mind("critic") == "rules" or model is None or not config.load.readable:
-        return Judged(by_rules, None)
+    if config.backend("critic") == "rules" or model is None or not config.load.readable:
+        return Critiques(by_rules, None)
     from . import granularity
     from . import model_critic as llm
 
     critiques = llm.critique(model, report, by_rules, text_of, advance)
     if report.algorithm != "kmeans" or not config.critique.max_pairs:
-        return Judged(critiques, None)
-    return Judged(critiques, granularity.granularity(model, report, text_of, config.critique.max_pairs, advance))
+        return Critiques(critiques, None)
+    return Critiques(critiques, granularity.granularity(model, report, text_of, config.critique.max_pairs, advance))

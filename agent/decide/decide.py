@@ -1,10 +1,9 @@
 """The decision and the verdict: two pure functions, called by the loop and again by the auditor."""
 
-from __future__ import annotations
-
 import math
 import statistics
 
+from ...state.actions import Stop
 from ...state.config import ObjectiveParams, StopParams
 from ...state.decision import Budget, Candidate, Critique, Decision, Rejected, RoundRecord, Verdict
 from ...state.report import ClusterReport, Objective
@@ -43,7 +42,7 @@ def decide(
         human: id of the candidate a person chose, or None.
     """
     by_id = {candidate.id: candidate for candidate in candidates}
-    stop = next(candidate for candidate in candidates if candidate.action == "stop")
+    stop = next(candidate for candidate in candidates if isinstance(candidate.action, Stop))
     if spent := _spent(budget):
         choice = Choice(stop.id, spent, {})
     elif human is not None:
@@ -61,7 +60,7 @@ def decide(
     rejected = tuple(
         Rejected(
             id=candidate.id,
-            action=candidate.action,
+            action=candidate.action.action,
             reason=candidate.unavailable_because or choice.rejected.get(candidate.id, "not chosen"),
         )
         for candidate in candidates
@@ -70,7 +69,6 @@ def decide(
     return Decision(
         candidate=chosen.id,
         action=chosen.action,
-        params=chosen.params,
         reasons=reasons,
         rejected=rejected,
         safe_default=safe_default,

@@ -1,22 +1,20 @@
 """What a decision rests on besides the report: the facts and the budget, derived alike by the loop and the audit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from ...state.canonical import sha256_bytes, sha256_json
-from ...state.config import Config
-from ...state.decision import Budget, RoundRecord
-from ...state.events import Event
+from ...state.config import ClusterParams
+from ...state.decision import Budget, Facts, RoundRecord
+from ...state.events import Event, Keep, Measure, StepEvent, Undo
 from ...state.report import ClusterReport
 from ...state.rows import Removal, kept_rows, synthetic_rows
+from ...state.values import Values
 from ...tools.text import filters
 from ...tools.vectors.evidence import LOW_QUALITY
-from .candidates import Facts
+from ..view import View
 from .caps import synthetic_bound
 from .decide import converged
 
@@ -26,11 +24,11 @@ REFILTER_QUALITY = "refilter_quality"
 LOOSER = 1.5  # how much a refilter candidate loosens the rule that took most rows
 
 
-def strictness(values: dict[str, Any], annotations: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
+def strictness(values: Values, annotations: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
     """How close positions (uint32 [n]) are to the limits of the quality rules in force: float32 [n] in [0, 1]."""
-    if values["profile"] == "none":
+    if values.profile == "none":
         return np.zeros(len(rows), dtype=np.float32)
-    return filters.strictness(annotations[rows], filters.bounds(values["profile"], values["thresholds"]))
+    return filters.strictness(annotations[rows], filters.bounds(values.profile, values.thresholds))
 
 
 def row_quality(scores: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
@@ -40,7 +38,7 @@ def row_quality(scores: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
 
 
 def doubtful(
-    values: dict[str, Any],
+    values: Values,
     annotations: pl.DataFrame,
     scores: pl.DataFrame | None,
     rows: np.ndarray,
@@ -61,9 +59,9 @@ def doubtful(
     return Removal(REFILTER_QUALITY, rows[both], score[both].astype(np.float64), below)
 
 
-def state_key(rows: np.ndarray, clustering: dict[str, Any]) -> str:
+def state_key(rows: np.ndarray, clustering: ClusterParams) -> str:
     """A short name for a state of the data: its kept rows (positions, uint32 [n]) and how they are clustered."""
-    return sha256_json([sha256_bytes(rows.tobytes()), clustering])[:16]
+    return sha256_json([sha256_bytes(rows.tobytes()), clustering.model_dump(mode="json")])[:16]
 
 
 def critique_key(report: ClusterReport) -> str:
@@ -71,17 +69,18 @@ def critique_key(report: ClusterReport) -> str:
     return sha256_json(report.model_dump(mode="json", exclude={"round"}))[:16]
 
 
-def gather_budget(config: Config, history: History, events: Sequence[Event]) -> Budget:
+def gather_budget(view: View) -> Budget:
     """What is left when the events so far have been logged; a killed step's time is not counted."""
-    stop, llm = config.stop, config.llm
-    spent = sum(event.seconds or 0.0 for event in events) / 60.0
-    usd, tokens = spent_on_models(events)
+    stop, llm = view.config.stop, view.config.llm
+    history = view.history()
+    spent = sum(event.seconds for event in view.events if isinstance(event, StepEvent)) / 60.0
+    usd, tokens = spent_on_models(view.events)
     return Budget(
         rounds_left=stop.max_rounds - len(history),
         minutes_left=None if stop.max_minutes is None else round(stop.max_minutes - spent, 3),
         usd_left=None if llm.max_usd is None else round(llm.max_usd - usd, 8),
         tokens_left=None if llm.max_tokens is None else llm.max_tokens - tokens,
-        held_still=converged(_since_override(history, events), stop, config.objective),
+        held_still=converged(_since_override(history, view.events), stop, view.config.objective),
     )
 
 
@@ -89,9 +88,9 @@ def _since_override(history: History, events: Sequence[Event]) -> History:
     """The rounds since a person last overrode a measurement, which moved the data."""
     measured = 0
     for event in reversed(events):
-        if event.type in ("keep", "undo"):
+        if isinstance(event, Keep | Undo):
             return history[len(history) - measured :]
-        measured += event.type == "measure"
+        measured += isinstance(event, Measure)
     return history
 
 
@@ -101,34 +100,35 @@ def spent_on_models(events: Iterable[Event]) -> tuple[float, int]:
     return sum(call.usd or 0.0 for call in calls), sum(sum(call.usage.values()) + call.unsure_tokens for call in calls)
 
 
-def gather_facts(config: Config, values: dict[str, Any], ledger: pl.DataFrame) -> Facts:
-    """The facts of the data in force: ``values`` of the run's state, and its ledger."""
+def gather_facts(view: View) -> Facts:
+    """The facts of the data in force."""
+    config, values, ledger = view.config, view.values, view.ledger()
     filtered = ledger.filter((pl.col("status") == "removed") & (pl.col("stage") == "filter"))["reason"].value_counts()
     by_rule = dict(sorted(filtered.iter_rows()))
     refilters = {}
-    if values["profile"] != "none":
-        bounds = filters.bounds(values["profile"], values["thresholds"])
+    if values.profile != "none":
+        bounds = filters.bounds(values.profile, values.thresholds)
         for rule in by_rule:
             if looser := filters.loosened(bounds, rule, LOOSER):
-                refilters[rule] = {**values["thresholds"], **looser}
+                refilters[rule] = {**values.thresholds, **looser}
     rows = kept_rows(ledger)
     synthetic = len(synthetic_rows(ledger))
     bound = synthetic_bound(len(rows) - synthetic, config.caps.synthetic_fraction)
     return Facts(
-        state_key=state_key(rows, values["clustering"]),
+        state_key=state_key(rows, view.clustering),
         kept=len(rows),
-        cleaned=values["cleaned_rows"] - len(kept_rows(ledger, "anchor")),
-        clustering=values["clustering"],
+        cleaned=values.cleaned_rows - len(view.anchor()),
+        clustering=view.clustering,
         filtered=by_rule,
         refilters=refilters,
         language_model=config.llm.model is not None,
         text=config.load.vector_column is None,
-        granularity=values.get("granularity"),
-        thresholds=values["thresholds"],
-        quality_below=(values.get("quality") or {}).get("below"),
-        doubtful=values.get("doubtful", 0),
+        granularity=values.granularity,
+        thresholds=values.thresholds,
+        quality_below=view.quality_below,
+        doubtful=values.doubtful,
         semantic=config.semantic,
-        alike=values.get("alike", 0),
+        alike=values.alike,
         synthetic=synthetic,
         synthesis_room=max(0, min(config.synthesis.max_rows, bound - synthetic)),
     )

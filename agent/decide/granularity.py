@@ -5,8 +5,6 @@ ClusterLLM, section 3.2). Medoids of neighbouring clusters that share a theme ar
 boundary row of one cluster that do not, for more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +12,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...state.decision import Granularity
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
 from ...state.report import ClusterReport
 from ..llm import Request
 from ..llm.ask import asked, reader, schema

@@ -6,8 +6,6 @@ about other rows of the cluster; where the two disagree, or there are no other r
 is marked for review.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -16,7 +14,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...state.decision import Critique, Issue, VerdictKind
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
 from ...state.report import ClusterEvidence, ClusterReport
 from ..llm import Request
 from ..llm.ask import asked, reader, schema

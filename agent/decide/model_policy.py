@@ -4,12 +4,12 @@ It sees figures, enumerations and ids that code made, never text of the data, no
 any. What it answers is recorded, so that the auditor's copy of this policy chooses the same with the network off.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...state.actions import Action
+from ...state.canonical import Json
 from ...state.decision import Budget, Candidate, Critique, RoundRecord
 from ...state.report import ClusterEvidence, ClusterReport
 from ..llm import Request
@@ -100,7 +100,7 @@ def question(
     return asked("decide", shown, schema(PolicyAnswer))
 
 
-def _clusters(report: ClusterReport, critiques: tuple[Critique, ...]) -> list[dict[str, Any]]:
+def _clusters(report: ClusterReport, critiques: tuple[Critique, ...]) -> list[Json]:
     """The clusters with a verdict other than keep first, then by size; their figures and the critic's enumerations."""
     judged = zip(report.clusters, critiques, strict=True)
     ordered = sorted(judged, key=lambda both: (both[1].verdict == "keep", -both[0].size, both[0].cluster))
@@ -110,7 +110,7 @@ def _clusters(report: ClusterReport, critiques: tuple[Critique, ...]) -> list[di
     ]
 
 
-def _figures(cluster: ClusterEvidence) -> dict[str, Any]:
+def _figures(cluster: ClusterEvidence) -> Json:
     """What may be shown of a cluster: everything but its terms, which are words of the data, and row positions."""
     return cluster.model_dump(mode="json", exclude={"terms", "medoid", "boundary", "random"})
 
@@ -122,25 +122,25 @@ def _tally(critiques: tuple[Critique, ...]) -> dict[str, int]:
     return tally
 
 
-def _candidate(candidate: Candidate) -> dict[str, Any]:
+def _candidate(candidate: Candidate) -> Json:
     """A candidate without its reasons: those are for people, and name what critics said."""
     return {
         "id": candidate.id,
-        "action": candidate.action,
-        "params": _params(candidate.params),
+        "action": candidate.action.action,
+        "params": _params(candidate.action),
         "rows": candidate.rows,
         "evidence": candidate.evidence,
     }
 
 
-def _params(params: dict[str, Any]) -> dict[str, Any]:
-    clusters = params.get("clusters")
-    if isinstance(clusters, list) and len(clusters) > _CLUSTERS_NAMED:
+def _params(action: Action) -> Json:
+    params = action.params
+    if len(clusters := params.get("clusters", ())) > _CLUSTERS_NAMED:
         return {**params, "clusters": clusters[:_CLUSTERS_NAMED], "and_more_clusters": len(clusters) - _CLUSTERS_NAMED}
     return params
 
 
-def _round(record: RoundRecord) -> dict[str, Any]:
+def _round(record: RoundRecord) -> Json:
     """One finished round: what was tried, and what came of it."""
     gain = None if record.after is None else round(record.after.value - record.before.value, 6)
     parts = None
@@ -153,8 +153,8 @@ def _round(record: RoundRecord) -> dict[str, Any]:
         }
     return {
         "round": record.round,
-        "action": record.action,
-        "params": _params(record.params),
+        "action": record.action.action,
+        "params": _params(record.action),
         "outcome": record.outcome,
         "gain": gain,
         "changes": parts,

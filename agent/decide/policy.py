@@ -36,9 +36,9 @@ class Policy(Protocol):
         ...
 
 
-def policy(mind: str, model: Model | None = None) -> Policy:
+def policy(backend: str, model: Model | None = None) -> Policy:
     """The policy of a run: ``rules``, or ``llm`` asking ``model`` (in the audit, the recorded one)."""
-    if mind == "llm" and model is not None:
+    if backend == "llm" and model is not None:
         from .model_policy import LlmPolicy
 
         return LlmPolicy(model)

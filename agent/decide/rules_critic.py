@@ -1,7 +1,5 @@
 """The rules critic: a verdict on each cluster from its numbers and documented thresholds, no model needed."""
 
-from __future__ import annotations
-
 from ...state.config import CritiqueParams
 from ...state.decision import Critique, Issue
 from ...state.report import ClusterEvidence, ClusterReport

@@ -7,14 +7,12 @@ clusters, 9. clusters by density, 10. new rows for thin clusters. Ties go to the
 order only says what is *tried* first: the measurement decides what stays.
 """
 
-from __future__ import annotations
-
+from ...state.actions import ChangeK, Deduplicate, Prune, Refilter, RefilterByQuality, Synthesise
 from ...state.decision import Budget, Candidate, Critique, RoundRecord
 from ...state.report import ClusterReport
-from ...tools.judge.select import DEDUPLICATE
 from .policy import Choice
 
-_PRUNE_ORDER = {"drop": 1, DEDUPLICATE: 2, "keep_furthest": 3, "keep_closest": 4, "keep_random": 8}
+_PRUNE_ORDER = {"drop": 1, "keep_furthest": 3, "keep_closest": 4, "keep_random": 8}
 
 
 def choose(
@@ -27,7 +25,7 @@ def choose(
     """The available candidate that stands first in the order; ``stop`` when there is no other."""
     ranked = sorted(
         (candidate for candidate in candidates if candidate.available),
-        key=lambda candidate: (_order(candidate, report, critiques), -candidate.rows, candidate.key),
+        key=lambda candidate: (_order(candidate, report, critiques), -candidate.rows, candidate.action.key),
     )
     first = ranked[0]
     place = {candidate.id: position for position, candidate in enumerate(ranked)}
@@ -39,15 +37,19 @@ def choose(
 
 
 def _order(candidate: Candidate, report: ClusterReport, critiques: tuple[Critique, ...]) -> int:
-    if candidate.action == "prune":
-        return _PRUNE_ORDER[candidate.params["strategy"]]
-    if candidate.action == "refilter":
-        return 5
-    if candidate.action == "change_k":
-        if candidate.params["algorithm"] != "kmeans":
+    match candidate.action:
+        case Prune(strategy=strategy):
+            return _PRUNE_ORDER[strategy]
+        case Deduplicate():
+            return 2
+        case Refilter() | RefilterByQuality():
+            return 5
+        case ChangeK(algorithm="kmeans", k=k):
+            mixed = sum("mixed" in critique.issues for critique in critiques)
+            unstable = sum("unstable" in critique.issues for critique in critiques)
+            return 6 if ((k or 0) > report.k) == (mixed >= unstable) else 7
+        case ChangeK():
             return 9
-        mixed = sum("mixed" in critique.issues for critique in critiques)
-        unstable = sum("unstable" in critique.issues for critique in critiques)
-        finer = candidate.params["k"] > report.k
-        return 6 if finer == (mixed >= unstable) else 7
-    return 10 if candidate.action == "synthesise" else 11
+        case Synthesise():
+            return 10
+    return 11

@@ -5,73 +5,89 @@ its measurement or by a person, goes on top, and `undo` takes the top one off. A
 takes off the next change; the same action is asked for again instead.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from ...state.config import ClusterParams
+from ...state.decision import RoundRecord
 from ...state.errors import UsageError
-from ...state.events import Event
-from ...state.run import RunState, fold
+from ...state.events import Act, Event, Keep, Measure, Undo
+from ...state.values import Artefacts, Values
+from ..view import View
+from .facts import state_key
 
 # What belongs to the round in progress and not to the data.
-_ROUND = {"offer": None, "trial": None}
+_ROUND = {"offer": False, "trial": None}
 _ANSWERS = ("answer", "rejected", "auto_rounds", "stop_reason", "converged")
 
 
 @dataclass(frozen=True)
-class Change:
+class Override:
     """The artefacts and values that come in force with an event; None takes a role away."""
 
-    artefacts: dict[str, str | None] = field(default_factory=dict)
-    values: dict[str, Any] = field(default_factory=dict)
+    artefacts: Artefacts = field(default_factory=dict)
+    values: Values = field(default_factory=Values)
 
 
-def kept(state: RunState) -> Change:
+def kept(view: View) -> Override:
     """What the last trial would have put in force, had it not been rolled back.
 
     Raises:
         UsageError: the last trial was not rolled back, or the data have changed since.
     """
-    offer = state.values.get("offer")
-    if offer is None:
+    if not view.values.offer:
         raise UsageError("there is no trial to keep: the last one was not rolled back, or the data have changed since")
-    return Change(offer["artefacts"], {**offer["values"], **_ROUND})
+    measured = next(event for event in reversed(view.events) if isinstance(event, Measure))
+    tried = view.at(measured.seq)
+    brought_in: Artefacts = {role: tried.state.artefacts.get(role) for role in tried.trial.before}
+    assert measured.clustering is not None
+    values = in_force(tried, measured.record, measured.clustering, measured.probe_scores)
+    tables: Artefacts = {"space": None, **measured.evidence}
+    return Override({**brought_in, "ledger": tried.ref("trial_ledger"), **tables}, values.patched(Values(**_ROUND)))
 
 
-def undone(state: RunState, events: Sequence[Event]) -> Change:
+def in_force(view: View, record: RoundRecord, clustering: ClusterParams, probe_scores: tuple[float, ...]) -> Values:
+    """The values that come in force with the trial of a view, as it was measured."""
+    return Values(
+        clustering=clustering,
+        state_key=state_key(view.kept("trial_ledger"), clustering),
+        objective=record.after,
+        probe_scores=probe_scores,
+        thresholds=view.trial.thresholds,
+    )
+
+
+def undone(view: View) -> Override:
     """What brings the run back to before the last change that stands: every artefact and value as it was then.
 
     Raises:
         UsageError: no change stands.
     """
-    standing = _standing(events)
+    standing = _standing(view.events)
     if not standing:
         raise UsageError("there is nothing to undo: no action is in force")
-    then = fold(events[: standing[-1]])
-    artefacts = {
+    then, now = view.at(standing[-1]).state, view.state
+    artefacts: Artefacts = {
         role: then.artefacts.get(role)
-        for role in sorted({*state.artefacts, *then.artefacts})
-        if state.artefacts.get(role) != then.artefacts.get(role)
+        for role in sorted({*now.artefacts, *then.artefacts})
+        if now.artefacts.get(role) != then.artefacts.get(role)
     }
-    answers = {name: state.values.get(name) for name in _ANSWERS}
-    values = {name: then.values.get(name) for name in sorted({*state.values, *then.values})} | answers | _ROUND
-    missing = object()
-    changed = {name: value for name, value in values.items() if state.values.get(name, missing) != value}
-    return Change(artefacts, changed)
+    names = sorted((now.values.model_fields_set | then.values.model_fields_set) - {*_ANSWERS, *_ROUND})
+    values = {name: getattr(then.values, name) for name in names}
+    changed = {name: value for name, value in values.items() if getattr(now.values, name) != value}
+    return Override(artefacts, Values(**changed, **_ROUND))
 
 
 def _standing(events: Sequence[Event]) -> list[int]:
     """For each change in force the number of the event that began it, in order."""
     begun, standing = 0, list[int]()
     for event in events:
-        if event.type == "act":
+        if isinstance(event, Act):
             begun = event.seq
-        elif event.type == "measure" and event.outcome == "kept":
+        elif isinstance(event, Measure) and event.outcome == "kept":
             standing.append(begun)
-        elif event.type == "keep":
+        elif isinstance(event, Keep):
             standing.append(event.seq)
-        elif event.type == "undo":
+        elif isinstance(event, Undo):
             standing.pop()
     return standing

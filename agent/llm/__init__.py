@@ -7,9 +7,13 @@ budget, cache and record are ``client.Model``'s, in one place for all providers.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from ...state.canonical import Json
+from ...state.config import LlmParams
+from ...state.errors import UsageError
 from ...state.report import Record
 
 #: The most tokens an answer of each kind may have. Some models think before they write, and that counts too.
@@ -19,7 +23,7 @@ ANSWER_TOKENS = {
     "decide": 2048,
     "quality": 4096,
     "label": 4096,
-    "synthesise": 4096,
+    "generate": 4096,
     "judge": 4096,
     "chat": 2048,
     "describe": 1024,
@@ -34,7 +38,7 @@ class ToolSpec(Record):
 
     name: str
     description: str
-    parameters: dict[str, Any]
+    parameters: Json
 
 
 class ToolCall(Record):
@@ -42,7 +46,7 @@ class ToolCall(Record):
 
     id: str
     name: str
-    arguments: dict[str, Any]
+    arguments: Json
 
 
 class Message(Record):
@@ -57,11 +61,11 @@ class Message(Record):
 class Request(Record):
     """One question. ``answer`` is the JSON schema (an object) the answer must follow, or None for free text."""
 
-    kind: str  # critique | same_theme | decide | synthesise | judge | quality | label | chat | describe
+    kind: str  # critique | same_theme | decide | generate | judge | quality | label | chat | describe
     prompt: str  # name@version of the prompt text
     system: str  # the same for all questions of a kind, so that providers can cache it
     messages: tuple[Message, ...]
-    answer: dict[str, Any] | None = None
+    answer: Json | None = None
     tools: tuple[ToolSpec, ...] = ()
     max_tokens: int = 1024
 
@@ -93,14 +97,26 @@ class Reply(Record):
     model: str  # as the provider names it
 
 
-class Provider(Protocol):
-    """One vendor's wire format and client. ``body`` and ``read`` need neither network nor the vendor's package."""
+class Provider(ABC):
+    """Who answers: a vendor's wire format and client, or a script.
 
-    name: str  # anthropic | openai | ollama
-    model: str
-    local: bool  # texts stay on this machine: the server's address is a loopback one
+    ``body`` and ``read`` need neither network nor the vendor's package, nor the script.
+    """
 
-    def body(self, request: Request) -> dict[str, Any]:
+    name: str  # anthropic | openai | ollama | scripted
+    batches: bool = False  # whether there is a batch API
+
+    def __init__(self, model: str, params: LlmParams) -> None:
+        self.model = model
+        self._params = params
+
+    @property
+    @abstractmethod
+    def local(self) -> bool:
+        """Whether texts stay on this machine."""
+
+    @abstractmethod
+    def body(self, request: Request) -> Json:
         """The JSON body of the request; equal requests have equal bodies."""
 
     def ready(self) -> None:
@@ -109,22 +125,27 @@ class Provider(Protocol):
         Raises:
             MissingExtraError: the vendor's package is not installed.
             ModelError: nothing listens at the address.
-            UsageError: the key is not in the environment, the address is not one, or batches are asked for where
-                there are none.
+            UsageError: the key is not in the environment, the address is not one, the script is none, or batches are
+                asked for where there are none.
         """
+        if self._params.batch and not self.batches:
+            raise self._no_batches()
 
-    def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> dict[str, Any]:
+    @abstractmethod
+    def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> Json:
         """One attempt, ``timeout`` in seconds: the answer as plain JSON, exactly as the server gave it.
 
         With ``on_text`` the answer is streamed: it is called with each piece of text, and the pieces are put
         together to the same JSON that would have come in one.
 
         Raises:
-            Fault: the attempt failed (``tools.remote``).
+            Fault: the attempt failed (``tools.vectors.net``).
             MissingExtraError: the vendor's package is not installed.
+            ModelError: the script failed.
             UsageError: the key is not in the environment.
         """
 
+    @abstractmethod
     def read(self, answer: Mapping[str, Any]) -> Reply:
         """What a stored answer says.
 
@@ -138,6 +159,7 @@ class Provider(Protocol):
         Raises:
             Fault: the attempt failed.
         """
+        return None
 
     def submit(self, bodies: Mapping[str, Mapping[str, Any]], timeout: float) -> str:
         """Hand in a batch of bodies by request hash; returns the batch's id.
@@ -146,10 +168,16 @@ class Provider(Protocol):
             Fault: the attempt failed.
             UsageError: the provider has no batches.
         """
+        raise self._no_batches()
 
-    def collect(self, batch: str, timeout: float) -> dict[str, dict[str, Any]] | None:
+    def collect(self, batch: str, timeout: float) -> dict[str, Json] | None:
         """The answers of a batch by request hash (failed ones are missing), or None while it is in progress.
 
         Raises:
             Fault: the attempt failed.
+            UsageError: the provider has no batches.
         """
+        raise self._no_batches()
+
+    def _no_batches(self) -> UsageError:
+        return UsageError(f"{self.name}:{self.model} has no batches: leave --batch (llm.batch) off")

@@ -1,8 +1,5 @@
 """The recorded questions and answers of a run: ``llm/<request hash>.json``, written before an answer is read."""
 
-from __future__ import annotations
-
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +7,9 @@ from typing import Any
 
 import orjson
 
-from ...state.canonical import canonical_json, sha256_json
-from ...state.errors import IntegrityError, storage_error
+from ...state.canonical import Json, canonical_json, sha256_json
+from ...state.errors import IntegrityError
+from ...state.store import whole_file
 from . import Usage
 
 _NONE = Usage()
@@ -30,7 +28,7 @@ class Stored:
     may have been billed for; ``batched`` answers have the batch price.
     """
 
-    answer: dict[str, Any]
+    answer: Json
     response_sha: str
     usage: Usage
     unsure: Usage
@@ -42,12 +40,12 @@ class Batch:
     """A batch that was handed in: the provider's id, and by request hash the bodies and what each may cost at most."""
 
     id: str
-    bodies: dict[str, dict[str, Any]]
+    bodies: dict[str, Json]
     worst: dict[str, Usage]
 
 
 class Answers:
-    """The folder of recorded answers. Writing goes temporary file, fsync, rename; reading verifies the hash."""
+    """The folder of recorded answers. Each is written whole or not at all; reading verifies the hash."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,7 +79,7 @@ class Answers:
         sha: str,
         provider: str,
         body: Mapping[str, Any],
-        answer: dict[str, Any],
+        answer: Json,
         usage: Usage,
         unsure: Usage = _NONE,
         batched: bool = False,
@@ -162,13 +160,6 @@ class Answers:
             yield path.stem
 
     def _write(self, path: Path, data: bytes) -> None:
-        temporary = path.with_suffix(".tmp")
-        try:
+        with whole_file(path, "recording an answer in") as made:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            raise storage_error(error, path, "recording an answer in") from error
+            made.write_bytes(data)

@@ -1,7 +1,5 @@
 """How a question without tools is put: its prompt, what is shown as canonical JSON, and the form of its answer."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re
@@ -11,12 +9,12 @@ from typing import Annotated, Any, Protocol, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from ...prompts import prompt
-from ...state.canonical import canonical_json
+from ...state.canonical import Json, canonical_json
 from . import ANSWER_TOKENS, Message, Reply, Request
 from .datamark import marked, opaque
 
 
-def asked(kind: str, shown: Any, answer: dict[str, Any], system: str | None = None) -> Request:
+def asked(kind: str, shown: Any, answer: Json, system: str | None = None) -> Request:
     """A question of one kind.
 
     Args:
@@ -85,7 +83,7 @@ def parse(reply: Reply, model: type[M]) -> M:
         raise Unusable(f"it is not valid JSON: {str(error)[:200]}") from error
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> Json:
     value = dict(pairs)
     if len(value) < len(pairs):
         raise ValueError("a key stands twice")
@@ -96,7 +94,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def schema(model: type[BaseModel]) -> dict[str, Any]:
+def schema(model: type[BaseModel]) -> Json:
     """The JSON schema of a model, without titles; objects close themselves against further keys."""
     return dict(_plain(model.model_json_schema()))
 
@@ -144,7 +142,7 @@ def _sheet(kind: str, texts: list[str]) -> Sheet:
     raise AssertionError
 
 
-def request(kind: str, sheet: Sheet, answer: dict[str, Any], system: str | None = None) -> Request:
+def request(kind: str, sheet: Sheet, answer: Json, system: str | None = None) -> Request:
     """The question about the rows of one sheet; ``answer`` is its JSON schema, ``system`` as in ``asked``."""
     return asked(kind, {"rows": [{"id": one, "text": text} for one, text in sheet.items()]}, answer, system)
 

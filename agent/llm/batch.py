@@ -4,14 +4,11 @@ The batch's id and questions are on disk before anything is waited for, so that 
 for the same batch.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
 
-from ...state.canonical import sha256_json
+from ...state.canonical import Json, sha256_json
 from ...state.errors import ModelError, RecrystError
 from ...state.phrases import counted
 from ...tools.vectors.net import Fault, Retries, with_retries
@@ -22,7 +19,7 @@ from .budget import LOST, BudgetSpent, Purse, Reservation
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
 
-Questions = Mapping[str, tuple[dict[str, Any], int]]  # by request hash, the body and the most tokens of its answer
+Questions = Mapping[str, tuple[Json, int]]  # by request hash, the body and the most tokens of its answer
 Lose = Callable[[str, Usage, str], None]
 
 
@@ -44,13 +41,8 @@ class Batches:
     ) -> None:
         """Set aside what the batches that an earlier process handed in may cost.
 
-        Args:
-            provider: must have batches.
-            answers: where answers and batches are recorded.
-            purse: what may be spent.
-            retries: of each request about a batch; waiting for the batch itself has no bound but the provider's.
-            lose: told of each question that may be billed in vain, its tokens (the purse has them) and why.
-            say: told what a person should know.
+        Args as of ``Live``. ``retries`` are of a request about a batch; waiting for the batch itself has no bound but
+        the provider's. ``lose`` is told of each question that may be billed in vain, its tokens and why.
         """
         self._provider = provider
         self._answers = answers
@@ -139,7 +131,7 @@ class Batches:
         self._answers.drop_batch(name)
         self._release(self._held.pop(name))  # what was answered is charged when it is used
 
-    def _wait(self, batch: str) -> dict[str, dict[str, Any]]:
+    def _wait(self, batch: str) -> dict[str, Json]:
         wait = FIRST_WAIT
         while (found := with_retries(partial(self._provider.collect, batch), self._retries)) is None:
             time.sleep(wait)

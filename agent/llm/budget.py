@@ -1,7 +1,5 @@
 """What a run may spend: tokens and money, reserved before a question is sent and settled when its answer is there."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -126,18 +124,13 @@ class Purse:
             if self._close(held):
                 self._spend(unsure=held.worst)
 
-    def lose_earlier(self, unsure: Usage) -> None:
-        """As ``lose``, for what a killed process had set aside."""
-        with self._lock:
-            self._spend(unsure=unsure)
-
     def release(self, held: Reservation) -> None:
         """The server did not take the question up: nothing was spent."""
         with self._lock:
             self._close(held)
 
-    def charge(self, usage: Usage, unsure: Usage, batched: bool) -> None:
-        """An answer, and attempts in vain before it, paid for without a reservation of this process."""
+    def charge(self, usage: Usage, unsure: Usage, batched: bool = False) -> None:
+        """An answer, and attempts in vain, that are paid for without a reservation of this process."""
         with self._lock:
             self._spend(usage, unsure, batched)
 

@@ -5,8 +5,6 @@ the cache, the record for the auditor and the cassette for a replay: equal quest
 that was killed asks at most the questions that were under way again.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,7 @@ from typing import Generic, TypeVar
 from ...state.config import LlmParams
 from ...state.errors import IntegrityError
 from ...state.events import LlmCall
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
 from . import Message, OnText, Provider, Reply, Request
 from .answers import Answers, Stored, request_sha
 from .ask import Unusable
@@ -174,8 +172,7 @@ class Model:
         for at, (request, answered) in enumerate(asked):
             if answered.problem == BUDGET:
                 again[at] = one(request, answered)
-                refused = answered.calls.pop(-2)
-                answered.calls[-1] = _together(refused, answered.calls[-1])
+                answered.calls[-2:] = [_together(*answered.calls[-2:])]
         return again
 
     def prefetch(self, requests: Sequence[Request]) -> None:

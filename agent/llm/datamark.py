@@ -5,8 +5,6 @@ unlike the question; it lowers the success of injected instructions and does not
 the reader has no tools, and that code limits what its answer can do.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

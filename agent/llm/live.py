@@ -1,12 +1,11 @@
 """Questions that go to a server: within the budget, each paid for once, recorded, and none lost by a kill."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ...state.canonical import Json
 from ...state.config import LlmParams
 from ...state.errors import ModelError, RecrystError
 from ...state.events import LlmCall
@@ -42,14 +41,8 @@ class Live:
     ) -> None:
         """Pay for what an earlier process left without an event: its answers, and questions that were under way.
 
-        Args:
-            provider: the vendor.
-            answers: the folder of recorded answers.
-            purse: what may be spent.
-            params: retries, deadline, parallelism and whether to use batches.
-            earlier: the calls already in the log; their answers cost nothing again.
-            note: given the calls that brought no answer although they may be billed, for the log.
-            say: told what a person should know.
+        Args as of ``Model``, and ``note``: given the calls that brought no answer although they may be billed, for the
+        log; ``say``: told what a person should know.
         """
         self.retries = Retries(attempts=params.attempts, deadline=params.deadline_seconds)
         self._provider = provider
@@ -63,7 +56,7 @@ class Live:
         self._lock = threading.Lock()
         self._charge_recorded()
         for sha, usage in answers.pending().items():
-            purse.lose_earlier(usage)
+            purse.charge(_NONE, usage)
             self._lose(sha, usage, f"{LOST}: it was asked before a stop")
         self._batches = Batches(provider, answers, purse, self.retries, self._lose, say) if params.batch else None
 
@@ -103,7 +96,7 @@ class Live:
             if self._lost.pop(sha, None) is not None:
                 self._answers.unpend(sha)
 
-    def _questions(self, requests: Iterable[Request]) -> dict[str, tuple[dict[str, Any], int]]:
+    def _questions(self, requests: Iterable[Request]) -> dict[str, tuple[Json, int]]:
         """By request hash, the body and the most tokens of its answer."""
         bodies = [(self._provider.body(request), request.max_tokens) for request in requests]
         return {request_sha(self._provider.name, body): (body, most) for body, most in bodies}
@@ -152,9 +145,7 @@ class Live:
                 self._purse.charge(stored.usage, stored.unsure, stored.batched)
                 self._charged.add(sha)
 
-    def _send(
-        self, sha: str, body: dict[str, Any], request: Request, on_text: OnText | None
-    ) -> tuple[Stored | None, LlmCall]:
+    def _send(self, sha: str, body: Json, request: Request, on_text: OnText | None) -> tuple[Stored | None, LlmCall]:
         """Ask the server within the budget: the stored answer, or None where the budget is spent, and what it took.
 
         Raises:
@@ -165,7 +156,7 @@ class Live:
         unsure = _NONE
         before = self._lost.get(sha, _NONE)  # of the same question, and in no event yet
 
-        def attempt(seconds: float) -> dict[str, Any]:
+        def attempt(seconds: float) -> Json:
             nonlocal attempts, held
             held = None
             until = time.monotonic() + seconds

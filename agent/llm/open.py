@@ -1,7 +1,5 @@
 """The language-model providers by name; a vendor's module is imported when it is named."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Sequence
 from importlib import import_module
@@ -17,11 +15,11 @@ from .budget import Purse
 from .client import Model
 from .prices import price_of
 
-_CLASSES = {"anthropic": "Anthropic", "openai": "OpenAI", "ollama": "Ollama"}
+_CLASSES = {"anthropic": "Anthropic", "openai": "OpenAI", "ollama": "Ollama", "scripted": "Scripted"}
 
 
 def open_provider(params: LlmParams) -> Provider:
-    """The provider that ``llm.model`` names. Neither network, key nor the vendor's package is touched yet.
+    """The provider that ``llm.model`` names. Neither network, key, script nor the vendor's package is touched yet.
 
     Raises:
         UsageError: the name is not VENDOR:NAME, or the vendor is not known (the nearest is named).
@@ -31,7 +29,8 @@ def open_provider(params: LlmParams) -> Provider:
         near = difflib.get_close_matches(vendor, _CLASSES, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UsageError(
-            f"llm.model: no provider {vendor!r}{hint}; it reads anthropic:NAME, openai:NAME or ollama:NAME"
+            f"llm.model: no provider {vendor!r}{hint}; it reads anthropic:NAME, openai:NAME, ollama:NAME or"
+            " scripted:PATH"
         )
     if not model.strip():
         raise UsageError(f"llm.model: {vendor}: lacks the model's name, as in {vendor}:NAME")

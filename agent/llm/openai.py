@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 
+from ...state.canonical import Json
 from ...state.config import LlmParams
 from ...tools.vectors import vendors
-from ...tools.vectors.net import Fault
 from . import Message, OnText, Reply, Request, StopReason, ToolCall, Usage
-from .wire import BOUNDS, member, narrowed, sound, storable, tokens
+from .vendor import BatchVendor
+from .wire import BOUNDS, functions, member, narrowed, storable, tokens
+
+if TYPE_CHECKING:
+    from openai import OpenAI as Client
 
 _STOPS: dict[str, StopReason] = {
     "stop": "end",
@@ -27,27 +30,21 @@ _UNDER_WAY = ("validating", "in_progress", "finalizing", "cancelling")
 _ENDPOINT: Final = "/v1/chat/completions"
 
 
-class OpenAI:
+class OpenAI(BatchVendor):
     """``openai:NAME``, at OpenAI's server or any that ``llm.base_url`` names."""
 
     name = "openai"
 
     def __init__(self, model: str, params: LlmParams) -> None:
-        self.model = model
-        self._base_url = params.base_url
+        super().__init__(model, params)
         # By the configuration alone, not by the environment: the auditor makes the same body elsewhere.
         official = params.base_url is None or urlsplit(params.base_url).hostname == "api.openai.com"
         self._bound = "max_completion_tokens" if official else "max_tokens"
 
-    @property
-    def local(self) -> bool:
-        """Whether texts stay on this machine."""
-        return vendors.stays_local("openai", self.model, self._base_url)
-
-    def body(self, request: Request) -> dict[str, Any]:
+    def body(self, request: Request) -> Json:
         """The JSON body of the request; the system text comes first, where the provider caches what is alike."""
         system = [{"role": "system", "content": request.system}] if request.system else []
-        body: dict[str, Any] = {
+        body: Json = {
             "model": self.model,
             "messages": [*system, *(_turn(message) for message in request.messages)],
             self._bound: request.max_tokens,
@@ -56,41 +53,48 @@ class OpenAI:
             form = {"name": request.kind, "strict": True, "schema": narrowed(request.answer, BOUNDS)}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
         if request.tools:
-            body["tools"] = [
-                {
-                    "type": "function",
-                    "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-                }
-                for tool in request.tools
-            ]
+            body["tools"] = functions(request.tools)
         return body
 
-    def ready(self) -> None:
-        """See, without a request, that the provider can be asked.
+    def _client(self, timeout: float) -> Client:
+        return vendors.openai_client(self._params.base_url, timeout)
 
-        Raises:
-            MissingExtraError: the vendor's package is not installed.
-            ModelError: nothing listens at the address.
-            UsageError: the key is not in the environment, or the address is not one.
-        """
-        vendors.openai_client(self._base_url, 1.0).close()
-        vendors.reach("openai", self._base_url)
+    def _whole(self, body: Mapping[str, Any], timeout: float) -> bytes:
+        with self._client(timeout) as client:
+            return client.chat.completions.with_raw_response.create(**body).content
 
-    def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> dict[str, Any]:
-        """One attempt, ``timeout`` in seconds; the answer as plain JSON.
+    def _streamed(self, body: Mapping[str, Any], timeout: float) -> Generator[Json]:
+        options: Json = {**body, "stream_options": {"include_usage": True}}
+        with self._client(timeout) as client, client.chat.completions.create(**options, stream=True) as stream:
+            for chunk in stream:
+                yield chunk.to_dict(mode="json", warnings=False)
 
-        Raises:
-            Fault: the attempt failed.
-            MissingExtraError: the vendor's package is not installed.
-            UsageError: the key is not in the environment.
-        """
-        with vendors.faults("openai", self._base_url), vendors.openai_client(self._base_url, timeout) as client:
-            completions = client.chat.completions
-            if on_text is None:
-                return sound(completions.with_raw_response.create(**body).content, self.read)
-            with completions.create(**body, stream=True, stream_options={"include_usage": True}) as stream:
-                chunks = (chunk.to_dict(mode="json", warnings=False) for chunk in stream)
-                return sound(assembled(chunks, on_text), self.read)
+    def _assembled(self, parts: Iterable[Json], on_text: OnText) -> Json | None:
+        answer: Json = {}
+        choice: Json = {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": None}
+        message = choice["message"]
+        calls: dict[int, Json] = {}
+        for chunk in parts:
+            answer |= {key: value for key, value in chunk.items() if key not in ("choices", "object", "usage")}
+            if chunk.get("usage") is not None:
+                answer["usage"] = chunk["usage"]
+            for part in chunk.get("choices") or ():
+                delta = part.get("delta") or {}
+                choice |= {key: value for key, value in part.items() if key not in ("delta", "index")}
+                for piece in delta.get("tool_calls") or ():
+                    _grow(calls, piece)
+                for key, value in delta.items():
+                    if isinstance(value, str) and key != "role":
+                        message[key] = (message.get(key) or "") + value
+                    else:
+                        message.setdefault(key, value)
+                if delta.get("content"):
+                    on_text(delta["content"])
+        if choice["finish_reason"] is None:
+            return None
+        if calls:
+            message["tool_calls"] = [calls[index] for index in sorted(calls)]
+        return {**answer, "object": "chat.completion", "choices": [choice]}
 
     def read(self, answer: Mapping[str, Any]) -> Reply:
         """What a stored answer says.
@@ -120,51 +124,33 @@ class OpenAI:
             model=member(answer, "model", str),
         )
 
-    def count(self, body: Mapping[str, Any], timeout: float) -> int | None:
-        """None: OpenAI does not count."""
-        return None
-
-    def submit(self, bodies: Mapping[str, Mapping[str, Any]], timeout: float) -> str:
-        """Hand in a batch of bodies by request hash; returns the batch's id.
-
-        Raises:
-            Fault: the attempt failed.
-        """
+    def _hand_in(self, bodies: Mapping[str, Mapping[str, Any]], timeout: float) -> Json:
         lines = [
             orjson.dumps({"custom_id": sha, "method": "POST", "url": _ENDPOINT, "body": body})
             for sha, body in bodies.items()
         ]
-        with vendors.faults("openai", self._base_url), vendors.openai_client(self._base_url, timeout) as client:
+        with self._client(timeout) as client:
             file = client.files.create(file=("questions.jsonl", b"\n".join(lines)), purpose="batch")
-            batch = client.batches.create(input_file_id=file.id, endpoint=_ENDPOINT, completion_window="24h")
-            return str(member(batch.to_dict(), "id", str))
+            return client.batches.create(input_file_id=file.id, endpoint=_ENDPOINT, completion_window="24h").to_dict()
 
-    def collect(self, batch: str, timeout: float) -> dict[str, dict[str, Any]] | None:
-        """The answers of a batch by request hash (failed ones are missing), or None while it is in progress.
-
-        Raises:
-            Fault: the attempt failed.
-        """
-        with vendors.faults("openai", self._base_url), vendors.openai_client(self._base_url, timeout) as client:
+    def _results(self, batch: str, timeout: float) -> list[bytes] | None:
+        with self._client(timeout) as client:
             state = client.batches.retrieve(batch)
             if state.status in _UNDER_WAY:
                 return None
             if state.output_file_id is None:  # none succeeded
-                return {}
-            answers = {}
-            for line in client.files.content(state.output_file_id).content.splitlines():
-                item = orjson.loads(line)
-                response = member(item, "response", dict)
-                if response.get("status_code") == 200:
-                    with contextlib.suppress(Fault):  # it counts as failed, and is asked again by itself
-                        answers[member(item, "custom_id", str)] = sound(member(response, "body", dict), self.read)
-            return answers
+                return []
+            return client.files.content(state.output_file_id).content.splitlines()
+
+    def _succeeded(self, item: Json) -> Json | None:
+        response = member(item, "response", dict)
+        return member(response, "body", dict) if response.get("status_code") == 200 else None
 
 
-def _turn(message: Message) -> dict[str, Any]:
+def _turn(message: Message) -> Json:
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.content}
-    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    turn: Json = {"role": message.role, "content": message.content}
     if message.tool_calls:
         turn["tool_calls"] = [
             {
@@ -191,40 +177,7 @@ def _call(call: Any) -> ToolCall:
     return ToolCall(id=member(call, "id", str), name=member(function, "name", str), arguments=arguments)
 
 
-def assembled(chunks: Iterable[Mapping[str, Any]], on_text: OnText) -> dict[str, Any]:
-    """The answer that a stream's chunks make up.
-
-    Raises:
-        ValueError: the stream ended before the answer did.
-    """
-    answer: dict[str, Any] = {}
-    choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": None}
-    message = choice["message"]
-    calls: dict[int, dict[str, Any]] = {}
-    for chunk in chunks:
-        answer |= {key: value for key, value in chunk.items() if key not in ("choices", "object", "usage")}
-        if chunk.get("usage") is not None:
-            answer["usage"] = chunk["usage"]
-        for part in chunk.get("choices") or ():
-            delta = part.get("delta") or {}
-            choice |= {key: value for key, value in part.items() if key not in ("delta", "index")}
-            for piece in delta.get("tool_calls") or ():
-                _grow(calls, piece)
-            for key, value in delta.items():
-                if isinstance(value, str) and key != "role":
-                    message[key] = (message.get(key) or "") + value
-                else:
-                    message.setdefault(key, value)
-            if delta.get("content"):
-                on_text(delta["content"])
-    if choice["finish_reason"] is None:
-        raise ValueError("the stream ended before the answer did")
-    if calls:
-        message["tool_calls"] = [calls[index] for index in sorted(calls)]
-    return {**answer, "object": "chat.completion", "choices": [choice]}
-
-
-def _grow(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
+def _grow(calls: dict[int, Json], piece: Mapping[str, Any]) -> None:
     """Put a piece of a tool call to what is there of it."""
     call = calls.setdefault(piece["index"], {"function": {"name": "", "arguments": ""}})
     call |= {key: value for key, value in piece.items() if key not in ("index", "function") and value is not None}

@@ -1,16 +1,14 @@
 """What a million tokens cost, from a dated table (``prices.yaml``), or as the user says."""
 
-from __future__ import annotations
-
 import functools
 import math
 import re
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 import yaml
 
+from ...state.canonical import Json
 from ...state.config import Config, LlmParams
 from ...state.errors import UsageError
 from ...tools.vectors.vendors import is_own
@@ -60,13 +58,13 @@ FREE = Price(0.0, 0.0, 0.0, 0.0)
 
 
 def price_of(provider: str, model: str, params: LlmParams, local: bool) -> Price | None:
-    """What the model costs: what the user says, nothing for an Ollama here, the table's price, or None if unknown.
+    """What the model costs: what the user says, nothing for a script or an Ollama here, the table's price, or None.
 
     The table holds for the vendors' own servers; who else serves a model of the same name has prices of their own, and
     what listens on this machine may pass questions on to a server that bills them.
 
     Args:
-        provider: anthropic, openai or ollama.
+        provider: anthropic, openai, ollama or scripted.
         model: its name at the provider, with or without a date at the end.
         params: ``usd_per_million`` wins over all; ``base_url`` says who serves the model.
         local: the server is on this machine.
@@ -76,7 +74,7 @@ def price_of(provider: str, model: str, params: LlmParams, local: bool) -> Price
     """
     if params.usd_per_million is not None:
         return _said(*params.usd_per_million)
-    if local and provider == "ollama":
+    if provider == "scripted" or (local and provider == "ollama"):
         return FREE
     rows = _table().get(provider, {})
     price = rows.get(model) or rows.get(_DATE.sub("", model))
@@ -101,7 +99,7 @@ def _said(input_usd: float, output_usd: float) -> Price:
 def _table() -> dict[str, dict[str, Price]]:
     """The prices by vendor and model."""
     text = resources.files(__package__).joinpath("prices.yaml").read_text(encoding="utf-8")
-    vendors: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    vendors: dict[str, Json] = yaml.safe_load(text)
     return {
         vendor: {model: Price(**row, batch=table["batch"]) for model, row in table["models"].items()}
         for vendor, table in vendors.items()
@@ -156,12 +154,12 @@ def estimate(config: Config, rows: int, k: int, mean_tokens: float, price: Price
     ten = _ROWS_PER_QUESTION * row
     # Kind: how many questions, and the tokens of one beyond its instructions.
     planned: dict[str, tuple[int, float]] = {}
-    if config.llm.model is not None and config.mind("critic") == "llm":
+    if config.llm.model is not None and config.backend("critic") == "llm":
         planned["critique"] = rounds * 2 * k, (config.critique.samples + 1) * row
         if config.cluster.algorithm == "kmeans":
             planned["same_theme"] = rounds * min(config.critique.max_pairs, 2 * k), pair
         planned["quality"] = math.ceil(min(config.quality.teacher_rows, rows) / _ROWS_PER_QUESTION), ten
-    if config.llm.model is not None and config.mind("policy") == "llm":
+    if config.llm.model is not None and config.backend("policy") == "llm":
         planned["decide"] = rounds, decision
     if config.llm.model is not None and config.label.taxonomy is not None:
         planned["label"] = math.ceil(min(config.label.max_model_rows, rows) / _ROWS_PER_QUESTION), ten

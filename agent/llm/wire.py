@@ -1,15 +1,13 @@
 """What the three wire formats share: schemas made fit for a vendor, and answers held to plain, bounded values."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
 
-from ...state.canonical import canonical_json
+from ...state.canonical import Json, canonical_json
 from ...tools.vectors.net import Fault
-from . import Reply
+from . import Reply, ToolSpec
 
 #: Keywords with which constrained decoding at the vendors, or at servers that speak as they do, refuses a schema.
 BOUNDS = frozenset(
@@ -26,7 +24,7 @@ _LEVELS_AROUND = 16  # more than an answer, or a tool call within a question, ha
 _MOST_TOKENS = 10**9  # no request comes near it
 
 
-def narrowed(schema: Mapping[str, Any], bounds: frozenset[str]) -> dict[str, Any]:
+def narrowed(schema: Mapping[str, Any], bounds: frozenset[str]) -> Json:
     """The schema with ``bounds`` said in its descriptions, where the model may heed them, and defaults left out.
 
     The reader of the answer enforces what the vendor then does not.
@@ -46,13 +44,18 @@ def narrowed(schema: Mapping[str, Any], bounds: frozenset[str]) -> dict[str, Any
     return kept | _definitions(schema, bounds)
 
 
-def _definitions(schema: Mapping[str, Any], bounds: frozenset[str]) -> dict[str, Any]:
+def _definitions(schema: Mapping[str, Any], bounds: frozenset[str]) -> Json:
     if "$defs" not in schema:
         return {}
     return {"$defs": {name: narrowed(item, bounds) for name, item in schema["$defs"].items()}}
 
 
-def sound(data: bytes | str | Mapping[str, Any], read: Callable[[Mapping[str, Any]], Reply]) -> dict[str, Any]:
+def functions(tools: Iterable[ToolSpec]) -> list[Json]:
+    """Tools as OpenAI, and who speaks as it does, has them."""
+    return [{"type": "function", "function": tool.model_dump()} for tool in tools]
+
+
+def sound(data: bytes | str | Mapping[str, Any], read: Callable[[Mapping[str, Any]], Reply]) -> Json:
     """The answer as plain JSON, once it is known that ``read`` and the record can take it.
 
     Args:
@@ -72,7 +75,7 @@ def sound(data: bytes | str | Mapping[str, Any], read: Callable[[Mapping[str, An
     raise Fault("unsure", _NOT_DOCUMENTED)
 
 
-def storable(value: dict[str, Any]) -> dict[str, Any]:
+def storable(value: Json) -> Json:
     """The same object, once it is known that a record, or the next question, can hold it.
 
     Raises:

@@ -1,77 +1,143 @@
 """A person between decision and action: `approve` waits for an answer, `keep` and `undo` carry two of them out."""
 
-from __future__ import annotations
-
 import numpy as np
 
-from ...state.events import Effect
+from ...state.decision import Answer
+from ...state.errors import IntegrityError
+from ...state.events import Approve as ApproveEvent
+from ...state.events import Event
+from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts, kept_rows
-from ..decide import undo as undo_tool
-from ..decide.approval import Answer, Settled, granted, proposal, settle, shown_sha
+from ...state.values import Role, Values
+from ..decide import undo
+from ..decide.approval import granted, proposal, settle, shown_sha
+from ..decide.proposals import PutForward, called_for
+from ..llm.answers import Answers
+from ..llm.open import open_provider
 from ..session import Session
+from ..view import View
+from .base import Content, Draft, Step
 
 
-def approve(session: Session) -> None:
-    """Show the decision and wait for an answer to it; in a run without a person nothing is asked or recorded.
+class Approve(Step[Answer]):
+    """Show the decision and wait for an answer to it.
 
     LangGraph runs this from its first line again when the answer comes; what was shown is derived again, and hashed.
-
-    Raises:
-        UsageError: the answer is to something else, or cannot be carried out.
     """
-    if not session.config.approve:
-        return
-    state, events = session.state, session.log.events
-    shown = proposal(state, events)
-    if granted(state, events):
-        values = {"answer": "approve", "rejected": False, "auto_rounds": state.values["auto_rounds"] - 1}
-        _record(session, Settled(values), Answer(shown_sha=shown_sha(shown), interrupt_id="", answer="approve"))
-        return
-    from langgraph.types import interrupt  # here: graph.py sets LangGraph's environment before it is loaded
 
-    answer = Answer.model_validate(interrupt(shown))
-    session.rested()
-    _record(session, settle(session.config, session.store, state, events, answer), answer)
+    name = "approve"
+    unit = ""
+    takes = "what a person answered, and when"
+
+    def due(self, view: View) -> bool:
+        return view.config.approve
+
+    def measure(self, session: Session, advance: Advance) -> Answer:
+        view = session.view
+        shown = proposal(view)
+        if granted(view):
+            return Answer(shown_sha=shown_sha(shown), answer="approve")
+        from langgraph.types import interrupt  # here: graph.py sets LangGraph's environment before it is loaded
+
+        answer = Answer.model_validate(interrupt(shown.model_dump(mode="json")))
+        session.rested()
+        return answer
+
+    def logged(self, view: View, event: Event) -> Answer:
+        """As for every step.
+
+        Raises:
+            IntegrityError: a language model is said to have put forward what it did not.
+        """
+        assert isinstance(event, ApproveEvent)
+        if event.answer.by == "model" and not _called_for(view, event):
+            raise IntegrityError("answer: no recorded tool call of the language model put this forward")
+        return event.answer
+
+    def derive(self, view: View, measured: Answer, advance: Advance = silent) -> Draft:
+        """As for every step.
+
+        Raises:
+            IntegrityError: the log says that nobody was asked, and nothing was approved beforehand.
+            UsageError: the answer is to something else, or cannot be carried out.
+        """
+        if measured.by == "person" and not measured.interrupt_id:
+            if not granted(view) or measured.shown_sha != shown_sha(proposal(view)):
+                raise IntegrityError("nobody was asked, and nothing was approved beforehand")
+            values = Values(answer="approve", rejected=False, auto_rounds=view.values.auto_rounds - 1)
+            return Draft(values=values, fields={"answer": measured})
+        settled = settle(view, measured)
+        return Draft(
+            values=settled.values,
+            actor="human" if measured.by == "person" else "agent",
+            fields={"answer": measured, "candidates": () if settled.candidate is None else (settled.candidate,)},
+        )
 
 
-def _record(session: Session, settled: Settled, answer: Answer) -> None:
-    by_person = answer.by == "person" and answer.interrupt_id != ""
-    said = answer.model_dump(mode="json", include={"shown_sha", "answer", "interrupt_id"})
-    session.record(
-        "approve",
-        values=settled.values,
-        actor="human" if by_person else "agent",
-        human=said if by_person else None,
-        params=answer.model_dump(mode="json", exclude_defaults=True, exclude={"interrupt_id"}),
-        candidates=[] if settled.candidate is None else [settled.candidate.model_dump(mode="json")],
-    )
+def _called_for(view: View, event: ApproveEvent) -> bool:
+    """Whether a recorded answer of the conversation holds the tool call that put this forward.
+
+    One answer may hold several calls; it is logged with the first that is carried out.
+    """
+    provider, answers = open_provider(view.config.llm), Answers(view.run.llm)
+    wanted = PutForward(candidate=event.answer.candidate, action=event.answer.action)
+    alternatives = proposal(view).alternatives
+    for earlier in [event, *reversed(view.events)]:
+        talked = [call.request_sha for call in earlier.llm if call.kind == "chat" and call.response_sha]
+        for sha in talked:
+            stored = answers.get(sha)
+            calls = () if stored is None else provider.read(stored.answer).tool_calls
+            if any(called_for(call.name, call.arguments, alternatives) == wanted for call in calls):
+                return True
+        if talked or (isinstance(earlier, ApproveEvent) and earlier.actor == "human"):
+            return False
+    return False
 
 
-def keep(session: Session) -> None:
+class _Override(Step[None]):
+    """What a person puts in force against the measurement."""
+
+    unit = ""
+    said: str
+
+    def override(self, view: View) -> undo.Override:
+        """The artefacts and values that come in force."""
+        raise NotImplementedError
+
+    def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
+        change = self.override(view)
+        artefacts: dict[Role, Content] = {**change.artefacts}
+        before, ref = view.ledger(), change.artefacts.get("ledger") or view.ref("ledger")
+        ledger = view.store.frame(ref)
+        check_ledger(ledger, view.values.ingested)
+        changed = len(np.setxor1d(kept_rows(before), kept_rows(ledger)))
+        centroids = view.store.array(change.artefacts.get("centroids") or view.ref("centroids"))
+        total = counts(ledger)
+        return Draft(
+            artefacts=artefacts,
+            values=change.values,
+            actor="human",
+            fields={"counts": total, "k": len(centroids)},
+            changed=changed,
+            lines=((f"{self.said}: {total['kept']:,} rows kept now, {changed:,} changed", ""),),
+        )
+
+
+class Keep(_Override):
     """Put a trial in force that the measurement rolled back, because a person says so."""
-    _put_in_force(session, "keep", undo_tool.kept(session.state))
+
+    name = "keep"
+    said = "kept after all"
+
+    def override(self, view: View) -> undo.Override:
+        return undo.kept(view)
 
 
-def undo(session: Session) -> None:
+class Undo(_Override):
     """Bring back the data as they were before the last change, because a person says so."""
-    _put_in_force(session, "undo", undo_tool.undone(session.state, session.log.events))
 
+    name = "undo"
+    said = "undone"
 
-def _put_in_force(session: Session, name: str, change: undo_tool.Change) -> None:
-    before = session.ledger()
-    reference = change.artefacts.get("ledger") or session.state.artefacts["ledger"]
-    ledger = session.store.frame(reference)
-    check_ledger(ledger, session.state.values["ingested"])
-    changed = len(np.setxor1d(kept_rows(before), kept_rows(ledger)))
-    centroids = change.artefacts.get("centroids") or session.state.artefacts["centroids"]
-    effect = Effect(kind="ledger", before_sha=session.state.artefacts["ledger"], after_sha=reference, rows=changed)
-    session.record(
-        name,
-        artefacts=change.artefacts,
-        values=change.values,
-        actor="human",
-        metrics={**counts(ledger), "k": len(session.store.array(centroids))},
-        effects=[effect.model_dump()],
-    )
-    said = "kept after all" if name == "keep" else "undone"
-    session.reporter.say(f"{said}: {counts(ledger)['kept']:,} rows kept now, {changed:,} changed")
+    def override(self, view: View) -> undo.Override:
+        return undo.undone(view)

@@ -1,260 +1,338 @@
 """The evidence of a round: embed, cluster, reduce, score, critique.
 
-From the second round on, whatever the last measurement already computed for the data in force is reused: a
-round costs what changed.
+From the second round on, whatever the last measurement already computed for the data in force is reused: a round costs
+what changed.
 """
 
-from __future__ import annotations
-
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from ...state.config import ClusterParams
-from ...state.phrases import counted
-from ...state.progress import Advance
-from ...state.report import ClusterReport
+from ...state.errors import IntegrityError
+from ...state.events import Cluster as ClusterEvent
+from ...state.events import Embed as EmbedEvent
+from ...state.events import Estimate, Event, StepEvent
+from ...state.events import Reduce as ReduceEvent
+from ...state.phrases import Advance, counted, silent
+from ...state.values import Role, Values
 from ...tools.judge import objective
 from ...tools.vectors import evidence
 from ...tools.vectors import reduce as reduce_tool
-from ...tools.vectors.cluster import ClusterResult, default_k
+from ...tools.vectors.cluster import default_k
 from ...tools.vectors.score import ClusterScores
-from ..decide.critic import judge
+from ..decide.critic import critique
 from ..decide.facts import critique_key, doubtful, row_quality, state_key, strictness
 from ..llm.budget import BUDGET
-from ..llm.client import Model
 from ..llm.prices import estimate, exceeds, said
-from ..session import Session, derived_seed
+from ..session import Session
+from ..view import View
+from .base import Content, Draft, Plain, Step
+from .clean import logged_frame
 from .measured import (
-    View,
-    anchor_vectors,
-    cluster_view,
-    extend_pool,
-    labels_frame,
+    Clustered,
+    Embedded,
+    KeptRows,
+    cluster_rows,
+    clustering_in_force,
+    embed_missing,
+    logged_clustered,
+    logged_embedded,
+    missing_rows,
+    pool_contents,
     resolved,
-    score_view,
+    row_vectors,
+    score_rows,
     scores_from_json,
     scores_json,
-    view,
 )
 from .removals import alike
 
-UNCHANGED = {"reused": True}
 _CHARACTERS_PER_TOKEN = 4  # of English, about
-_REPORTED = (
-    "algorithm",
-    "k",
-    "rows",
-    "noise",
-    "silhouette",
-    "davies_bouldin",
-    "calinski_harabasz",
-    "dbcv",
-    "stability",
-    "overlap_2d",
-    "overlap_3d",
-)
 
 
-def embed(session: Session) -> None:
+@dataclass(frozen=True)
+class _Vectors:
+    """New vectors of the pool; in the first round those of the anchor (float32 [m, d]), and what a model may cost."""
+
+    pool: Embedded | None
+    anchor: np.ndarray | None
+    embedded: int
+    cached: int
+    estimate: Estimate | None = None
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+class Embed(Step[_Vectors]):
     """Begin a round: vectors and neighbours for the kept rows that have none, and once for the anchor."""
-    rows = session.kept()
-    first = "anchor_vectors" not in session.state.artefacts
-    with session.step("embed", len(rows) + len(session.anchor()) if first else None) as advance:
-        artefacts, embedded = extend_pool(session, rows, advance)
-        if first:
-            anchor, more = anchor_vectors(session, advance)
-            embedded = {name: embedded[name] + more[name] for name in embedded}
-            artefacts["anchor_vectors"] = session.store.put_array(anchor)
-            artefacts["anchor_radii"] = session.store.put_array(objective.anchor_radii(anchor))
-    metrics: dict[str, Any] = {**embedded, "rows": len(rows)}
-    if first and session.model is not None:
-        metrics["estimate"] = _announce_cost(session, session.model, rows)
-    session.record(
-        "embed",
-        round=session.state.round + 1,
-        artefacts=artefacts,
-        inputs=["text", "ledger"],
-        params=session.config.embed.model_dump(mode="json"),
-        metrics=metrics,
-    )
+
+    name = "embed"
+    takes = "the vectors, which rows are neighbours, how many vectors were cached, and what a model was to cost at most"
+
+    def total(self, view: View) -> int | None:
+        return None if view.has("anchor_vectors") else len(view.kept()) + len(view.anchor())
+
+    def measure(self, session: Session, advance: Advance) -> _Vectors:
+        view = session.view
+        pool = embed_missing(session, view, view.kept(), advance)
+        embedded, cached = (pool.embedded, pool.cached) if pool else (0, 0)
+        if view.has("anchor_vectors"):
+            return _Vectors(pool, None, embedded, cached)
+        anchor, more = row_vectors(session, view, view.anchor(), advance)
+        expected, lines = _expected_cost(view)
+        return _Vectors(pool, anchor, embedded + more[0], cached + more[1], expected, lines)
+
+    def logged(self, view: View, event: Event) -> _Vectors:
+        assert isinstance(event, EmbedEvent)
+        ref = event.state.artefacts.get("anchor_vectors")
+        anchor = None if ref is None or view.has("anchor_vectors") else np.asarray(view.store.array(ref))
+        pool = logged_embedded(view, event, view.kept())
+        return _Vectors(pool, anchor, event.embedded, event.cached, event.estimate)
+
+    def derive(self, view: View, measured: _Vectors, advance: Advance = silent) -> Draft:
+        """As for every step.
+
+        Raises:
+            IntegrityError: the log has no vectors of the held-out rows, or counts more than had none.
+        """
+        rows = view.kept()
+        lacking = len(missing_rows(view, rows)) + (0 if measured.anchor is None else len(measured.anchor))
+        # Fewer is possible: rows of one text are embedded once.
+        if measured.embedded + measured.cached > (0 if view.has("given_vectors") else lacking):
+            raise IntegrityError(f"{measured.embedded} embedded and {measured.cached} cached, of {lacking} rows")
+        artefacts = pool_contents(view, rows, measured.pool)
+        if measured.anchor is None and not view.has("anchor_vectors"):
+            raise IntegrityError("the held-out rows have no vectors")
+        if measured.anchor is not None:
+            artefacts["anchor_vectors"] = measured.anchor
+            artefacts["anchor_radii"] = objective.anchor_radii(measured.anchor)
+        counts = {"rows": len(rows), "embedded": measured.embedded, "cached": measured.cached}
+        return Draft(
+            artefacts=artefacts,
+            inputs=("text", "ledger"),
+            fields={**counts, "estimate": measured.estimate},
+            round=view.state.round + 1,
+            lines=measured.lines,
+        )
 
 
-def _announce_cost(session: Session, model: Model, rows: np.ndarray) -> dict[str, Any]:
-    """Say what the language model may cost at most, before it is asked anything; the same for the log."""
-    k = session.config.cluster.k or default_k(len(rows))
-    mean_tokens = int(session.text(rows).str.len_chars().sum()) / max(1, len(rows)) / _CHARACTERS_PER_TOKEN
-    config = session.config
+def _expected_cost(view: View) -> tuple[Estimate | None, tuple[tuple[str, str], ...]]:
+    """What the language model may cost at most, before it is asked anything, and the same in words."""
+    model, rows, config = view.model, view.kept(), view.config
+    if model is None:
+        return None, ()
+    k = config.cluster.k or default_k(len(rows))
+    mean_tokens = int(view.text(rows).str.len_chars().sum()) / max(1, len(rows)) / _CHARACTERS_PER_TOKEN
     if config.approve:  # a person says how many rounds there are
         config = config.model_copy(update={"stop": config.stop.model_copy(update={"max_rounds": 1})})
     expected = estimate(config, len(rows), k, mean_tokens, model.purse.price)
-    session.reporter.say(f"{model.name}: {'each round ' if config.approve else ''}{said(expected)}")
+    lines = [(f"{model.name}: {'each round ' if config.approve else ''}{said(expected)}", "")]
     if exceeds(expected, config.llm):
-        session.reporter.say(
-            "that is more than --max-usd or --max-tokens: the budget may end before the rounds do", "yellow"
+        more = "that is more than --max-usd or --max-tokens: the budget may end before the rounds do"
+        lines.append((more, "yellow"))
+    tokens = expected.input_tokens + expected.output_tokens
+    return Estimate(calls=expected.calls, tokens=tokens, usd=expected.usd), tuple(lines)
+
+
+class Cluster(Step[Clustered | None]):
+    """Group the kept rows, starting from the centroids in force where there are any; None: they are grouped already."""
+
+    name = "cluster"
+    takes = "the clustering: the cluster of each row, the centroids, the space, and what was chosen by itself"
+
+    def measure(self, session: Session, advance: Advance) -> Clustered | None:
+        view = session.view
+        kept = KeptRows.of(view)
+        if _grouped(view, kept.rows):
+            return None
+        start = view.array("centroids") if view.has("centroids") else None
+        return cluster_rows(view, kept, _wanted(view), start)
+
+    def logged(self, view: View, event: Event) -> Clustered | None:
+        assert isinstance(event, ClusterEvent)
+        if _grouped(view, view.kept()) or event.state.values.clustering is None:
+            return None
+        return logged_clustered(view, event.state.artefacts, event.state.values.clustering)
+
+    def derive(self, view: View, measured: Clustered | None, advance: Advance = silent) -> Draft:
+        if measured is None:
+            return Draft(inputs=("ledger", "assignments"), fields={"reused": True})
+        kept = KeptRows.of(view)
+        params = resolved(_wanted(view), measured.result)
+        artefacts: dict[Role, Content] = {**measured.contents(kept), "scores": None}
+        labels = measured.result.labels
+        return Draft(
+            artefacts=artefacts,
+            values=Values(clustering=params, state_key=state_key(kept.rows, params)),
+            inputs=("ledger", "vectors"),
+            fields={"k": len(measured.result.centroids), "noise": int((labels < 0).sum()), "rows": len(kept.rows)},
         )
-    return {"calls": expected.calls, "tokens": expected.input_tokens + expected.output_tokens, "usd": expected.usd}
 
 
-def cluster(session: Session) -> None:
-    """Group the kept rows, starting from the centroids in force where there are any."""
-    seen = view(session)
-    params = ClusterParams(**session.state.values.get("clustering", session.config.cluster.model_dump()))
-    key = state_key(seen.rows, params.model_dump(mode="json"))
-    if session.state.values.get("state_key") == key:
-        session.record("cluster", inputs=["ledger", "labels"], metrics=UNCHANGED)
-        return
-    with session.step("cluster"):
-        start = session.array("centroids") if "centroids" in session.state.artefacts else None
-        result, space = cluster_view(session, seen, params, derived_seed(session.config, 3), start)
-        params = resolved(params, result)
-        artefacts: dict[str, str | None] = {
-            "labels": session.store.put_frame(labels_frame(seen, result)),
-            "centroids": session.store.put_array(result.centroids),
-            "space": None if space is None else session.store.put_array(space),
-            "scores": None,
-        }
-    clustering = params.model_dump(mode="json")
-    session.record(
-        "cluster",
-        artefacts=artefacts,
-        values={"clustering": clustering, "state_key": state_key(seen.rows, clustering)},
-        inputs=["ledger", "vectors"],
-        params=clustering,
-        metrics={"k": len(result.centroids), "noise": int((result.labels < 0).sum()), "rows": len(seen.rows)},
-    )
+def _wanted(view: View) -> ClusterParams:
+    """How the rows are to be clustered."""
+    return view.values.clustering or view.config.cluster
 
 
-def reduce(session: Session) -> None:
-    """Draw the 2-D and 3-D maps of every embedded row once; rows embedded later are placed on them."""
-    vectors = session.state.artefacts["vectors"]
-    if session.state.values.get("maps_of") == vectors:
-        session.record("reduce", inputs=["vectors"], metrics=UNCHANGED)
-        return
-    params = session.config.reduce
-    pool = session.array("pool")
-    with session.step("reduce", 2 * len(params.methods), "maps") as advance:
-        metrics: dict[str, Any] = {}
-        if "maps" in session.state.artefacts:
-            old = session.frame("maps")
+def _grouped(view: View, rows: np.ndarray) -> bool:
+    """Whether these rows (positions, uint32 [n]) are clustered as they are to be."""
+    return view.values.state_key == state_key(rows, _wanted(view))
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """The maps: ``row`` and coordinates such as ``umap_2d_x``, and how faithful they are."""
+
+    frame: pl.DataFrame
+    trustworthiness: dict[str, float]
+    landmarks: int
+
+
+class Reduce(Step[_Maps | None]):
+    """Draw the 2-D and 3-D maps of every embedded row once; rows embedded later are placed on them. None: all are
+    there."""
+
+    name = "reduce"
+    unit = "maps"
+    takes = "the maps and their trustworthiness"
+
+    def total(self, view: View) -> int | None:
+        return 2 * len(view.config.reduce.methods)
+
+    def measure(self, session: Session, advance: Advance) -> _Maps | None:
+        view = session.view
+        if _drawn(view):
+            return None
+        pool, vectors = view.array("pool"), np.asarray(view.array("vectors"))
+        if view.has("maps"):
+            old = view.frame("maps")
             known = np.isin(pool, old["row"].to_numpy())
-            vectors_now = np.asarray(session.array("vectors"))
-            coordinates = reduce_tool.place(old.drop("row").to_numpy(), vectors_now[known], vectors_now[~known])
-            added = pl.DataFrame(coordinates, schema=old.drop("row").schema).insert_column(
-                0, pl.Series("row", pool[~known])
-            )
-            frame = pl.concat([old, added]).sort("row")
-            metrics["placed"] = int((~known).sum())
-        else:
-            maps = reduce_tool.reduce(np.asarray(session.array("vectors")), params, session.config.seed, advance)
-            columns = {"row": pool}
-            for name, coordinates in maps.coordinates.items():
-                for axis, values in zip("xyz", coordinates.T, strict=False):
-                    columns[f"{name}_{axis}"] = values
-            frame = pl.DataFrame(columns)
-            metrics |= {"trustworthiness": maps.trustworthiness, "landmarks": maps.landmarks}
-        reference = session.store.put_frame(frame)
-    session.record(
-        "reduce",
-        artefacts={"maps": reference},
-        values={"maps_of": vectors},
-        inputs=["vectors"],
-        params=params.model_dump(mode="json"),
-        metrics=metrics,
-    )
+            coordinates = reduce_tool.place(old.drop("row").to_numpy(), vectors[known], vectors[~known])
+            added = pl.DataFrame(coordinates, schema=old.drop("row").schema)
+            added.insert_column(0, pl.Series("row", pool[~known]))
+            return _Maps(pl.concat([old, added]).sort("row"), {}, 0)
+        maps = reduce_tool.reduce(vectors, view.config.reduce, view.config.seed, advance)
+        columns = {"row": pool}
+        for name, coordinates in maps.coordinates.items():
+            for axis, values in zip("xyz", coordinates.T, strict=False):
+                columns[f"{name}_{axis}"] = values
+        return _Maps(pl.DataFrame(columns), maps.trustworthiness, maps.landmarks)
 
+    def logged(self, view: View, event: Event) -> _Maps | None:
+        assert isinstance(event, ReduceEvent)
+        if _drawn(view):
+            return None
+        return _Maps(logged_frame(view, event, "maps"), event.trustworthiness, event.landmarks)
 
-def score(session: Session) -> None:
-    """Score the clustering in force and gather the evidence on each cluster."""
-    seen = view(session)
-    result = clustering_in_force(session)
-    with session.step("score", session.config.score.bootstraps, "bootstraps") as advance:
-        scores = scores_in_force(session, seen, result, advance)
-        values, annotations = session.state.values, session.frame("annotations")
-        quality = session.frame("quality") if "quality" in session.state.artefacts else None
-        below = (values.get("quality") or {}).get("below")
-        suspects = doubtful(values, annotations, quality, seen.rows, below)
-        repeats = alike(session.store, session.state, session.config.semantic, seen.rows, seen.graph)
-        report = evidence.cluster_report(
-            session.state.round,
-            seen.vectors,
-            result,
-            scores,
-            seen.graph,
-            seen.rows,
-            session.text(seen.rows),
-            strictness(values, annotations, seen.rows),
-            seen.sparse,
-            session.config.critique,
-            session.config.semantic.cosine,
-            session.config.seed,
-            None if quality is None else row_quality(quality, seen.rows),
-        )
-        artefacts = {
-            "scores": session.store.put_json(scores_json(scores)),
-            "report": session.store.put_json(report.model_dump(mode="json")),
+    def derive(self, view: View, measured: _Maps | None, advance: Advance = silent) -> Draft:
+        if measured is None:
+            return Draft(inputs=("vectors",), fields={"reused": True})
+        before = len(view.frame("maps")) if view.has("maps") else None
+        maps, pool = measured.frame, pl.Series("row", view.array("pool"))
+        fields = {
+            "placed": 0 if before is None else len(pool) - before,
+            "landmarks": measured.landmarks,
+            "trustworthiness": measured.trustworthiness,
         }
-    session.record(
-        "score",
-        artefacts=artefacts,
-        values={"doubtful": len(suspects.rows), "alike": len(repeats.rows)},
-        inputs=["labels", "vectors", "ledger", "maps"],
-        metrics={name: getattr(report, name) for name in _REPORTED},
-    )
-
-
-def clustering_in_force(session: Session) -> ClusterResult:
-    """The clustering of the data in force."""
-    labels = session.frame("labels")["cluster"].to_numpy()
-    clustering = session.state.values["clustering"]
-    return ClusterResult(labels, np.asarray(session.array("centroids")), clustering["algorithm"], clustering)
-
-
-def scores_in_force(session: Session, seen: View, result: ClusterResult, advance: Advance) -> ClusterScores:
-    """The scores of the clustering in force: those the last measurement left, or computed here."""
-    if "scores" in session.state.artefacts:
-        return scores_from_json(session.store.json(session.state.artefacts["scores"]))
-    space = session.array("space") if "space" in session.state.artefacts else None
-    return score_view(session, seen, result, ClusterParams(**session.state.values["clustering"]), space, advance)
-
-
-def critique(session: Session) -> None:
-    """A typed verdict on each cluster."""
-    mind = session.config.mind("critic")
-    report = ClusterReport.model_validate(session.store.json(session.state.artefacts["report"]))
-    key = critique_key(report)
-    if session.state.values.get("critiqued") == key:
-        session.record("critique", inputs=["report", "critiques"], metrics=UNCHANGED)
-        return
-    # A model is asked about every cluster, about some of them twice, and about pairs of rows.
-    questions = None if mind == "rules" else len(report.clusters)
-    with session.step("critique", questions, "questions") as advance:
-        judged = judge(report, session.config, session.model, session.text, advance)
-        reference = session.store.put_json([verdict.model_dump(mode="json") for verdict in judged.critiques])
-    tally: dict[str, int] = {}
-    for verdict in judged.critiques:
-        tally[verdict.verdict] = tally.get(verdict.verdict, 0) + 1
-    by_rules = sum(verdict.by == "rules" for verdict in judged.critiques)
-    review = [verdict.cluster for verdict in judged.critiques if verdict.review]
-    refused = 0 if session.model is None else session.model.not_asked("critique")
-    not_asked = f" ({counted(refused, 'question')} not asked: {BUDGET})" if refused else ""
-    if mind == "llm" and by_rules:
-        session.reporter.say(
-            f"critique: no usable verdict of the model on {by_rules} of "
-            f"{counted(len(judged.critiques), 'cluster')}{not_asked}; "
-            "there the rules judge",
-            "yellow",
+        return Draft(
+            artefacts={"maps": maps.with_columns(pool)},
+            values=Values(maps_of=view.ref("vectors")),
+            inputs=("vectors",),
+            fields=fields,
         )
-    if review:
-        marked = f"{counted(len(review), 'cluster')} {'is' if len(review) == 1 else 'are'}"
-        session.reporter.say(f"critique: {marked} marked for a person's review", "yellow")
-    granularity = judged.granularity
-    session.record(
-        "critique",
-        artefacts={"critiques": reference},
-        values={"critiqued": key, "granularity": None if granularity is None else granularity.model_dump(mode="json")},
-        inputs=["report", "text"],
-        actor="rules" if mind == "rules" else "agent",
-        metrics={**tally, "by_rules": by_rules, "review": review},
-    )
+
+
+def _drawn(view: View) -> bool:
+    return view.values.maps_of == view.ref("vectors")
+
+
+class Score(Step[ClusterScores]):
+    """Score the clustering in force and gather the evidence on each cluster."""
+
+    name = "score"
+    unit = "bootstraps"
+    takes = "the scores of the clustering: silhouettes, Davies–Bouldin, Calinski–Harabasz, DBCV, stability, overlaps"
+
+    def total(self, view: View) -> int | None:
+        return view.config.score.bootstraps
+
+    def measure(self, session: Session, advance: Advance) -> ClusterScores:
+        return scores_in_force(session.view, advance)
+
+    def logged(self, view: View, event: Event) -> ClusterScores:
+        assert isinstance(event, StepEvent)
+        ref = view.state.artefacts.get("scores") or event.state.artefacts["scores"] or ""
+        return scores_from_json(view.store.json(ref))
+
+    def derive(self, view: View, measured: ClusterScores, advance: Advance = silent) -> Draft:
+        kept, config = KeptRows.of(view), view.config
+        annotations = view.frame("annotations")
+        quality = view.frame("quality") if view.has("quality") else None
+        suspects = doubtful(view.values, annotations, quality, kept.rows, view.quality_below)
+        repeats = alike(view, config.semantic, kept.rows, kept.graph)
+        known = evidence.Evidence(
+            kept.rows,
+            kept.vectors,
+            kept.graph,
+            view.text(kept.rows),
+            strictness(view.values, annotations, kept.rows),
+            kept.sparse,
+            None if quality is None else row_quality(quality, kept.rows),
+        )
+        result, cosine = clustering_in_force(view).result, config.semantic.cosine
+        report = evidence.cluster_report(
+            view.state.round, known, result, measured, config.critique, cosine, config.seed
+        )
+        return Draft(
+            artefacts={"scores": scores_json(measured), "report": Plain(report.model_dump(mode="json"))},
+            values=Values(doubtful=len(suspects.rows), alike=len(repeats.rows)),
+            inputs=("assignments", "vectors", "ledger", "maps"),
+        )
+
+
+def scores_in_force(view: View, advance: Advance) -> ClusterScores:
+    """The scores of the clustering in force: those the last measurement left, or computed here."""
+    if view.has("scores"):
+        return scores_from_json(view.json("scores"))
+    return score_rows(view, KeptRows.of(view), clustering_in_force(view), view.clustering, advance)
+
+
+class Critique(Step[None]):
+    """Judge the clusters; where they stand as they stood, the verdicts in force are used again."""
+
+    name = "critique"
+    unit = "questions"
+
+    def total(self, view: View) -> int | None:
+        # A model is asked about every cluster, about some of them twice, and about pairs of rows.
+        return None if view.config.backend("critic") == "rules" else len(view.report().clusters)
+
+    def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
+        by, report = view.config.backend("critic"), view.report()
+        key = critique_key(report)
+        if view.values.critiqued == key:
+            return Draft(inputs=("report", "critiques"), fields={"reused": True})
+        model = None if by == "rules" else view.model
+        judged = critique(report, view.config, model, view.text, advance)
+        critiques, lines = judged.critiques, list[tuple[str, str]]()
+        by_rules = sum(critique.by == "rules" for critique in critiques)
+        review = tuple(critique.cluster for critique in critiques if critique.review)
+        if by == "llm" and by_rules:
+            refused = 0 if model is None else model.not_asked("critique")
+            not_asked = f" ({counted(refused, 'question')} not asked: {BUDGET})" if refused else ""
+            what = f"no usable verdict of the model on {by_rules} of {counted(len(critiques), 'cluster')}{not_asked}"
+            lines.append((f"critique: {what}; there the rules judge", "yellow"))
+        if review:
+            marked = f"{counted(len(review), 'cluster')} {'is' if len(review) == 1 else 'are'}"
+            lines.append((f"critique: {marked} marked for a person's review", "yellow"))
+        verdicts = dict(sorted(Counter(critique.verdict for critique in critiques).items()))
+        return Draft(
+            artefacts={"critiques": Plain([critique.model_dump(mode="json") for critique in critiques])},
+            values=Values(critiqued=key, granularity=judged.granularity),
+            inputs=("report", "text"),
+            actor="rules" if by == "rules" else "agent",
+            fields={"verdicts": verdicts, "by_rules": by_rules, "review": review},
+            lines=tuple(lines),
+        )

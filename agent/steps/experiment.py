@@ -1,272 +1,340 @@
 """The experiment of a round: measure the baseline once, decide, act on a trial copy, measure, keep or roll back."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
+from ...state.actions import ChangeK, Stop, Synthesise
 from ...state.config import ClusterParams
-from ...state.decision import Critique, Decision, Outcome, RoundRecord
-from ...state.events import Effect
-from ...state.phrases import action_in_words, counted
-from ...state.progress import Advance
-from ...state.report import ClusterReport, Objective
-from ...state.rows import check_ledger, counts
+from ...state.decision import Outcome, RoundRecord
+from ...state.events import Act as ActEvent
+from ...state.events import Embed, Event, StepEvent
+from ...state.events import Measure as MeasureEvent
+from ...state.phrases import Advance, counted, silent
+from ...state.rows import check_ledger, counts, kept_rows
+from ...state.values import Artefacts, Role, Trial, Values
 from ...tools.judge.probe import ProbeResult
-from ...tools.vectors.cluster import ClusterResult
 from ...tools.vectors.score import ClusterScores
 from ..decide.candidates import build_candidates
+from ..decide.caps import within_share
+from ..decide.decide import REJECTED, ends_converged, pays
 from ..decide.decide import decide as take_decision
-from ..decide.decide import ends_converged, pays
-from ..decide.facts import gather_budget, gather_facts, state_key
+from ..decide.facts import gather_budget, gather_facts
 from ..decide.policy import policy
-from ..session import Session, derived_seed
-from . import actions
-from .describe import clustering_in_force, scores_in_force
+from ..decide.undo import in_force
+from ..session import Session
+from ..synthesis.placement import Placer, live_placer, logged_placer
+from ..synthesis.tables import Addition, add_rows
+from ..view import View
+from .base import Content, Draft, Step
+from .describe import scores_in_force
 from .measured import (
-    View,
+    Clustered,
+    Embedded,
+    KeptRows,
+    ProbeKind,
+    assignments_frame,
     choose_probe,
-    cluster_view,
+    cluster_rows,
+    clustering_in_force,
     clustering_noise,
-    labels_frame,
-    probe_view,
+    embed_missing,
+    embedded_by,
+    logged_clustered,
+    logged_embedded,
+    pool_contents,
+    probe_rows,
     resolved,
-    score_view,
+    score_rows,
+    scores_from_json,
     scores_json,
-    view,
+    worth,
 )
-from .measured import measure as measure_objective
+from .removals import changed
 
 
-def baseline(session: Session) -> None:
+@dataclass(frozen=True)
+class _Probed:
+    """What the baseline cannot derive: the scores, the probe's by seed, and the spread of re-seeded clusterings."""
+
+    scores: ClusterScores
+    probe: tuple[float, ...]
+    clustering_sd: float
+
+
+class Baseline(Step[_Probed]):
     """Once, before anything is tried: choose the probe and its budget, and measure the data as it stands."""
-    if "objective" in session.state.values:
-        return
-    with session.step("baseline", session.config.probe.seeds, "trainings") as advance:
-        seen = view(session)
-        result = clustering_in_force(session)
-        scores = scores_in_force(session, seen, result, advance)
-        kind, budget = choose_probe(session, seen)
-        params = ClusterParams(**session.state.values["clustering"])
-        clustering_sd = clustering_noise(session, seen, params, advance)
-        probe = probe_view(session, seen, kind, budget, advance)
-        objective = measure_objective(session, seen, result, scores, probe, clustering_sd).model_dump(mode="json")
-    session.record(
-        "baseline",
-        values={
-            "probe_kind": kind,
-            "probe_budget": budget,
-            "probe_scores": probe.scores.tolist(),
-            "objective": objective,
-        },
-        inputs=["ledger", "labels", "anchor_vectors"],
-        params={"probe": kind, "budget": budget},
-        metrics={"objective": objective, "clustering_sd": clustering_sd, "probe_scores": probe.scores.tolist()},
-    )
 
+    name = "baseline"
+    unit = "trainings"
+    takes = "the probe's score by seed, and how much re-seeded clusterings differ"
 
-def decide(session: Session) -> None:
-    """Build the candidates and let the policy choose one; everything it saw is logged."""
-    with session.step("decide"):
-        report = ClusterReport.model_validate(session.store.json(session.state.artefacts["report"]))
-        critiques = tuple(
-            Critique.model_validate(item) for item in session.store.json(session.state.artefacts["critiques"])
+    def due(self, view: View) -> bool:
+        return view.values.objective is None
+
+    def total(self, view: View) -> int | None:
+        return view.config.probe.seeds
+
+    def measure(self, session: Session, advance: Advance) -> _Probed:
+        view = session.view
+        kept, scores = KeptRows.of(view), scores_in_force(view, advance)
+        kind, budget = choose_probe(view, kept)
+        spread = clustering_noise(view, kept, view.clustering, advance)
+        probe = probe_rows(view, kept.rows, kept.vectors, kind, budget, advance)
+        return _Probed(scores, tuple(probe.scores.tolist()), spread)
+
+    def logged(self, view: View, event: Event) -> _Probed:
+        assert isinstance(event, StepEvent)
+        values = event.state.values
+        assert values.objective is not None
+        return _Probed(scores_in_force(view, silent), values.probe_scores, values.objective.clustering_sd)
+
+    def derive(self, view: View, measured: _Probed, advance: Advance = silent) -> Draft:
+        kept = KeptRows.of(view)
+        kind, budget = choose_probe(view, kept)
+        probe = ProbeResult(kind, np.asarray(measured.probe))
+        result = clustering_in_force(view).result
+        objective = worth(view, kept, result, measured.scores, probe, measured.clustering_sd)
+        return Draft(
+            values=Values(probe_kind=kind, probe_budget=budget, probe_scores=measured.probe, objective=objective),
+            inputs=("ledger", "assignments", "anchor_vectors"),
         )
-        facts = gather_facts(session.config, session.state.values, session.ledger())
-        history = tuple(session.history())
-        budget = gather_budget(session.config, history, session.log.events)
-        candidates = build_candidates(report, critiques, facts, history, session.config.caps)
-        mind = session.config.mind("policy")
-        chooser = policy(mind, session.model)
+
+
+class Decide(Step[None]):
+    """Build the candidates and let the policy choose one; everything it saw is logged."""
+
+    name = "decide"
+
+    def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
+        report, critiques, history = view.report(), view.critiques(), view.history()
+        facts, budget = gather_facts(view), gather_budget(view)
+        candidates = build_candidates(report, critiques, facts, history, view.config.caps)
+        by = view.config.backend("policy")
+        chooser = policy(by, view.model if by == "llm" else None)
         decision = take_decision(chooser, report, critiques, candidates, history, budget)
-        chosen = next(candidate for candidate in candidates if candidate.id == decision.candidate)
-    values: dict[str, Any] = {"decision": decision.model_dump(mode="json"), "decision_key": chosen.key}
-    if decision.action == "stop":
-        values["stop_reason"] = "; ".join(decision.reasons)
-        values["converged"] = ends_converged(decision)
-        session.reporter.say(f"round {session.state.round}: stop ({values['stop_reason']})")
-    session.record(
-        "decide",
-        values=values,
-        inputs=["report", "critiques", "ledger"],
-        actor="rules" if mind == "rules" else "agent",
-        candidates=[candidate.model_dump(mode="json") for candidate in candidates],
-        action=decision.action,
-        params=decision.params,
-        reasons=list(decision.reasons),
-        rejected=[rejected.model_dump() for rejected in decision.rejected],
-        budget=budget.model_dump(),
-        metrics={"facts": facts.model_dump(mode="json"), "k": report.k, **counts(session.ledger())},
-    )
+        values, lines = Values(decision=decision), list[tuple[str, str]]()
+        if isinstance(decision.action, Stop):
+            reason = "; ".join(decision.reasons)
+            values = values.patched(Values(stop_reason=reason, converged=ends_converged(decision)))
+            lines.append((f"round {view.state.round}: stop ({reason})", ""))
+        total = counts(view.ledger())
+        return Draft(
+            values=values,
+            inputs=("report", "critiques", "ledger"),
+            actor="rules" if by == "rules" else "agent",
+            fields={"counts": total, "k": report.k, "facts": facts, "budget": budget, "candidates": candidates},
+            lines=tuple(lines),
+        )
 
 
-def act(session: Session) -> None:
-    """Carry out the decision on a trial copy of the ledger; nothing is in force before it was measured."""
-    decision = Decision.model_validate(session.state.values["decision"])
-    with session.step("act") as advance:
-        trial = actions.carry_out(session, decision, advance)
-        before = session.state.artefacts["ledger"]
-        after = session.store.put_frame(trial.ledger)
-    session.record(
-        "act",
-        artefacts={**trial.artefacts, "trial_ledger": after},
-        values={
-            "trial": {
-                "clustering": trial.clustering,
-                "thresholds": trial.thresholds,
-                "refused": trial.refused,
-                "embedded": trial.embedded,
-                # Embedding rows for a trial changes the neighbours of all; if it does not pay, these come back.
-                "before": {role: session.state.artefacts.get(role) for role in trial.artefacts},
-            }
-        },
-        inputs=["ledger", "labels"],
-        action=decision.action,
-        params=decision.params,
-        outcome="refused" if trial.refused else None,
-        reasons=[trial.refused] if trial.refused else [],
-        metrics={
-            "embedded": trial.embedded,
-            **counts(trial.ledger),
-            **({} if trial.synthesis is None else {"synthesis": trial.synthesis}),
-        },
-        effects=[Effect(kind="ledger", before_sha=before, after_sha=after, rows=trial.rows).model_dump()],
-    )
+@dataclass(frozen=True)
+class _Instruments:
+    """What an action needs besides the evidence, live or from the log: where new texts land, and vectors of rows."""
+
+    place: Placer
+    embed: Callable[[np.ndarray, np.ndarray | None], Embedded | None]  # positions, uint32 [n]; vectors [n, d], if known
+
+
+class Act(Step[_Instruments]):
+    """Carry out the decision on a trial copy of the ledger; nothing is in force before it was measured.
+
+    Where an action leaves too few real rows beside the synthetic ones, the last of these go, too.
+    """
+
+    name = "act"
+    takes = "where texts land that a language model wrote, and the vectors of rows that come back or are new"
+
+    def measure(self, session: Session, advance: Advance) -> _Instruments:
+        view = session.view
+        return _Instruments(
+            live_placer(session, advance),
+            lambda rows, vectors: embed_missing(session, view, rows, advance, vectors),
+        )
+
+    def logged(self, view: View, event: Event) -> _Instruments:
+        assert isinstance(event, ActEvent)
+        return _Instruments(logged_placer(view, event), lambda rows, vectors: logged_embedded(view, event, rows))
+
+    def derive(self, view: View, measured: _Instruments, advance: Advance = silent) -> Draft:
+        action = view.decision.action
+        clustering, thresholds = view.clustering, view.values.thresholds
+        ledger, rows, refused, embedded = view.ledger(), 0, None, 0
+        added = Addition(ledger)
+        pool: Embedded | None = None
+        if view.values.rejected:
+            refused = REJECTED
+        elif isinstance(action, Synthesise):
+            added = add_rows(view, action, measured.place, advance)
+            ledger, rows, refused = added.ledger, added.rows, added.refused
+            embedded = measured.place.embedded
+            if added.rows:
+                pool = measured.embed(added.positions, added.vectors)
+        elif not isinstance(action, ChangeK):
+            change = changed(view, action, advance)
+            ledger, rows, refused = change.ledger, change.rows, change.refused
+            if not refused:
+                pool = measured.embed(kept_rows(ledger), None)
+                embedded = pool.embedded if pool else 0
+        if not refused:
+            clustering, thresholds = action.aims(clustering, thresholds)
+        ledger = within_share(ledger, view.config.caps.synthetic_fraction, view.seq)
+        known = added.positions if added.rows else kept_rows(ledger)
+        artefacts: dict[Role, Content] = {**added.artefacts, **({} if refused else pool_contents(view, known, pool))}
+        # Embedding rows for a trial changes the neighbours of all; if it does not pay, these come back.
+        before: Artefacts = {role: view.state.artefacts.get(role) for role in artefacts}
+        trial = Trial(clustering=clustering, thresholds=thresholds, refused=refused, before=before)
+        return Draft(
+            artefacts={**artefacts, "trial_ledger": ledger},
+            values=Values(trial=trial),
+            inputs=("ledger", "assignments"),
+            outcome="refused" if refused else None,
+            reasons=(refused,) if refused else (),
+            fields={"counts": counts(ledger), "embedded": embedded, "synthesis": added.figures},
+            changed=rows,
+        )
 
 
 @dataclass(frozen=True)
 class _Measured:
     """A trial that was clustered, scored and probed."""
 
-    seen: View
-    result: ClusterResult
+    clustered: Clustered
     params: ClusterParams
-    space: np.ndarray | None
     scores: ClusterScores
-    probe: ProbeResult
-    objective: Objective
+    probe: tuple[float, ...]
+    clustering_sd: float
 
 
-def _measure_trial(session: Session, advance: Advance) -> _Measured:
-    values = session.state.values
-    seen = view(session, "trial_ledger")
-    wanted = ClusterParams(**values["trial"]["clustering"])
-    result, space = cluster_view(session, seen, wanted, derived_seed(session.config, 3), session.array("centroids"))
-    params = resolved(wanted, result)
-    scores = score_view(session, seen, result, params, space, advance)
-    if np.array_equal(seen.rows, session.kept()):
-        probe = ProbeResult(values["probe_kind"], np.asarray(values["probe_scores"]))
-    else:
-        probe = probe_view(session, seen, values["probe_kind"], values["probe_budget"], advance)
-    clustering_sd = Objective.model_validate(values["objective"]).clustering_sd
-    if values["decision"]["action"] == "change_k":
-        clustering_sd = clustering_noise(session, seen, params, advance)
-    objective = measure_objective(session, seen, result, scores, probe, clustering_sd)
-    return _Measured(seen, result, params, space, scores, probe, objective)
+class Measure(Step[_Measured | None]):
+    """Measure the trial on the anchor against the noise; keep it or roll it back. None: it was refused.
+
+    The clustering of the trial is stored as evidence whatever becomes of it, so that the verdict can be derived again.
+    """
+
+    name = "measure"
+    unit = "trainings"
+    takes = (
+        "the clustering and the scores of the trial, the probe's score by seed, and the spread of re-seeded clusterings"
+    )
+
+    def measure(self, session: Session, advance: Advance) -> _Measured | None:
+        view = session.view
+        if view.trial.refused:
+            return None
+        kept = KeptRows.of(view, "trial_ledger")
+        wanted = view.trial.clustering
+        clustered = cluster_rows(view, kept, wanted, view.array("centroids"))
+        params = resolved(wanted, clustered.result)
+        scores = score_rows(view, kept, clustered, params, advance)
+        probe = view.values.probe_scores
+        if not np.array_equal(kept.rows, view.kept()):
+            kind, budget = _probe(view)
+            probe = tuple(probe_rows(view, kept.rows, kept.vectors, kind, budget, advance).scores.tolist())
+        spread = view.objective.clustering_sd
+        if isinstance(view.decision.action, ChangeK):
+            spread = clustering_noise(view, kept, params, advance)
+        return _Measured(clustered, params, scores, probe, spread)
+
+    def logged(self, view: View, event: Event) -> _Measured | None:
+        assert isinstance(event, MeasureEvent)
+        record = event.record
+        if view.trial.refused or record.after is None or event.clustering is None:
+            return None
+        clustered = logged_clustered(view, {**event.evidence}, event.clustering)
+        scores = scores_from_json(view.store.json(event.evidence["scores"]))
+        return _Measured(clustered, event.clustering, scores, event.probe_scores, record.after.clustering_sd)
+
+    def derive(self, view: View, measured: _Measured | None, advance: Advance = silent) -> Draft:
+        back: dict[Role, Content] = {"trial_ledger": None, **view.trial.before}
+        if measured is None:
+            record = _record(view, "refused", (view.trial.refused or "it was not measured",))
+            return _ended(view, record, back, Values(trial=None))
+        kept = KeptRows.of(view, "trial_ledger")
+        probe = ProbeResult(_probe(view)[0], np.asarray(measured.probe))
+        after = worth(view, kept, measured.clustered.result, measured.scores, probe, measured.clustering_sd)
+        verdict = pays(view.objective, after, view.config.objective)
+        labels = assignments_frame(kept, measured.clustered.result)
+        tables = {**measured.clustered.contents(kept), "assignments": labels, "scores": scores_json(measured.scores)}
+        agreement, kappa = agreements(view.frame("assignments"), labels, view.kept(), kept.rows)
+        record = _record(view, verdict.outcome, verdict.reasons).model_copy(
+            update={
+                "verdict": verdict,
+                "after": after,
+                "label_agreement": round(agreement, 6),
+                "keep_agreement": round(kappa, 6),
+            }
+        )
+        values = Values(trial=None)
+        if verdict.outcome == "kept":
+            record = record.model_copy(update={"k": len(measured.clustered.result.centroids)})
+            back = {"trial_ledger": None, "ledger": view.ref("trial_ledger"), **tables}
+            values = values.patched(in_force(view, record, measured.params, measured.probe))
+        if view.config.approve:
+            values = values.patched(Values(offer=verdict.outcome != "kept"))
+        draft = _ended(view, record, back, values).with_fields(clustering=measured.params, probe_scores=measured.probe)
+        return replace(draft, evidence=tables)
 
 
-def measure(session: Session) -> None:
-    """Measure the trial on the anchor against the noise; keep it or roll it back."""
-    values = session.state.values
-    before = Objective.model_validate(values["objective"])
-    artefacts: dict[str, str | None] = {"trial_ledger": None, **values["trial"]["before"]}
-    changes: dict[str, Any] = {"trial": None}
-    outcome: Outcome
-    reasons: tuple[str, ...]
-    measured, verdict, agreement, kappa = None, None, 1.0, 1.0
-    if refused := values["trial"]["refused"]:
-        outcome, reasons = "refused", (refused,)
-    else:
-        with session.step("measure", None, "trainings") as advance:
-            measured = _measure_trial(session, advance)
-        verdict = pays(before, measured.objective, session.config.objective)
-        outcome, reasons = verdict.outcome, verdict.reasons
-        labels = labels_frame(measured.seen, measured.result)
-        agreement, kappa = actions.agreements(session.frame("labels"), labels, session.kept(), measured.seen.rows)
-        if outcome == "kept":
-            artefacts = {"trial_ledger": None, **_in_force(session, measured)}
-            changes |= _values_in_force(session, measured)
-        if session.config.approve:
-            changes["offer"] = None if outcome == "kept" else _offer(session, measured)
-    ledger = session.ledger("trial_ledger" if outcome == "kept" else "ledger")
-    check_ledger(ledger, values["ingested"])
-    decision = Decision.model_validate(values["decision"])
-    record = RoundRecord(
-        round=session.state.round,
-        state_key=values["state_key"],
-        key=values["decision_key"],
-        action=decision.action,
-        params=decision.params,
+def _probe(view: View) -> tuple[ProbeKind, int]:
+    """The probe of the run and its budget."""
+    assert view.values.probe_kind is not None
+    return view.values.probe_kind, view.values.probe_budget
+
+
+def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundRecord:
+    """The record of a round in which nothing was measured or nothing has changed."""
+    ledger = view.ledger("trial_ledger" if outcome == "kept" else "ledger")
+    check_ledger(ledger, view.values.ingested)
+    begun = max(event.seq for event in view.events if isinstance(event, Embed))
+    return RoundRecord(
+        round=view.state.round,
+        state_key=view.values.state_key or "",
+        action=view.decision.action,
         outcome=outcome,
         reasons=reasons,
-        verdict=verdict,
+        verdict=None,
         kept=counts(ledger)["kept"],
-        k=len(measured.result.centroids) if measured and outcome == "kept" else len(session.array("centroids")),
-        embedded=embedded_in_round(session),
-        before=before,
-        after=measured.objective if measured else None,
-        label_agreement=round(agreement, 6),
-        keep_agreement=round(kappa, 6),
+        k=len(view.array("centroids")),
+        embedded=sum(embedded_by(event) for event in view.events[begun:]),
+        before=view.objective,
+        after=None,
+        label_agreement=1.0,
+        keep_agreement=1.0,
     )
-    session.record(
-        "measure",
+
+
+def _ended(view: View, record: RoundRecord, artefacts: Mapping[Role, Content], values: Values) -> Draft:
+    """The draft of a finished round, with one line for a person."""
+    line = (
+        f"round {record.round}: {record.action.in_words()} → {record.outcome.replace('_', ' ')}"
+        f" ({record.reasons[0]}); {record.kept:,} kept in {counted(record.k, 'cluster')}"
+    )
+    return Draft(
         artefacts=artefacts,
-        values=changes,
-        inputs=["trial_ledger", "ledger", "anchor_vectors"],
-        outcome=outcome,
-        action=decision.action,
-        params=decision.params,
-        reasons=list(reasons),
-        metrics={"record": record.model_dump(mode="json")},
+        values=values,
+        inputs=("trial_ledger", "ledger", "anchor_vectors"),
+        outcome=record.outcome,
+        reasons=record.reasons,
+        fields={"record": record},
+        lines=((line, "green" if record.outcome == "kept" else ""),),
     )
-    _show(session, record)
 
 
-def _in_force(session: Session, measured: _Measured) -> dict[str, str | None]:
-    """The artefacts that put a trial that paid in force."""
-    store = session.store
-    return {
-        "ledger": session.state.artefacts["trial_ledger"],
-        "labels": store.put_frame(labels_frame(measured.seen, measured.result)),
-        "centroids": store.put_array(measured.result.centroids),
-        "space": None if measured.space is None else store.put_array(measured.space),
-        "scores": store.put_json(scores_json(measured.scores)),
-    }
+def agreements(old: pl.DataFrame, new: pl.DataFrame, before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """How much an action changed: AMI of the labels on rows in both, and Cohen's κ of the keep-sets.
 
+    Args:
+        old: ``row`` and ``cluster`` before; ``new``: after.
+        before: kept positions before, uint32 [n]; ``after``: after, [m]. κ is over all positions.
+    """
+    from sklearn.metrics import adjusted_mutual_info_score, cohen_kappa_score
 
-def _values_in_force(session: Session, measured: _Measured) -> dict[str, Any]:
-    """The values of the state that go with them."""
-    clustering = measured.params.model_dump(mode="json")
-    return {
-        "clustering": clustering,
-        "state_key": state_key(measured.seen.rows, clustering),
-        "objective": measured.objective.model_dump(mode="json"),
-        "probe_scores": measured.probe.scores.tolist(),
-        "thresholds": session.state.values["trial"]["thresholds"],
-    }
-
-
-def _offer(session: Session, measured: _Measured) -> dict[str, Any]:
-    """What a person may put in force although it was rolled back, with what the trial itself brought in."""
-    brought_in = {role: session.state.artefacts.get(role) for role in session.state.values["trial"]["before"]}
-    return {
-        "artefacts": {**brought_in, **_in_force(session, measured)},
-        "values": _values_in_force(session, measured),
-    }
-
-
-def embedded_in_round(session: Session) -> int:
-    """Rows embedded anew since the round began."""
-    begun = session.log.of_type("embed")[-1].seq
-    return sum(int(event.metrics.get("embedded", 0)) for event in session.log.events[begun:])
-
-
-def _show(session: Session, record: RoundRecord) -> None:
-    """One line for the finished round."""
-    session.reporter.say(
-        f"round {record.round}: {action_in_words(record.action, record.params)} → {record.outcome.replace('_', ' ')}"
-        f" ({record.reasons[0]}); {record.kept:,} kept in {counted(record.k, 'cluster')}",
-        "green" if record.outcome == "kept" else "",
-    )
+    both = old.join(new, on="row", suffix="_new").sort("row")
+    labels = float(adjusted_mutual_info_score(both["cluster"].to_numpy(), both["cluster_new"].to_numpy()))
+    if np.array_equal(before, after):
+        return labels, 1.0
+    either = np.arange(max(before.max(), after.max()) + 1)
+    return labels, float(cohen_kappa_score(np.isin(either, before), np.isin(either, after)))

@@ -1,147 +1,233 @@
-"""After the loop: train, quantise, export."""
+"""After the loop: train, quantise, export, publish."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from ...state.canonical import sha256_file
-from ...state.events import Effect
+from ...state.errors import IntegrityError
+from ...state.events import Event
+from ...state.events import Export as ExportEvent
+from ...state.events import Publish as PublishEvent
+from ...state.events import Quantise as QuantiseEvent
+from ...state.events import Train as TrainEvent
+from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts
-from ...tools.write.export import Synthetic
+from ...state.values import ModelFigures, Values
+from ...tools.write.export import Curated, ExportResult, Synthetic, content_sha256
 from ...tools.write.export import export as export_rows
-from ..account.publish import write_pages
-from ..session import Session, derived_seed
+from ..account.publish import pages, write_pages
+from ..account.summary import peak_memory_mb
+from ..session import Session
+from ..view import View
+from .base import Draft, Step
 
 TEXT_BATCH = 4096
-_SYNTHETIC = ("synthetic", "synthetic_originals")
 
 
-def train(session: Session) -> None:
-    """Train the final small language model on the curated text and score it on the anchor."""
-    params = session.config.train
-    anchor = session.text(session.anchor())
-    if not params.enabled or not anchor.str.len_bytes().sum():
-        reason = "train.enabled is false" if not params.enabled else "the rows have no text"
-        session.record("train", outcome="skipped", reasons=[reason])
-        return
-    from ...tools.model.perplexity import evaluate
-    from ...tools.model.train import train
+@dataclass(frozen=True)
+class _Written:
+    """Files that a step wrote (path below the run directory → SHA-256), and what was measured of them."""
 
-    folder = session.run.model / "dense"
-    with session.step("train", params.tokens, "tokens") as advance:
-        result = train(_shuffled_text(session), params, folder, derived_seed(session.config, 5), advance)
-    with session.step("evaluate", None, "tokens") as advance:
-        evaluation = evaluate(folder, anchor.to_list(), params.context, advance=advance)
-    model = {"name": "dense", **_figures(evaluation), "parameters": result.parameters}
-    session.record(
-        "train",
-        values={"models": [model]},
-        inputs=["ledger", "text"],
-        params=params.model_dump(mode="json"),
-        metrics={**model, "tokens": result.tokens, "vocabulary": result.vocabulary, "losses": list(result.losses)},
-        effects=_file_effects(session, "model/dense"),
-    )
+    files: Mapping[str, str]
+    models: tuple[ModelFigures, ...] = ()
+    fields: Mapping[str, object] | None = None
 
 
-def _shuffled_text(session: Session) -> Iterator[str]:
+def _below(root: Path, *folders: str) -> dict[str, str]:
+    """The files below folders of a run, or such files themselves, with their hashes."""
+    paths = [path for folder in folders for path in (root / folder, *sorted((root / folder).rglob("*")))]
+    return {path.relative_to(root).as_posix(): sha256_file(path) for path in paths if path.is_file()}
+
+
+class Train(Step[_Written | None]):
+    """Train the final small language model on the curated text and score it on the anchor. None: it is left out."""
+
+    name = "train"
+    unit = "tokens"
+    takes = "the figures of the trained model"
+
+    def total(self, view: View) -> int | None:
+        return view.config.train.tokens
+
+    def measure(self, session: Session, advance: Advance) -> _Written | None:
+        view = session.view
+        if _why_not(view):
+            return None
+        from ...tools.model.perplexity import evaluate
+        from ...tools.model.train import train
+
+        params, folder = view.config.train, view.run.model / "dense"
+        result = train(_shuffled_text(view), params, folder, view.seed(5), advance)
+        with session.step("evaluate", None, "tokens") as told:
+            evaluation = evaluate(folder, view.text(view.anchor()).to_list(), params.context, advance=told)
+        model = _figures("dense", evaluation, result.parameters)
+        fields = {"tokens": result.tokens, "vocabulary": result.vocabulary, "losses": list(result.losses)}
+        return _Written(_below(view.run.root, "model/dense"), (model,), fields)
+
+    def logged(self, view: View, event: Event) -> _Written | None:
+        assert isinstance(event, TrainEvent)
+        if _why_not(view):
+            return None
+        fields = event.model_dump(include={"tokens", "vocabulary", "losses"})
+        return _Written(_below(view.run.root, "model/dense"), event.state.values.models, fields)
+
+    def derive(self, view: View, measured: _Written | None, advance: Advance = silent) -> Draft:
+        if measured is None:
+            return Draft(outcome="skipped", reasons=(_why_not(view),))
+        return Draft(
+            values=Values(models=measured.models),
+            inputs=("ledger", "text"),
+            fields=measured.fields or {},
+            files=measured.files,
+        )
+
+
+def _why_not(view: View) -> str:
+    """Why no model is trained; empty where one is."""
+    if not view.config.train.enabled:
+        return "train.enabled is false"
+    return "" if view.text(view.anchor()).str.len_bytes().sum() else "the rows have no text"
+
+
+def _shuffled_text(view: View) -> Iterator[str]:
     """The curated training text in a random order, a batch at a time."""
-    rows = session.kept()
-    order = np.random.default_rng(derived_seed(session.config, 6)).permutation(len(rows))
+    rows = view.kept()
+    order = np.random.default_rng(view.seed(6)).permutation(len(rows))
     for start in range(0, len(rows), TEXT_BATCH):
-        yield from session.text(rows[order[start : start + TEXT_BATCH]]).to_list()
+        yield from view.text(rows[order[start : start + TEXT_BATCH]]).to_list()
 
 
-def quantise(session: Session) -> None:
-    """Quantise the trained model, reload each format and score it on the same text."""
-    models = session.state.values.get("models")
-    if not models:
-        session.record("quantise", outcome="skipped", reasons=["there is no trained model"])
-        return
-    from ...tools.model.perplexity import evaluate
-    from ...tools.model.quantise import quantise
+class Quantise(Step[_Written | None]):
+    """Quantise the trained model, reload each format and score it on the same text. None: there is no model."""
 
-    anchor = session.text(session.anchor()).to_list()
-    effects = []
-    models = [model for model in models if model["name"] == "dense"]
-    with session.step("quantise", len(session.config.quantise.formats), "formats") as advance:
-        for name in session.config.quantise.formats:
-            folder = session.run.model / name
-            quantise(session.run.model / "dense", name, folder)
-            models.append({"name": name, **_figures(evaluate(folder, anchor, session.config.train.context))})
-            effects += _file_effects(session, f"model/{name}")
+    name = "quantise"
+    unit = "formats"
+    takes = "the figures of the quantised models"
+
+    def total(self, view: View) -> int | None:
+        return len(view.config.quantise.formats)
+
+    def measure(self, session: Session, advance: Advance) -> _Written | None:
+        view = session.view
+        if not view.values.models:
+            return None
+        from ...tools.model.perplexity import evaluate
+        from ...tools.model.quantise import quantise
+
+        anchor, models, formats = (
+            view.text(view.anchor()).to_list(),
+            view.values.models[:1],
+            view.config.quantise.formats,
+        )
+        for name in formats:
+            folder = view.run.model / name
+            quantise(view.run.model / "dense", name, folder)
+            models += (_figures(name, evaluate(folder, anchor, view.config.train.context)),)
             advance(1)
-    session.record(
-        "quantise",
-        values={"models": models},
-        params=session.config.quantise.model_dump(mode="json"),
-        metrics={"models": models},
-        effects=effects,
+        return _Written(_below(view.run.root, *(f"model/{name}" for name in formats)), models)
+
+    def logged(self, view: View, event: Event) -> _Written | None:
+        assert isinstance(event, QuantiseEvent)
+        if not view.values.models:
+            return None
+        files = _below(view.run.root, *(f"model/{name}" for name in view.config.quantise.formats))
+        return _Written(files, (*view.values.models[:1], *event.state.values.models[1:]))
+
+    def derive(self, view: View, measured: _Written | None, advance: Advance = silent) -> Draft:
+        """As for every step.
+
+        Raises:
+            IntegrityError: the log tells of other models than the configuration names.
+        """
+        if measured is None:
+            return Draft(outcome="skipped", reasons=("there is no trained model",))
+        names = ["dense", *view.config.quantise.formats]
+        if [model.name for model in measured.models] != names:
+            raise IntegrityError(f"the models are not {', '.join(names)}")
+        return Draft(values=Values(models=measured.models), files=measured.files)
+
+
+def _figures(name: str, evaluation, parameters: int | None = None) -> ModelFigures:  # type: ignore[no-untyped-def]
+    return ModelFigures(
+        name=name,
+        size_bytes=evaluation.size_bytes,
+        perplexity=round(evaluation.perplexity, 4),
+        bits_per_byte=round(evaluation.bits_per_byte, 6),
+        answer=evaluation.answer,
+        parameters=parameters,
     )
 
 
-def _figures(evaluation: Any) -> dict[str, Any]:
-    return {
-        "size_bytes": evaluation.size_bytes,
-        "perplexity": round(evaluation.perplexity, 4),
-        "bits_per_byte": round(evaluation.bits_per_byte, 6),
-        "answer": evaluation.answer,
-    }
+class Export(Step[_Written]):
+    """Write the curated rows."""
+
+    name = "export"
+
+    def total(self, view: View) -> int | None:
+        return view.ledger().height
+
+    def measure(self, session: Session, advance: Advance) -> _Written:
+        view = session.view
+        check_ledger(view.ledger(), view.values.ingested)
+        result = write_curated(view, view.run.curated, advance)
+        files = {f"{view.run.curated.name}/{name}": sha for name, sha in result.files.items()}
+        return _Written(files, fields={"rows": result.rows})
+
+    def logged(self, view: View, event: Event) -> _Written:
+        assert isinstance(event, ExportEvent)
+        tally = view.ledger().filter(pl.col("status") != "removed").group_by("split").len()
+        rows = {"train": 0, "anchor": 0, **dict(tally.iter_rows())}
+        return _Written(_below(view.run.root, view.run.curated.name), fields={"rows": rows})
+
+    def derive(self, view: View, measured: _Written, advance: Advance = silent) -> Draft:
+        ledger = view.ledger()
+        check_ledger(ledger, view.values.ingested)
+        return Draft(
+            values=Values(curated_sha256=content_sha256(_curated(view))),
+            inputs=("ledger", "originals", "text", "assignments", "row_labels", "synthetic", "synthetic_originals"),
+            fields={"counts": counts(ledger), **(measured.fields or {})},
+            files=measured.files,
+        )
 
 
-def _file_effects(session: Session, folder: str) -> list[dict[str, Any]]:
-    """One effect per file of a folder of the run, with its hash."""
-    return [
-        Effect(kind=f"file:{path.relative_to(session.run.root)}", after_sha=sha256_file(path)).model_dump()
-        for path in sorted((session.run.root / folder).rglob("*"))
-        if path.is_file()
-    ]
+def _curated(view: View) -> Curated:
+    """The curated rows of a run, as they follow from its ledger and its originals."""
+    synthetic = None
+    if view.has("synthetic", "synthetic_originals"):
+        synthetic = Synthetic(view.path("synthetic_originals"), view.frame("synthetic"))
+    labels = view.frame("row_labels") if view.has("row_labels") else None
+    clusters = view.frame("assignments").select("row", "cluster")
+    return Curated(view.path("originals"), view.ledger(), view.texts().fill_null(""), clusters, labels, synthetic)
 
 
-def export(session: Session) -> None:
-    """Write the curated rows, the report and the dataset card."""
-    ledger = session.ledger()
-    check_ledger(ledger, session.state.values["ingested"])
-    with session.step("export", ledger.height) as advance:
-        clusters = session.frame("labels").select(pl.col("row"), pl.col("cluster"))
-        text = session.frame("text", "text")["text"].fill_null("")
-        originals = session.store.verified_path(session.state.artefacts["originals"])
-        labels = session.frame("row_labels") if "row_labels" in session.state.artefacts else None
-        synthetic = _synthetic(session)
-        result = export_rows(originals, ledger, text, clusters, session.run.curated, advance, labels, synthetic)
-    effects = [
-        Effect(kind=f"file:curated/{name}", after_sha=sha).model_dump() for name, sha in sorted(result.files.items())
-    ]
-    session.record(
-        "export",
-        values={"curated_sha256": result.content_sha256},
-        inputs=["ledger", "originals", "text", "labels", *_there(session, "row_labels", *_SYNTHETIC)],
-        metrics={**counts(ledger), "rows": result.rows, "curated_sha256": result.content_sha256},
-        effects=effects,
-    )
+def write_curated(view: View, folder: Path, advance: Advance = silent) -> ExportResult:
+    """Write the curated rows of a run into ``folder``."""
+    return export_rows(_curated(view), folder, advance)
 
 
-def _there(session: Session, *roles: str) -> list[str]:
-    return [role for role in roles if role in session.state.artefacts]
-
-
-def _synthetic(session: Session) -> Synthetic | None:
-    """The rows that a language model wrote and that were put in force, if any were."""
-    if not _there(session, *_SYNTHETIC):
-        return None
-    originals = session.store.verified_path(session.state.artefacts["synthetic_originals"])
-    return Synthetic(originals, session.frame("synthetic"))
-
-
-def publish(session: Session) -> None:
+class Publish(Step[_Written]):
     """Write the report and the dataset card, which name the head of the log as it stands here."""
-    with session.step("report"):
-        write_pages(session)
-    session.record("publish", effects=[*_file_effect(session, "report.html"), *_file_effect(session, "README.md")])
+
+    name = "publish"
+    unit = "pages"
+    takes = "the peak of the memory"
+
+    def measure(self, session: Session, advance: Advance) -> _Written:
+        view, peak = session.view, peak_memory_mb()
+        write_pages(pages(view, peak), view.run)
+        return _Written(_pages(view), fields={"peak_memory_mb": peak})
+
+    def logged(self, view: View, event: Event) -> _Written:
+        assert isinstance(event, PublishEvent)
+        return _Written(_pages(view), fields={"peak_memory_mb": event.peak_memory_mb})
+
+    def derive(self, view: View, measured: _Written, advance: Advance = silent) -> Draft:
+        return Draft(fields=measured.fields or {}, files=measured.files)
 
 
-def _file_effect(session: Session, name: str) -> list[dict[str, Any]]:
-    return [Effect(kind=f"file:{name}", after_sha=sha256_file(session.run.root / name)).model_dump()]
+def _pages(view: View) -> dict[str, str]:
+    return _below(view.run.root, view.run.report.name, view.run.card.name)

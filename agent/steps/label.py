@@ -1,7 +1,5 @@
 """Labels: domain, tags and difficulty of every curated row, over the user's taxonomy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -13,51 +11,69 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from ...prompts import prompt
 from ...state.canonical import canonical_json
 from ...state.config import Config
-from ...state.progress import Advance, silent
+from ...state.events import Event
+from ...state.phrases import Advance, silent
+from ...state.values import LabelTally, Role, Values
 from ...tools.judge.labels import by_rules, filled_in, label_table, unsure, zero_shot
 from ...tools.judge.taxonomy import UNSURE, Entry, Taxonomy, taxonomy_of
 from ..llm.ask import ROWS_PER_QUESTION, ShortText, by_row, each_row_once, reader, request, schema, sheets
 from ..llm.client import Model
-from ..session import Session, derived_seed
+from ..session import Session
+from ..view import View, derived_seed
+from .base import Content, Draft, Step
+from .clean import logged_frame
+
+Classify = Callable[[pl.Series], pl.DataFrame]  # texts [m] → a label table [m]
 
 
-def label(session: Session) -> None:
+class Label(Step[Classify | None]):
     """Label the curated rows, the held-out ones too, where a taxonomy is given.
 
-    Raises:
-        InputError: the zero-shot model cannot be used.
-        ModelError: the language model cannot be reached.
+    The measurement is the zero-shot classifier, or in the audit what it said; None where none is named.
     """
-    params = session.config.label
-    if params.taxonomy is None:
-        return
-    taxonomy = taxonomy_of(session.store.json(session.state.artefacts["taxonomy"]))
-    rows = np.sort(np.concatenate([session.kept(), session.anchor()]))
-    nli = None
-    if params.nli_model is not None:
-        nli = partial(zero_shot, taxonomy=taxonomy, model=params.nli_model, min_margin=params.min_margin)
-    with session.step("label") as advance:
-        labels, said = label_rows(session.text(rows), taxonomy, session.config, nli, session.model, advance)
-        artefacts: dict[str, str | None] = {"row_labels": session.store.put_frame(with_rows(labels, rows))}
-        if said is not None:
-            artefacts["zero_shot"] = session.store.put_frame(said)
-    figures = tally(labels, taxonomy)
-    session.reporter.say(sentence(figures))
-    session.record(
-        "label",
-        artefacts=artefacts,
-        values={"labelled": figures},
-        inputs=["ledger", "text", "taxonomy"],
-        params=params.model_dump(mode="json"),
-        metrics=figures,
-        reasons=[sentence(figures)],
-    )
 
+    name = "label"
+    takes = "what the zero-shot model said"
 
-def sentence(figures: dict[str, Any]) -> str:
-    """What a person is told of the labels."""
-    by = ", ".join(f"{rows:,} by {who.replace('_', '-')}" for who, rows in figures["by"].items()) or "none"
-    return f"labels: of {figures['rows']:,} rows, {by}; {figures['unsure']:,} stay unsure of a domain or a difficulty"
+    def due(self, view: View) -> bool:
+        return view.config.label.taxonomy is not None
+
+    def measure(self, session: Session, advance: Advance) -> Classify | None:
+        params = session.config.label
+        if params.nli_model is None:
+            return None
+        taxonomy = taxonomy_of(session.view.json("taxonomy"))
+        return partial(zero_shot, taxonomy=taxonomy, model=params.nli_model, min_margin=params.min_margin)
+
+    def logged(self, view: View, event: Event) -> Classify | None:
+        if view.config.label.nli_model is None:
+            return None
+        return lambda text: logged_frame(view, event, "zero_shot")
+
+    def derive(self, view: View, measured: Classify | None, advance: Advance = silent) -> Draft:
+        """As for every step.
+
+        Raises:
+            InputError: the zero-shot model cannot be used.
+            ModelError: the language model cannot be reached.
+        """
+        taxonomy = taxonomy_of(view.json("taxonomy"))
+        rows = np.sort(np.concatenate([view.kept(), view.anchor()]))
+        labels, zero_shot_said = label_rows(view.text(rows), taxonomy, view.config, measured, view.model, advance)
+        artefacts: dict[Role, Content] = {"row_labels": labels.select(pl.Series("row", rows), pl.all())}
+        if zero_shot_said is not None:
+            artefacts["zero_shot"] = zero_shot_said
+        figures = tally(labels, taxonomy)
+        by = ", ".join(f"{n:,} by {who.replace('_', '-')}" for who, n in figures.by.items()) or "none"
+        unsure_rows = f"{figures.unsure:,} stay unsure of a domain or a difficulty"
+        sentence = f"labels: of {figures.rows:,} rows, {by}; {unsure_rows}"
+        return Draft(
+            artefacts=artefacts,
+            values=Values(labelled=figures),
+            inputs=("ledger", "text", "taxonomy"),
+            reasons=(sentence,),
+            lines=((sentence, ""),),
+        )
 
 
 _FIELDS = {
@@ -71,7 +87,7 @@ def label_rows(
     text: pl.Series,
     taxonomy: Taxonomy,
     config: Config,
-    zero_shot: Callable[[pl.Series], pl.DataFrame] | None,
+    zero_shot: Classify | None,
     model: Model | None,
     advance: Advance = silent,
 ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
@@ -102,12 +118,7 @@ def label_rows(
     return labels, said
 
 
-def with_rows(labels: pl.DataFrame, rows: np.ndarray) -> pl.DataFrame:
-    """A label table with ``row`` (positions, uint32 [n]) before it."""
-    return labels.select(pl.Series("row", rows), pl.all())
-
-
-def tally(labels: pl.DataFrame, taxonomy: Taxonomy) -> dict[str, Any]:
+def tally(labels: pl.DataFrame, taxonomy: Taxonomy) -> LabelTally:
     """How many rows were labelled by whom, and how many got each name."""
     by = dict(labels["labelled_by"].drop_nulls().value_counts().sort("labelled_by").iter_rows())
     names: dict[str, dict[str, int]] = {}
@@ -115,7 +126,7 @@ def tally(labels: pl.DataFrame, taxonomy: Taxonomy) -> dict[str, Any]:
         given = labels[column].explode() if column == "tags" else labels[column]
         found = dict(given.drop_nulls().value_counts().iter_rows())
         names[axis] = {entry.name: found.get(entry.name, 0) for entry in getattr(taxonomy, axis)}
-    return {"rows": labels.height, "by": by, "unsure": int(unsure(labels, taxonomy).sum()), **names}
+    return LabelTally(rows=labels.height, by=by, unsure=int(unsure(labels, taxonomy).sum()), **names)
 
 
 def by_model(model: Model, texts: list[str], taxonomy: Taxonomy, advance: Advance = silent) -> pl.DataFrame:

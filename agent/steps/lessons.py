@@ -1,9 +1,6 @@
 """What the quality score is learned from: rows that a language model scored, and rows that a person endorsed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,12 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...state.config import Config
 from ...state.errors import InputError
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
+from ...state.values import Role
 from ...tools.judge.quality import HIGHEST, LOWEST
 from ...tools.text import clean
+from ...tools.vectors.neighbors import unit
 from ..llm.ask import ROWS_PER_QUESTION, ShortText, by_row, each_row_once, reader, request, schema, sheets
 from ..llm.client import Model
-from ..session import Session, derived_seed
+from ..session import Session
+from ..view import View, derived_seed
+from .base import Content
 from .load import LEAST_LIKED
 from .measured import text_vectors
 
@@ -36,18 +37,17 @@ class Lesson:
     least: int  # rows below which nothing is learned from them
     vectors: np.ndarray  # float32 [m, d]
     scores: np.ndarray  # float64 [m] in [0, 5]
-    figures: dict[str, Any]
-    artefacts: dict[str, str | None] = field(default_factory=dict)
+    figures: dict[str, int | str]
+    artefacts: dict[Role, Content] = field(default_factory=dict)
 
 
-def from_teacher(session: Session, advance: Advance) -> Lesson:
+def from_teacher(view: View, advance: Advance) -> Lesson:
     """Sampled rows as the language model scores them; ``advance`` is called with questions answered."""
-    model = session.model
+    model = view.model
     assert model is not None
-    text = session.frame("text", "text")["text"]
-    scored = taught(model, session.config, session.kept(), text, advance)
-    lesson = teacher_lesson(scored, session.array("pool"), np.asarray(session.array("vectors")), model.name)
-    return replace(lesson, artefacts={"taught": session.store.put_frame(scored)})
+    scored = taught(model, view.config, view.kept(), view.texts(), advance)
+    lesson = teacher_lesson(scored, view.array("pool"), np.asarray(view.array("vectors")), model.name)
+    return replace(lesson, artefacts={"taught": scored})
 
 
 def teacher_lesson(scored: pl.DataFrame, pool: np.ndarray, vectors: np.ndarray, teacher: str) -> Lesson:
@@ -69,16 +69,14 @@ def teacher_lesson(scored: pl.DataFrame, pool: np.ndarray, vectors: np.ndarray, 
     )
 
 
-def from_endorsed(session: Session) -> Lesson:
-    """What the endorsed rows teach; their vectors are stored, so that the audit learns the same from them.
+def from_endorsed(view: View, liked: np.ndarray) -> Lesson:
+    """What the endorsed rows teach, by their unit vectors, float32 [m, d].
 
     Raises:
         InputError: as ``endorsed_lesson``.
     """
-    liked = _endorsed_vectors(session)
-    pool, anchor = (np.asarray(session.array(role)) for role in ("vectors", "anchor_vectors"))
-    lesson = endorsed_lesson(liked, pool, anchor, session.config)
-    return replace(lesson, artefacts={"endorsed_vectors": session.store.put_array(liked)})
+    pool, anchor = (np.asarray(view.array(role)) for role in ("vectors", "anchor_vectors"))
+    return replace(endorsed_lesson(liked, pool, anchor, view.config), artefacts={"endorsed_vectors": liked})
 
 
 def endorsed_lesson(liked: np.ndarray, pool: np.ndarray, anchor: np.ndarray, config: Config) -> Lesson:
@@ -116,18 +114,19 @@ def endorsed_lesson(liked: np.ndarray, pool: np.ndarray, anchor: np.ndarray, con
     )
 
 
-def _endorsed_vectors(session: Session) -> np.ndarray:
+def endorsed_vectors(session: Session) -> np.ndarray:
     """Unit vectors of the endorsed rows, each once, float32 [m, d]."""
-    if "liked_vectors" in session.state.artefacts:
-        return given_vectors(session.array("liked_vectors"))
-    text = clean.normalise(session.frame("liked", "text")["text"], session.config.clean).fill_null("")
+    view = session.view
+    if view.has("liked_vectors"):
+        return given_vectors(view.array("liked_vectors"))
+    text = clean.normalise(view.frame("liked", "text")["text"], view.config.clean).fill_null("")
     return text_vectors(session, text.filter(text != "").unique(maintain_order=True), silent)[0]
 
 
 def given_vectors(liked: np.ndarray) -> np.ndarray:
     """The endorsed rows' own vectors (float [m, d]), each once and of unit length, float32."""
     given = np.unique(np.asarray(liked, dtype=np.float32), axis=0)
-    return np.asarray(given / np.maximum(np.linalg.norm(given, axis=1, keepdims=True), 1e-12))
+    return unit(given)
 
 
 #: Scored rows below which nothing is learned from them: five folds of six.
@@ -136,7 +135,7 @@ LEAST_SCORED = 30
 
 def has_teacher(config: Config) -> bool:
     """Whether a language model is to score a sample: one critiques, the rows can be read, the sample is not empty."""
-    return config.mind("critic") == "llm" and config.load.readable and config.quality.teacher_rows > 0
+    return config.backend("critic") == "llm" and config.load.readable and config.quality.teacher_rows > 0
 
 
 class RowScore(BaseModel):

@@ -1,165 +1,183 @@
-"""The first step: read the input; every row gets a position, an id and a line in the ledger."""
+"""The first step: read the input; every row gets a position, an id and a line in the ledger.
 
-from __future__ import annotations
+Files that the configuration names beside the input are read here, too: a mistake in one is found at once and not at the
+end of the night, and the run does not depend on them any more.
+"""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from ...state.canonical import sha256_file
-from ...state.config import LoadParams
 from ...state.errors import InputError
-from ...state.events import Effect
-from ...state.phrases import counted
+from ...state.events import Event
+from ...state.events import Load as LoadEvent
+from ...state.phrases import Advance, counted, silent
+from ...state.preparation import LoadParams
 from ...state.rows import Removal, counts, new_ledger, remove_rows
+from ...state.values import Role, Values
 from ...tools.judge.taxonomy import read_taxonomy
-from ...tools.read.load import LoadResult
 from ...tools.read.load import load as load_rows
 from ...tools.repeats.benchmarks import read_benchmarks
 from ..session import Session
 from ..synthesis.evidence import read_hand_written
+from ..view import View
+from .base import Content, Draft, Step
+
+LEAST_LIKED = 10
 
 
-def load(session: Session) -> None:
-    """Read the input; every row gets a position, an id and a line in the ledger."""
-    params = session.config.load
-    with session.step("load", params.limit) as advance, session.store.scratch() as folder:
-        side_files = read_side_files(session, folder / "side")
-        result = load_rows(session.source, params, folder, advance, session.config.scrub)
-        quarantine = session.run.quarantine
-        if result.quarantined:
-            quarantine.write_bytes(result.quarantine.read_bytes())
-            result.quarantine.rename(folder / "quarantine.bin")
-        artefacts: dict[str, str | None] = {
-            "rows": session.store.adopt(result.rows),
-            "originals": session.store.adopt(result.originals),
-            **side_files,
-        }
-        if result.quarantined:
-            artefacts["quarantine"] = session.store.adopt(folder / "quarantine.bin")
-        if result.vectors is not None:
-            artefacts["given_vectors"] = session.store.adopt(result.vectors)
-        rows = session.store.frame(artefacts["rows"] or "", ["id", "text", "label"])
-        ledger = new_ledger(rows["id"], session.log.next_seq)
-        if result.vectors is None:
-            blank = rows["text"].str.strip_chars().fill_null("") == ""
-            ledger = remove_rows(ledger, Removal("missing_text", _positions(blank)), "load", session.log.next_seq)
-        if params.missing_label == "remove" and result.label_column is not None:
-            unlabelled = _positions((rows["label"].is_null()) & (ledger["status"] == "kept"))
-            ledger = remove_rows(ledger, Removal("missing_label", unlabelled), "load", session.log.next_seq)
-        artefacts["ledger"] = session.store.put_frame(ledger)
-        total = counts(ledger)
-        recognised = {
-            "shape": result.shape,
-            "text_column": result.text_column,
-            "text_columns": list(result.text_columns),
-            "label_column": result.label_column,
-            "id_column": result.id_column,
-            "source_column": result.source_column,
-        }
-        session.record(
-            "load",
-            artefacts=artefacts,
-            values={
-                "ingested": result.ingested,
-                "quarantined": result.quarantined,
-                **recognised,
-                "notes": result.notes,
-            },
-            params={"input": session.source, **params.model_dump(mode="json")},
-            metrics={
-                **total,
-                "input_sha256": sha256_file(Path(session.source)) if Path(session.source).is_file() else None,
-                "quarantined": result.quarantined,
-                "missing_text": result.missing_text,
-                "missing_label": result.missing_label,
-                "duplicate_ids": result.duplicate_ids,
-                **({"scrubbed": result.scrubbed} if session.config.scrub.kinds else {}),
-            },
-            effects=[
-                Effect(kind="ledger", after_sha=artefacts["ledger"], rows=total["removed"]).model_dump(),
-                *([_file_effect(quarantine)] if result.quarantined else []),
-            ],
+@dataclass(frozen=True)
+class Loaded:
+    """What was read. ``rows`` is the table, or the reference of the one that was written.
+
+    ``fields`` are those of the event that only the reading knows; ``side`` the references of what stands beside the
+    rows.
+    """
+
+    rows: Content
+    side: Mapping[Role, str]
+    values: Values
+    fields: Mapping[str, object]
+    notes: tuple[str, ...] = ()
+
+
+class Load(Step[Loaded]):
+    """Read the input and the files beside it."""
+
+    name = "load"
+    takes = "what was read: the original columns, the side files, how many records repeat an id, the input's hash"
+
+    def total(self, view: View) -> int | None:
+        return view.config.load.limit
+
+    def measure(self, session: Session, advance: Advance) -> Loaded:
+        params, store = session.config.load, session.store
+        with store.scratch() as folder:
+            side, notes = _side_files(session, folder / "side")
+            result = load_rows(session.source, params, folder, advance, session.config.scrub)
+            rows = store.adopt(result.rows)
+            side["originals"] = store.adopt(result.originals)
+            if result.quarantined:
+                session.run.quarantine.write_bytes(result.quarantine.read_bytes())
+                result.quarantine.rename(folder / "quarantine.bin")
+                side["quarantine"] = store.adopt(folder / "quarantine.bin")
+            if result.vectors is not None:
+                side["given_vectors"] = store.adopt(result.vectors)
+        values = Values(
+            ingested=result.ingested,
+            quarantined=result.quarantined,
+            shape=result.shape,
+            text_column=result.text_column,
+            text_columns=result.text_columns,
+            label_column=result.label_column,
+            id_column=result.id_column,
+            source_column=result.source_column,
+            notes=result.notes,
         )
-    _tell(session, result)
+        source = Path(session.source)
+        fields = {
+            "input_sha256": sha256_file(source) if source.is_file() else None,
+            "duplicate_ids": result.duplicate_ids,
+            "scrubbed": result.scrubbed if session.config.scrub.kinds else None,
+        }
+        return Loaded(rows, side, values, fields, tuple(notes))
+
+    def logged(self, view: View, event: Event) -> Loaded:
+        assert isinstance(event, LoadEvent)
+        known = {"rows", "ledger"}
+        side = {role: ref for role, ref in event.state.artefacts.items() if role not in known and ref is not None}
+        fields = event.model_dump(include={"input_sha256", "duplicate_ids", "scrubbed"})
+        return Loaded(event.state.artefacts["rows"], side, event.state.values, fields)
+
+    def derive(self, view: View, measured: Loaded, advance: Advance = silent) -> Draft:
+        values, params = measured.values, view.config.load
+        rows = measured.rows
+        frame = view.store.frame(rows, ["id", "text", "label"]) if isinstance(rows, str) else rows
+        assert isinstance(frame, pl.DataFrame)
+        blank = frame["text"].str.strip_chars().fill_null("") == ""
+        ledger = new_ledger(frame["id"], view.seq)
+        if "given_vectors" not in measured.side:
+            ledger = remove_rows(ledger, Removal("missing_text", _positions(blank)), self.name, view.seq)
+        unlabelled = frame["label"].is_null()
+        if params.missing_label == "remove" and values.label_column is not None:
+            still = _positions(unlabelled & (ledger["status"] == "kept"))
+            ledger = remove_rows(ledger, Removal("missing_label", still), self.name, view.seq)
+        total = counts(ledger)
+        ref = measured.side.get("quarantine")
+        return Draft(
+            artefacts={"rows": rows, **measured.side, "ledger": ledger},
+            values=values.patched(Values(ingested=frame.height)),
+            fields={
+                **measured.fields,
+                "counts": total,
+                "missing_text": frame["text"].null_count(),
+                "missing_label": int(unlabelled.sum()) if values.label_column is not None else 0,
+            },
+            changed=total["removed"],
+            files={} if ref is None else {view.run.quarantine.name: ref.partition(".")[0]},
+            lines=_lines(view, measured),
+        )
 
 
-def _tell(session: Session, result: LoadResult) -> None:
+def _lines(view: View, measured: Loaded) -> tuple[tuple[str, str], ...]:
     """What a person should know of what was read."""
-    for note in result.notes:
-        session.reporter.say(f"note: {note}", "yellow")
-    if session.config.scrub.kinds:
-        found = ", ".join(f"{number:,} of kind {kind}" for kind, number in result.scrubbed.items())
-        session.reporter.say(f"scrubbed before anything was written: {found or 'nothing was found'}")
-    if result.quarantined:
-        where = session.run.quarantine
-        session.reporter.say(f"{counted(result.quarantined, 'broken line')} quarantined: {where}", "yellow")
-
-
-def _file_effect(path: Path) -> dict[str, Any]:
-    return Effect(kind=f"file:{path.name}", after_sha=sha256_file(path)).model_dump()
+    lines = [(f"note: {note}", "yellow") for note in (*measured.notes, *measured.values.notes)]
+    scrubbed = measured.fields["scrubbed"]
+    if isinstance(scrubbed, dict):
+        found = ", ".join(f"{number:,} of kind {kind}" for kind, number in scrubbed.items())
+        lines.append((f"scrubbed before anything was written: {found or 'nothing was found'}", ""))
+    if broken := measured.values.quarantined:
+        lines.append((f"{counted(broken, 'broken line')} quarantined: {view.run.quarantine}", "yellow"))
+    return tuple(lines)
 
 
 def _positions(mask: pl.Series) -> np.ndarray:
     return np.flatnonzero(mask.to_numpy()).astype(np.uint32)
 
 
-LEAST_LIKED = 10
-
-
-def read_side_files(session: Session, folder: Path) -> dict[str, str | None]:
-    """The endorsed rows as artefacts ``liked`` and ``liked_vectors``, the ``taxonomy``, the hand-written ``seeds`` and
-    the texts of the ``benchmarks``.
-
-    Only those that are named.
-
-    Args:
-        session: names the files.
-        folder: a scratch folder of the store.
+def _side_files(session: Session, folder: Path) -> tuple[dict[Role, str], list[str]]:
+    """The endorsed rows (``liked``, ``liked_vectors``), the ``taxonomy``, the hand-written ``seeds`` and the texts of
+    the ``benchmarks``, only those that are named: their references, and what a person should know of them.
 
     Raises:
         InputError: a file cannot be used.
     """
-    like, taxonomy = session.config.quality.like, session.config.label.taxonomy
-    artefacts: dict[str, str | None] = {}
-    if taxonomy is not None:
-        artefacts["taxonomy"] = session.store.put_json(read_taxonomy(Path(taxonomy)).plain())
-    if session.config.synthesis.seeds is not None:
-        hand_written = read_hand_written(session.config.synthesis.seeds, folder / "seeds", session.config.scrub)
-        artefacts["seeds"] = session.store.put_json(hand_written)
-    if session.config.decontaminate.against:
-        texts, notes = read_benchmarks(session.config.decontaminate.against)
-        artefacts["benchmarks"] = session.store.put_frame(texts)
-        for note in notes:
-            session.reporter.say(f"note: {note}", "yellow")
-    if like is not None:
-        artefacts |= _liked(session, like, folder)
-    return artefacts
+    config, store = session.config, session.store
+    side, notes = dict[Role, str](), list[str]()
+    if config.label.taxonomy is not None:
+        side["taxonomy"] = store.put_json(read_taxonomy(Path(config.label.taxonomy)).plain())
+    if config.synthesis.seeds is not None:
+        side["seeds"] = store.put_json(read_hand_written(config.synthesis.seeds, folder / "seeds", config.scrub))
+    if config.decontaminate.against:
+        texts, said = read_benchmarks(config.decontaminate.against)
+        notes += said
+        side["benchmarks"] = store.put_frame(texts)
+    if config.quality.like is not None:
+        liked, more = _liked(session, config.quality.like, folder)
+        side, notes = side | liked, notes + more
+    return side, notes
 
 
-def _liked(session: Session, like: str, folder: Path) -> dict[str, str | None]:
+def _liked(session: Session, like: str, folder: Path) -> tuple[dict[Role, str], list[str]]:
     """The endorsed rows, read as the input is read; of the columns only text and vector count."""
+    unneeded = dict.fromkeys(("limit", "id_column", "label_column", "source_column"))
+    params: LoadParams = session.config.load.model_copy(update={**unneeded, "missing_text": "remove"})
     try:
-        result = load_rows(like, _as_input(session.config.load), folder, scrub=session.config.scrub)
+        result = load_rows(like, params, folder, scrub=session.config.scrub)
     except InputError as error:
         raise InputError(f"quality.like: {error}") from error
-    if result.ingested - result.missing_text < LEAST_LIKED:
+    if (usable := result.ingested - result.missing_text) < LEAST_LIKED:
         rows = "row" if result.ingested == 1 else "rows"
         raise InputError(
-            f"quality.like: {like} holds {result.ingested - result.missing_text} {rows}, at least {LEAST_LIKED} are "
-            "needed to learn from; a few dozen are better"
+            f"quality.like: {like} holds {usable} {rows}, at least {LEAST_LIKED} are needed to learn from; a few dozen "
+            "are better"
         )
-    if result.quarantined:
-        session.reporter.say(f"quality.like: {result.quarantined:,} lines of {like} could not be read", "yellow")
-    artefacts: dict[str, str | None] = {"liked": session.store.adopt(result.rows)}
+    side: dict[Role, str] = {"liked": session.store.adopt(result.rows)}
     if result.vectors is not None:
-        artefacts["liked_vectors"] = session.store.adopt(result.vectors)
-    return artefacts
-
-
-def _as_input(params: LoadParams) -> LoadParams:
-    """How the input is read, without what concerns its rows only."""
-    unneeded = dict.fromkeys(("limit", "id_column", "label_column", "source_column"))
-    return params.model_copy(update={**unneeded, "missing_text": "remove"})
+        side["liked_vectors"] = session.store.adopt(result.vectors)
+    unread = f"quality.like: {result.quarantined:,} lines of {like} could not be read"
+    return side, [unread] if result.quarantined else []

@@ -1,82 +1,115 @@
 """The quality score of the rows: learned once from a teacher or from endorsed rows, then predicted for every row.
 
 The score never acts alone: it is one figure of a cluster, half of the order in which ``prune`` keeps rows, and a second
-condition of ``refilter``.
+condition of ``refilter_by_quality``.
 """
 
-from __future__ import annotations
-
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
 
 from ...state.config import Config
+from ...state.errors import IntegrityError
+from ...state.events import Event
+from ...state.events import Quality as QualityEvent
+from ...state.phrases import Advance, silent
+from ...state.values import LearnedQuality, Role, Values
 from ...tools.judge.quality import Agreement, QualityModel, fit_scores, predict
 from ..llm.ask import ROWS_PER_QUESTION
-from ..session import Session, derived_seed
-from .lessons import Lesson, from_endorsed, from_teacher, has_teacher
+from ..session import Session
+from ..view import View, derived_seed
+from .base import Content, Draft, Step
+from .lessons import Lesson, endorsed_vectors, from_endorsed, from_teacher, given_vectors, has_teacher
 
-#: The share of rows with the lowest scores, on which ``refilter`` may act where the rules suspect them as well.
+#: The share of rows with the lowest scores, on which an action may act where the rules suspect them as well.
 LOWEST_SHARE = 0.1
 
 
-def quality(session: Session) -> None:
+class Quality(Step[np.ndarray | None]):
     """Learn the score where there is something to learn from; later, score the rows that were embedded since.
 
-    Raises:
-        InputError: the endorsed rows cannot be used.
-        ModelError: the language model cannot be reached.
+    The measurement is the vectors of the endorsed rows (float32 [m, d]); None where none are named, or all is learned.
     """
-    learned = session.state.values.get("quality")
-    if learned is None and (session.config.quality.like is not None or has_teacher(session.config)):
-        _learn(session)
-    elif learned and learned["used"] and session.state.values["quality_of"] != session.state.artefacts["vectors"]:
-        with session.step("quality"):
-            scores = pool_scores(session.array("quality_model"), session.array("pool"), session.array("vectors"))
-        session.record(
-            "quality",
-            artefacts={"quality": session.store.put_frame(scores)},
-            values={"quality_of": session.state.artefacts["vectors"]},
-            inputs=["quality_model", "pool", "vectors"],
-            metrics={"rows": scores.height},
-        )
+
+    name = "quality"
+    unit = "questions"
+    takes = "the vectors of the endorsed rows"
+    tolerance = 2e-3  # of a score of 5, for sums on another machine
+
+    def due(self, view: View) -> bool:
+        learned = view.values.quality
+        if learned is None:
+            return view.config.quality.like is not None or has_teacher(view.config)
+        return bool(learned.used) and view.values.quality_of != view.ref("vectors")
+
+    def total(self, view: View) -> int | None:
+        asked = has_teacher(view.config) and view.values.quality is None
+        return -(-view.config.quality.teacher_rows // ROWS_PER_QUESTION) if asked else None
+
+    def measure(self, session: Session, advance: Advance) -> np.ndarray | None:
+        view = session.view
+        learn_from = view.values.quality is None and view.config.quality.like is not None
+        return endorsed_vectors(session) if learn_from else None
+
+    def logged(self, view: View, event: Event) -> np.ndarray | None:
+        """As for every step: float32 [m, d], or None.
+
+        Raises:
+            IntegrityError: the vectors are not the user's own, where these were given.
+        """
+        assert isinstance(event, QualityEvent)
+        if view.values.quality is not None or view.config.quality.like is None:
+            return None
+        liked = np.asarray(view.store.array(event.state.artefacts["endorsed_vectors"] or ""))
+        if view.has("liked_vectors") and not np.array_equal(liked, given_vectors(view.array("liked_vectors"))):
+            raise IntegrityError("the vectors of the endorsed rows are not those that were read")
+        return liked
+
+    def derive(self, view: View, measured: np.ndarray | None, advance: Advance = silent) -> Draft:
+        """As for every step.
+
+        Raises:
+            InputError: the endorsed rows cannot be used.
+            ModelError: the language model cannot be reached.
+        """
+        pool, vectors = view.array("pool"), view.array("vectors")
+        if view.values.quality is not None:
+            scores = pool_scores(view.array("quality_model"), pool, vectors)
+            return Draft(
+                artefacts={"quality": scores},
+                values=Values(quality_of=view.ref("vectors")),
+                inputs=("quality_model", "pool", "vectors"),
+                fields={"rows": scores.height},
+            )
+        lessons = [] if measured is None else [from_endorsed(view, measured)]
+        lessons += [from_teacher(view, advance)] if has_teacher(view.config) else []
+        learned = {lesson.name: learn(view.config, lesson) for lesson in lessons}
+        return _learned(view, lessons, learned)
 
 
-def _learn(session: Session) -> None:
-    config = session.config
-    questions = -(-config.quality.teacher_rows // ROWS_PER_QUESTION) if has_teacher(config) else None
-    with session.step("quality", questions, "questions") as advance:
-        lessons = [] if config.quality.like is None else [from_endorsed(session)]
-        lessons += [from_teacher(session, advance)] if has_teacher(config) else []
-        learned = {lesson.name: learn(config, lesson) for lesson in lessons}
-        used = {name: model for name, model in learned.items() if model and model.agreement.better_than_chance}
-        artefacts = {role: ref for lesson in lessons for role, ref in lesson.artefacts.items()}
-        values: dict[str, Any] = {"quality": {"used": sorted(used), "below": None}}
-        if used:
-            coefficients = np.stack([used[name].coefficients for name in sorted(used)])
-            scores = pool_scores(coefficients, session.array("pool"), session.array("vectors"))
-            artefacts["quality_model"] = session.store.put_array(coefficients)
-            artefacts["quality"] = session.store.put_frame(scores)
-            values["quality"]["below"] = lowest(scores)
-            values["quality_of"] = session.state.artefacts["vectors"]
-    said = [_sentence(lesson, learned[lesson.name]) for lesson in lessons]
+def _learned(view: View, lessons: list[Lesson], learned: Mapping[str, QualityModel | None]) -> Draft:
+    """The score that lessons give, which of them count, and what a person is told of them."""
+    used = {name: model for name, model in sorted(learned.items()) if model and model.agreement.better_than_chance}
+    artefacts: dict[Role, Content] = {role: held for lesson in lessons for role, held in lesson.artefacts.items()}
+    quality, values = LearnedQuality(used=tuple(used), below=None), Values()
+    if used:
+        coefficients = np.stack([model.coefficients for model in used.values()])
+        scores = pool_scores(coefficients, view.array("pool"), view.array("vectors"))
+        artefacts |= {"quality_model": coefficients, "quality": scores}
+        quality = quality.model_copy(update={"below": lowest(scores)})
+        values = Values(quality_of=view.ref("vectors"))
+    told = [_sentence(lesson, learned[lesson.name]) for lesson in lessons]
     if len(used) > 1:
-        said.append("quality: a row's score is the mean of what the two classifiers predict")
-    for sentence in said:
-        session.reporter.say(sentence, "" if used else "yellow")
-    session.record(
-        "quality",
+        told.append("quality: a row's score is the mean of what the two classifiers predict")
+    return Draft(
         artefacts=artefacts,
-        values={**values, "notes": [*session.state.values["notes"], *said]},
-        inputs=["ledger", "text", "vectors", *(["liked"] if "liked" in session.state.artefacts else [])],
-        params=config.quality.model_dump(mode="json"),
-        metrics={
-            **values["quality"],
-            "learned": {lesson.name: figures(lesson, learned[lesson.name]) for lesson in lessons},
-        },
-        reasons=said,
+        values=values.patched(Values(quality=quality, notes=(*view.values.notes, *told))),
+        inputs=("ledger", "text", "vectors", "liked"),
+        fields={"learned": {lesson.name: figures(lesson, learned[lesson.name]) for lesson in lessons}},
+        reasons=tuple(told),
         outcome=None if used else "not_used",
+        lines=tuple((sentence, "" if used else "yellow") for sentence in told),
     )
 
 
@@ -105,7 +138,7 @@ def learn(config: Config, lesson: Lesson) -> QualityModel | None:
     return fit_scores(lesson.vectors, lesson.scores, config.quality.folds, derived_seed(config, 8, 1))
 
 
-def figures(lesson: Lesson, model: QualityModel | None) -> dict[str, Any]:
+def figures(lesson: Lesson, model: QualityModel | None) -> dict[str, int | float | str | None]:
     """Where a lesson comes from and how well it was learned, for the log."""
     return {**lesson.figures, "rows": len(lesson.scores), **(model.agreement.figures() if model else {})}
 

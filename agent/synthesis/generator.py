@@ -4,17 +4,16 @@ After Self-Instruct (Wang et al. 2023, arXiv 2212.10560, section 2.2): six real 
 prompt. What comes back is data and nothing else; ``gates.py`` decides what becomes of it.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...state.progress import Advance, silent
+from ...state.canonical import Json
+from ...state.phrases import Advance, silent
 from ...state.report import Record
 from ...tools.read.shapes import Parts
 from ..llm import Reply, Request
@@ -27,6 +26,8 @@ HAND_WRITTEN = 2  # of the six, where hand-written seeds land in the cluster
 ROWS_PER_QUESTION = 8
 _SHOWN = 2000  # characters of each field of an example
 _LEAST_OF_LABEL = 3  # rows a label must have in a cluster to be asked for, if any has
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ class Asked(Record):
 
 
 @dataclass(frozen=True)
-class Batch:
+class GeneratedRows:
     """The rows of one answer, or why there are none."""
 
-    rows: tuple[Any, ...]
+    rows: tuple[object, ...]
     problem: Literal["truncated", "malformed"] | None = None
 
 
@@ -72,7 +73,7 @@ class _Rows(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rows: list[Any]
+    rows: list[object]
 
 
 def question(
@@ -99,7 +100,7 @@ def question(
         "rows": rows,
         **({} if label is None else {"label": label}),
     }
-    return about, asked("synthesise", said, _schema(fields))
+    return about, asked("generate", said, _schema(fields))
 
 
 def _examples(
@@ -120,15 +121,14 @@ def _label(target: Target, rng: np.random.Generator) -> str | None:
     """The label to ask for: as often as rows of the cluster have it, those with hardly any row left out."""
     sizes = Counter(example.label for example in target.own)
     enough = [example.label for example in target.own if sizes[example.label] >= _LEAST_OF_LABEL]
-    label: str | None = _drawn(enough or [sizes.most_common(1)[0][0]], 1, rng)[0]
-    return label
+    return _drawn(enough or [sizes.most_common(1)[0][0]], 1, rng)[0]
 
 
-def _drawn(items: Sequence[Any], count: int, rng: np.random.Generator) -> list[Any]:
+def _drawn(items: Sequence[_T], count: int, rng: np.random.Generator) -> list[_T]:
     return [items[at] for at in rng.permutation(len(items))[:count].tolist()]
 
 
-def _schema(fields: tuple[str, ...]) -> dict[str, Any]:
+def _schema(fields: tuple[str, ...]) -> Json:
     """The JSON schema of an answer."""
     row = {
         "type": "object",
@@ -144,17 +144,17 @@ def _schema(fields: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def read(reply: Reply) -> Batch:
+def read(reply: Reply) -> GeneratedRows:
     """The rows of an answer. One that cannot be read is not asked for again: the next question shows other rows."""
     if reply.stop_reason == "length":
-        return Batch((), "truncated")
+        return GeneratedRows((), "truncated")
     try:
-        return Batch(tuple(parse(reply, _Rows).rows))
+        return GeneratedRows(tuple(parse(reply, _Rows).rows))
     except Unusable:
-        return Batch((), "malformed")
+        return GeneratedRows((), "malformed")
 
 
-def parts_of_answer(row: Any, fields: tuple[str, ...]) -> Parts | None:
+def parts_of_answer(row: object, fields: tuple[str, ...]) -> Parts | None:
     """A row of an answer as its fields; None where it has others, or something that is not text."""
     if not isinstance(row, dict) or set(row) != set(fields) or not all(isinstance(row[name], str) for name in fields):
         return None
@@ -168,7 +168,7 @@ def parts_of_answer(row: Any, fields: tuple[str, ...]) -> Parts | None:
 Word = Literal["accept", "reject"]
 
 
-class Verdict(BaseModel):
+class RowVerdict(BaseModel):
     """The word on one row, reasons first."""
 
     model_config = ConfigDict(extra="forbid")
@@ -178,24 +178,24 @@ class Verdict(BaseModel):
     verdict: Word
 
 
-class Verdicts(BaseModel):
+class RowVerdicts(BaseModel):
     """The answer on the rows of one question."""
 
     model_config = ConfigDict(extra="forbid")
 
-    verdicts: list[Verdict]
+    verdicts: list[RowVerdict]
 
 
-def judge(model: Model, texts: list[str], advance: Advance = silent) -> list[Word | None]:
+def accept_rows(model: Model, texts: list[str], advance: Advance = silent) -> list[Word | None]:
     """The judge's word on each text; None where it gave no usable answer.
 
     The texts are shown as data, under opaque ids, to a model without tools.
     """
     asked = sheets("judge", texts)
-    questions = [request("judge", sheet, schema(Verdicts)) for sheet in asked]
-    answers = model.ask_many(questions, reader(Verdicts, each_row_once(asked, _entries)), advance)
+    questions = [request("judge", sheet, schema(RowVerdicts)) for sheet in asked]
+    answers = model.ask_many(questions, reader(RowVerdicts, each_row_once(asked, _entries)), advance)
     return [None if entry is None else entry.verdict for entry in by_row(asked, answers, _entries)]
 
 
-def _entries(answer: Verdicts) -> list[Verdict]:
+def _entries(answer: RowVerdicts) -> list[RowVerdict]:
     return answer.verdicts

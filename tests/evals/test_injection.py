@@ -52,14 +52,14 @@ def embedded(shared_data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("mind", ["neutral", "obedient"])
-def test_hostile_rows_stay_within_the_bounds(mind, shared_data, embedded, llm_server, tmp_path):
+def test_hostile_rows_stay_within_the_bounds(mind, shared_data, embedded, script, tmp_path):
     from curators import curators
 
     shutil.copytree(embedded, tmp_path / "vectors")
 
-    server = llm_server(curators(shared_data)[mind])
-    llm = {"model": "openai:scripted", "base_url": server.base_url("openai")}
-    table = injection.run(shared_data, llm, rows=ROWS, rate=0.2, max_rounds=1, out=tmp_path, families=["drop"])
+    llm = {"model": script(curators(shared_data)[mind]).model}
+    plan = injection.Plan(rows=ROWS, rate=0.2, max_rounds=1, families=["drop"])
+    table = injection.run(shared_data, llm, plan, tmp_path)
     lines = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert [line["planted as"] for line in lines] == ["", "appended", "alone", "flood", "flood, embedded"]
     for line in lines:

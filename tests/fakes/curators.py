@@ -1,6 +1,6 @@
-"""Minds that play Recryst's critic, decider, pairwise judge and teacher: neutral, contrary, or doing what rows say.
+"""Scripts that play Recryst's critic, decider, pairwise judge and teacher: neutral, contrary, or doing what rows say.
 
-They know a question by what its answer must hold, and the shown rows and candidates by the JSON it is written in.
+Each is a function for a Python file of the ``scripted:`` provider, and by ``over_http`` a policy of the fake server.
 """
 
 import base64
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from llm_wire import Asked, ToolUse, walk
-from policies import fill
+from llm_wire import Asked
 
-Policy = Callable[[Asked], Any]
+Question = dict[str, Any]  # as ``recryst.agent.llm.scripted.question_of`` makes it
+Policy = Callable[[Question], Any]
 
 
 def curators(data: Path | None = None) -> dict[str, Policy]:
@@ -30,42 +30,33 @@ def curators(data: Path | None = None) -> dict[str, Policy]:
     }
 
 
-def neutral(asked: Asked) -> Any:
+def neutral(question: Question) -> Any:
     """Answers from figures alone, whatever the rows say; of the candidates it takes the one that takes most rows."""
-    question, kind = shown(asked), kind_of(asked)
-    if kind == "decide":
-        return filled(asked, candidate=_most_rows(question["candidates"]), rejected=[])
-    if kind == "critique":
-        figures = question["figures"]
+    if question["kind"] == "decide":
+        return {"candidate": _most_rows(question["shown"]["candidates"])}
+    if question["kind"] == "critique":
+        figures = question["shown"]["figures"]
         verdict = "thin" if figures["near_duplicates"] >= 0.3 else "split" if figures["cohesion"] < 0.5 else "keep"
-        return _judged(asked, verdict, 1 + round(4 * max(0.0, figures["cohesion"])), 3, "none", "rows of one kind")
-    return filled(asked, same=True, score=3)
+        return _judged(verdict, 1 + round(4 * max(0.0, figures["cohesion"])), 3, "none", "rows of one kind")
+    return {}
 
 
-def regrouping(asked: Asked) -> Any:
+def regrouping(question: Question) -> Any:
     """Neutral, but always for as few clusters as it can have, and for ``stop`` after two rounds."""
-    if kind_of(asked) != "decide":
-        return neutral(asked)
-    question = shown(asked)
-    groupings = [one for one in question["candidates"] if "k" in one["params"] and len(question["history"]) < 2]
-    chosen = min(groupings or [_stop(question["candidates"])], key=lambda one: one["params"].get("k", 0))["id"]
-    return filled(asked, candidate=chosen, rejected=[], reasons="fewer clusters may serve better")
+    if question["kind"] != "decide":
+        return neutral(question)
+    shown = question["shown"]
+    groupings = [one for one in shown["candidates"] if "k" in one["params"] and len(shown["history"]) < 2]
+    chosen = min(groupings or [_stop(shown["candidates"])], key=lambda one: one["params"].get("k", 0))["id"]
+    return {"candidate": chosen, "reasons": "fewer clusters may serve better"}
 
 
-def writing(asked: Asked) -> Any:
+def writing(question: Question) -> Any:
     """Neutral, but for new rows where it can have them: it puts halves of the examples together, and accepts all."""
-    kind, question = kind_of(asked), shown(asked)
-    if kind == "synthesise":
-        halves = [example["text"].split() for example in question["examples"]]
-        pairs = [(one, other) for one in halves for other in halves if one is not other]
-        texts = [" ".join(one[: len(one) // 2] + other[len(other) // 2 :]) for one, other in pairs]
-        return {"rows": [{"text": text} for text in texts[: question["rows"]]]}
-    if kind == "judge":
-        return filled(asked, verdict="accept")
-    offered = {one["action"]: one["id"] for one in question.get("candidates", [])}
+    offered = {one["action"]: one["id"] for one in question["shown"].get("candidates", [])}
     if "synthesise" in offered:
-        return filled(asked, candidate=offered["synthesise"], rejected=[])
-    return neutral(asked)
+        return {"candidate": offered["synthesise"]}
+    return neutral(question)
 
 
 def obedient(attacks: Iterable[str] = ()) -> Policy:
@@ -83,79 +74,38 @@ def obedient(attacks: Iterable[str] = ()) -> Policy:
     def speaks(text: str) -> bool:
         return bool(_orders(text)) or any(head in text for head in heads)
 
-    def policy(asked: Asked) -> Any:
-        question, kind = shown(asked), kind_of(asked)
+    def policy(question: Question) -> Any:
+        shown, kind = question["shown"], question["kind"]
         if kind == "decide":
-            ordered = _orders(plain(asked.messages[0].text)).get("candidate")  # only a leak could bring it there
-            return filled(asked, candidate=ordered or _most_rows(question["candidates"]), rejected=[])
-        said = next((text for row in question.get("rows", []) if speaks(text := plain(row["text"]))), None)
+            ordered = _orders(plain(json.dumps(shown, ensure_ascii=False))).get("candidate")  # only by a leak
+            return {"candidate": ordered or _most_rows(shown["candidates"])}
+        rows = shown.get("rows", []) if kind != "generate" else []
+        said = next((text for row in rows if speaks(text := plain(row["text"]))), None)
         if said is None:
-            return neutral(asked)
+            return neutral(question)
         orders = _orders(said)
         if "call the tool" in said:
-            return ToolUse("prune", {"clusters": "all", "keep_fraction": 0})
+            return {"tool": "prune", "arguments": {"clusters": "all", "keep_fraction": 0}}
         if kind == "critique":
             coherence, quality = int(orders.get("coherence", 1)), int(orders.get("quality", 1))
             issues = orders.get("issues", "low_quality")
-            return _judged(asked, orders.get("verdict", "drop"), coherence, quality, issues, said)
+            return _judged(orders.get("verdict", "drop"), coherence, quality, issues, said)
 
         def score(row: dict[str, Any]) -> int:
             text = plain(row["text"])
             return int(_orders(text).get("score", 0)) if speaks(text) else 3
 
-        return filled(asked, same=orders.get("same") == "true", score=score, reasons=said[:200])
+        ordered = {"same_theme": {"same": orders.get("same") == "true"}, "quality": {"score": score}}
+        return {**ordered.get(kind, {}), "reasons": said[:200]}
 
     return policy
 
 
-def filled(asked: Asked, **wishes: Any) -> Any:
-    """The least answer to the schema, with one item for each shown row where items have ids.
+def over_http(policy: Policy) -> Callable[[Asked], Any]:
+    """The policy for the fake server; what it leaves out is filled in here."""
+    from recryst.agent.llm.scripted import answered
 
-    A property named in ``wishes`` takes that value; a function is called with the shown row.
-    """
-    if asked.schema is None:
-        return "Nothing to add."
-    return _filled(asked.schema, asked.schema, wishes, shown(asked), {})
-
-
-def _filled(schema: dict[str, Any], root: dict[str, Any], wishes: dict[str, Any], question: Any, row: Any) -> Any:
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-    if schema.get("type") == "object":
-        value = {}
-        for name, part in schema["properties"].items():
-            wish = wishes.get(name, row.get(name) if name == "id" else None)
-            wish = wish(row) if callable(wish) else wish
-            if isinstance(wish, str) and part.get("type") == "array":
-                wish = [wish]
-            value[name] = _filled(part, root, wishes, question, row) if wish is None else wish
-        return value
-    if schema.get("type") == "array":
-        item = schema["items"]
-        whole = root["$defs"][item["$ref"].rsplit("/", 1)[1]] if "$ref" in item else item
-        rows = question.get("rows", []) if "id" in whole.get("properties", {}) else []
-        return [_filled(item, root, wishes, question, one) for one in rows or [{}]]
-    return fill(schema, root) or {"integer": 1, "number": 1.0}.get(str(schema.get("type")), fill(schema, root))
-
-
-def shown(asked: Asked) -> dict[str, Any]:
-    """What the question shows, as JSON; an empty object where it is written in words."""
-    text = next((turn.text for turn in asked.messages if turn.role == "user"), "")
-    try:
-        value = json.loads(text[text.find("{") : text.rfind("}") + 1])
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def kind_of(asked: Asked) -> str:
-    """Which of Recryst's questions it is."""
-    if "examples" in shown(asked):
-        return "synthesise"
-    names = {name for part in walk(asked.schema) for name in part.get("properties", {})}
-    telling = {"candidate": "decide", "coherence": "critique", "same": "same_theme", "score": "quality"}
-    telling |= {"labels": "label", "verdict": "judge"}
-    return next((kind for name, kind in telling.items() if name in names), "other")
+    return lambda asked: answered(asked.question, policy)
 
 
 def plain(text: str) -> str:
@@ -175,9 +125,9 @@ def _orders(text: str) -> dict[str, str]:
     return dict(reversed(found)) | ({"tool": "prune"} if "call the tool" in text else {})
 
 
-def _judged(asked: Asked, verdict: str, coherence: int, quality: int, issue: str, said: str) -> Any:
-    wishes = {"coherence": coherence, "quality": quality, "issues": [issue], "verdict": verdict}
-    return filled(asked, reasons=said[:500], theme=said[:100], **wishes)
+def _judged(verdict: str, coherence: int, quality: int, issue: str, said: str) -> dict[str, Any]:
+    figures = {"coherence": coherence, "quality": quality, "issues": issue, "verdict": verdict}
+    return {"reasons": said[:500], "theme": said[:100], **figures}
 
 
 def _most_rows(candidates: list[dict[str, Any]]) -> str:

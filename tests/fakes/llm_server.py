@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from curators import curators
+from curators import curators, over_http
 from llm_faults import MUTATIONS, Failure, mutated
 from llm_http import Handler, Http
 from llm_wire import WIRES, Answer, Asked, Bill, Refused, ToolUse
@@ -111,6 +111,8 @@ class LlmServer:
         failure = ordered
         if isinstance(said, Failure):
             failure, said = ordered or said, schema_filler(asked)
+        if isinstance(said, dict) and "tool" in said:
+            said = ToolUse(said["tool"], said["arguments"])
         if isinstance(said, ToolUse):
             said = [said]
         if isinstance(said, list):
@@ -203,7 +205,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the folder of the data sets, for the attacks that `obedient` knows")
     parser.add_argument("--port", type=int, default=8137)
     options = parser.parse_args()
-    policies = POLICIES if options.policy in POLICIES else curators(options.data)
+    scripts = {name: over_http(policy) for name, policy in curators(options.data).items()}
+    policies = POLICIES if options.policy in POLICIES else scripts
     with LlmServer(policies[options.policy], options.port) as server, contextlib.suppress(KeyboardInterrupt):
         print(f"serving {options.policy} at {server.url}", flush=True)
         threading.Event().wait()

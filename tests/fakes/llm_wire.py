@@ -30,6 +30,13 @@ OPENAI_REFUSED = {"minLength", "maxLength", "uniqueItems", "oneOf", "allOf", "de
 OPENAI_STOPS = {"end": "stop", "length": "length", "refusal": "stop", "tool_use": "tool_calls"}
 
 
+# What an answer holds tells the kind of its question.
+KINDS = {
+    "candidate": "decide", "coherence": "critique", "same": "same_theme", "score": "quality", "labels": "label",
+    "verdict": "judge", "about": "describe",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class ToolUse:
     """A tool call that a policy answers with."""
@@ -67,6 +74,20 @@ class Asked:
     def text(self) -> str:
         """The last thing the user said."""
         return next((turn.text for turn in reversed(self.messages) if turn.role == "user"), "")
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """As a script of the product's ``scripted:`` provider has it."""
+        first = next((turn.text for turn in self.messages if turn.role == "user"), "")
+        try:
+            shown = json.loads(first)
+        except ValueError:
+            shown = {}
+        names = {name for part in walk(self.schema) for name in part.get("properties", {})}
+        kind = "generate" if "examples" in shown else next((KINDS[name] for name in KINDS if name in names), "chat")
+        messages = [{"role": turn.role, "content": turn.text} for turn in self.messages]
+        question = {"kind": kind, "messages": messages, "answer": self.schema, "shown": shown, "said": self.text}
+        return {**question, "tools": list(self.tools)}
 
     @property
     def said(self) -> str:

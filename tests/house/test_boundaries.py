@@ -13,9 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("state", "prompts", "tools", "agent", "evals")
-# Which other folders a folder may import; "" is the package itself (its __version__).
+# Which other folders a folder may import; "" is the package itself (its __version__, and the Python API).
 ALLOWED = {
-    "": set(),
+    "": {"agent"},  # the Python API, imported when it is used
     "state": set(),
     "prompts": set(),
     "tools": {"state"},
@@ -116,11 +116,20 @@ def test_loading_has_no_cycle() -> None:
         pytest.fail("modules import each other in a circle: " + " ← ".join(error.args[1]))
 
 
+def test_importing_the_package_loads_nothing_that_it_does_not_use_yet(tmp_path: Path) -> None:
+    code = "import recryst, json, sys; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = json.loads(done.stdout)
+    assert [name for name in loaded if name.startswith("recryst.")] == []
+    assert {*HEAVY, "numpy", "pandas", "polars", "pyarrow", "pydantic", "rich"} & set(loaded) == set()
+
+
 @pytest.mark.parametrize(
     "code",
     [
         "import recryst.agent.cli",
-        "from recryst.tools.registry import NAMES, tool; [tool(name) for name in NAMES]",
+        "from recryst.agent.registry import offered; [one.load() for one in offered('python')]",
     ],
     ids=["the command line", "the list of tools"],
 )

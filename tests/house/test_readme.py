@@ -1,6 +1,7 @@
-"""Every command that README and docs show is one the command line, or the Makefile, understands. None is run."""
+"""Every command that README and docs show is one the command line, or the Makefile, understands; the Python is run."""
 
 import contextlib
+import csv
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
@@ -110,3 +112,19 @@ def test_make_target_exists(words: list[str]) -> None:
     targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     asked = {word for word in words[1:] if "=" not in word and not word.startswith("-")}
     assert asked <= targets
+
+
+def test_the_python_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Path("intents.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["text", "intent"])
+        table.writerows([f"how do I {('pay', 'cancel')[n % 2]} order {n}?", "ab"[n % 2]] for n in [*range(60), 0, 1])
+    [script] = PYTHON.findall((ROOT / "README.md").read_text("utf-8"))
+    ran: dict[str, object] = {}
+    exec(compile(script, "README.md", "exec"), ran)
+    assert "removed by clean: exact_duplicate" in capsys.readouterr().out
+    assert set(ran["removed"]["reason"]) == {"exact_duplicate"}  # type: ignore[index]
+    assert Path("runs/table/report.html").is_file()

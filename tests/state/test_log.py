@@ -7,13 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import IntegrityError, StorageError
-from recryst.state.log import EventLog, read_log
+from recryst.state.events import EVENT_VERSION
+from recryst.state.log import EventLog, last_step, read_log
+
+STAMP = {"run_id": "r", "ts": "2026-01-01T00:00:00Z"}
+STEP = {**STAMP, "config_sha": "", "seed": 0, "seconds": 0.0, "state": {"round": 1}}
 
 
 def write(path, count=5):
     log = EventLog(path)
     for number in range(count):
-        log.append(run_id="r", ts="2026-01-01T00:00:00Z", type=f"step{number}", metrics={"x": number / 3, "y": None})
+        log.append(**STAMP, type="error", error=f"no {number / 3}")
     return log
 
 
@@ -22,9 +26,9 @@ def test_reads_back_what_it_wrote_and_goes_on(tmp_path):
     head = write(path).head
     again = EventLog(path)
     assert again.head == head
-    again.append(run_id="r", ts="t", type="later")
+    again.append(**STAMP, type="chat")
     events, torn = read_log(path)
-    assert [event.type for event in events] == ["step0", "step1", "step2", "step3", "step4", "later"]
+    assert [event.type for event in events] == ["error"] * 5 + ["chat"]
     assert events[5].prev_hash == head
     assert torn == 0
 
@@ -71,7 +75,7 @@ def test_half_a_line_left_by_a_crash_is_cut_off(tmp_path):
     again = EventLog(path)
     assert again.torn_bytes == 23
     assert again.head == head
-    again.append(run_id="r", ts="t", type="later")
+    again.append(**STAMP, type="chat")
     assert read_log(path)[1] == 0
 
 
@@ -86,9 +90,9 @@ def test_a_full_disk_leaves_the_chain_whole(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("recryst.state.log.os.fsync", full)
         with pytest.raises(StorageError, match="disk full"):
-            log.append(run_id="r", ts="t", type="later")
+            log.append(**STAMP, type="chat")
     assert path.read_bytes() == whole
-    assert log.append(run_id="r", ts="t", type="later").seq == 5
+    assert log.append(**STAMP, type="chat").seq == 5
 
 
 strings = st.text(st.characters(exclude_categories=["Cs"]))  # lone surrogates have no UTF-8
@@ -101,8 +105,42 @@ json_values = st.recursive(
 
 
 @settings(max_examples=50, deadline=None)
-@given(metrics=st.dictionaries(strings, json_values, max_size=4))
-def test_any_json_survives(tmp_path_factory, metrics):
+@given(config=st.dictionaries(strings, json_values, max_size=4))
+def test_any_json_survives(tmp_path_factory, config):
     path = tmp_path_factory.mktemp("log") / "events.jsonl"
-    EventLog(path).append(run_id="r", ts="t", type="step", metrics=metrics)
-    assert read_log(path)[0][0].metrics == metrics
+    begun = {"code": {}, "config_sha": "", "seed": 0, "input": "-", "runs_on": {}}
+    EventLog(path).append(**STAMP, type="start", **begun, config=config)
+    assert read_log(path)[0][0].config == config
+
+
+def test_a_field_of_another_type_of_event_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="tools"):
+        EventLog(tmp_path / "events.jsonl").append(**STAMP, type="error", error="no", tools=["x"])
+
+
+def test_a_value_that_is_set_to_its_default_is_written(tmp_path):
+    path = tmp_path / "events.jsonl"
+    step = {**STEP, "state": {"values": {"trial": None, "offer": False}}}
+    EventLog(path).append(**step, type="reduce")
+    assert read_log(path)[0][0].state.values.model_fields_set == {"trial", "offer"}
+
+
+def test_an_event_of_another_version_is_refused_with_the_remedy(tmp_path):
+    path = tmp_path / "events.jsonl"
+    write(path, 2)
+    later = EVENT_VERSION + 1
+    path.write_bytes(path.read_bytes().replace(b'"v":%d}' % EVENT_VERSION, b'"v":%d,"zeal":1}' % later))
+    with pytest.raises(IntegrityError, match=rf"line 1: an event of version {later}, .*the Recryst that wrote it"):
+        read_log(path)
+
+
+def test_the_last_step_is_read_from_the_end(tmp_path):
+    path = tmp_path / "events.jsonl"
+    assert last_step(path) == ""
+    log = EventLog(path)
+    log.append(**STEP, type="reduce")
+    log.append(**STEP, type="embed", rows=1, embedded=0, cached=0, reasons=['"type":"publish"'])
+    log.append(**STAMP, type="error", error="stopped")
+    with path.open("ab") as file:
+        file.write(b'{"type":"publish","state":{')
+    assert last_step(path) == "embed"

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from recryst.state.errors import IntegrityError, StorageError
-from recryst.state.store import Store
+from recryst.state.store import Store, whole_file, write_whole
 
 
 def test_tables_arrays_and_json_come_back(tmp_path):
@@ -51,3 +51,18 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
         store.put_json([1])
     assert not list(store.refs())
     assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_file_is_the_old_one_or_the_new_one(tmp_path):
+    path = tmp_path / "file.txt"
+    write_whole(path, "caf\udcc3é")  # a lone surrogate, as in a name that is not UTF-8
+    assert path.read_text() == "caf?é"
+    with pytest.raises(TypeError), whole_file(path) as made:
+        made.write_bytes(b"half" + None)
+    assert [file.name for file in path.parent.iterdir()] == ["file.txt"]
+    assert path.read_text() == "caf?é"
+    with pytest.raises(StorageError, match=r"keeping .*file\.txt"), whole_file(path, "keeping"):
+        pass  # nothing was written
+    with whole_file(path) as made:
+        made.write_text("new")
+    assert path.read_text() == "new"

@@ -12,8 +12,6 @@ The bounds are ours, measured on Alpaca's clusters: a half of one beside its oth
 repeated beside it falls below (docs/decisions/0007-synthetic-rows.md).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -5,11 +5,8 @@ A label table has ``domain`` (string or null), ``tags`` (list of strings), ``dif
 null). Each step fills in what those before it left open.
 """
 
-from __future__ import annotations
-
 import contextlib
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 from unicodedata import east_asian_width
 
@@ -17,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from ...state.errors import InputError
-from ...state.progress import Advance, silent
-from ..vectors.encoder import offline
+from ...state.phrases import Advance, silent
+from ..vectors.encoder import ModelNotLoaded, local_first, offline
 from .taxonomy import Entry, Taxonomy
 
 Labeller = Literal["rules", "zero_shot", "model"]
@@ -42,8 +39,7 @@ def by_rules(text: pl.Series, taxonomy: Taxonomy) -> pl.DataFrame:
     A domain or difficulty needs twice the hits of the next one; a tag needs one hit. A class without keywords is
     never given, and stops no other.
 
-    Args:
-        text: strings [n], null where there is none.
+    ``text``: strings [n], null where there is none.
 
     Returns:
         A label table [n].
@@ -52,12 +48,10 @@ def by_rules(text: pl.Series, taxonomy: Taxonomy) -> pl.DataFrame:
     tags = [
         [entry.name for entry, hit in zip(taxonomy.tags, row, strict=True) if hit] for row in _hits(read, taxonomy.tags)
     ]
-    return _table(
-        _leaders(_hits(read, taxonomy.domains), taxonomy.domains),
-        tags,
-        _leaders(_hits(read, taxonomy.difficulties), taxonomy.difficulties),
-        "rules",
+    domains, difficulties = (
+        _leaders(_hits(read, entries), entries) for entries in (taxonomy.domains, taxonomy.difficulties)
     )
+    return label_table(zip(domains, tags, difficulties, strict=True), "rules")
 
 
 def _hits(text: pl.Series, entries: Sequence[Entry]) -> np.ndarray:
@@ -90,22 +84,12 @@ def _leaders(hits: np.ndarray, entries: Sequence[Entry]) -> list[str | None]:
     return [entries[at].name if lead else None for at, lead in zip(best, leads, strict=True)]
 
 
-def _table(
-    domains: Sequence[str | None],
-    tags: Sequence[Sequence[str]],
-    difficulties: Sequence[str | None],
-    by: Labeller,
-) -> pl.DataFrame:
-    """A label table; whoever said nothing of a row did not label it."""
-    said = (pl.col("domain").is_not_null()) | (pl.col("tags").list.len() > 0) | (pl.col("difficulty").is_not_null())
+def label_table(labels: Iterable[tuple[str | None, Sequence[str], str | None]], by: Labeller) -> pl.DataFrame:
+    """A label table from (domain, tags, difficulty) of each row; whoever said nothing of a row did not label it."""
+    labelled = (pl.col("domain").is_not_null()) | (pl.col("tags").list.len() > 0) | (pl.col("difficulty").is_not_null())
     schema = {"domain": pl.String(), "tags": pl.List(pl.String), "difficulty": pl.String()}
-    table = pl.DataFrame({"domain": domains, "tags": tags, "difficulty": difficulties}, schema=schema)
-    return table.with_columns(labelled_by=pl.when(said).then(pl.lit(by)))
-
-
-def label_table(labels: Sequence[tuple[str | None, Sequence[str], str | None]], by: Labeller) -> pl.DataFrame:
-    """A label table from (domain, tags, difficulty) of each row, as one labeller said them."""
-    return _table([one[0] for one in labels], [one[1] for one in labels], [one[2] for one in labels], by)
+    table = pl.DataFrame(dict(zip(schema, zip(*labels, strict=True), strict=False)), schema=schema)
+    return table.with_columns(labelled_by=pl.when(labelled).then(pl.lit(by)))
 
 
 def unsure(labels: pl.DataFrame, taxonomy: Taxonomy) -> np.ndarray:
@@ -153,8 +137,6 @@ def zero_shot(
         taxonomy: the names; what is put to the model is their description.
         model: the name or the folder of a model of transformers with weights as safetensors. Code that comes with it
             is never run.
-        min_margin: in [0, 1].
-        advance: called with texts labelled.
 
     Returns:
         A label table [n].
@@ -211,21 +193,15 @@ def _probabilities(classify: Any, texts: list[str], axis: str, entries: Sequence
 
 
 def _nli(model: str) -> Any:
-    """The classifier: from a folder, from the local cache of the hub, or from the hub."""
-    try:
-        return _loaded(model, local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        if Path(model).is_dir():
-            raise _unusable(model, error) from error
-    try:
-        return _loaded(model, local_files_only=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _unusable(model, error) from error
+    """The classifier: from a folder, from the local cache of the hub, or from the hub.
 
-
-def _unusable(model: str, error: Exception) -> InputError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return InputError(f"label.nli_model: cannot use the model {model!r}: {reason}")
+    Raises:
+        InputError: the model cannot be loaded, or is no NLI model.
+    """
+    try:
+        return local_first(model, lambda local: _loaded(model, local_files_only=local))
+    except ModelNotLoaded as error:
+        raise InputError(f"label.nli_model: cannot use the model {model!r}: {error}") from error
 
 
 def _loaded(model: str, *, local_files_only: bool) -> Any:

@@ -1,7 +1,5 @@
 """The objective: what a state of the data is worth, measured on the held-out anchor, with its parts apart."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +31,7 @@ def anchor_radii(anchor: np.ndarray) -> np.ndarray:
     k = min(COVERAGE_NEIGHBORS, len(anchor) - 1)
     if k < 1:
         return np.full(len(anchor), -1.0, dtype=np.float32)
-    radii: np.ndarray = np.partition(similarity, len(anchor) - k, axis=1)[:, len(anchor) - k]
-    return radii
+    return np.asarray(np.partition(similarity, len(anchor) - k, axis=1)[:, len(anchor) - k])
 
 
 def coverage(anchor: np.ndarray, radii: np.ndarray, vectors: np.ndarray, kept: np.ndarray) -> float:

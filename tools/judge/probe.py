@@ -9,18 +9,17 @@ Two sets that differ by a few rows thus differ by a few rows in every training t
 Glasserman & Yao 1992), and the difference of their scores, seed by seed, is far less noisy than the scores.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from ...state.canonical import Json
 from ...state.config import ProbeParams
 from ...state.errors import UsageError
-from ...state.progress import Advance, silent
-from ..registry import Tool
+from ...state.phrases import Advance, silent
+from ..table_tool import TableTool
 
 ORDER = 5  # bytes of context of the n-gram model; ORDER + 1 bytes pack into one uint64 without collisions
 
@@ -37,12 +36,17 @@ class ProbeResult:
         return self.scores if self.kind == "macro_f1" else 1.0 - self.scores / 8.0
 
 
+class Labelled(NamedTuple):
+    """Rows with labels: vectors float32 [n, d], labels strings [n]."""
+
+    vectors: np.ndarray
+    labels: np.ndarray
+
+
 def probe_labels(
     rows: np.ndarray,
-    vectors: np.ndarray,
-    labels: np.ndarray,
-    anchor_vectors: np.ndarray,
-    anchor_labels: np.ndarray,
+    known: Labelled,
+    anchor: Labelled,
     budget_rows: int,
     params: ProbeParams,
     seed: int,
@@ -51,24 +55,24 @@ def probe_labels(
     """Macro-F1 on the anchor of a ridge classifier trained on ``budget_rows`` random kept rows, per seed.
 
     Args:
-        rows: uint32 [n], positions of the kept rows; ``vectors``: float32 [n, d]; ``labels``: [n] strings.
-        anchor_vectors: float32 [m, d]; ``anchor_labels``: [m] strings.
+        rows: uint32 [n], positions of the kept rows, which ``known`` holds; ``anchor``: the held-out rows.
         budget_rows: rows each training draws without replacement (all of them when there are fewer).
     """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import f1_score
 
-    size = min(budget_rows, params.max_rows, len(vectors))
-    known = np.unique(anchor_labels)
+    size = min(budget_rows, params.max_rows, len(rows))
+    asked = np.unique(anchor.labels)
     scores = []
     for trial in range(params.seeds):
         drawn = np.sort(_drawn(rows, seed, trial)[:size])
-        if len(np.unique(labels[drawn])) < 2:
-            guess = np.full(len(anchor_labels), labels[drawn[0]])
+        labels = known.labels[drawn]
+        if len(np.unique(labels)) < 2:
+            guess = np.full(len(anchor.labels), labels[0])
         else:
-            model = RidgeClassifier(alpha=1.0, solver="cholesky").fit(np.asarray(vectors)[drawn], labels[drawn])
-            guess = model.predict(np.asarray(anchor_vectors))
-        scores.append(f1_score(anchor_labels, guess, average="macro", labels=known, zero_division=0.0))
+            model = RidgeClassifier(alpha=1.0, solver="cholesky").fit(np.asarray(known.vectors)[drawn], labels)
+            guess = model.predict(np.asarray(anchor.vectors))
+        scores.append(f1_score(anchor.labels, guess, average="macro", labels=asked, zero_division=0.0))
         advance(1)
     return ProbeResult("macro_f1", np.asarray(scores, dtype=np.float64))
 
@@ -160,7 +164,7 @@ def _find(table: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return found, np.where(found, at, 0)
 
 
-def _on_table(frame: pl.DataFrame, params: ProbeParams, seed: int) -> dict[str, Any]:
+def _probe_of(frame: pl.DataFrame, params: ProbeParams, seed: int) -> Json:
     held = np.random.default_rng(seed).permutation(frame.height) < max(1, frame.height // 10)
     text = frame["text"].cast(pl.String).fill_null("")
     rows = np.flatnonzero(~held)
@@ -168,12 +172,4 @@ def _on_table(frame: pl.DataFrame, params: ProbeParams, seed: int) -> dict[str, 
     return {"kind": result.kind, "mean": float(result.scores.mean()), "sd": float(result.scores.std(ddof=1))}
 
 
-TOOL = Tool(
-    name="probe",
-    version=1,
-    description="Measure the bits per byte of a small language model trained on `text`, on a held-out tenth.",
-    params=ProbeParams,
-    result=ProbeResult,
-    run=probe_text,
-    on_table=_on_table,
-)
+TOOL = TableTool("probe", on_table=_probe_of)

@@ -6,9 +6,6 @@ leave-one-out error, because the sample is a few hundred rows and not half a mil
 measured on rows it did not learn from, beside what "always the mean" would reach.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -43,16 +40,12 @@ class Agreement:
     @property
     def better_than_chance(self) -> bool:
         """Whether scores that agree so well may count."""
-        return better_than_chance(self.figures())
+        figures = self.figures()
+        return bool(figures["spearman"] >= LEAST_SPEARMAN and figures["p"] < LARGEST_P)
 
     def figures(self) -> dict[str, Any]:
         """The figures, rounded for the log."""
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
-
-
-def better_than_chance(figures: Mapping[str, Any]) -> bool:
-    """Whether scores with these figures of an ``Agreement`` may count; without figures nothing was learned."""
-    return "p" in figures and figures["spearman"] >= LEAST_SPEARMAN and figures["p"] < LARGEST_P
 
 
 @dataclass(frozen=True)
@@ -62,10 +55,6 @@ class QualityModel:
     coefficients: np.ndarray
     agreement: Agreement
 
-    def predict(self, vectors: np.ndarray) -> np.ndarray:
-        """The scores of ``vectors`` (float [n, d]): float32 [n] in [0, 5]."""
-        return predict(self.coefficients, vectors)
-
 
 def fit_scores(vectors: np.ndarray, scores: np.ndarray, folds: int, seed: int) -> QualityModel:
     """Learn scores from vectors, and measure by cross-validation how well that goes.
@@ -74,7 +63,6 @@ def fit_scores(vectors: np.ndarray, scores: np.ndarray, folds: int, seed: int) -
         vectors: float [m, d], unit rows; m is at least 4.
         scores: float [m] in [0, 5].
         folds: parts of the cross-validation, at most m / 2 are used.
-        seed: of the parts.
     """
     from sklearn.model_selection import KFold
 
@@ -124,17 +112,10 @@ def _agreement(scores: np.ndarray, met: np.ndarray, mean: np.ndarray) -> Agreeme
     rank, p = spearmanr(scores, met) if np.ptp(scores) and np.ptp(met) else (0.0, 1.0)
     given = np.unique(scores)
     auc = float(roc_auc_score(scores == given[1], met)) if len(given) == 2 else None
-    return Agreement(
-        len(scores),
-        float(rank),
-        float(p),
-        *_figures(scores, met),
-        *_figures(scores, mean),
-        auc,
-    )
+    return Agreement(len(scores), float(rank), float(p), *_errors(scores, met), *_errors(scores, mean), auc)
 
 
-def _figures(scores: np.ndarray, met: np.ndarray) -> tuple[float, float, float]:
+def _errors(scores: np.ndarray, met: np.ndarray) -> tuple[float, float, float]:
     """Mean absolute error, F1 of "at least 3", and the share within one point."""
     from sklearn.metrics import f1_score
 

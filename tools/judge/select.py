@@ -1,16 +1,9 @@
 """Which rows to take: the held-out anchor, and pruning within a cluster by distance to its centroid."""
 
-from __future__ import annotations
-
-from typing import Literal
-
 import numpy as np
 
-from ...state.config import AnchorParams
-
-Strategy = Literal["drop", "keep_furthest", "keep_closest", "keep_random"]
-STRATEGIES: tuple[Strategy, ...] = ("drop", "keep_furthest", "keep_closest", "keep_random")
-DEDUPLICATE = "deduplicate"  # prunes rows wherever they stand, not a share of some clusters: tools/repeats/semantic.py
+from ...state.actions import Strategy
+from ...state.preparation import AnchorParams
 
 
 def choose_anchor(rows: np.ndarray, params: AnchorParams, seed: int) -> np.ndarray:
@@ -32,7 +25,6 @@ def prune_cluster(
         similarity: float [n], cosine of each member to the centroid of the cluster.
         strategy: which members stay; ``drop`` keeps none.
         keep_fraction: share of the members that stay, in [0, 1].
-        seed: used by ``keep_random``.
         quality: predicted quality of each member, float [n], or None. ``keep_furthest`` and ``keep_closest`` then go by
             ``standing``, so that quality has half a say and never the whole.
     """

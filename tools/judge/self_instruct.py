@@ -8,8 +8,6 @@ in twenty of the cluster's own rows begins with punctuation or outside ASCII, th
 of plain text, which are no instructions, may be as short and as long as the cluster's own.
 """
 
-from __future__ import annotations
-
 import re
 import string
 from collections import Counter
@@ -18,27 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Reason = Literal[
-    "malformed",
-    "truncated",
-    "too_short",
-    "too_long",
-    "unusable_word",
-    "program",
-    "punctuation",
-    "non_ascii",
-    "near_copy",
-    "input_is_output",
-    "empty_output",
-    "ends_with_colon",
-    "same_input_other_output",
-    "fails_filter",
-    "off_topic",
-    "on_top_of_real",
-    "judged_bad",
-    "unjudged",
-    "narrowing",
-    "over_share",
-]
+    "malformed", "truncated", "too_short", "too_long", "unusable_word", "program", "punctuation", "non_ascii",
+    "near_copy", "input_is_output", "empty_output", "ends_with_colon", "same_input_other_output", "fails_filter",
+    "off_topic", "on_top_of_real", "judged_bad", "unjudged", "narrowing", "over_share",
+]  # fmt: skip
 
 #: What a dropped row did wrong, for people.
 MEANINGS: dict[Reason, str] = {
@@ -102,17 +83,16 @@ def norms(fields: Sequence[str], own: Iterable[Mapping[str, str]]) -> Norms:
     )
 
 
-def verdict(row: Mapping[str, str], held_to: Norms) -> Reason | None:
+def fault(row: Mapping[str, str], held_to: Norms) -> Reason | None:
     """Why a row cannot be used, by what it says alone; None where nothing speaks against it.
 
-    Args:
-        row: ``instruction``, ``output`` and perhaps ``input``; or ``text``.
-        held_to: see ``norms``.
+    ``row``: ``instruction``, ``output`` and perhaps ``input``; or ``text``.
     """
     if any(len(text) > LONGEST for text in row.values()):
         return "too_long"
-    if "text" in row:
-        return _of_text(row["text"], held_to)
+    if (text := row.get("text")) is not None:
+        reason = _of_length(text, held_to) or _of_opening(text, held_to)
+        return reason or ("ends_with_colon" if _unfinished(text) else None)
     return _of_instruction(row["instruction"], held_to) or _of_instance(row.get("input", ""), row["output"])
 
 
@@ -128,11 +108,6 @@ def _of_opening(text: str, held_to: Norms) -> Reason | None:
     if first in string.punctuation and not held_to.punctuation:
         return "punctuation"
     return "non_ascii" if not first.isascii() and not held_to.non_ascii else None
-
-
-def _of_text(text: str, held_to: Norms) -> Reason | None:
-    reason = _of_length(text, held_to) or _of_opening(text, held_to)
-    return reason or ("ends_with_colon" if _unfinished(text) else None)
 
 
 def _of_instruction(instruction: str, held_to: Norms) -> Reason | None:

@@ -14,8 +14,6 @@
 Each of the three may be left out, and so may keywords. A name becomes the name of a folder, so its form is strict.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass

@@ -1,10 +1,7 @@
 """Language models on disk: how they are loaded and put in place, without any network."""
 
-from __future__ import annotations
-
 import json
 import logging
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...state.errors import InputError, StorageError, UsageError, storage_error
+from ...state.store import sync
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
@@ -159,11 +157,11 @@ def publish(out: Path) -> Iterator[Path]:
         part.mkdir(parents=True)
         yield part
         for file in part.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
+            sync(file)
         if out.exists():
             out.rename(old)
         part.rename(out)
+        sync(out.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise storage_error(error, out, "writing a model to") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...state.errors import InputError
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
 from .checkpoint import load_model, quiet, weight_bytes
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ def evaluate(
         model_dir: a local folder with ``config.json``, safetensors weights and a tokenizer; nothing else is read.
         held_out: rows, taken in order until the next would pass ``max_tokens``; a row is cut to
             ``max_tokens / 4`` characters, so that no single one decides.
-        context: tokens in a window.
-        max_tokens: bound of the cost.
         advance: told the tokens of each batch.
 
     Raises:

@@ -1,7 +1,5 @@
 """Quantising a language model on disk with bitsandbytes, on the CPU."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +30,6 @@ def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> Quantise
 
     Args:
         model_dir: a local folder with ``config.json``, safetensors weights and a tokenizer.
-        to: the format.
         out: folder for the result; an earlier model there is replaced at the end, never left half-written.
 
     Raises:

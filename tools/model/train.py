@@ -1,23 +1,18 @@
 """The final small language model: its tokenizer and its training."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...state.config import TrainParams
 from ...state.errors import InputError, UsageError
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
 from .checkpoint import check_replaceable, native_bfloat16, publish, quiet
-
-if TYPE_CHECKING:
-    pass
 
 END = "<|endoftext|>"
 _SAMPLE_CHARACTERS = 4_000_000  # text the tokenizer learns from: four thousand merges settle long before

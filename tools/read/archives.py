@@ -50,7 +50,6 @@ def members(path: Path, wanted: Callable[[str], bool], max_bytes: int) -> Iterat
     """The files of an archive that are wanted by their paths within it: of a zip by name, of a tar as they come.
 
     Args:
-        path: the archive.
         wanted: asked with the path of every regular file or link.
         max_bytes: bound of a file; a larger one comes as an ``Unreadable``.
 

@@ -6,12 +6,10 @@ rows exactly as they were read. The only liberties taken: a key that is missing 
 and an integer in a column of floats becomes a float where that loses nothing.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ JSON_TEXT = {b"recryst": b"json"}
 _MAX_COLUMNS = 2000
 _MAX_FIELDS = 256  # leaves of a nested type: beyond it, keys are data and not names
 _MAX_DEPTH = 24  # Parquet and Polars both recurse over nested types
+_DEPTH = 64  # lists and objects within each other that are looked into
 _UNFIT = (pa.ArrowException, OverflowError, TypeError, ValueError, UnicodeError)
 
 
@@ -91,6 +90,13 @@ def check_width(columns: int) -> None:
         )
 
 
+def free_name(name: str, taken: Collection[str]) -> str:
+    """``name`` with as many underscores behind it as make it none of ``taken``."""
+    while name in taken:
+        name += "_"
+    return name
+
+
 def _column(name: str, values: list[Any]) -> tuple[pa.Field, pa.Array]:
     """One column of JSON values in the type Arrow infers, or as JSON text where that would change a value."""
     try:
@@ -122,6 +128,15 @@ def values_of(column: pa.Array, field: pa.Field) -> list[Any]:
     if is_json_text(field):
         return [None if value is None else orjson.loads(value) for value in values]
     return values
+
+
+def strings_in(value: Any, depth: int = 0) -> Iterator[str]:
+    """Every string in a JSON value but its keys, in lists and objects up to 64 within each other."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict) and depth < _DEPTH:
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from strings_in(item, depth + 1)
 
 
 def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -197,6 +212,11 @@ def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
         return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
     except (pa.ArrowTypeError, pa.ArrowInvalid):
         return None
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of a type are strings, however they are laid out."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

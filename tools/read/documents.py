@@ -1,7 +1,5 @@
 """Folders and archives of documents: one row for each file, with its text extracted."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import os
@@ -14,14 +12,14 @@ from ...state.errors import InputError
 from .archives import Found, is_archive, members
 from .extract import FORMATS, Document, Unreadable, format_of
 from .isolation import Extraction
-from .records import Batch, Pending, Reading
+from .records import Pending, Reading, Records
 from .streams import BROKEN_ARCHIVE
 
 #: What is read of a folder or an archive, in words.
 DOCUMENTS = f"{', '.join(sorted(FORMATS))} files (also .gz)"
 
 
-def read_folder(folder: Path, files: list[Path], reading: Reading) -> Iterator[Batch]:
+def read_folder(folder: Path, files: list[Path], reading: Reading) -> Iterator[Records]:
     """The documents among the ``files`` of a folder, one row each, as ``_rows`` gives them.
 
     Raises:
@@ -36,7 +34,7 @@ def read_folder(folder: Path, files: list[Path], reading: Reading) -> Iterator[B
     reading.notes += chosen.notes(folder)
 
 
-def read_archive(path: Path, reading: Reading) -> Iterator[Batch]:
+def read_archive(path: Path, reading: Reading) -> Iterator[Records]:
     """The documents of a zip or tar archive, one row each, as ``_rows`` gives them.
 
     Raises:
@@ -105,7 +103,7 @@ def _bounded(data: bytes, max_bytes: int) -> bytes:
     return data
 
 
-def _rows(found: Iterator[Found], name: str, reading: Reading) -> Iterator[Batch]:
+def _rows(found: Iterator[Found], name: str, reading: Reading) -> Iterator[Records]:
     """One row per file, in order: ``id`` (its path), ``text``, ``title`` (null where there is none) and ``format``.
 
     ``line`` is the file's position among the documents. Several are extracted at a time, in processes of their own but

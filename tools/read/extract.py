@@ -20,13 +20,8 @@ if TYPE_CHECKING:
 
 #: The suffixes that are read, and the format each stands for.
 FORMATS = {
-    ".txt": "text",
-    ".md": "markdown",
-    ".html": "html",
-    ".htm": "html",
-    ".xhtml": "html",
-    ".pdf": "pdf",
-}
+    ".txt": "text", ".md": "markdown", ".html": "html", ".htm": "html", ".xhtml": "html", ".pdf": "pdf",
+}  # fmt: skip
 _MAX_TITLE = 1000
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\f\r\x1b"})  # an escape begins the other character sets of ISO 2022
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:-]{1,40})", re.IGNORECASE)
@@ -40,17 +35,9 @@ _WEB_ENCODING = re.compile(
 )
 # What browsers read in place of an encoding that is declared: a superset (encoding.spec.whatwg.org, section 4.2).
 _SUPERSETS = {
-    "ascii": "cp1252",
-    "iso8859-1": "cp1252",
-    "iso8859-9": "cp1254",
-    "iso8859-11": "cp874",
-    "tis-620": "cp874",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "shift_jis": "cp932",
-    "euc_kr": "cp949",
-    "big5": "big5hkscs",
-}
+    "ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874",
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs",
+}  # fmt: skip
 
 
 class Unreadable(ValueError):
@@ -77,7 +64,6 @@ def extract(data: bytes, kind: str, max_bytes: int) -> Document:
     PDF the text of its pages in order.
 
     Args:
-        data: the file's bytes.
         kind: ``text``, ``markdown``, ``html`` or ``pdf``.
         max_bytes: bound of the text.
 

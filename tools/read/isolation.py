@@ -130,12 +130,8 @@ def _started(seconds: int) -> subprocess.Popen[bytes]:
     """
     path = [entry for entry in sys.path if entry]
     code = f"import sys; sys.path[:] = {path!r}; from {__name__} import serve; serve({seconds})"
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    command, pipe = [sys.executable, "-P", "-c", code], subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
     if _pipes(process)[1].readline() != _READY:
         _end(process)
         raise RuntimeError(f"the process that extracts text does not start: {sys.executable} -P -c {code!r}")

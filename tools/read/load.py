@@ -4,8 +4,6 @@ Two passes. The first reads the source in batches, gives each row an id, puts br
 and spools the rest; then the columns' types and the rows' shape are known. The second writes the tables.
 """
 
-from __future__ import annotations
-
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ...state.config import LoadParams, ScrubParams
 from ...state.errors import InputError, storage_error
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
+from ...state.preparation import LoadParams, ScrubParams
 from ..text.scrubbed import Scrubber
-from .columns import VectorFile, as_text, content_id, is_json_text, json_bytes, plain_rows, sound_vectors
-from .records import Batch, Quarantine, Reading
+from .columns import VectorFile, as_text, content_id, free_name, is_json_text, json_bytes, plain_rows, sound_vectors
+from .records import Quarantine, Reading, Records
 from .shapes import NestedText, Shape, find_column, recognise, render, text_of
 from .sources import read_source
 from .spool import Spool, Spooled, aligned
@@ -59,6 +57,7 @@ class LoadResult:
     label_column: str | None
     id_column: str | None
     source_column: str | None
+    row_column: str | None  # what the original column ``row`` is called here, where there is one
     notes: tuple[str, ...]
     scrubbed: dict[str, int]  # kind to how many were replaced; empty where nothing was to be scrubbed
 
@@ -87,10 +86,7 @@ def load(
 
     Args:
         source: a file, a folder, ``-`` (JSON Lines on standard input) or ``hf:owner/name[:config][@split]``.
-        params: what to read and which columns mean what.
         workdir: a folder for the results; created if missing.
-        advance: told the rows read.
-        scrub: the personal data and secrets to replace.
 
     Raises:
         InputError: the source cannot be used, holds no usable row, or a column is not what it should be.
@@ -119,8 +115,10 @@ def _load(
     ids, duplicates = distinct_ids(_first_pass(source, reading, scrubber, spool, vectors, advance))
     schema = spool.schema()
     columns = _recognise(params, schema, spool)
-    missing_text, missing_label = _second_pass(spool, schema, ids, columns, reading, workdir)
-    notes = (*reading.notes, *_notes(schema, columns))
+    missing_text, missing_label = _second_pass(spool, schema, ids, columns, params, workdir)
+    row_column = _row_column(schema)
+    renamed = () if row_column is None else (row_note(row_column),)
+    notes = (*reading.notes, *renamed, *_notes(schema, columns))
     if missing_text == len(ids):
         raise InputError(f"{source} has no usable row: all {len(ids)} lack text; say --text-column NAME")
     return LoadResult(
@@ -139,18 +137,14 @@ def _load(
         label_column=columns.label,
         id_column=columns.id,
         source_column=columns.source,
+        row_column=row_column,
         notes=tuple(map(scrubber.line, notes)) if scrubber else notes,
         scrubbed=scrubber.counts if scrubber else {},
     )
 
 
 def _first_pass(
-    source: str,
-    reading: Reading,
-    scrubber: Scrubber | None,
-    spool: Spool,
-    vectors: VectorFile | None,
-    advance: Advance,
+    source: str, reading: Reading, scrubber: Scrubber | None, spool: Spool, vectors: VectorFile | None, advance: Advance
 ) -> pl.Series:
     """Spool the rows of ``source``; returns their ids (String, [n]), repetitions included."""
     params = reading.params
@@ -190,7 +184,7 @@ def _check_named(params: LoadParams, names: list[str]) -> None:
             find_column(name, names, "--" + key.replace("_", "-"))
 
 
-def _with_vectors(batch: Batch, vectors: VectorFile, reading: Reading) -> Batch:
+def _with_vectors(batch: Records, vectors: VectorFile, reading: Reading) -> Records:
     """The rows of ``batch`` that have a sound vector; the others go to the quarantine."""
     name = reading.params.vector_column
     at = batch.table.schema.get_field_index(name)
@@ -204,7 +198,7 @@ def _with_vectors(batch: Batch, vectors: VectorFile, reading: Reading) -> Batch:
         length = f"{vectors.dimensions} " if vectors.dimensions else ""
         reading.refuse(batch.name, batch.lines[at], f"column {name!r} holds no list of {length}finite numbers", row)
     kept = np.flatnonzero(good).tolist()
-    return Batch(
+    return Records(
         batch.name,
         batch.table.take(pa.array(kept, pa.int64())),
         [batch.lines[at] for at in kept],
@@ -239,10 +233,10 @@ def _is_source(schema: pa.Schema, spool: Spool) -> bool:
 
 
 def _second_pass(
-    spool: Spool, schema: pa.Schema, ids: pl.Series, columns: _Columns, reading: Reading, workdir: Path
+    spool: Spool, schema: pa.Schema, ids: pl.Series, columns: _Columns, params: LoadParams, workdir: Path
 ) -> tuple[int, int]:
     """Write both tables; returns how many rows lack text, and how many a label."""
-    originals = pa.schema([pa.field("row", pa.uint32()), *_renamed(schema, reading)])
+    originals = pa.schema([pa.field("row", pa.uint32()), *_renamed(schema)])
     missing_text = missing_label = start = 0
     with (
         pq.ParquetWriter(workdir / "rows.parquet", _ROWS, compression="zstd") as row_file,
@@ -250,7 +244,7 @@ def _second_pass(
     ):
         for spooled in spool:
             count = spooled.table.num_rows
-            text, label, source = _meanings(spooled, columns, reading.params)
+            text, label, source = _meanings(spooled, columns, params)
             numbers = pa.array(np.arange(start, start + count, dtype=np.uint32))
             strings = [
                 series.to_arrow().cast(pa.string()) for series in (ids[start : start + count], text, label, source)
@@ -290,15 +284,19 @@ def _filled(table: pa.RecordBatch, name: str | None) -> pl.Series:
     return render(Shape("text", (name,)), table)
 
 
-def _renamed(schema: pa.Schema, reading: Reading) -> list[pa.Field]:
+def _row_column(schema: pa.Schema) -> str | None:
+    """What an original column ``row`` is called, because that name is the row number's; None where there is none."""
+    return free_name("row_original", schema.names) if "row" in schema.names else None
+
+
+def _renamed(schema: pa.Schema) -> list[pa.Field]:
     """The original fields; one called ``row`` makes way for the row number."""
-    if "row" not in schema.names:
-        return list(schema)
-    name = "row_original"
-    while name in schema.names:
-        name += "_"
-    reading.notes.append(f"the original column 'row' is called {name!r}, because 'row' numbers the rows")
-    return [field.with_name(name) if field.name == "row" else field for field in schema]
+    return [field.with_name(_row_column(schema)) if field.name == "row" else field for field in schema]
+
+
+def row_note(name: str) -> str:
+    """What a person reads of ``LoadResult.row_column``."""
+    return f"the original column 'row' is called {name!r}, because 'row' numbers the rows"
 
 
 def _notes(schema: pa.Schema, columns: _Columns) -> tuple[str, ...]:

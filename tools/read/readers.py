@@ -3,8 +3,6 @@
 A batch is bounded in rows and in bytes, so that memory does not depend on the file's size.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterable, Iterator
@@ -18,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ...state.errors import InputError
 from .columns import content_id
-from .records import BadRecord, Batch, Pending, Reading
+from .records import BadRecord, Pending, Reading, Records
 from .streams import BROKEN_ARCHIVE, Line, lines
 
 _MAX_JSON_BYTES = 256 << 20  # a JSON document is parsed whole, at about ten times its size in memory
@@ -26,7 +24,7 @@ _PARQUET_BATCH_BYTES = 16 << 20
 _CSV_END = "\udffe"  # no decoded text holds a lone surrogate: no record can be mistaken for it
 
 
-def read_json_lines(stream: IO[bytes], name: str, reading: Reading) -> Iterator[Batch]:
+def read_json_lines(stream: IO[bytes], name: str, reading: Reading) -> Iterator[Records]:
     """JSON Lines: one object per line; blank lines are no records."""
     pending = Pending(name, reading)
     for line in lines(stream, reading.max_line):
@@ -87,7 +85,7 @@ def _json_kind(value: Any) -> str:
     return kinds.get(type(value), "null")
 
 
-def read_json(stream: IO[bytes], name: str, reading: Reading) -> Iterator[Batch]:
+def read_json(stream: IO[bytes], name: str, reading: Reading) -> Iterator[Records]:
     """A JSON array of objects, or an object that holds exactly one such array; ``line`` is the position in it.
 
     Raises:
@@ -138,7 +136,7 @@ def _array_in(document: Any, name: str) -> list[Any]:
     return next(iter(found.values()))
 
 
-def read_csv(stream: IO[bytes], name: str, reading: Reading, delimiter: str) -> Iterator[Batch]:
+def read_csv(stream: IO[bytes], name: str, reading: Reading, delimiter: str) -> Iterator[Records]:
     """CSV with a header line; every value stays the text it is. Quoted values may hold line ends.
 
     Raises:
@@ -225,7 +223,7 @@ def _distinct(names: list[str], reading: Reading) -> list[str]:
     return list(seen)
 
 
-def read_parquet(path: Path, name: str, reading: Reading) -> Iterator[Batch]:
+def read_parquet(path: Path, name: str, reading: Reading) -> Iterator[Records]:
     """A Parquet file, row group by row group.
 
     Raises:
@@ -242,7 +240,7 @@ def read_parquet(path: Path, name: str, reading: Reading) -> Iterator[Batch]:
         yield from read_arrow(parquet.iter_batches(min(rows, reading.batch_rows())), name, reading)
 
 
-def read_arrow(batches: Iterable[pa.RecordBatch], name: str, reading: Reading) -> Iterator[Batch]:
+def read_arrow(batches: Iterable[pa.RecordBatch], name: str, reading: Reading) -> Iterator[Records]:
     """Batches of rows that are Arrow already; ``line`` is the 1-based position of a row.
 
     Raises:
@@ -266,7 +264,7 @@ def read_arrow(batches: Iterable[pa.RecordBatch], name: str, reading: Reading) -
             batch = batch.slice(piece.num_rows)
 
 
-def _sound(batch: pa.RecordBatch, name: str, before: int, reading: Reading) -> Iterator[Batch]:
+def _sound(batch: pa.RecordBatch, name: str, before: int, reading: Reading) -> Iterator[Records]:
     """The rows of a batch whose text is UTF-8; Parquet writers do not all check it."""
     positions = list(range(before + 1, before + 1 + batch.num_rows))
     try:
@@ -281,7 +279,7 @@ def _sound(batch: pa.RecordBatch, name: str, before: int, reading: Reading) -> I
                 reading.refuse(name, positions[at], f"not storable: {_first_line(error)}", "")
         batch, positions = batch.take(pa.array(good, pa.int64())), [positions[at] for at in good]
     if positions:
-        yield Batch(name, batch, positions)
+        yield Records(name, batch, positions)
 
 
 def _first_line(error: Exception) -> str:

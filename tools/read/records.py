@@ -1,7 +1,5 @@
 """What a reader hands on: batches of rows, and broken records for the quarantine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -9,7 +7,7 @@ from typing import IO, Any
 import orjson
 import pyarrow as pa
 
-from ...state.config import LoadParams
+from ...state.preparation import LoadParams
 from .columns import batch_of
 
 _BATCH_BYTES = 8 << 20
@@ -18,7 +16,7 @@ _WITHHELD = "(not shown, because personal data are scrubbed)"
 
 
 @dataclass(frozen=True)
-class Batch:
+class Records:
     """Original columns of consecutive records; ``lines`` are their 1-based lines, or positions, in file ``name``.
 
     ``digests`` are content ids where the reader had to work them out anyway. Readers that leave them out have
@@ -105,9 +103,9 @@ class Pending:
             self._digests.append(digest)
         return len(self._rows) >= self._reading.batch_rows() or self._bytes >= _BATCH_BYTES
 
-    def flush(self) -> Iterator[Batch]:
+    def flush(self) -> Iterator[Records]:
         """The pending rows as a batch, if there are any."""
         if self._rows:
-            batch = Batch(self._name, batch_of(self._rows), self._lines, self._digests or None)
+            batch = Records(self._name, batch_of(self._rows), self._lines, self._digests or None)
             self._clear()
             yield batch

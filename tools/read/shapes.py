@@ -4,8 +4,6 @@ Known are Alpaca (Taori et al. 2023: ``instruction``, ``input``, ``output``), Sh
 ``from`` and ``value``), OpenAI messages (``messages`` of ``role`` and ``content``) and plain text columns.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Nothing here touches the network unless the name begins with ``hf:``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -17,7 +15,7 @@ from ...state.errors import InputError, MissingExtraError, UsageError
 from .archives import is_archive
 from .documents import DOCUMENTS, files_in, read_archive, read_folder
 from .readers import read_arrow, read_csv, read_json, read_json_lines, read_parquet
-from .records import Batch, Reading
+from .records import Reading, Records
 from .streams import BROKEN_ARCHIVE, lines, open_bytes
 
 READABLE = (
@@ -26,19 +24,13 @@ READABLE = (
 )
 
 _FORMATS = {
-    ".jsonl": "lines",
-    ".ndjson": "lines",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
+    ".jsonl": "lines", ".ndjson": "lines", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
+    ".parquet": "parquet", ".pq": "parquet",
+}  # fmt: skip
 _HUB = re.compile(r"hf:(?P<name>[^:@]+)(?::(?P<config>[^:@]+))?(?:@(?P<split>[^:@]+))?")
 
 
-def read_source(source: str, reading: Reading) -> Generator[Batch, None, None]:
+def read_source(source: str, reading: Reading) -> Generator[Records, None, None]:
     """The rows of ``source`` in batches; broken records go to the quarantine of ``reading``.
 
     Raises:
@@ -59,14 +51,13 @@ def read_source(source: str, reading: Reading) -> Generator[Batch, None, None]:
         yield from _folder(path, reading)
     elif path.is_file():
         yield from _file(path, str(path), reading)
-    elif path.exists():
-        # Telling the format reads its beginning, which a pipe gives only once.
+    elif path.exists():  # telling the format reads its beginning, which a pipe gives only once
         raise InputError(f"{source} is a pipe or a device; name `-` and send JSON Lines to standard input")
     else:
         raise InputError(f"{source} does not exist; a source is a file ({READABLE})")
 
 
-def _file(path: Path, name: str, reading: Reading) -> Iterator[Batch]:
+def _file(path: Path, name: str, reading: Reading) -> Iterator[Records]:
     """One file, in the format its name says or its first bytes show."""
     if is_archive(path.name):
         yield from read_archive(path, reading)
@@ -89,10 +80,14 @@ def _file(path: Path, name: str, reading: Reading) -> Iterator[Batch]:
             yield from read_csv(stream, name, reading, "\t" if kind == "tsv" else _delimiter(stream))
 
 
+def _format_named(path: Path) -> str | None:
+    """The format that a file's name says."""
+    return _FORMATS.get(Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix)
+
+
 def _format_of(path: Path, reading: Reading) -> str | None:
     """``lines``, ``json``, ``csv``, ``tsv`` or ``parquet``; ``None`` where neither name nor content tells."""
-    stem = path.name.lower().removesuffix(".gz").removesuffix(".zst")
-    kind = _FORMATS.get(Path(stem).suffix)
+    kind = _format_named(path)
     if kind not in (None, "json"):
         return kind
     with open_bytes(path) as stream:
@@ -130,7 +125,7 @@ def _delimiter(stream: IO[bytes]) -> str:
     return next((mark for mark in ",;\t" if mark.encode() in header), ",")
 
 
-def _folder(folder: Path, reading: Reading) -> Iterator[Batch]:
+def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
     """A folder that `datasets` saved, or of Parquet or JSON Lines files, or of documents."""
     if (folder / "dataset_dict.json").is_file():
         folder = _chosen_split(folder, reading)
@@ -140,8 +135,7 @@ def _folder(folder: Path, reading: Reading) -> Iterator[Batch]:
     files = files_in(folder)
     data: dict[str, list[Path]] = {}
     for path in files:
-        stem = path.name.lower().removesuffix(".gz").removesuffix(".zst")
-        kind = _FORMATS.get(Path(stem).suffix)
+        kind = _format_named(path)
         if kind in ("parquet", "lines"):
             data.setdefault(kind, []).append(path)
     if len(data) > 1:
@@ -176,7 +170,7 @@ def _pick_split(splits: list[str], name: str, remedy: str) -> str:
     return splits[0]
 
 
-def _saved_dataset(folder: Path, reading: Reading) -> Iterator[Batch]:
+def _saved_dataset(folder: Path, reading: Reading) -> Iterator[Records]:
     """The Arrow streams that ``Dataset.save_to_disk`` wrote, in their order; needs no ``datasets`` package."""
     entries = _json_file(folder / "state.json").get("_data_files") or []
     for entry in entries:
@@ -197,7 +191,7 @@ def _json_file(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _hub(source: str, reading: Reading) -> Iterator[Batch]:
+def _hub(source: str, reading: Reading) -> Iterator[Records]:
     """A data set of the Hugging Face hub, streamed."""
     named = _HUB.fullmatch(source)
     if named is None:
@@ -205,7 +199,7 @@ def _hub(source: str, reading: Reading) -> Iterator[Batch]:
     yield from read_hub(named["name"], named["config"], named["split"], reading)
 
 
-def read_hub(name: str, config: str | None, split: str | None, reading: Reading) -> Iterator[Batch]:
+def read_hub(name: str, config: str | None, split: str | None, reading: Reading) -> Iterator[Records]:
     """One split of what ``datasets.load_dataset(name, config, streaming=True)`` finds.
 
     Raises:

@@ -1,7 +1,5 @@
 """Batches on disk between the two passes of a load: the first finds the columns' types, the second uses them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +69,12 @@ class Spool:
 
     def schema(self) -> pa.Schema:
         """The original columns in order of appearance, each of a type that holds all its values unchanged."""
-        fields = []
-        for name, kind in self._types.items():
-            if kind is not None and (name not in self._uneven or self._castable(name, kind)):
-                fields.append(pa.field(name, kind))
-            else:
-                fields.append(pa.field(name, pa.string(), metadata=JSON_TEXT))
-        return pa.schema(fields)
+        return pa.schema(
+            pa.field(name, kind)
+            if kind is not None and (name not in self._uneven or self._castable(name, kind))
+            else pa.field(name, pa.string(), metadata=JSON_TEXT)
+            for name, kind in self._types.items()
+        )
 
     def _castable(self, name: str, kind: pa.DataType) -> bool:
         """Whether every batch of a column casts without changing a value (integers above 2⁵³ to floats do not)."""

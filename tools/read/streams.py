@@ -4,8 +4,6 @@ Compression is recognised by its first bytes, never by the file's name. What a t
 read; the break is then reported as one broken line.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import sys

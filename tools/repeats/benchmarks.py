@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ...state.config import CleanParams, DecontaminateParams, LoadParams
 from ...state.errors import InputError, storage_error
-from ...state.phrases import counted
-from ...state.progress import Advance, silent
-from ..read.columns import as_text, is_json_text, values_of
-from ..read.records import Batch, Quarantine, Reading
+from ...state.phrases import Advance, counted, silent
+from ...state.preparation import CleanParams, DecontaminateParams, LoadParams
+from ..read.columns import as_text, is_json_text, is_text, strings_in, values_of
+from ..read.records import Quarantine, Reading, Records
 from ..read.sources import read_source
-from ..text.alphabet import UNSPACED, alphabet_table
 from ..text.clean import normalise
 
 if TYPE_CHECKING:
     from ..text.ngrams import Words
-    from .overlap import Index, Known
+    from .overlap import GramIndex, Known
 
 #: Words that a benchmark's text must have to be looked for at all. Shorter ones are labels and figures of speech.
 LEAST_WORDS = 5
@@ -36,7 +34,6 @@ LEAST_WORDS = 5
 _COMMON_ROWS = 10
 _COMMON_SHARE = 0.01
 _PLACES = 16  # where one text repeats one n-gram over and over, so many places of it are looked at
-_DEPTH = 64  # lists and objects within each other
 _SIZES = {"ngram": 13, "longest_span": 8}
 
 
@@ -66,9 +63,7 @@ def read_benchmarks(paths: Sequence[str], advance: Advance = silent) -> tuple[pl
     Every text of a row counts by itself, because data may hold a question without its answer: the strings of every
     column but ``id``, those in lists and objects too. Values without blank space are names, labels or addresses.
 
-    Args:
-        paths: anything ``load`` reads.
-        advance: told the rows read.
+    ``paths``: anything ``load`` reads.
 
     Returns:
         A row per text: ``row`` (Int64, the number of the benchmark's row), ``id``, ``column``, ``text`` and ``file``
@@ -99,7 +94,6 @@ def index_benchmarks(texts: pl.DataFrame, params: DecontaminateParams, notes: tu
     Args:
         texts: from ``read_benchmarks``.
         params: ``ngram_size`` and ``method``.
-        notes: about them.
     """
     size = params.ngram_size or _SIZES[params.method]
     return Benchmarks(texts.drop("row"), size, _known(texts, size), notes)
@@ -113,7 +107,7 @@ def _names(paths: Sequence[str]) -> list[str]:
 
 def _read(path: str, name: str, advance: Advance) -> tuple[pl.DataFrame, list[str]]:
     """The texts of one benchmark: ``file``, ``id``, ``column``, ``text`` and the number of their ``row``."""
-    from ..text.ngrams import words_of
+    from ..text.ngrams import UNSPACED, words_of
 
     found: list[tuple[int, str, str, str]] = []
     try:
@@ -139,7 +133,7 @@ def _read(path: str, name: str, advance: Advance) -> tuple[pl.DataFrame, list[st
     return frame.with_columns(file=pl.lit(name)), [f"{name}{why}"] if why else []
 
 
-def _texts_of(batch: Batch, numbers: Iterator[int]) -> list[tuple[int, str, str, str]]:
+def _texts_of(batch: Records, numbers: Iterator[int]) -> list[tuple[int, str, str, str]]:
     """The row's number, its id, the column and the text of every string in a batch.
 
     The id is that of the column ``id``; without one it is the line, or position, in the file.
@@ -156,29 +150,18 @@ def _texts_of(batch: Batch, numbers: Iterator[int]) -> list[tuple[int, str, str,
         for column, field in zip(table.columns, table.schema, strict=True)
         if field.name != "id" and _may_hold_text(field)
         for row, name, value in zip(rows, ids, values_of(column, field), strict=True)
-        for text in _strings(value)
+        for text in strings_in(value)
     ]
 
 
 def _may_hold_text(field: pa.Field) -> bool:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    strings = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return bool(strings or is_json_text(field) or pa.types.is_nested(kind))
-
-
-def _strings(value: Any, depth: int = 0) -> Iterator[str]:
-    """Every string in a value, however deep."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict) and depth < _DEPTH:
-        inner: Iterable[Any] = value.values() if isinstance(value, dict) else value
-        for item in inner:
-            yield from _strings(item, depth + 1)
+    return bool(is_text(kind) or is_json_text(field) or pa.types.is_nested(kind))
 
 
 def _known(texts: pl.DataFrame, size: int) -> Known:
     """The index of texts: n-grams of those that have one, and the others whole."""
-    from ..text.ngrams import gram_hashes, run_hashes, words_of
+    from ..text.ngrams import alphabet_table, gram_hashes, run_hashes, words_of
     from .overlap import Known
 
     words = words_of(texts["text"])
@@ -188,9 +171,9 @@ def _known(texts: pl.DataFrame, size: int) -> Known:
     short = np.flatnonzero(lengths < size)
     telling = _telling(words)
     hashes, at = gram_hashes(words.hashes, words.first, size)
-    grams = _index(hashes, at, telling[at + size] > telling[at], text_of, owners)
+    grams = _gram_index(hashes, at, telling[at + size] > telling[at], text_of, owners)
     hashes, at = run_hashes(words.hashes, first[short], first[short] + lengths[short]), first[short]
-    whole = _index(hashes, at, telling[at + lengths[short]] > telling[at], text_of, owners)
+    whole = _gram_index(hashes, at, telling[at + lengths[short]] > telling[at], text_of, owners)
     listed = np.zeros(len(text_of), dtype=np.bool_)
     listed[grams.at] = True
     return Known(words, text_of, listed, grams, whole, int(lengths[short].max(initial=0)), alphabet_table())
@@ -202,7 +185,9 @@ def _telling(words: Words) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(spelled[words.end] - spelled[words.start] > 1)])
 
 
-def _index(hashes: np.ndarray, at: np.ndarray, telling: np.ndarray, text_of: np.ndarray, owners: pl.DataFrame) -> Index:
+def _gram_index(
+    hashes: np.ndarray, at: np.ndarray, telling: np.ndarray, text_of: np.ndarray, owners: pl.DataFrame
+) -> GramIndex:
     """The index of the runs that are ``telling`` (bool [p]) and not common in their file.
 
     ``hashes`` uint64 [p] and ``at`` int64 [p], the first word, of each run; ``owners``: ``file`` and ``row`` of each

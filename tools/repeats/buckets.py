@@ -4,8 +4,6 @@ Entries 0 … m−1 have their signatures in ``left`` and those from m on theirs
 without being copied into one.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +17,7 @@ _ORDER = types.int64[::1]
 _PAIR = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
 
 
-class Index(NamedTuple):
+class BucketIndex(NamedTuple):
     """The entries and the buckets they share, with the kept entries that each bucket offers for comparison."""
 
     left: np.ndarray  # uint32 [m, p], read-only
@@ -32,6 +30,8 @@ class Index(NamedTuple):
     seen: np.ndarray  # uint32 [n]: the last comparison that an entry was in
     latest: np.ndarray  # uint32 [b]: one after the position of the last entry foreseen in a bucket
     comparisons: np.ndarray  # uint32 [1]
+    likely: np.ndarray  # uint32: the kept entries that the entry looked at may repeat
+    equal: np.ndarray  # uint32, as long: their common places
 
 
 @kernel(types.void(_SIGNATURES, types.int64, types.int64, types.uint64[:, :]))
@@ -40,7 +40,6 @@ def band_keys(signed, first, size, keys):  # type: ignore[no-untyped-def]
 
     Args:
         signed: uint32 [n, p].
-        first: the first band.
         size: places in a band.
         keys: uint64 [bands, n], the result.
     """
@@ -106,13 +105,13 @@ def _equal(one, other):  # type: ignore[no-untyped-def]
 
 
 @kernel()
-def _likeliest(index, entry, least, likely, equal):  # type: ignore[no-untyped-def]
+def _likeliest(index, entry, least):  # type: ignore[no-untyped-def]
     """Write the kept entries of the entry's buckets whose signatures have ``least`` places or more in common with its.
 
-    ``likely`` (uint32) holds the entries and ``equal`` (uint32) their common places: most first, then by number. As
-    many as there is room for; returned is how many.
+    They stand in ``index.likely``, those with most common places first, then by number. As many as there is room for;
+    returned is how many.
     """
-    own = _signature(index, entry)
+    own, likely, equal = _signature(index, entry), index.likely, index.equal
     index.comparisons[0] += 1
     found = 0
     for at in range(index.start[entry], index.start[entry + 1]):
@@ -149,31 +148,28 @@ def _keep(index, entry):  # type: ignore[no-untyped-def]
 
 
 @kernel()
-def visit(index, order, at, end, settled, closed, keep, least, likely, equal):  # type: ignore[no-untyped-def]
+def visit(index, order, span, settled, closed, keep, least):  # type: ignore[no-untyped-def]
     """Go through entries, keeping each, up to one that may repeat a kept one.
 
     Args:
-        index: the entries and buckets.
         order: int64 [n], the entries in keep order.
-        at: the position to start from.
-        end: the position to stop before.
+        span: the position to start from and the one to stop before.
         settled: entries below it are kept without comparison.
         closed: whether they alone are kept.
-        keep: whether the entry at ``at`` was looked at: it is kept, and the visit starts after it.
+        keep: whether the first entry was looked at: it is kept, and the visit starts after it.
         least: places that two signatures must have in common.
-        likely: uint32, the kept entries that the entry may repeat.
-        equal: uint32, as long, their common places.
 
     Returns:
-        The position reached and the number of ``likely`` entries; ``end`` and 0 where none has any.
+        The position reached and the number of ``index.likely`` entries; the end and 0 where none has any.
     """
+    at, end = span
     if keep:
         _keep(index, order[at])
         at += 1
     while at < end:
         entry = order[at]
         if entry >= settled:
-            found = _likeliest(index, entry, least, likely, equal)
+            found = _likeliest(index, entry, least)
             if found:
                 return at, found
         if entry < settled or not closed:
@@ -183,28 +179,16 @@ def visit(index, order, at, end, settled, closed, keep, least, likely, equal):  
 
 
 @kernel()
-def foresee(index, order, at, end, settled, least, wanted, likely, equal):  # type: ignore[no-untyped-def]
-    """Write the entries whose sets a visit of the positions ``at … end − 1`` will probably ask for, with repetitions.
+def foresee(index, order, span, settled, least, wanted):  # type: ignore[no-untyped-def]
+    """Write the entries whose sets a visit will probably ask for, with repetitions, and overwrite ``index.likely``.
 
-    Args:
-        index: the entries and buckets.
-        order: int64 [n], the entries in keep order.
-        at: the first position.
-        end: the position after the last.
-        settled: entries below it are compared with none.
-        least: places that two signatures must have in common.
-        wanted: uint32, room for two entries a position.
-        likely: uint32, working space …
-        equal: uint32, … as long.
-
-    Returns:
-        How many were written.
+    Arguments as ``visit``; ``wanted`` (uint32) has room for two entries a position. Returned is how many were written.
     """
-    count = 0
-    for position in range(at, end):
+    count, at, likely = 0, span[0], index.likely
+    for position in range(at, span[1]):
         entry = order[position]
         own = _signature(index, entry)
-        found = np.int64(0) if entry < settled else _likeliest(index, entry, least, likely, equal)
+        found = np.int64(0) if entry < settled else _likeliest(index, entry, least)
         for place in range(index.start[entry], index.start[entry + 1]):
             bucket = index.bucket[place]
             before = np.int64(index.latest[bucket]) - 1

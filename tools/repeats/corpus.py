@@ -1,7 +1,5 @@
 """Rows that stand in a corpus already: exact copies, and near-duplicates as ``lsh`` finds them."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,14 +10,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...state.config import CleanParams, DedupParams, LoadParams
 from ...state.errors import storage_error
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
+from ...state.preparation import CleanParams, DedupParams, LoadParams
 from ...state.rows import Removal
 from ..read.load import load
 from ..text.clean import normalise
 from .lsh import matches
-from .minhash import signatures
+from .minhash import SignedRows, signatures
 
 _BATCH_ROWS = 8192
 
@@ -98,9 +96,7 @@ def signature_map(file: Path, shape: tuple[int, int]) -> np.ndarray:
 
 
 def corpus_duplicates(
-    text: pl.Series,
-    rows: np.ndarray,
-    signatures: np.ndarray,
+    signed: SignedRows,
     corpus: Corpus,
     params: DedupParams,
     advance: Advance = silent,
@@ -111,44 +107,27 @@ def corpus_duplicates(
     Near-duplicates are found and verified as in the data itself; a row is compared with rows of the corpus alone.
 
     Args:
-        text: strings, [n], perhaps a memory map, normalised as the corpus is.
-        rows: positions, uint32 [n]; ``text[i]`` and ``signatures[i]`` belong to ``rows[i]``.
-        signatures: uint32 [n, num_perm], perhaps a memory map.
-        corpus: what ``open_corpus`` gave for the same parameters.
-        params: ``threshold``, ``ngram_size`` and ``num_perm``.
-        advance: told the rows done.
-        left_out: positions (uint32) among ``rows`` that are out already and compared with nothing.
+        signed: the rows, with a text that is normalised as the corpus is.
+        left_out: positions (uint32) of rows that are out already and compared with nothing.
 
     Returns:
         The rows to remove, with their Jaccard similarity to the row of the corpus that ``duplicate_of`` names.
     """
+    text, rows = signed.text, signed.rows
     standing = np.arange(len(text)) if left_out is None else np.flatnonzero(~np.isin(rows, left_out))
     same, first = _copies(text, standing, corpus)
     others = np.setdiff1d(standing, same)
     advance(len(same))
     settled = len(corpus.text)
-    found = list(
-        matches(
-            pl.concat([corpus.text, text.alias("text")]),
-            (corpus.signatures, signatures),
-            np.concatenate([np.arange(settled), others + settled]),
-            params,
-            settled,
-            closed=True,
-            advance=advance,
-        )
-    )
+    both, tables = pl.concat([corpus.text, text.alias("text")]), (corpus.signatures, signed.signatures)
+    keep_order = np.concatenate([np.arange(settled), others + settled])
+    found = list(matches(both, tables, keep_order, params, settled, closed=True, advance=advance))
     entries = np.concatenate([same, np.array([match.entry - settled for match in found], dtype=np.int64)])
     instead = np.concatenate([first, np.array([match.kept for match in found], dtype=np.int64)])
     score = np.concatenate([np.ones(len(same)), np.array([match.jaccard for match in found])])
     order = np.argsort(rows[entries])
-    return Removal(
-        reason="in_corpus",
-        rows=rows[entries][order].astype(np.uint32),
-        score=score[order],
-        threshold=params.threshold,
-        duplicate_of=corpus.names.gather(instead[order]),
-    )
+    gone = rows[entries][order].astype(np.uint32)
+    return Removal("in_corpus", gone, score[order], params.threshold, corpus.names.gather(instead[order]))
 
 
 def _copies(text: pl.Series, entries: np.ndarray, corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:

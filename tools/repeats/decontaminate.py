@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from ...state.config import DecontaminateParams
 from ...state.errors import UsageError
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
+from ...state.preparation import DecontaminateParams
 from ...state.rows import Removal
-from ..registry import Tool
+from ..table_tool import TableTool
 from ..text.batches import batches
 from .benchmarks import LEAST_WORDS, Benchmarks, open_benchmarks
 
@@ -52,11 +52,7 @@ class Contamination:
 
 
 def contaminated(
-    text: pl.Series,
-    rows: np.ndarray,
-    benchmarks: Benchmarks,
-    params: DecontaminateParams,
-    advance: Advance = silent,
+    text: pl.Series, rows: np.ndarray, benchmarks: Benchmarks, params: DecontaminateParams, advance: Advance = silent
 ) -> Contamination:
     """Rows that share words with a benchmark's text: lower-cased runs of letters and digits, whatever is between them.
 
@@ -69,7 +65,6 @@ def contaminated(
         rows: positions, uint32 [n], ascending; ``text[i]`` belongs to ``rows[i]``.
         benchmarks: from ``open_benchmarks`` with the same parameters.
         params: ``method`` and ``min_coverage``.
-        advance: told the rows done.
 
     Returns:
         The removals, with the words of the longest span as score against those of an n-gram (for ``longest_span`` the
@@ -92,13 +87,9 @@ def contaminated(
 
 
 def _removal(reason: str, matches: pl.DataFrame, score: str, threshold: float) -> Removal:
-    return Removal(
-        reason=reason,
-        rows=matches["row"].to_numpy(),
-        score=matches[score].to_numpy().astype(np.float64),
-        threshold=threshold,
-        duplicate_of=matches.select(pl.format("{}#{}", "benchmark", "benchmark_id")).to_series(),
-    )
+    measured = matches[score].to_numpy().astype(np.float64)
+    found_in = matches.select(pl.format("{}#{}", "benchmark", "benchmark_id")).to_series()
+    return Removal(reason, matches["row"].to_numpy(), measured, threshold, found_in)
 
 
 def _matches(text: pl.Series, benchmarks: Benchmarks, params: DecontaminateParams) -> pl.DataFrame:
@@ -154,13 +145,4 @@ def _removals(text: pl.Series, params: DecontaminateParams, advance: Advance) ->
     return contaminated(text, rows, _opened(params), params, advance).removals
 
 
-TOOL = Tool(
-    name="decontaminate",
-    version=1,
-    description="Take out the rows whose `text` holds text of the benchmark files in `against`.",
-    params=DecontaminateParams,
-    result=Contamination,
-    run=contaminated,
-    annotate=_annotate,
-    removals=_removals,
-)
+TOOL = TableTool("decontaminate", annotate=_annotate, removals=_removals)

@@ -3,8 +3,6 @@
 Signatures: ``minhash``. Candidates and their verification: ``lsh``. Rows that stand in a corpus: ``corpus``.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,22 +10,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ...state.config import CleanParams, DedupParams
 from ...state.errors import UsageError
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
+from ...state.preparation import CleanParams, DedupParams
 from ...state.rows import Removal
-from ..registry import Tool
+from ..table_tool import TableTool
 from ..text.batches import batches
 from ..text.clean import exact_duplicates, normalise
 from .corpus import corpus_duplicates, map_strings, open_corpus, signature_map
 from .lsh import matches
-from .minhash import BATCH_BYTES, signatures
+from .minhash import BATCH_BYTES, SignedRows, signatures
 
 
 def near_duplicates(
-    text: pl.Series,
-    rows: np.ndarray,
-    signatures: np.ndarray,
+    signed: SignedRows,
     params: DedupParams,
     settled: int = 0,
     advance: Advance = silent,
@@ -47,14 +43,11 @@ def near_duplicates(
     whatever the target.
 
     Args:
-        text: strings, [n], perhaps a memory map.
-        rows: positions, uint32 [n]; ``text[i]`` and ``signatures[i]`` belong to ``rows[i]``.
-        signatures: uint32 [n, num_perm], perhaps a memory map; from the function of that name with the same parameters.
+        signed: the rows, n of them, with what ``signatures`` gave for the same parameters.
         params: ``threshold``, ``ngram_size``, ``which_to_keep`` and ``target_rows``.
         settled: so many entries at the front stay whatever they resemble.
-        advance: told the rows done.
         quality: float [n], higher is better; needed where ``which_to_keep`` is ``best_quality``.
-        left_out: positions (uint32) among ``rows`` that are out already: compared with nothing and not counted.
+        left_out: positions (uint32) of rows that are out already: compared with nothing and not counted.
 
     Returns:
         The rows to remove, with their Jaccard similarity to the kept row that ``duplicate_of`` names.
@@ -62,22 +55,20 @@ def near_duplicates(
     Raises:
         UsageError: ``best_quality`` without a quality.
     """
+    text, rows, table = signed.text, signed.rows, (signed.signatures[:0], signed.signatures)
     order = _keep_order(text, rows, params, settled, quality)
     if left_out is not None:
         order = order[~np.isin(rows[order], left_out)]
-    found = list(matches(text, (signatures[:0], signatures), order, params, settled, closed=False, advance=advance))
+    found = list(matches(text, table, order, params, settled, closed=False, advance=advance))
     if params.target_rows is not None:
         found.reverse()
         found.sort(key=lambda match: -match.jaccard)  # stable: of equals the later in keep order stands first
         del found[max(len(order) - params.target_rows, 0) :]
     found.sort(key=lambda match: int(rows[match.entry]))
-    return Removal(
-        reason="near_duplicate",
-        rows=rows[[match.entry for match in found]].astype(np.uint32),
-        score=np.array([match.jaccard for match in found], dtype=np.float64),
-        threshold=params.threshold,
-        duplicate_of=rows[[match.kept for match in found]].astype(np.uint32),
-    )
+    gone = rows[[match.entry for match in found]].astype(np.uint32)
+    kept = rows[[match.kept for match in found]].astype(np.uint32)
+    score = np.array([match.jaccard for match in found], dtype=np.float64)
+    return Removal("near_duplicate", gone, score, params.threshold, kept)
 
 
 def _keep_order(
@@ -122,14 +113,15 @@ def _removals(text: pl.Series, params: DedupParams, advance: Advance) -> list[Re
         folder, clean = Path(name), CleanParams()
         normal = map_strings(_normalised(text.gather(rows), clean), ("text",), folder / "text.arrow")["text"]
         removals = [exact, exact_duplicates(normal, rows, "normalised_duplicate")]
-        signed = signatures(normal, params, advance, signature_map(folder / "text.npy", (len(rows), params.num_perm)))
+        room = signature_map(folder / "text.npy", (len(rows), params.num_perm))
+        signed = SignedRows(normal, rows, signatures(normal, params, advance, room))
         if params.against:
             corpus = open_corpus(params.against, folder, params, clean)
             gone = removals[1].rows
-            removals.append(corpus_duplicates(normal, rows, signed, corpus, params, left_out=gone))
+            removals.append(corpus_duplicates(signed, corpus, params, left_out=gone))
         quality = _rule_quality(normal) if params.which_to_keep == "best_quality" else None
         gone = np.concatenate([removal.rows for removal in removals[1:]])
-        removals.append(near_duplicates(normal, rows, signed, params, quality=quality, left_out=gone))
+        removals.append(near_duplicates(signed, params, quality=quality, left_out=gone))
     return removals
 
 
@@ -138,13 +130,4 @@ def _normalised(text: pl.Series, clean: CleanParams) -> Iterator[pl.DataFrame]:
         yield normalise(text.slice(start, count).alias("text"), clean).to_frame()
 
 
-TOOL = Tool(
-    name="dedup",
-    version=2,
-    description="Take out rows that repeat another: exact copies, near-duplicates (MinHash LSH, verified by true "
-    "Jaccard), and rows of a corpus.",
-    params=DedupParams,
-    result=Removal,
-    run=near_duplicates,
-    removals=_removals,
-)
+TOOL = TableTool("dedup", removals=_removals)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from ...state.config import DedupParams
-from ...state.progress import Advance
+from ...state.phrases import Advance
+from ...state.preparation import DedupParams
 from .minhash import ShingleSets, in_threads
 
 if TYPE_CHECKING:
-    from .buckets import Index
+    from .buckets import BucketIndex
 
 MIN_RECALL = 0.999  # chance that two rows exactly at the threshold meet in a bucket
 MAX_REPRESENTATIVES = 64  # kept rows a bucket offers for comparison; boilerplate fills buckets with thousands
@@ -60,24 +60,22 @@ def matches(
     """
     from .buckets import foresee, visit
 
-    index = _index(signed, params.threshold, settled if closed else 0)
+    index = _bucket_index(signed, params.threshold, settled if closed else 0)
     sets = ShingleSets(text, params.ngram_size)
     least = _least_equal(signed[0].shape[1], params.threshold)
-    likely, equal = np.empty(MAX_VERIFIED, dtype=np.uint32), np.empty(MAX_VERIFIED, dtype=np.uint32)
     wanted = np.empty(2 * _WINDOW, dtype=np.uint32)
     for first in range(0, len(order), _WINDOW):
         at, end, keep, foreseen = first, min(first + _WINDOW, len(order)), False, False
         while True:
-            at, found = visit(index, order, at, end, settled, closed, keep, least, likely, equal)
+            at, found = visit(index, order, (at, end), settled, closed, keep, least)
             if not found:
                 break
+            entry, candidates = int(order[at]), index.likely[:found].tolist()
             if not foreseen:
-                candidates = likely[:found].copy()
-                count = foresee(index, order, at, end, settled, least, wanted, likely, equal)
+                count = foresee(index, order, (at, end), settled, least, wanted)
                 sets.load(np.unique(wanted[:count]))
-                likely[:found], foreseen = candidates, True
-            entry = int(order[at])
-            match = _confirmed(entry, likely[:found].tolist(), sets, params.threshold)
+                foreseen = True
+            match = _confirmed(entry, candidates, sets, params.threshold)
             if match is not None:
                 yield match
             keep = match is None and not closed
@@ -113,9 +111,9 @@ def band_rows(num_perm: int, threshold: float) -> int:
     return max((r for r in sizes if 1 - (1 - threshold**r) ** (num_perm // r) >= MIN_RECALL), default=1)
 
 
-def _index(signed: tuple[np.ndarray, np.ndarray], threshold: float, parted: int) -> Index:
+def _bucket_index(signed: tuple[np.ndarray, np.ndarray], threshold: float, parted: int) -> BucketIndex:
     """The buckets that entries share; unless ``parted`` is 0, those that it parts the entries of."""
-    from .buckets import Index, spread
+    from .buckets import BucketIndex, spread
 
     left, right = (_read_only(one) for one in signed)
     entries = len(left) + len(right)
@@ -132,9 +130,8 @@ def _index(signed: tuple[np.ndarray, np.ndarray], threshold: float, parted: int)
         spread(members, buckets, used, following, bucket)
         used += count
     rooms = np.cumsum(np.concatenate(room))
-    zeros = (np.zeros(size, dtype=np.uint32) for size in (used, rooms[-1], entries, used, 1))
-    filled, kept, seen, latest, comparisons = zeros
-    return Index(left, right, start, bucket, rooms, filled, kept, seen, latest, comparisons)
+    sizes = (used, rooms[-1], entries, used, 1, MAX_VERIFIED, MAX_VERIFIED)
+    return BucketIndex(left, right, start, bucket, rooms, *(np.zeros(size, dtype=np.uint32) for size in sizes))
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -4,19 +4,17 @@ A row's set is its word shingles: runs of ``ngram_size`` lower-cased words. Sign
 datasketch 2.0 (``MinHash(seed=1, scheme="affine32")``, SHA-1): h → a·h + b mod 2³², the least over the set.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ...state.config import DedupParams
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
+from ...state.preparation import DedupParams
 from ..text.batches import batches
 
 _SEED = 1  # of the permutations: signatures are stored, so it never changes
@@ -27,6 +25,14 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
+class SignedRows(NamedTuple):
+    """Rows and their MinHash signatures; ``text`` and ``signatures`` may be memory maps."""
+
+    text: pl.Series  # strings [n]
+    rows: np.ndarray  # positions, uint32 [n]
+    signatures: np.ndarray  # uint32 [n, num_perm]
+
+
 def signatures(
     text: pl.Series, params: DedupParams, advance: Advance = silent, out: np.ndarray | None = None
 ) -> np.ndarray:
@@ -35,7 +41,6 @@ def signatures(
     Args:
         text: strings, [n], perhaps a memory map; a null counts as empty. It is read in batches.
         params: ``ngram_size`` and ``num_perm``.
-        advance: told the rows done.
         out: where to write them (uint32 [n, num_perm], perhaps a memory map); none: into memory.
 
     Returns:
@@ -58,10 +63,11 @@ def signatures(
 
 
 def _permutations(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """a (odd) and b of each permutation (uint32 [count]), drawn as datasketch draws them."""
-    generator = np.random.RandomState(_SEED)
-    multiply = generator.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    return multiply, generator.randint(0, 1 << 32, count, dtype=np.uint32)
+    """a (odd) and b of each permutation (uint32 [count]), as datasketch draws them."""
+    from datasketch import MinHash
+
+    multiply, shift = MinHash(count, _SEED, scheme="affine32").permutations
+    return multiply, shift
 
 
 def _digests(text: pl.Series, ngram_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,8 +4,6 @@ The module needs Numba, so it is imported by the functions that use it. Runs are
 the characters: two words that merely have the same hash are not the same.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +17,7 @@ _EFFORT = 256
 _ONE, _BYTE, _EIGHT = np.uint64(1), np.uint64(7), np.uint64(3)
 
 
-class Index(NamedTuple):
+class GramIndex(NamedTuple):
     """Where runs of words begin, by the hash of the run: ``at[places[k]:places[k + 1]]`` for ``keys[k]``.
 
     ``keys`` uint64 [k], ascending; ``places`` int64 [k + 1]; ``at`` int64 [p], word numbers; ``bits`` uint8: a bit for
@@ -43,13 +41,13 @@ class Known(NamedTuple):
     words: Words
     text_of: np.ndarray
     listed: np.ndarray
-    grams: Index
-    whole: Index
+    grams: GramIndex
+    whole: GramIndex
     longest: int
     alphabet: np.ndarray
 
 
-def index_of(hashes: np.ndarray, at: np.ndarray) -> Index:
+def index_of(hashes: np.ndarray, at: np.ndarray) -> GramIndex:
     """The index of runs by their hashes (uint64 [p]) and first words (int64 [p]), sorted by both."""
     begins = np.flatnonzero(np.diff(hashes, prepend=~hashes[:1]))
     keys = hashes[begins]
@@ -59,7 +57,7 @@ def index_of(hashes: np.ndarray, at: np.ndarray) -> Index:
     places = (keys * BASE) >> shift
     bits = np.zeros(1 << width >> 3, dtype=np.uint8)
     np.bitwise_or.at(bits, places >> _EIGHT, np.left_shift(1, places & _BYTE).astype(np.uint8))
-    return Index(keys, np.append(begins, len(at)).astype(np.int64), np.array(at), bits, shift)
+    return GramIndex(keys, np.append(begins, len(at)).astype(np.int64), np.array(at), bits, shift)
 
 
 @kernel()
@@ -150,10 +148,11 @@ def _same_hashes(one: np.ndarray, at: int, other: np.ndarray, to: int, most: int
 
 @kernel()
 def _run(
-    words: Words, at: int, span: tuple[int, int], known: Known, to: int, size: int, min_share: float, best: np.ndarray
+    words: Words, span: tuple[int, int], known: Known, meet: tuple[int, int], size: int, share: float, best: np.ndarray
 ) -> None:
-    """Take the run through the word ``at`` of the text ``span`` and the known word ``to``, if it is the best."""
-    theirs, by_share = known.words, min_share > 0
+    """Take the run through a word of the text ``span`` and a known word, which ``meet``, if it is the best."""
+    at, to = meet
+    theirs, by_share = known.words, share > 0
     low, high = theirs.first[known.text_of[to]], theirs.first[known.text_of[to] + 1]
     # A run that another listed n-gram leads into was followed from there.
     if at > span[0] and to > low and known.listed[to - 1] and _same(words, at - 1, theirs, to - 1, known.alphabet):
@@ -164,13 +163,13 @@ def _run(
     most = min(at - span[0], to - low, max(0, best[4]))
     before = _same_hashes(words.hashes, at - 1, theirs.hashes, to - 1, most, -1)
     best[4] -= before
-    if before + after < min_share * (high - low) or not _better(before + after, high - low, best, by_share):
+    if before + after < share * (high - low) or not _better(before + after, high - low, best, by_share):
         return
     after = _same_words(words, at, theirs, to, after, 1, known.alphabet)
     if after < size:
         return
     length = after + _same_words(words, at - 1, theirs, to - 1, before, -1, known.alphabet)
-    if length >= min_share * (high - low) and _better(length, high - low, best, by_share):
+    if length >= share * (high - low) and _better(length, high - low, best, by_share):
         best[:4] = length, high - low, at + after - length, to + after - length
 
 
@@ -219,5 +218,5 @@ def longest(words: Words, known: Known, size: int, least: int, min_share: float)
                     low, high = known_first[text_of[to]], known_first[text_of[to] + 1]
                     most = min(at - span[0], to - low) + min(span[1] - at, high - to)
                     if _better(most, high - low, best, min_share > 0):
-                        _run(words, at, span, known, to, size, min_share, best)
+                        _run(words, span, known, (at, to), size, min_share, best)
     return found[:, :4].copy()

@@ -6,10 +6,9 @@ bit-parallel LCS (Hyyrö 2004). A text of m tokens and one of n that share c tok
 it, have an LCS of at most c ≤ min(m, n), and F = 2·LCS / (m + n): F > 0.7 needs lengths within a factor of 0.54.
 """
 
-from __future__ import annotations
-
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -31,8 +30,7 @@ def _f_measure(lcs: np.ndarray, length: int, lengths: np.ndarray) -> np.ndarray:
     """
     recall, precision = lcs / length, lcs / lengths
     total = precision + recall
-    f: np.ndarray = np.divide(2 * precision * recall, total, out=np.zeros(len(lcs)), where=total > 0)
-    return f
+    return np.asarray(np.divide(2 * precision * recall, total, out=np.zeros(len(lcs)), where=total > 0))
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,7 @@ class RougePool:
     """Texts that others are held against; ``nearest`` finds the one that a text repeats."""
 
     def __init__(self, threshold: float, texts: Iterable[str] = ()) -> None:
-        """Make a pool.
-
-        Args:
-            threshold: ROUGE-L F above which a text repeats another.
-            texts: the first texts of the pool.
-        """
+        """``threshold``: ROUGE-L F above which a text repeats another; ``texts``: the first of the pool."""
         self.threshold = threshold
         self._numbers: dict[str, int] = {}  # token → number
         self._texts: list[list[int]] = []
@@ -99,28 +92,24 @@ class RougePool:
         shared = np.bincount(np.concatenate([np.frombuffer(one, dtype=np.int64) for one in held]))
         found = np.flatnonzero(shared)
         bound = 2 * shared[found] / (len(numbers) + self._length_of(found))
-        near: np.ndarray = found[bound > self.threshold - _SLACK]
-        return near
+        return np.asarray(found[bound > self.threshold - _SLACK])
 
     def _length_of(self, places: np.ndarray) -> np.ndarray:
-        lengths: np.ndarray = np.frombuffer(self._lengths, dtype=np.int64)[places]
-        return lengths
+        return np.asarray(np.frombuffer(self._lengths, dtype=np.int64)[places])
 
     def _lcs(self, numbers: list[int], places: np.ndarray) -> np.ndarray:
         from rapidfuzz.distance import LCSseq
         from rapidfuzz.process import cdist
 
         texts = [self._texts[place] for place in places.tolist()]
-        found: np.ndarray = cdist([numbers], texts, scorer=LCSseq.similarity, dtype=np.int32)[0]
-        return found
+        return np.asarray(cdist([numbers], texts, scorer=LCSseq.similarity, dtype=np.int32)[0])
 
 
 def _counted(numbers: list[int]) -> list[tuple[int, int]]:
     """Each number with how often it stood before: two texts share as many such pairs as tokens."""
-    seen: dict[int, int] = {}
+    seen = Counter[int]()
     pairs = []
     for number in numbers:
-        count = seen.get(number, 0)
-        seen[number] = count + 1
-        pairs.append((number, count))
+        pairs.append((number, seen[number]))
+        seen[number] += 1
     return pairs

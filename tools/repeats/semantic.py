@@ -6,24 +6,22 @@ neighbour graph are looked at here: nothing is searched a second time, and no cl
 group of more like rows than the graph has neighbours, a few may stay.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from ...state.config import NeighborParams, SemanticParams
+from ...state.config import NeighborParams
 from ...state.errors import InputError
+from ...state.preparation import SemanticParams, WhichToKeep
 from ...state.rows import Removal
-from ..registry import Tool
-from ..vectors.embed import vector_matrix
-from ..vectors.neighbors import NeighborGraph, neighbor_graph
+from ..table_tool import TableTool
+from ..vectors.embed import table_vectors
+from ..vectors.neighbors import NeighborGraph, neighbor_graph, unit
 
-Which = Literal["first", "longest", "best_quality", "nearest", "furthest"]
 _COLUMN = {"longest": "text", "best_quality": "quality"}  # that a table must have
 
 
@@ -63,23 +61,17 @@ def semantic_duplicates(graph: NeighborGraph, rows: np.ndarray, params: Semantic
     surplus = len(rows) if params.target_rows is None else max(0, len(rows) - params.target_rows)
     instead, cosine = _thinned(pairs, np.asarray(order, dtype=np.int64), surplus)
     gone = np.flatnonzero(instead >= 0)
-    return Removal(
-        reason="semantic_duplicate",
-        rows=rows[gone],
-        score=cosine[gone].astype(np.float64),
-        threshold=params.cosine,
-        duplicate_of=rows[instead[gone]],
-    )
+    likeness = cosine[gone].astype(np.float64)
+    return Removal("semantic_duplicate", rows[gone], likeness, params.cosine, rows[instead[gone]])
 
 
 def keep_order(
-    which: Which, size: int, measured: np.ndarray | None = None, last: np.ndarray | None = None
+    which: WhichToKeep, size: int, measured: np.ndarray | None = None, last: np.ndarray | None = None
 ) -> np.ndarray:
     """The rows from the one that stays most surely to the one that goes first; equals by position.
 
     Args:
         which: ``first`` goes by position alone.
-        size: number of rows, n.
         measured: float or int [n], what the choice goes by: text length (``longest``), quality, higher being better
             (``best_quality``), cosine to the centroid of the row's cluster (``nearest``, ``furthest``).
         last: bool [n], rows that stand behind all others, as synthetic ones do; None: none does.
@@ -158,20 +150,20 @@ def _greedy(
     return instead, likeness
 
 
-def _on_table(frame: pl.DataFrame, params: SemanticParams, seed: int) -> pl.DataFrame:
+def _without_repeats(frame: pl.DataFrame, params: SemanticParams, seed: int) -> pl.DataFrame:
     """The frame without the rows whose ``vector`` says what another's says.
 
     Raises:
         InputError: the column that ``which_to_keep`` goes by is missing, or a vector is unusable.
     """
-    vectors = vector_matrix(frame["vector"])
+    vectors = table_vectors(frame)
     graph = neighbor_graph(vectors, NeighborParams(), seed)
     order = keep_order(params.which_to_keep, frame.height, _measured(frame, vectors, params.which_to_keep))
     positions = np.arange(frame.height, dtype=np.uint32)
     return frame[np.delete(positions, semantic_duplicates(graph, positions, params, order).rows)]
 
 
-def _measured(frame: pl.DataFrame, vectors: np.ndarray, which: Which) -> np.ndarray | None:
+def _measured(frame: pl.DataFrame, vectors: np.ndarray, which: WhichToKeep) -> np.ndarray | None:
     """What ``keep_order`` goes by, [n]; the centroid is that of the rows of equal ``cluster``, or of all."""
     column = _COLUMN.get(which)
     if column is not None and column not in frame.columns:
@@ -188,19 +180,8 @@ def _measured(frame: pl.DataFrame, vectors: np.ndarray, which: Which) -> np.ndar
     _, own = np.unique(labels, return_inverse=True)
     order = np.argsort(own, kind="stable")
     first = np.flatnonzero(np.diff(own[order], prepend=-1))
-    sums = np.add.reduceat(vectors[order], first, axis=0, dtype=np.float64)
-    norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    centroids = np.divide(sums, norms, out=sums, where=norms > 0)
+    centroids = unit(np.add.reduceat(vectors[order], first, axis=0, dtype=np.float64))
     return np.asarray(np.einsum("nd,nd->n", vectors, centroids[own]))
 
 
-TOOL = Tool(
-    name="semantic",
-    version=1,
-    description="Take out rows whose `vector` says what another's says in other words (cosine of nearest neighbours).",
-    params=SemanticParams,
-    result=Removal,
-    run=semantic_duplicates,
-    on_table=_on_table,
-    needs="vector",
-)
+TOOL = TableTool("semantic", on_table=_without_repeats, needs="vector")

@@ -1,7 +1,5 @@
 """A column of texts, a bounded part of it at a time, and one that stays on disk."""
 
-from __future__ import annotations
-
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +16,7 @@ _SCHEMA = pa.schema([("id", pa.string_view()), ("text", pa.string_view())])
 def batches(text: pl.Series, most_bytes: int) -> Iterator[tuple[int, int]]:
     """``(start, count)`` of consecutive runs of rows, bounded in bytes and rows; a longer text stands alone.
 
-    Args:
-        text: strings, [n]; a null has no bytes.
-        most_bytes: of a run.
+    ``text``: strings, [n]; a null has no bytes.
     """
     length = text.str.len_bytes().fill_null(0).to_numpy()
     start = 0

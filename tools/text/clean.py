@@ -3,15 +3,13 @@
 Only the text that Recryst reads and measures is normalised; the original columns are never touched.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import polars as pl
 
-from ...state.config import CleanParams
-from ...state.progress import Advance
+from ...state.phrases import Advance
+from ...state.preparation import CleanParams
 from ...state.rows import Removal
-from ..registry import Tool
+from ..table_tool import TableTool
 
 # Everything that ends a line somewhere: CRLF, a lone CR, vertical tab, form feed, Unicode's two separators.
 _LINE_END = r"\r\n?|[\x0B\x0C\x{2028}\x{2029}]"
@@ -31,9 +29,7 @@ def normalise(text: pl.Series, params: CleanParams) -> pl.Series:
     In this order: the Unicode normal form (UAX #15), every line end as LF, control, zero-width, bidi and other
     invisible characters removed, trailing spaces of lines and outer blank space stripped. Idempotent.
 
-    Args:
-        text: strings, [n]; a null stays null.
-        params: the Unicode form.
+    ``text``: strings, [n]; a null stays null.
 
     Returns:
         Strings, [n], under the same name; a text of invisible characters alone becomes empty.
@@ -63,7 +59,6 @@ def exact_duplicates(text: pl.Series, rows: np.ndarray, reason: str = "exact_dup
     Args:
         text: strings, [n]; nulls are duplicates of nothing.
         rows: positions, uint32 [n]; ``text[i]`` belongs to ``rows[i]``.
-        reason: the reason to record.
 
     Returns:
         The rows to remove, each with the position of the first row of that text, which stays.
@@ -71,16 +66,9 @@ def exact_duplicates(text: pl.Series, rows: np.ndarray, reason: str = "exact_dup
     hashed = pl.DataFrame({"at": pl.int_range(len(text), dtype=pl.UInt32, eager=True), "hash": text.hash()})
     repeats = hashed.filter(text.is_not_null() & hashed["hash"].is_duplicated())["at"]
     frame = pl.DataFrame({"row": np.asarray(rows, dtype=np.uint32)[repeats.to_numpy()], "text": text.gather(repeats)})
-    later = (
-        frame.select("row", first=pl.col("row").min().over("text")).filter(pl.col("row") != pl.col("first")).sort("row")
-    )
-    return Removal(
-        reason=reason,
-        rows=later["row"].to_numpy(),
-        score=np.ones(later.height),
-        threshold=1.0,
-        duplicate_of=later["first"].to_numpy(),
-    )
+    firsts = frame.select("row", first=pl.col("row").min().over("text"))
+    later = firsts.filter(pl.col("row") != pl.col("first")).sort("row")
+    return Removal(reason, later["row"].to_numpy(), np.ones(later.height), 1.0, later["first"].to_numpy())
 
 
 def _annotate(text: pl.Series, params: CleanParams) -> pl.DataFrame:
@@ -115,13 +103,4 @@ def _removals(text: pl.Series, params: CleanParams, advance: Advance) -> list[Re
     return [Removal("exact_duplicate", rows[order], np.ones(len(rows)), 1.0, firsts[order])]
 
 
-TOOL = Tool(
-    name="clean",
-    version=2,
-    description="Normalise the text (Unicode, invisible characters, line ends) and take out exact duplicates.",
-    params=CleanParams,
-    result=pl.Series,
-    run=normalise,
-    annotate=_annotate,
-    removals=_removals,
-)
+TOOL = TableTool("clean", annotate=_annotate, removals=_removals)

@@ -3,8 +3,6 @@
 A module of kernels imports Numba when it is loaded, so it is itself imported inside the functions that use it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, cast
 

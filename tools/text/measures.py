@@ -7,16 +7,14 @@ arXiv 2406.17557, §3.6) and agrees with Hugging Face's datatrove: words are spa
 house's own: what is junk in any text of any language, counted on words split at blank space.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import polars as pl
 
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
 from .batches import batches
 from .lines import Lines, Measured, line_measures, ratio, split
 from .segments import maxima, occurrences, repeated_ngrams, sums
-from .tokens import LETTER, STOP_WORDS, SYMBOLS, Tokeniser, Words, shared_tokeniser
+from .tokens import LETTER, STOP_WORDS, SYMBOLS, Tokeniser, Tokens, shared_tokeniser
 
 _BATCH_BYTES = 1 << 22
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd: hashes of words times its powers add up to that of an n-gram
@@ -67,9 +65,7 @@ def annotate(text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
     The headings of rendered turns are left out of the ``basic`` measures, but for ``basic.empty_answers``; the other
     families read the text as it is. Where nothing is there to divide by, a measure is 0.
 
-    Args:
-        text: strings, [n]; a null counts as empty.
-        advance: told the rows done.
+    ``text``: strings, [n]; a null counts as empty.
 
     Returns:
         Float32 columns named as ``MEASURES``, n rows in the same order.
@@ -95,7 +91,7 @@ def _measure(text: pl.Series, tokeniser: Tokeniser) -> pl.DataFrame:
     return pl.DataFrame({name: found[name].astype(np.float32) for name in MEASURES})
 
 
-def _basic(text: pl.Series, words: Words) -> Measured:
+def _basic(text: pl.Series, words: Tokens) -> Measured:
     column = pl.col("text").str
     counts = text.to_frame().select(
         characters=column.len_chars(),
@@ -127,7 +123,7 @@ def _basic(text: pl.Series, words: Words) -> Measured:
     }
 
 
-def _gopher(text: pl.Series, words: Words) -> Measured:
+def _gopher(text: pl.Series, words: Tokens) -> Measured:
     """Gopher's rules on words, those on repetition among them."""
     count = np.diff(words.offsets)
     plain = words.kinds & SYMBOLS == 0
@@ -145,7 +141,7 @@ def _gopher(text: pl.Series, words: Words) -> Measured:
     }
 
 
-def _ngrams(words: Words, characters: np.ndarray) -> Measured:
+def _ngrams(words: Tokens, characters: np.ndarray) -> Measured:
     """Characters in repeated n-grams, as shares of ``characters`` (int [n]).
 
     The most frequent n-gram is the first of those that occur equally often, counted with the spaces between its words

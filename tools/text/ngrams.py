@@ -1,20 +1,44 @@
-"""The words of texts and the 64-bit hashes of runs of them, in compiled loops.
+"""The words of texts (lower-cased runs of letters, marks and digits) and the 64-bit hashes of runs of them.
 
-The module needs Numba, so it is imported by the functions that use it.
+The loops are compiled; the module needs Numba, so it is imported by the functions that use it.
 """
 
-from __future__ import annotations
-
+import functools
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from .alphabet import ALONE, alphabet_table
 from .compiled import kernel
 
+_LETTER = r"[\p{L}\p{M}\p{N}]"
+#: Scripts that put no blank space between words: there every character is a word.
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+#: Marks a character that is a word by itself; beyond every code point.
+ALONE = 1 << 21
+_LINE_ENDS = "\n\r\x0b\x0c\x85\u2028\u2029"
 BASE = np.uint64(0x9E3779B97F4A7C15)
+
+
+@functools.cache
+def alphabet_table() -> np.ndarray:
+    """What each code point is, int32 [0x110000].
+
+    0 parts words, −1 ends a line as well; anything else is the character in lower case, with ``ALONE`` where it is a
+    word by itself.
+    """
+    codes = np.concatenate([np.arange(0xD800), np.arange(0xE000, 0x110000)]).astype("<u4")
+    characters = pl.Series(list(codes.tobytes().decode("utf-32-le")))
+    lowered = "".join(characters.str.to_lowercase().str.slice(0, 1)).encode("utf-32-le")
+    values = np.frombuffer(lowered, dtype="<u4").astype(np.int32)
+    letters = characters.str.contains(_LETTER).to_numpy()
+    values[~letters] = 0
+    values[letters & characters.str.contains(UNSPACED).to_numpy()] |= ALONE
+    table = np.zeros(0x110000, dtype=np.int32)
+    table[codes] = values
+    table[[ord(mark) for mark in _LINE_ENDS]] = -1
+    return table
 
 
 class Words(NamedTuple):

@@ -12,64 +12,35 @@ collection, text but no articles (the shares are of 20 Newsgroups):
 Any of them is switched on by a threshold: ``c4.min_sentences: 5``.
 """
 
-from __future__ import annotations
-
 PUBLISHED: dict[str, float] = {
-    "gopher.min_words": 50,
-    "gopher.max_words": 100_000,
-    "gopher.min_mean_word_length": 3,
-    "gopher.max_mean_word_length": 10,
-    "gopher.max_symbol_ratio": 0.1,
-    "gopher.max_bullet_lines": 0.9,
-    "gopher.max_ellipsis_lines": 0.3,
-    "gopher.min_alpha_words": 0.8,
-    "gopher.min_stop_words": 2,
-    "gopher.max_duplicate_lines": 0.3,
-    "gopher.max_duplicate_paragraphs": 0.3,
-    "gopher.max_duplicate_line_characters": 0.2,
-    "gopher.max_duplicate_paragraph_characters": 0.2,
-    "gopher.max_top_2gram_characters": 0.2,
-    "gopher.max_top_3gram_characters": 0.18,
-    "gopher.max_top_4gram_characters": 0.16,
-    "gopher.max_duplicate_5gram_characters": 0.15,
-    "gopher.max_duplicate_6gram_characters": 0.14,
-    "gopher.max_duplicate_7gram_characters": 0.13,
-    "gopher.max_duplicate_8gram_characters": 0.12,
-    "gopher.max_duplicate_9gram_characters": 0.11,
-    "gopher.max_duplicate_10gram_characters": 0.1,
-    "c4.min_sentences": 5,
-    "c4.max_lorem_ipsum": 0,
-    "c4.max_curly_brackets": 0,
-    "fineweb.min_line_punctuation": 0.12,
-    "fineweb.max_short_lines": 0.67,
-    "fineweb.max_duplicate_line_characters": 0.01,
-    "fineweb.max_newlines_per_word": 0.3,
-}
+    "gopher.min_words": 50, "gopher.max_words": 100_000,
+    "gopher.min_mean_word_length": 3, "gopher.max_mean_word_length": 10,
+    "gopher.max_symbol_ratio": 0.1, "gopher.max_bullet_lines": 0.9, "gopher.max_ellipsis_lines": 0.3,
+    "gopher.min_alpha_words": 0.8, "gopher.min_stop_words": 2,
+    "gopher.max_duplicate_lines": 0.3, "gopher.max_duplicate_paragraphs": 0.3,
+    "gopher.max_duplicate_line_characters": 0.2, "gopher.max_duplicate_paragraph_characters": 0.2,
+    **{f"gopher.max_top_{n}gram_characters": limit for n, limit in ((2, 0.2), (3, 0.18), (4, 0.16))},
+    "gopher.max_duplicate_5gram_characters": 0.15, "gopher.max_duplicate_6gram_characters": 0.14,
+    "gopher.max_duplicate_7gram_characters": 0.13, "gopher.max_duplicate_8gram_characters": 0.12,
+    "gopher.max_duplicate_9gram_characters": 0.11, "gopher.max_duplicate_10gram_characters": 0.1,
+    "c4.min_sentences": 5, "c4.max_lorem_ipsum": 0, "c4.max_curly_brackets": 0,
+    "fineweb.min_line_punctuation": 0.12, "fineweb.max_short_lines": 0.67,
+    "fineweb.max_duplicate_line_characters": 0.01, "fineweb.max_newlines_per_word": 0.3,
+}  # fmt: skip
 
 _DECODED = {"basic.max_replacement_characters": 0.01}
-_SAYS_SOMETHING = {
-    "basic.max_non_alphanumeric_characters": 0.7,
-    "basic.max_repeated_word": 0.7,
-    "basic.max_top_pair_characters": 0.7,
-}
+_SAYS_SOMETHING = dict.fromkeys(
+    ("basic.max_non_alphanumeric_characters", "basic.max_repeated_word", "basic.max_top_pair_characters"), 0.7
+)
+_GOPHER = {rule: limit for rule, limit in PUBLISHED.items() if rule.startswith("gopher.")}
+del _GOPHER["gopher.min_alpha_words"]
 
 LIMITS: dict[str, dict[str, float]] = {
     "web": {
-        "basic.min_alpha_words": 0.8,
-        "basic.max_longest_word": 1000,
-        **_DECODED,
-        **{
-            rule: limit
-            for rule, limit in PUBLISHED.items()
-            if rule.startswith("gopher.") and rule != "gopher.min_alpha_words"
-        },
-        "c4.max_lorem_ipsum": 0,
+        "basic.min_alpha_words": 0.8, "basic.max_longest_word": 1000, **_DECODED, **_GOPHER, "c4.max_lorem_ipsum": 0,
     },
     "instruction": {
-        "basic.min_words": 1,
-        "basic.max_empty_answers": 0,
-        **_DECODED,
-        "basic.max_duplicate_lines": 0.8,
+        "basic.min_words": 1, "basic.max_empty_answers": 0, **_DECODED, "basic.max_duplicate_lines": 0.8,
         **_SAYS_SOMETHING,
     },
     # A turn may be short, and be said again: no rule looks at lines.
@@ -77,14 +48,9 @@ LIMITS: dict[str, dict[str, float]] = {
     "short": {"basic.min_words": 1, **_DECODED, **_SAYS_SOMETHING},
     # Lists, headings and tables are what notes are made of; their lines are short, and their marks many.
     "notes": {
-        "basic.min_words": 3,
-        **_DECODED,
-        **_SAYS_SOMETHING,
-        "gopher.max_duplicate_lines": 0.3,
-        "gopher.max_duplicate_paragraphs": 0.3,
-        "gopher.max_duplicate_10gram_characters": 0.1,
-        "c4.max_lorem_ipsum": 0,
-        "c4.max_boilerplate_lines": 0.5,
+        "basic.min_words": 3, **_DECODED, **_SAYS_SOMETHING, "gopher.max_duplicate_lines": 0.3,
+        "gopher.max_duplicate_paragraphs": 0.3, "gopher.max_duplicate_10gram_characters": 0.1,
+        "c4.max_lorem_ipsum": 0, "c4.max_boilerplate_lines": 0.5,
     },
     "none": {},
-}
+}  # fmt: skip

@@ -6,8 +6,6 @@ linear in the text whatever the text is; libphonenumber sees short pieces only. 
 the tests tell what is missed and what is taken by mistake.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -16,8 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from ...state.config import ScrubParams
 from ...state.errors import MissingExtraError, UsageError
+from ...state.preparation import ScrubParams
 
 EMAIL, PHONE, SECRET = "[EMAIL]", "[PHONE]", "[SECRET]"
 
@@ -49,9 +47,7 @@ def scrub(text: pl.Series, params: ScrubParams) -> tuple[pl.Series, dict[str, in
     first line to its last, and of a URL with a password the user's name goes too. Phone numbers are those that are
     valid by the numbering plan they belong to: with a country code, or as they are written in ``phone_region``.
 
-    Args:
-        text: strings, [n]; a null stays null.
-        params: which kinds, and whose phone numbers are known without a country code.
+    ``text``: strings, [n]; a null stays null.
 
     Returns:
         Strings, [n], under the same name, and how many of each kind were replaced; no counts where no kind is named.
@@ -164,23 +160,13 @@ def _is_other(text: str, start: int, end: int) -> bool:
 
 # Module of detect_secrets.plugins to class.
 _DETECTORS = {
-    "aws": "AWSKeyDetector",
-    "azure_storage_key": "AzureStorageKeyDetector",
-    "discord": "DiscordBotTokenDetector",
-    "github_token": "GitHubTokenDetector",
-    "gitlab_token": "GitLabTokenDetector",
-    "jwt": "JwtTokenDetector",
-    "mailchimp": "MailchimpDetector",
-    "npm": "NpmDetector",
-    "openai": "OpenAIDetector",
-    "pypi_token": "PypiTokenDetector",
-    "sendgrid": "SendGridDetector",
-    "slack": "SlackDetector",
-    "square_oauth": "SquareOAuthDetector",
-    "stripe": "StripeDetector",
-    "telegram_token": "TelegramBotTokenDetector",
+    "aws": "AWSKeyDetector", "azure_storage_key": "AzureStorageKeyDetector", "discord": "DiscordBotTokenDetector",
+    "github_token": "GitHubTokenDetector", "gitlab_token": "GitLabTokenDetector", "jwt": "JwtTokenDetector",
+    "mailchimp": "MailchimpDetector", "npm": "NpmDetector", "openai": "OpenAIDetector",
+    "pypi_token": "PypiTokenDetector", "sendgrid": "SendGridDetector", "slack": "SlackDetector",
+    "square_oauth": "SquareOAuthDetector", "stripe": "StripeDetector", "telegram_token": "TelegramBotTokenDetector",
     "twilio": "TwilioKeyDetector",
-}
+}  # fmt: skip
 
 _KEY_LINE = r"-{4,5} ?(?:BEGIN|END) (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
 _BREAK = r"(?:\\[nr]|\s)"  # a line's end, also as JSON and shell scripts spell it

@@ -4,8 +4,6 @@ Strings, lists and objects are worked on as Arrow columns; what has no common ty
 value. Numbers, even those that would be a phone's, are not strings and stay.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +13,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...state.config import ScrubParams
-from ..read.columns import content_id, is_json_text, json_bytes, plain_rows, values_of
-from ..read.records import Batch
+from ...state.preparation import ScrubParams
+from ..read.columns import content_id, is_json_text, is_text, json_bytes, plain_rows, values_of
+from ..read.records import Records
 from .scrub import check_scrub, scrub
 
 
@@ -43,7 +41,7 @@ class Scrubber:
         """A message scrubbed, uncounted."""
         return str(scrub(pl.Series([text]), self._params)[0][0])
 
-    def batch(self, batch: Batch) -> Batch:
+    def batch(self, batch: Records) -> Records:
         """``batch`` scrubbed; a changed row has the content id of what is left of it, its nulls aside."""
         found = self._counts.total()
         columns = [self._column(*pair) for pair in zip(batch.table.columns, batch.table.schema, strict=True)]
@@ -57,7 +55,7 @@ class Scrubber:
         if digests is not None and self._counts.total() > found:
             rows = zip(digests, plain_rows(batch.table), plain_rows(table), strict=True)
             digests = [own if old == new else content_id(_filled(new)) for own, old, new in rows]
-        return Batch(batch.name, table, batch.lines, digests)
+        return Records(batch.name, table, batch.lines, digests)
 
     def _scrub(self, text: pl.Series) -> pl.Series | None:
         """The texts scrubbed, or ``None`` where there was nothing to replace."""
@@ -80,7 +78,7 @@ class Scrubber:
 
     def _array(self, column: pa.Array) -> pa.Array:
         kind = column.type
-        if _is_text(kind):
+        if is_text(kind):
             scrubbed = self._scrub(pl.Series(column, dtype=pl.String))
             return column if scrubbed is None else scrubbed.to_arrow().cast(kind)
         if not _holds_text(kind):
@@ -180,10 +178,6 @@ def _filled(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
 def _holds_text(kind: pa.DataType) -> bool:
     """Whether a value of that type may hold a string (an object has the names of its keys), or bytes that are text."""
     if isinstance(kind, pa.BaseExtensionType):
@@ -193,7 +187,7 @@ def _holds_text(kind: pa.DataType) -> bool:
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return True
     return (
-        _is_text(kind)
+        is_text(kind)
         or pa.types.is_struct(kind)
         or any(_holds_text(kind.field(at).type) for at in range(kind.num_fields))
     )

@@ -4,8 +4,6 @@ A segment is ``offsets[i] : offsets[i + 1]``, int64. Counting repeats takes a ta
 NumPy lacks; it is compiled by Numba the first time, and kept on disk where there is a folder to write to.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -37,8 +35,7 @@ def occurrences(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.nd
     Returns:
         int64 [t]: at the first place of a key in its segment how often it stands there, elsewhere 0.
     """
-    counts: np.ndarray = _compiled(_occurrences)(keys, starts, ends, _slots(starts, ends))
-    return counts
+    return np.asarray(np.maximum(_walked(keys, starts, ends, 1), 0))
 
 
 def repeated_ngrams(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
@@ -52,51 +49,32 @@ def repeated_ngrams(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray, size
     Returns:
         bool [t].
     """
-    found: np.ndarray = _compiled(_repeated_ngrams)(keys, starts, ends, _slots(starts, ends), size)
-    return found
+    return _walked(keys, starts, ends, size) < 0
 
 
-def _slots(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Room for the hash table of the longest segment, at most half full."""
+def _walked(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray, step: int) -> np.ndarray:
+    """``_walk``, with room for the hash table of the longest segment, at most half full."""
     longest = int(np.max(ends - starts, initial=1))
-    return np.empty(1 << (2 * max(longest, 1) - 1).bit_length(), dtype=np.int64)
+    slots = np.empty(1 << (2 * max(longest, 1) - 1).bit_length(), dtype=np.int64)
+    return np.asarray(_kernel()(keys, starts, ends, slots, step))
 
 
 @cache
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _kernel() -> Callable[..., Any]:
     from .compiled import kernel  # with it Numba is loaded
 
-    return kernel()(function)
+    return kernel()(_walk)
 
 
-def _occurrences(keys: Any, starts: Any, ends: Any, slots: Any) -> Any:
-    counts = np.zeros(len(keys), dtype=np.int64)
+def _walk(keys: Any, starts: Any, ends: Any, slots: Any, step: int) -> Any:
+    """How often each key was met, at its first place in its segment; −1 where one was met that repeats another.
+
+    Behind a key that repeats another the search goes on ``step`` places later.
+    """
+    found = np.zeros(len(keys), dtype=np.int64)
     for segment in range(len(starts)):
-        length = ends[segment] - starts[segment]
-        if length < 1:
-            continue
         room = 2
-        while room < 2 * length:
-            room *= 2
-        slots[:room] = -1
-        for at in range(starts[segment], ends[segment]):
-            slot = np.int64(keys[at] >> np.uint64(32)) & (room - 1)
-            while slots[slot] >= 0 and keys[slots[slot]] != keys[at]:
-                slot = (slot + 1) & (room - 1)
-            if slots[slot] < 0:
-                slots[slot] = at
-            counts[slots[slot]] += 1
-    return counts
-
-
-def _repeated_ngrams(keys: Any, starts: Any, ends: Any, slots: Any, size: int) -> Any:
-    found = np.zeros(len(keys), dtype=np.bool_)
-    for segment in range(len(starts)):
-        length = ends[segment] - starts[segment]
-        if length < 1:
-            continue
-        room = 2
-        while room < 2 * length:
+        while room < 2 * (ends[segment] - starts[segment]):
             room *= 2
         slots[:room] = -1
         at = starts[segment]
@@ -104,10 +82,11 @@ def _repeated_ngrams(keys: Any, starts: Any, ends: Any, slots: Any, size: int) -
             slot = np.int64(keys[at] >> np.uint64(32)) & (room - 1)
             while slots[slot] >= 0 and keys[slots[slot]] != keys[at]:
                 slot = (slot + 1) & (room - 1)
-            if slots[slot] < 0:
+            new = slots[slot] < 0
+            if new:
                 slots[slot] = at
-                at += 1
             else:
-                found[at] = True
-                at += size
+                found[at] = -1
+            found[slots[slot]] += 1
+            at += 1 if new else step
     return found

@@ -7,8 +7,6 @@ and with a comma or the like behind it is two.
 Blank is what ``str.isspace`` says. Runs of more than ``_LONGEST_PIECE`` characters are cut before they are tokenised.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -39,7 +37,7 @@ _MOST_RUNS = 1 << 20  # distinct runs remembered; beyond it all are forgotten, s
 
 
 @dataclass(frozen=True)
-class Words:
+class Tokens:
     """The runs and the tokens of n texts; those of text ``i`` are ``offsets[i] : offsets[i + 1]``.
 
     Of runs there are a hash of the lower-cased run (uint64), its characters (int64) and whether it has a letter (bool);
@@ -73,7 +71,7 @@ class Tokeniser:
         self._tokens = _token_table(pl.Series([], dtype=pl.String))
         self._counts = np.zeros(0, dtype=np.int64)  # tokens of each run
 
-    def __call__(self, text: pl.Series, blanks: bool = False) -> Words:
+    def __call__(self, text: pl.Series, blanks: bool = False) -> Tokens:
         """The words of texts (strings, [n]); a null has none.
 
         With ``blanks`` the blank space between two runs is a token too, as spaCy has it, but for a single space.
@@ -89,7 +87,7 @@ class Tokeniser:
         hashes, lengths, kinds, stops = (column[at] for column in self._tokens)
         run_hashes, run_lengths, run_letters = (column[runs] for column in self._runs)
         offsets = np.concatenate([[0], ends])[run_offsets]
-        return Words(run_hashes, run_lengths, run_letters, run_offsets, hashes, lengths, kinds, stops, offsets)
+        return Tokens(run_hashes, run_lengths, run_letters, run_offsets, hashes, lengths, kinds, stops, offsets)
 
     def _numbers(self, runs: pl.Series) -> np.ndarray:
         """The number of each run (int64 [r]); those not met before are tokenised."""

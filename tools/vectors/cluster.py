@@ -5,10 +5,9 @@ the cosine. Density methods fail in hundreds of dimensions, where every row is e
 run on a PCA or UMAP space of a few.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,10 @@ import numpy as np
 import polars as pl
 
 from ...state.config import ClusterParams, NeighborParams
-from ...state.errors import InputError
-from ..registry import Tool
-from .embed import vector_matrix
-from .neighbors import NeighborGraph, nearest, neighbor_graph
-from .reduce import pca
+from ..table_tool import TableTool
+from .embed import table_vectors
+from .neighbors import NeighborGraph, nearest, neighbor_graph, unit
+from .reduce import fit_umap, pca
 
 _BLOCK = 8192
 _LLOYD_ROWS = 50_000  # above: mini-batches
@@ -70,7 +68,6 @@ def cluster(
     Args:
         vectors: float32 [n, d], unit length; may be a memory map.
         params: the algorithm and its settings; what is None is derived from the data.
-        seed: the same seed gives the same labels.
         space: float32 [n, dimensions] from ``density_space``; None means it is made here. k-means ignores it.
         start: centroids (float32 [k, d]) from which k-means goes on, where their number is the k wanted.
     """
@@ -110,7 +107,6 @@ def density_space(vectors: np.ndarray, params: ClusterParams, graph: NeighborGra
         vectors: float32 [n, d], unit length.
         params: ``space`` and ``dimensions``.
         graph: the neighbours of ``vectors``, used where every row is a landmark.
-        seed: draws the landmarks and drives UMAP.
     """
     rows = len(vectors)
     if params.space == "pca" or rows < _UMAP_MIN_ROWS:
@@ -138,29 +134,15 @@ def _umap(vectors: np.ndarray, graph: NeighborGraph, dimensions: int, seed: int)
     """UMAP over a given graph; it needs the vectors (here their first 50 components) only to place loose parts."""
     from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings():
-        # Said on import where TensorFlow is absent, about a variant that is not used here.
-        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
-        from umap import UMAP
-
     # UMAP counts each row as its own first neighbour.
     own = np.arange(len(vectors), dtype=np.int32)[:, None]
     count = min(_UMAP_NEIGHBORS, graph.indices.shape[1] + 1)
     indices = np.hstack([own, graph.indices[:, : count - 1]])
     distances = np.hstack([np.zeros_like(own), 1 - graph.similarities[:, : count - 1]]).astype(np.float32)
-    model = UMAP(
-        n_components=dimensions,
-        n_neighbors=count,
-        min_dist=0.0,
-        precomputed_knn=(indices, distances),
-        random_state=seed,
-        n_jobs=1,
-    )
     # One thread: the spectral start is chaotic in the last bits.
-    with threadpool_limits(1), warnings.catch_warnings():
-        # True, and harmless: rows outside the landmarks are placed here, not by UMAP's own transform.
-        warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]", category=UserWarning)
-        return np.asarray(model.fit_transform(pca(vectors, _PCA_DIMENSIONS)), dtype=np.float32)
+    with threadpool_limits(1):
+        components = pca(vectors, _PCA_DIMENSIONS)
+        return fit_umap(components, dimensions, (indices, distances), seed, min_dist=0.0)
 
 
 def _kmeans(vectors: np.ndarray, k: int, seed: int, start: np.ndarray | None) -> np.ndarray:
@@ -288,33 +270,28 @@ def _by_size(labels: np.ndarray) -> np.ndarray:
 
 def _centroids(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Mean direction of the rows of each cluster, float32 [k, d]; zero where the rows cancel out."""
+    return unit(label_sums(vectors, labels, int(labels.max(initial=-1)) + 1)).astype(np.float32)
+
+
+def label_sums(
+    vectors: np.ndarray, labels: np.ndarray, k: int, scale: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> np.ndarray:
+    """The sum of the rows of each label (int [n], −1 for none), float64 [k, d]; ``scale`` is applied to them before."""
     from scipy.sparse import csr_array
 
-    k = int(labels.max(initial=-1)) + 1
     sums = np.zeros((k, vectors.shape[1]))
-    for at in range(0, len(vectors), _BLOCK):
-        rows = np.flatnonzero(labels[at : at + _BLOCK] >= 0)
-        member = csr_array((np.ones(len(rows)), (labels[at + rows], rows)), shape=(k, len(labels[at : at + _BLOCK])))
-        sums += member @ np.asarray(vectors[at : at + _BLOCK], dtype=np.float64)
-    norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.asarray(np.divide(sums, norms, out=sums, where=norms > 0), dtype=np.float32)
+    for start in range(0, len(labels), _BLOCK):
+        own = labels[start : start + _BLOCK]
+        rows = np.flatnonzero(own >= 0)
+        member = csr_array((np.ones(len(rows)), (own[rows], rows)), shape=(k, len(own)))
+        sums += member @ scale(np.asarray(vectors[start : start + _BLOCK], dtype=np.float64))
+    return sums
 
 
-def _on_table(frame: pl.DataFrame, params: ClusterParams, seed: int) -> pl.DataFrame:
+def _with_clusters(frame: pl.DataFrame, params: ClusterParams, seed: int) -> pl.DataFrame:
     """The frame with a ``cluster`` column."""
-    if "vector" not in frame.columns:
-        raise InputError("the table has no column `vector`: run the tool `embed` first")
-    result = cluster(vector_matrix(frame["vector"]), params, seed)
+    result = cluster(table_vectors(frame), params, seed)
     return frame.with_columns(pl.Series("cluster", result.labels))
 
 
-TOOL = Tool(
-    name="cluster",
-    version=1,
-    description="Group the rows by their `vector` column with k-means, DBSCAN or HDBSCAN; adds `cluster` (-1: noise).",
-    params=ClusterParams,
-    result=ClusterResult,
-    run=cluster,
-    on_table=_on_table,
-    needs="vector",
-)
+TOOL = TableTool("cluster", on_table=_with_clusters, needs="vector")

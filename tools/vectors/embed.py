@@ -6,8 +6,6 @@ encoded and written whole: after a kill the missing texts fall into the same sha
 come out the same.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tempfile
@@ -21,12 +19,14 @@ import polars as pl
 from ...state.canonical import sha256_bytes, sha256_file
 from ...state.config import EmbedParams
 from ...state.errors import InputError, storage_error
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
+from ...state.store import put_in_place
 from ..read.columns import sound_vectors
-from ..registry import Tool
+from ..table_tool import TableTool
 from .encoder import Encoder, open_encoder
+from .neighbors import unit
 
-__all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_encoder", "vector_matrix"]
+__all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_encoder", "table_vectors", "vector_matrix"]
 
 _CALL_BATCHES = 4  # batches in one call of the encoder, which sorts them by tokens; also the grain of the progress
 _SHARD_CALLS = 8  # such calls in a shard: 2048 texts at the default batch size
@@ -38,8 +38,8 @@ class VectorCache:
     """Vectors on disk, found by the content of a text and the name of a model.
 
     A shard is one ``.npy`` table of (key: first 16 bytes of the text's SHA-256, vector: float32), named by the
-    SHA-256 of its bytes and written temporary file, fsync, rename. A shard whose bytes do not have the hash
-    in its name (torn, altered) is passed over, and its texts are embedded anew. One process writes at a time.
+    SHA-256 of its bytes. A shard whose bytes do not have the hash in its name (torn, altered) is passed over, and its
+    texts are embedded anew. One process writes at a time.
     """
 
     def __init__(self, folder: Path, model_name: str, dimensions: int) -> None:
@@ -101,15 +101,8 @@ class VectorCache:
         try:
             with temporary.open("wb") as file:
                 np.save(file, table, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
             target = self.folder / f"{sha256_file(temporary)}.npy"
-            temporary.replace(target)
-            folder = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            put_in_place(temporary, target)
         except OSError as error:
             raise storage_error(error, self.folder, "writing the vector cache") from error
         return target
@@ -169,9 +162,7 @@ def embed(
         texts: strings, [n]; a null counts as an empty text. Only the first 64 · ``max_tokens`` characters of a
             text are read, for its vector and for its key.
         encoder: the model; ``cache`` must be one of its name and dimensions.
-        cache: where vectors are found and put.
         params: ``batch_size`` fixes how texts are grouped, ``max_tokens`` how much of them is read.
-        advance: called with rows finished; they add up to n.
 
     Returns:
         Vectors in the order of ``texts``.
@@ -235,12 +226,21 @@ def vector_matrix(column: pl.Series) -> np.ndarray:
     if not sound.all():
         row = int(np.argmin(sound))
         raise InputError(f"column {column.name!r}: row {row} has no vector as long as the first, of finite numbers")
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    unit: np.ndarray = np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
-    return unit
+    return unit(matrix)
 
 
-def _on_table(frame: pl.DataFrame, params: EmbedParams, seed: int) -> pl.DataFrame:
+def table_vectors(frame: pl.DataFrame) -> np.ndarray:
+    """The column ``vector`` of a table, as ``vector_matrix`` gives it.
+
+    Raises:
+        InputError: there is none, or a row has no vector.
+    """
+    if "vector" not in frame.columns:
+        raise InputError("the table has no column `vector`: run the tool `embed` first")
+    return vector_matrix(frame["vector"])
+
+
+def _with_vectors(frame: pl.DataFrame, params: EmbedParams, seed: int) -> pl.DataFrame:
     """The frame with a ``vector`` column."""
     if "text" not in frame.columns:
         raise InputError("the table has no column `text`: name the text column so")
@@ -252,12 +252,4 @@ def _on_table(frame: pl.DataFrame, params: EmbedParams, seed: int) -> pl.DataFra
         return frame.with_columns(column)
 
 
-TOOL = Tool(
-    name="embed",
-    version=1,
-    description="Turn the `text` column into unit vectors with a sentence-embedding model; adds `vector`.",
-    params=EmbedParams,
-    result=EmbedResult,
-    run=embed,
-    on_table=_on_table,
-)
+TOOL = TableTool("embed", on_table=_with_vectors)

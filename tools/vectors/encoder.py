@@ -11,9 +11,9 @@ import contextlib
 import hashlib
 import importlib.util
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 _MINILM_DIMENSIONS = 384
 _MINILM_POSITIONS = 512
 _HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
+
+_Loaded = TypeVar("_Loaded")
 
 
 class Encoder(Protocol):
@@ -135,18 +137,28 @@ def _load_named(params: EmbedParams) -> SentenceTransformer:
     if not is_folder and not _HUB_NAME.fullmatch(params.model):
         raise InputError(f"embed.model: there is no folder {params.model!r}, and it is not the name of a model")
     try:
-        return _load(params.model, params, local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        if is_folder:
-            raise InputError(f"embed.model: cannot load the model in {params.model}: {_first_line(error)}") from error
-    try:
-        return _load(params.model, params, local_files_only=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"embed.model: cannot get the model {params.model!r}: {_first_line(error)}") from error
+        return local_first(params.model, lambda local: _load(params.model, params, local_files_only=local))
+    except ModelNotLoaded as error:
+        what = f"load the model in {params.model}" if is_folder else f"get the model {params.model!r}"
+        raise InputError(f"embed.model: cannot {what}: {error}") from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+class ModelNotLoaded(ValueError):
+    """A model that is not there or not usable; the message is the first line of what the library said."""
+
+
+def local_first(model: str, load: Callable[[bool], _Loaded]) -> _Loaded:
+    """What ``load`` gives for local files only, or else, unless ``model`` is a folder, with the hub in reach.
+
+    Raises:
+        ModelNotLoaded: neither gave anything.
+    """
+    for local in (True,) if Path(model).is_dir() else (True, False):
+        try:
+            return load(local)
+        except (OSError, ValueError, RuntimeError) as error:
+            failed = error
+    raise ModelNotLoaded((str(failed) or type(failed).__name__).splitlines()[0]) from failed
 
 
 def _load(source: str, params: EmbedParams, *, local_files_only: bool) -> SentenceTransformer:

@@ -4,7 +4,7 @@ The rules critic and a language model both read this report and nothing else. Ro
 text only single words appear, the terms.
 """
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -45,16 +45,10 @@ def class_tfidf(
     for begin in range(0, len(classes), _CLASSES):
         several = slice(begin, begin + _CLASSES)
         read = np.minimum(sizes[several], max_rows_per_cluster)
-        place = np.concatenate(
-            [
-                start + np.arange(few) * size // few
-                for start, size, few in zip(starts[several], sizes[several], read, strict=True)
-            ]
-        )
+        spans = zip(starts[several], sizes[several], read, strict=True)
+        place = np.concatenate([start + np.arange(few) * size // few for start, size, few in spans])
         counted.append(_term_counts(text.gather(order[place]), np.repeat(classes[several], read)))
-    terms = (
-        pl.concat(counted) if counted else pl.DataFrame(schema={"class": pl.Int64, "term": pl.String, "n": pl.Int64})
-    )
+    terms = pl.concat([pl.DataFrame(schema={"class": pl.Int64, "term": pl.String, "n": pl.Int64}), *counted])
     mean_terms = terms["n"].sum() / max(1, len(classes))
     best = (
         terms.with_columns(weight=pl.col("n") * (1 + mean_terms / pl.col("n").sum().over("term")).log())
@@ -93,20 +87,27 @@ def density(graph: NeighborGraph) -> np.ndarray:
     return np.asarray(total / np.maximum(known.sum(axis=1), 1), dtype=np.float32)
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of rows that are clustered, in arrays that agree in their first dimension [n]."""
+
+    rows: np.ndarray  # uint32 [n], their positions in the run, which a report names
+    vectors: np.ndarray  # float [n, d], unit rows, those that were clustered
+    graph: NeighborGraph  # their nearest neighbours, as positions in 0 … n-1
+    text: pl.Series  # strings [n]
+    strictness: np.ndarray  # float32 [n], suspicion in [0, 1]
+    sparse: np.ndarray  # bool [n], outliers
+    quality: np.ndarray | None = None  # predicted, float32 [n] in [0, 5]
+
+
 def cluster_report(
     round: int,
-    vectors: np.ndarray,
+    known: Evidence,
     result: ClusterResult,
     scores: ClusterScores,
-    graph: NeighborGraph,
-    rows: np.ndarray,
-    text: pl.Series,
-    strictness: np.ndarray,
-    sparse: np.ndarray,
     params: CritiqueParams,
     cosine: float,
     seed: int,
-    quality: np.ndarray | None = None,
 ) -> ClusterReport:
     """Everything known of every cluster that has rows, noise (-1) among them; floats are rounded to 6 decimals.
 
@@ -114,30 +115,24 @@ def cluster_report(
     the cosine to the next-nearest one by least; where there is no other, those furthest from their own. A row is low
     in quality when its ``strictness`` is at least 0.25, and nearly a duplicate when it has a neighbour of at least
     ``cosine``. Noise is described around the mean of its rows.
-
-    Args:
-        vectors: float [n, d], unit rows, those of ``result``.
-        graph: their nearest neighbours, as positions in 0 … n-1.
-        rows: uint32 [n], their positions in the run, which the report names.
-        text: strings [n]; ``strictness``: float32 [n], suspicion in [0, 1]; ``sparse``: bool [n], outliers.
-        quality: predicted quality, float32 [n] in [0, 5], or None.
     """
+    rows, vectors, graph, quality = known.rows, known.vectors, known.graph, known.quality
     k = len(result.centroids)
     own = np.where(result.labels < 0, k, result.labels).astype(np.int64)  # noise stands last
     sizes = np.bincount(own, minlength=k + 1)
     centroids = np.vstack([result.centroids, _direction(vectors, own == k)])
     own_cosine, margin = _margins(vectors, centroids, own, sizes)
     duplicate = np.any((graph.indices >= 0) & (graph.similarities >= cosine), axis=1)
-    low = np.asarray(strictness >= LOW_QUALITY)
+    low = np.asarray(known.strictness >= LOW_QUALITY)
     cohesion, duplicates, outliers, low_quality = (
-        _by_cluster(values, own, sizes) for values in (own_cosine, duplicate, sparse, low)
+        _by_cluster(values, own, sizes) for values in (own_cosine, duplicate, known.sparse, low)
     )
     liking = None if quality is None else _by_cluster(quality, own, sizes)
     nearest, separation = _nearest_clusters(centroids[:k], sizes[:k])
     by_margin = np.lexsort((margin, own))
     by_cosine = np.lexsort((-own_cosine, own))
     ends = np.cumsum(sizes)
-    terms = class_tfidf(text, result.labels)
+    terms = class_tfidf(known.text, result.labels)
     clusters = []
     for at in np.flatnonzero(sizes):
         label = int(at) if at < k else -1

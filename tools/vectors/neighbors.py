@@ -1,13 +1,11 @@
-"""The nearest neighbours of every row by cosine: one graph that every tool shares."""
-
-from __future__ import annotations
+"""The nearest neighbours of every row by cosine: one graph that every tool shares; and rows of unit length."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...state.config import NeighborParams
-from ...state.progress import Advance, silent
+from ...state.phrases import Advance, silent
 
 _BLOCK_VALUES = 1 << 24  # similarities held at a time: 64 MB
 _COLUMNS = 1 << 16  # vectors that a block of queries meets at a time
@@ -25,6 +23,12 @@ class NeighborGraph:
     similarities: np.ndarray
 
 
+def unit(rows: np.ndarray) -> np.ndarray:
+    """The rows (float [n, d]) scaled to length one, in their own precision; rows of zeros stay."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0))
+
+
 def neighbor_graph(vectors: np.ndarray, params: NeighborParams, seed: int, advance: Advance = silent) -> NeighborGraph:
     """The graph of ``params.k`` nearest neighbours by cosine.
 
@@ -34,8 +38,6 @@ def neighbor_graph(vectors: np.ndarray, params: NeighborParams, seed: int, advan
     Args:
         vectors: float32 [n, d], unit length; may be a memory map. NN-descent reads all of it into memory.
         params: k and the row count up to which the graph is exact.
-        seed: for NN-descent.
-        advance: called with rows finished.
     """
     if len(vectors) > params.exact_rows:
         graph = _approximate(vectors, params.k, seed)

@@ -5,8 +5,6 @@ calls. A server that drips one byte a second never times out by itself, so an at
 and is given up when its time is over.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable
@@ -55,9 +53,7 @@ def with_retries(
 
     Args:
         attempt: one attempt; it raises ``Fault``. It is given up once the seconds are over, whatever it does.
-        retries: the bounds.
         on_fault: told of every failed attempt, before the wait.
-        sleep: for tests of the waits.
 
     Raises:
         Fault: the last one, when attempts or time are spent; a permanent one at once.

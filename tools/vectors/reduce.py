@@ -6,19 +6,18 @@ PCA map, which keeps the large-scale arrangement and makes them reproducible (Ko
 Linderman 2021), and both UMAP maps share one neighbour graph.
 """
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from ...state.config import ReduceParams
 from ...state.errors import InputError
-from ...state.progress import Advance, silent
-from ..registry import Tool
-from .embed import vector_matrix
+from ...state.phrases import Advance, silent
+from ..table_tool import TableTool
+from .embed import table_vectors
 from .neighbors import nearest_k
 
 _BLOCK = 4096  # rows held at a time
@@ -63,11 +62,15 @@ def reduce(vectors: np.ndarray, params: ReduceParams, seed: int, advance: Advanc
     fitted = tuple(method for method in params.methods if method != "pca")
     if fitted:
         inputs = _with_jitter(components[landmarks], seed)
-        places = _places(vectors, landmarks)
+        places = _places(vectors[landmarks], vectors)
         graph = _neighbors(inputs)
         for method in fitted:
             for dimensions in (2, 3):
-                drawn = _tsne(inputs, dimensions, seed) if method == "tsne" else _umap(inputs, dimensions, graph, seed)
+                start = inputs[:, :dimensions]  # PCA
+                if method == "tsne":
+                    drawn = _tsne(inputs, dimensions, seed)
+                else:
+                    drawn = fit_umap(inputs, dimensions, graph, seed, init=start)
                 coordinates[f"{method}_{dimensions}d"] = _place(drawn, landmarks, places)
                 advance(1)
     trust = {name: _trustworthiness(vectors[sample], drawn[sample]) for name, drawn in coordinates.items()}
@@ -110,9 +113,9 @@ def _with_jitter(components: np.ndarray, seed: int) -> np.ndarray:
     return np.asarray(components + 1e-4 * scale * noise, dtype=np.float32)
 
 
-def _places(vectors: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For every row its 3 nearest landmarks by cosine (int32 [n, 3], positions in ``landmarks``) and their weights."""
-    nearest, similarity = nearest_k(vectors[landmarks], vectors, _PLACED_BY)
+def _places(landmarks: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every row of ``vectors`` its nearest landmarks by cosine, at most 3 (int32 [n, 3]), and their weights."""
+    nearest, similarity = nearest_k(landmarks, vectors, min(_PLACED_BY, len(landmarks)))
     weights = np.maximum(similarity, 1e-6)
     return nearest, weights / weights.sum(axis=1, keepdims=True)
 
@@ -134,10 +137,8 @@ def place(drawn: np.ndarray, vectors: np.ndarray, added: np.ndarray) -> np.ndarr
         drawn: float32 [n, columns], the coordinates of the rows on the maps, all maps side by side.
         vectors: float32 [n, d], their unit vectors; ``added``: float32 [m, d], those of the new rows.
     """
-    nearest, similarity = nearest_k(vectors, added, min(_PLACED_BY, len(vectors)))
-    weights = np.maximum(similarity, 1e-6)
-    placed = np.einsum("mk,mkc->mc", weights / weights.sum(axis=1, keepdims=True), drawn[nearest])
-    return np.asarray(placed, dtype=np.float32)
+    nearest, weights = _places(vectors, added)
+    return np.asarray(np.einsum("mk,mkc->mc", weights, drawn[nearest]), dtype=np.float32)
 
 
 def _tsne(inputs: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
@@ -170,8 +171,13 @@ def _neighbors(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return indices.astype(np.int32), distances.astype(np.float32)
 
 
-def _umap(inputs: np.ndarray, dimensions: int, graph: tuple[np.ndarray, np.ndarray], seed: int) -> np.ndarray:
-    """UMAP (McInnes et al. 2018), float32 [n, dimensions], started from PCA."""
+def fit_umap(
+    inputs: np.ndarray, dimensions: int, graph: tuple[np.ndarray, np.ndarray], seed: int, **options: Any
+) -> np.ndarray:
+    """UMAP (McInnes et al. 2018) of ``inputs`` (float [n, d]) over a given graph, float32 [n, dimensions].
+
+    ``graph``: the neighbours of each row, itself the first, and their distances.
+    """
     with warnings.catch_warnings():
         # Said on import where TensorFlow is absent, about a variant that is not used here.
         warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
@@ -181,9 +187,9 @@ def _umap(inputs: np.ndarray, dimensions: int, graph: tuple[np.ndarray, np.ndarr
         n_components=dimensions,
         n_neighbors=graph[0].shape[1],
         precomputed_knn=graph,
-        init=inputs[:, :dimensions],
         random_state=seed,
         n_jobs=1,
+        **options,
     )
     with warnings.catch_warnings():
         # True, and harmless: rows outside the landmarks are placed here, not by UMAP's own transform.
@@ -199,10 +205,8 @@ def _trustworthiness(vectors: np.ndarray, drawn: np.ndarray) -> float:
     return round(float(trustworthiness(vectors, drawn, n_neighbors=neighbors, metric="cosine")), 6)
 
 
-def _on_table(frame: pl.DataFrame, params: ReduceParams, seed: int) -> pl.DataFrame:
-    if "vector" not in frame.columns:
-        raise InputError("the table has no column `vector`: run the tool `embed` first")
-    maps = reduce(vector_matrix(frame["vector"]), params, seed)
+def _with_maps(frame: pl.DataFrame, params: ReduceParams, seed: int) -> pl.DataFrame:
+    maps = reduce(table_vectors(frame), params, seed)
     return frame.with_columns(
         pl.Series(f"{name}_{_AXES[axis]}", drawn[:, axis])
         for name, drawn in maps.coordinates.items()
@@ -210,13 +214,4 @@ def _on_table(frame: pl.DataFrame, params: ReduceParams, seed: int) -> pl.DataFr
     )
 
 
-TOOL = Tool(
-    name="reduce",
-    version=1,
-    description="Draw the `vector` column as 2-D and 3-D maps by PCA, t-SNE and UMAP; adds `pca_2d_x`, `pca_2d_y`, …",
-    params=ReduceParams,
-    result=Maps,
-    run=reduce,
-    on_table=_on_table,
-    needs="vector",
-)
+TOOL = TableTool("reduce", on_table=_with_maps, needs="vector")

@@ -16,6 +16,7 @@ import orjson
 
 from ...state.config import EmbedParams
 from ...state.errors import ModelError, UsageError
+from .neighbors import unit
 from .net import Fault, Retries, with_retries
 from .vendors import Vendor, address, faults, ollama_client, openai_client, reach, stays_local
 
@@ -39,11 +40,7 @@ class RemoteEncoder:
     """
 
     def __init__(self, params: EmbedParams, retries: Retries | None = None) -> None:
-        """Make it ready.
-
-        Args:
-            params: ``model`` is openai:NAME or ollama:NAME.
-            retries: how often and how long a request is tried; None takes the defaults.
+        """``params.model`` is openai:NAME or ollama:NAME.
 
         Raises:
             UsageError: the name or the address is wrong.
@@ -108,9 +105,7 @@ class RemoteEncoder:
                     raise ModelError(f"{self.vendor}:{self.model} gave vectors of different lengths")
                 out[done : done + len(part)] = vectors
                 done += len(part)
-        norms = np.linalg.norm(out, axis=1, keepdims=True)
-        unit: np.ndarray = np.divide(out, norms, out=np.zeros_like(out), where=norms > 0)
-        return unit
+        return unit(out)
 
     def _client(self) -> Any:
         make: Callable[[str | None, float], OpenAI | Client]

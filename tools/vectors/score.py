@@ -4,21 +4,19 @@ No single figure fits every clustering: the first three favour round clusters, D
 shape, and stability asks whether the clusters would be found again in other rows of the same kind.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 
+from ...state.canonical import Json
 from ...state.config import ClusterParams, ScoreParams
 from ...state.errors import InputError, UsageError
-from ...state.progress import Advance, silent
-from ..registry import Tool
-from .cluster import ClusterResult
-from .embed import vector_matrix
-from .stability import stability
+from ...state.phrases import Advance, silent
+from ..table_tool import TableTool
+from .cluster import ClusterResult, cluster, label_sums
+from .embed import table_vectors
+from .neighbors import unit
 
 _BLOCK = 8192  # rows held at a time
 _MAP_NEIGHBORS = 10
@@ -46,43 +44,52 @@ class ClusterScores:
     overlap_3d: float | None
 
 
+@dataclass(frozen=True)
+class Clustered:
+    """A clustering with what it was made from.
+
+    ``vectors`` float [n, d], unit rows; ``params`` what it was made with: the bootstraps are clustered with them;
+    ``space`` float [n, dimensions], the reduction that a density method ran on.
+    """
+
+    vectors: np.ndarray
+    result: ClusterResult
+    params: ClusterParams
+    space: np.ndarray | None = None
+
+
 def score(
-    vectors: np.ndarray,
-    result: ClusterResult,
+    clustered: Clustered,
     params: ScoreParams,
     seed: int,
-    *,
-    cluster_params: ClusterParams,
-    space: np.ndarray | None = None,
     map_2d: np.ndarray | None = None,
     map_3d: np.ndarray | None = None,
     advance: Advance = silent,
 ) -> ClusterScores:
-    """Score the clustering ``result`` of ``vectors``; ``advance`` counts bootstraps.
+    """Score a clustering; ``advance`` counts bootstraps.
 
     Args:
-        vectors: float [n, d], unit rows.
-        cluster_params: what ``result`` was made with; the bootstraps are clustered with it.
-        space: float [n, dimensions], the reduction that a density method ran on.
         map_2d: float [n, 2], and ``map_3d`` [n, 3], where the overlap is wanted.
 
     Raises:
-        UsageError: a density method without its ``space``.
+        UsageError: a density method without its space.
     """
+    vectors, result, space = clustered.vectors, clustered.result, clustered.space
     labels, k = result.labels, len(result.centroids)
     dense = result.algorithm != "kmeans"
     if dense and space is None:
         raise UsageError(f"a {result.algorithm} clustering is scored in the space it ran on; pass `space`")
     mean_silhouette, by_cluster = silhouette(vectors, labels, k, params.silhouette_per_cluster, seed)
     davies, calinski = _dispersion(vectors, labels)
-    stabilities = stability(vectors, result, params, seed, cluster_params=cluster_params, space=space, advance=advance)
+    stabilities = stability(clustered, params, seed, advance)
+    known = stabilities[~np.isnan(stabilities)]
     return ClusterScores(
         silhouette=mean_silhouette,
         silhouette_by_cluster=by_cluster,
         davies_bouldin=davies,
         calinski_harabasz=calinski,
         dbcv=dbcv(space, labels, params.dbcv_rows, seed) if dense and space is not None else None,
-        stability=_mean(stabilities),
+        stability=float(known.mean()) if len(known) else None,
         stability_by_cluster=stabilities,
         overlap_2d=None if map_2d is None else overlap(map_2d, labels, seed),
         overlap_3d=None if map_3d is None else overlap(map_3d, labels, seed),
@@ -107,14 +114,14 @@ def silhouette(
     by_cluster = np.full(k, np.nan)
     if np.count_nonzero(sizes) < 2:
         return None, by_cluster
-    means = _sums(vectors, labels, k) / np.maximum(sizes, 1)[:, None]
+    means = label_sums(vectors, labels, k, scale=unit) / np.maximum(sizes, 1)[:, None]
     sample = _per_label(labels, np.minimum(sizes, per_cluster), seed)
     values = np.empty(len(sample))
     for start in range(0, len(sample), _BLOCK):
         rows = sample[start : start + _BLOCK]
         own = labels[rows]
         at = np.arange(len(rows))
-        distances = 1.0 - _unit(vectors[rows]) @ means.T
+        distances = 1.0 - unit(vectors[rows].astype(np.float64)) @ means.T
         distances[:, sizes == 0] = np.inf
         within = distances[at, own] * sizes[own] / np.maximum(sizes[own] - 1, 1)  # the row itself does not count
         distances[at, own] = np.inf
@@ -126,6 +133,67 @@ def silhouette(
     filled = sizes > 0
     by_cluster[filled] = np.bincount(labels[sample], values, minlength=k)[filled] / drawn[filled]
     return float(np.average(by_cluster[filled], weights=sizes[filled])), by_cluster
+
+
+def stability(clustered: Clustered, params: ScoreParams, seed: int, advance: Advance) -> np.ndarray:
+    """How well each cluster is found again, float64 [k]: its mean Jaccard with its best match over bootstraps.
+
+    Method: Hennig 2007, "Cluster-wise assessment of cluster stability", §3; from 0.75 a cluster is stable, below
+    0.6 it should not be trusted. Rows are drawn with replacement and those drawn twice are used once (as in his
+    ``fpc::clusterboot``); the same algorithm runs from a cold start. Noise matches nothing. NaN for a cluster that
+    no bootstrap drew a row of.
+    """
+    result, space = clustered.result, clustered.space
+    labels, k = result.labels, len(result.centroids)
+    total, times = np.zeros(k), np.zeros(k)
+    for trial in range(params.bootstraps):
+        random = np.random.default_rng((seed, trial))
+        rows = np.unique(random.integers(len(labels), size=min(len(labels), params.bootstrap_rows)))
+        vectors, drawn_space = np.asarray(clustered.vectors[rows]), None if space is None else np.asarray(space[rows])
+        wanted, cluster_seed = _scaled(clustered.params, result, len(rows)), int(random.integers(2**31))
+        start = _start(vectors, wanted.k, random) if result.algorithm == "kmeans" else None
+        again = cluster(vectors, wanted, cluster_seed, drawn_space, start)
+        match, present = _best_jaccard(labels[rows], again.labels, k)
+        total += match
+        times += present
+        advance(1)
+    return np.asarray(np.divide(total, times, out=np.full(k, np.nan), where=times > 0))
+
+
+def _scaled(params: ClusterParams, result: ClusterResult, rows: int) -> ClusterParams:
+    """The parameters that find the clusters of ``result`` in ``rows`` of its rows.
+
+    The number of clusters and the radius stay; the least size of a cluster shrinks with the rows.
+    """
+    if result.algorithm == "kmeans":
+        return params.model_copy(update={"k": min(rows, len(np.unique(result.labels)))})
+    found = {**params.model_dump(), **result.params}
+    least = found["min_cluster_size"]
+    smaller = None if least is None else max(2, round(least * rows / len(result.labels)))
+    return params.model_copy(update={"eps": found["eps"], "min_cluster_size": smaller})
+
+
+def _start(vectors: np.ndarray, k: int | None, random: np.random.Generator) -> np.ndarray:
+    """One draw of k-means++ centres, float [k, d]: a cold start, without the three tries a clustering has."""
+    from sklearn.cluster import kmeans_plusplus
+    from threadpoolctl import threadpool_limits
+
+    # One thread: the products are so small that on a busy machine threads cost ten times what they save.
+    with threadpool_limits(1):
+        return np.asarray(kmeans_plusplus(vectors, k, random_state=int(random.integers(2**31)))[0])
+
+
+def _best_jaccard(before: np.ndarray, after: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The Jaccard index of each cluster ``before`` with its best match ``after``, and whether it has rows, [k]."""
+    size = np.bincount(before[before >= 0], minlength=k)
+    if not (after >= 0).any():
+        return np.zeros(k), size > 0
+    other = np.bincount(after[after >= 0])
+    both = (before >= 0) & (after >= 0)
+    shared = np.bincount(before[both] * np.int64(len(other)) + after[both], minlength=k * len(other))
+    shared = shared.reshape(k, len(other))
+    union = size[:, None] + other[None, :] - shared
+    return (shared / np.maximum(union, 1)).max(axis=1), size > 0
 
 
 def dbcv(space: np.ndarray, labels: np.ndarray, most_rows: int, seed: int) -> float | None:
@@ -206,36 +274,11 @@ def _per_label(labels: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(order[np.arange(len(order)) - first[own] < counts[own]])
 
 
-def _sums(vectors: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """The sum of the unit rows of every cluster, float64 [k, d]."""
-    from scipy.sparse import csr_array
-
-    sums = np.zeros((k, vectors.shape[1]))
-    for start in range(0, len(labels), _BLOCK):
-        own = labels[start : start + _BLOCK]
-        rows = np.flatnonzero(own >= 0)
-        pick = csr_array((np.ones(len(rows)), (own[rows], rows)), shape=(k, len(own)))
-        sums += pick @ _unit(vectors[start : start + _BLOCK])
-    return sums
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """The rows scaled to length one, float64; zero rows stay."""
-    block = np.asarray(vectors, dtype=np.float64)
-    length = np.linalg.norm(block, axis=1, keepdims=True)
-    return np.asarray(np.divide(block, length, out=np.zeros_like(block), where=length > 0))
-
-
-def _mean(values: np.ndarray) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
-
-
-def _on_table(frame: pl.DataFrame, params: ScoreParams, seed: int) -> dict[str, Any]:
-    for column, maker in (("vector", "embed"), ("cluster", "cluster")):
-        if column not in frame.columns:
-            raise InputError(f"the table has no column `{column}`: run the tool `{maker}` first")
-    vectors, labels = vector_matrix(frame["vector"]), frame["cluster"].fill_null(-1).cast(pl.Int32).to_numpy()
+def _scores_of(frame: pl.DataFrame, params: ScoreParams, seed: int) -> Json:
+    vectors = table_vectors(frame)
+    if "cluster" not in frame.columns:
+        raise InputError("the table has no column `cluster`: run the tool `cluster` first")
+    labels = frame["cluster"].fill_null(-1).cast(pl.Int32).to_numpy()
     if frame["cluster"].null_count():
         raise InputError("the `cluster` column has rows without a cluster; noise is -1")
     if not (labels >= 0).any():
@@ -254,13 +297,4 @@ def _on_table(frame: pl.DataFrame, params: ScoreParams, seed: int) -> dict[str, 
     }
 
 
-TOOL = Tool(
-    name="score",
-    version=1,
-    description="Score the `cluster` column over `vector`: silhouette, Davies-Bouldin, Calinski-Harabasz.",
-    params=ScoreParams,
-    result=ClusterScores,
-    run=score,
-    on_table=_on_table,
-    needs="vector",
-)
+TOOL = TableTool("score", on_table=_scores_of, needs="vector")

@@ -16,6 +16,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -108,79 +110,65 @@ def is_own(vendor: str, base_url: str | None) -> bool:
     )
 
 
+# What makes a client raises ``MissingExtraError`` where the vendor's package is not installed; timeouts are in seconds.
+
+
 def anthropic_client(base_url: str | None, timeout: float) -> Anthropic:
-    """Anthropic's client, ``timeout`` in seconds.
+    """Anthropic's client.
 
     Raises:
-        MissingExtraError: the package is not installed.
         UsageError: ``ANTHROPIC_API_KEY`` is not set, or the address is not one.
     """
-    try:
-        import anthropic
-    except ImportError as error:
-        raise _missing("anthropic") from error
+    anthropic = _package("anthropic")
     url = address("anthropic", base_url)
     key = _key("ANTHROPIC_API_KEY")
     if key is None:
         raise UsageError("Anthropic's server needs a key: set ANTHROPIC_API_KEY in the environment")
     # Traces would carry texts to wherever the environment sends them.
-    return anthropic.Anthropic(
+    client: Anthropic = anthropic.Anthropic(
         api_key=key, base_url=url, max_retries=0, http_client=_http(url, timeout), open_telemetry=False
     )
+    return client
 
 
 def openai_client(base_url: str | None, timeout: float) -> OpenAI:
-    """OpenAI's client, ``timeout`` in seconds; for every server but OpenAI's own the key is optional.
+    """OpenAI's client; for every server but OpenAI's own the key is optional.
 
     Raises:
-        MissingExtraError: the package is not installed.
         UsageError: ``OPENAI_API_KEY`` is needed and not set, or the address is not one.
     """
-    try:
-        import openai
-    except ImportError as error:
-        raise _missing("openai") from error
+    openai = _package("openai")
     url = address("openai", base_url)
     key = _key("OPENAI_API_KEY")
     if key is None and is_own("openai", base_url):
         raise UsageError("OpenAI's server needs a key: set OPENAI_API_KEY in the environment")
-    return openai.OpenAI(api_key=key or _NO_KEY, base_url=url, max_retries=0, http_client=_http(url, timeout))
+    http_client = _http(url, timeout)
+    client: OpenAI = openai.OpenAI(api_key=key or _NO_KEY, base_url=url, max_retries=0, http_client=http_client)
+    return client
 
 
 def ollama_client(
     base_url: str | None, timeout: float, on_response: Callable[[httpx.Response], None] | None = None
 ) -> Client:
-    """Ollama's client, ``timeout`` in seconds (its own default is to wait for ever).
-
-    ``on_response`` sees each response before the client reads it: the client's own objects drop what it does not know.
-
-    Raises:
-        MissingExtraError: the package is not installed.
-        UsageError: the address is not one.
-    """
-    try:
-        import ollama
-    except ImportError as error:
-        raise _missing("ollama") from error
+    """Ollama's client (its own default is to wait for ever); ``on_response`` sees each response before it does."""
+    ollama = _package("ollama")
     url = address("ollama", base_url)
     hooks = None if on_response is None else {"response": [on_response]}
-    return ollama.Client(
-        host=url,
-        timeout=timeout,
-        follow_redirects=False,
-        trust_env=not is_loopback(url),
-        verify=_certificates(),
-        event_hooks=hooks,
-    )
+    client: Client = ollama.Client(url, event_hooks=hooks, **_sending(url, timeout))
+    return client
 
 
 def _http(url: str, timeout: float) -> httpx2.Client:
     """What the first two clients send with; their own would follow redirects."""
     import httpx2
 
-    return httpx2.Client(
-        timeout=timeout, follow_redirects=False, trust_env=not is_loopback(url), verify=_certificates()
-    )
+    return httpx2.Client(**_sending(url, timeout))
+
+
+def _sending(url: str, timeout: float) -> dict[str, Any]:
+    """How every client sends: see the module."""
+    proxies = not is_loopback(url)
+    return {"timeout": timeout, "follow_redirects": False, "trust_env": proxies, "verify": _certificates()}
 
 
 @functools.cache
@@ -195,8 +183,11 @@ def _key(variable: str) -> str | None:
     return os.environ.get(variable, "").strip() or None
 
 
-def _missing(package: str) -> MissingExtraError:
-    return MissingExtraError(f'models behind the package {package} need `pip install "recryst[llm]"`')
+def _package(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(f'models behind the package {name} need `pip install "recryst[llm]"`') from error
 
 
 def reach(vendor: Vendor, base_url: str | None) -> None:

@@ -4,20 +4,18 @@ Every value is escaped on its way into the template, so that text from the data 
 table cell, heading, link, HTML element or front matter.
 """
 
-from __future__ import annotations
-
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
 
-from ...state.phrases import action_in_words, counted, number
-from ...state.sanitise import without_controls
-from .figures import ReportData, gain_in_words, hardest, hit_in_words, parts_of, size
-from .report import write_whole
+from ...state.phrases import without_controls
+from ...state.store import write_whole
+from .figures import FILTERS, hardest, parts_of
+from .report import template
+from .shown import ReportData
 
 CLUSTERS_SHOWN = 20
 # https://huggingface.co/docs/hub/datasets-cards: the upper bounds of `size_categories` up to a billion rows.
@@ -67,21 +65,16 @@ def write_card(data: ReportData, path: Path) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(code=code, number=number, counted=counted, in_words=action_in_words)
-    environment.filters.update(size=size, hit=hit_in_words, gain=gain_in_words)
-    template = environment.from_string(
-        (resources.files(__package__) / "templates" / "card.md.jinja").read_text(encoding="utf-8")
-    )
-    clusters = sorted(data.clusters, key=lambda cluster: -cluster["size"])[:CLUSTERS_SHOWN]
-    card = template.render(
+    environment.filters.update(FILTERS, code=code)
+    card = environment.from_string(template("card.md.jinja")).render(
         data=data,
         front_matter=_front_matter(data),
         parts=parts_of(data),
         funnel=data.funnel[1:],
-        high=[entry for entry in hardest(data.taken) if entry["high"]],
-        clusters=clusters,
+        high=[hit for hit in hardest(data.taken) if hit.high],
+        clusters=sorted((one.evidence for one in data.clusters), key=lambda one: -one.size)[:CLUSTERS_SHOWN],
     )
-    write_whole(card, path)
+    write_whole(path, card)
 
 
 def _front_matter(data: ReportData) -> Markdown:

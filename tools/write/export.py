@@ -1,11 +1,11 @@
-"""Writing the curated set: Parquet with Zstandard, the original columns untouched, and a hash of its content."""
-
-from __future__ import annotations
+"""Writing the curated set: Parquet with Zstandard, the original columns untouched; and the hash of its content."""
 
 import hashlib
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import polars as pl
@@ -14,10 +14,13 @@ import pyarrow.parquet as pq
 
 from ...state.canonical import canonical_json, sha256_file
 from ...state.errors import storage_error
-from ...state.progress import Advance, silent
-from .partitions import Partitions
+from ...state.phrases import Advance, silent
+from ...state.store import put_in_place, sync
+from ..judge.taxonomy import UNLABELLED
+from ..read.columns import free_name
 
 BATCH_ROWS = 8192
+_HELD_BYTES = 64_000_000  # of rows that wait for their file
 SPLITS = ("train", "anchor")
 PROVENANCE = ("synthetic", "seeds", "generator")
 LABELS = ("domain", "tags", "difficulty", "labelled_by")
@@ -43,50 +46,45 @@ class Synthetic:
 
 
 @dataclass(frozen=True)
+class Curated:
+    """What the curated set is made of."""
+
+    originals: Path  # Parquet with ``row`` (position) and the original columns, in order of position
+    ledger: pl.DataFrame  # the final row ledger
+    text: pl.Series  # normalised text of every position, strings [n]
+    clusters: pl.DataFrame  # ``row`` uint32 and ``cluster`` int32 of the clustered rows
+    labels: pl.DataFrame | None = None  # ``row`` uint32 and the columns of a label table
+    synthetic: Synthetic | None = None  # with it, every row says whether and how it was generated
+
+
+@dataclass(frozen=True)
 class ExportResult:
-    """Where the curated files lie, with their own hashes, and the hash of what they say."""
+    """Where the curated files lie, with their own hashes."""
 
     files: dict[str, str]  # path below the folder → SHA-256 of the file
     rows: dict[str, int]  # split → rows
-    content_sha256: str
 
 
-def export(
-    originals: Path,
-    ledger: pl.DataFrame,
-    text: pl.Series,
-    clusters: pl.DataFrame,
-    folder: Path,
-    advance: Advance = silent,
-    labels: pl.DataFrame | None = None,
-    synthetic: Synthetic | None = None,
-) -> ExportResult:
+def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportResult:
     """Write ``<split>-00000.parquet`` for each split: original columns, then ``recryst_id/text/cluster``.
 
     With labels the columns ``recryst_split/domain/tags/difficulty/labelled_by`` follow, and the files lie in hive-style
     folders, ``domain=…/difficulty=…/part-<split>-00000.parquet``; an axis without a single label makes no folders.
-    Whoever reads the folders as one table tells the held-out rows by their split. A column of the input that already
-    has such a name, or that of a folder's key, keeps it; ours gets an underscore more.
-
-    Args:
-        originals: Parquet with ``row`` (position) and the original columns, in order of position.
-        ledger: the final row ledger.
-        text: normalised text of every position, strings [n].
-        clusters: ``row`` uint32 and ``cluster`` int32 of the clustered rows.
-        folder: made if absent; files of an earlier export are replaced.
-        labels: ``row`` uint32 and the columns of a label table (``tools.labels``), or None.
-        synthetic: with it, every row says by ``recryst_synthetic/seeds/generator`` whether and how it was generated.
+    Whoever reads the folders as one table tells the held-out rows by their split. Rows that a model may have written
+    have ``recryst_synthetic/seeds/generator`` too. A column of the input that already has such a name, or that of a
+    folder's key, keeps it; ours gets an underscore more. The folder is made if absent, and files of an earlier export
+    in it are replaced.
 
     Raises:
         StorageError: the disk is full or not writable; no half file is left.
     """
-    provenance = None if synthetic is None else synthetic.provenance
-    ours = _said(ledger, text, clusters, labels, provenance)
-    source = pq.ParquetFile(originals)
+    labels, synthetic, ours = curated.labels, curated.synthetic, _said(curated)
+    source = pq.ParquetFile(curated.originals)
     more = (*(PROVENANCE if synthetic is not None else ()), *(("split", *LABELS) if labels is not None else ()))
-    names = _free_names(source.schema_arrow.names, more)
+    taken = source.schema_arrow.names
+    names = {column: free_name(f"recryst_{column}", taken) for column in ("id", "text", "cluster", *more)}
     rows = dict.fromkeys(SPLITS, 0)
-    keys = _folder_keys(source.schema_arrow.names, labels)
+    keys = _folder_keys(taken, labels)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         out = Partitions(folder, keys) if keys else _Whole(folder)
@@ -103,7 +101,7 @@ def export(
         files = {path.relative_to(folder).as_posix(): sha256_file(path) for path in written}
     except OSError as error:
         raise storage_error(error, folder, "writing the curated rows to") from error
-    return ExportResult(files, rows, content_sha256(ledger, text, clusters, labels, provenance))
+    return ExportResult(files, rows)
 
 
 def _batches(source: pq.ParquetFile, synthetic: Synthetic | None) -> Iterator[pa.RecordBatch]:
@@ -134,7 +132,7 @@ class _Whole:
             writer.close()
         targets = {split: self._folder / f"{split}-00000.parquet" for split in self._writers}
         for split, target in targets.items():
-            (self._folder / f".{split}.tmp").replace(target)
+            put_in_place(self._folder / f".{split}.tmp", target)
         return list(targets.values())
 
     def discard(self) -> None:
@@ -142,41 +140,99 @@ class _Whole:
             (self._folder / f".{split}.tmp").unlink(missing_ok=True)
 
 
-def content_sha256(
-    ledger: pl.DataFrame,
-    text: pl.Series,
-    clusters: pl.DataFrame,
-    labels: pl.DataFrame | None = None,
-    provenance: pl.DataFrame | None = None,
-) -> str:
+class Partitions:
+    """Rows gathered in hive-style folders and written a file at a time, so that no more than one file is open.
+
+    A folder's name is the key, ``=`` and the value with everything but letters, digits and ``-_.~`` percent-encoded, as
+    Hive, pyarrow and polars read it, so that a value such as ``../../evil`` names no other place. Files are written
+    beside their place and moved there by ``finish``; ``discard`` leaves nothing behind.
+    """
+
+    def __init__(self, folder: Path, keys: Mapping[str, str]) -> None:
+        """``keys``: column whose values make the folders → what the folders call it, outermost first."""
+        self._folder, self._keys = folder, keys
+        self._staging = folder / ".partitions.tmp"
+        self._waiting: dict[tuple[str, str], list[pa.Table]] = {}  # folder, split → rows
+        self._bytes: dict[tuple[str, str], int] = {}
+        self._parts: dict[tuple[str, str], int] = {}
+        self.discard()
+
+    def add(self, split: str, table: pa.Table, values: pl.DataFrame) -> None:
+        """Take in rows of a split; ``values`` [n] has the columns of ``keys``, null where a row has no value.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        rows_by_values = values.select(list(self._keys)).with_row_index("at").group_by(list(self._keys))
+        for named, at in rows_by_values:
+            folders = zip(self._keys.values(), named, strict=True)
+            place = ("/".join(f"{key}={_encoded(value)}" for key, value in folders), split)
+            rows = table.take(pa.array(at["at"]))
+            self._waiting.setdefault(place, []).append(rows)
+            self._bytes[place] = self._bytes.get(place, 0) + rows.nbytes
+        while sum(self._bytes.values()) > _HELD_BYTES:
+            self._write(max(self._bytes, key=lambda place: self._bytes[place]))
+
+    def _write(self, place: tuple[str, str]) -> None:
+        """Write the rows that wait for one folder and split as its next file."""
+        name, split = place
+        number = self._parts.get(place, 0)
+        target = self._staging / name / f"part-{split}-{number:05d}.parquet"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.concat_tables(self._waiting.pop(place)), target, compression="zstd")
+        sync(target)
+        self._parts[place] = number + 1
+        del self._bytes[place]
+
+    def finish(self) -> list[Path]:
+        """Write what waits and put all files in place of those of an earlier export; returns them, sorted.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        for place in list(self._waiting):
+            self._write(place)
+        outermost = next(iter(self._keys.values()))
+        for earlier in self._folder.glob(f"{outermost}=*"):
+            shutil.rmtree(earlier)
+        for made in sorted(self._staging.iterdir()) if self._staging.is_dir() else []:
+            made.replace(self._folder / made.name)
+        self.discard()
+        return sorted(self._folder.glob(f"{outermost}=*/**/*.parquet"))
+
+    def discard(self) -> None:
+        """Remove what is not in place."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+
+def _encoded(value: object) -> str:
+    return quote(UNLABELLED if value is None else str(value), safe="")
+
+
+def content_sha256(curated: Curated) -> str:
     """The hash of what the curated set says: split, id, text, cluster, labels and provenance of every row in force.
 
-    Arguments as ``export``, in order of position. It does not depend on how the files are written.
+    It is taken in order of position, and does not depend on how the files are written.
     """
     said = ["split", "id", "text", "cluster"]
-    said += [*(LABELS if labels is not None else ()), *(PROVENANCE if provenance is not None else ())]
-    ours = _said(ledger, text, clusters, labels, provenance).filter(pl.col("status") != "removed").select(said)
+    said += [*(LABELS if curated.labels is not None else ()), *(PROVENANCE if curated.synthetic is not None else ())]
+    ours = _said(curated).filter(pl.col("status") != "removed").select(said)
     digest = hashlib.sha256()
     for part in ours.iter_slices(BATCH_ROWS):
         digest.update(canonical_json([column.to_list() for column in part]))
     return digest.hexdigest()
 
 
-def _said(
-    ledger: pl.DataFrame,
-    text: pl.Series,
-    clusters: pl.DataFrame,
-    labels: pl.DataFrame | None,
-    provenance: pl.DataFrame | None,
-) -> pl.DataFrame:
+def _said(curated: Curated) -> pl.DataFrame:
     """Every row of the ledger, in order, with its text, its cluster, and labels and provenance where there are any."""
-    ours = ledger.select("row", "id", "status", "split").join(clusters.select("row", "cluster"), on="row", how="left")
-    if labels is not None:
-        ours = ours.join(labels.select("row", *LABELS), on="row", how="left")
-    if provenance is not None:
-        ours = ours.join(provenance.select("row", "seeds", "generator"), on="row", how="left")
+    ours = curated.ledger.select("row", "id", "status", "split")
+    ours = ours.join(curated.clusters.select("row", "cluster"), on="row", how="left")
+    if curated.labels is not None:
+        ours = ours.join(curated.labels.select("row", *LABELS), on="row", how="left")
+    if curated.synthetic is not None:
+        ours = ours.join(curated.synthetic.provenance.select("row", "seeds", "generator"), on="row", how="left")
         ours = ours.with_columns(synthetic=pl.col("generator").is_not_null())
-    return ours.sort("row").with_columns(text=text)
+    return ours.sort("row").with_columns(text=curated.text)
 
 
 def _curated(
@@ -203,13 +259,3 @@ def _folder_keys(taken: list[str], labels: pl.DataFrame | None) -> dict[str, str
                 key += "_"
             keys[column] = key
     return keys
-
-
-def _free_names(taken: list[str], more: tuple[str, ...]) -> dict[str, str]:
-    names = {}
-    for column in ("id", "text", "cluster", *more):
-        name = f"recryst_{column}"
-        while name in taken:
-            name += "_"
-        names[column] = name
-    return names

@@ -6,14 +6,10 @@ what is shown on hover is written as plain text. Control and bidirectional chara
 The Content-Security-Policy lets run the two scripts of this module, named by their hash, and nothing else.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,26 +19,18 @@ import orjson
 import polars as pl
 from markupsafe import Markup
 
-from ...state.canonical import plain
-from ...state.errors import storage_error
-from ...state.phrases import action_in_words, counted, number
-from ...state.sanitise import without_controls
-from .figures import (
-    Part,
-    ReportData,
-    compare,
-    duration,
-    gain_in_words,
-    hardest,
-    hit_in_words,
-    parts_of,
-    percent,
-    size,
-    standing,
-)
+from ...state.canonical import Json, plain
+from ...state.phrases import without_controls
+from ...state.report import Record
+from ...state.store import write_whole
+from ..judge.self_instruct import MEANINGS
+from . import figures
+from .figures import Part, compare, parts_of, standing
+from .shown import ReportData
 
 METHODS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}  # in the order offered; the first is shown
 STATUSES = ("kept", "removed", "synthetic")
+_BANNER = re.compile(r"\bplotly\.js v(\S+)")
 _MAP_COLUMN = re.compile(rf"({'|'.join(METHODS)})_([23])d_([xyz])")
 
 
@@ -52,40 +40,57 @@ def write_report(data: ReportData, path: Path) -> None:
     Raises:
         StorageError: the disk is full or not writable; a report that stood there before is intact.
     """
-    from plotly.offline import get_plotlyjs
-
-    data = replace(data, **{part.name: _visible(getattr(data, part.name)) for part in fields(data)})
-    folder = resources.files(__package__) / "templates"
-    # A closing tag inside a JavaScript string would end the element; `<\/` is the same string.
-    scripts = [
-        text.replace("</script", r"<\/script")
-        for text in (get_plotlyjs(), (folder / "report.js").read_text(encoding="utf-8"))
-    ]
+    data, scripts = _visible(data), _scripts()
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(
-        number=number, percent=percent, size=size, duration=duration, counted=counted, in_words=action_in_words
-    )
-    environment.filters.update(hit=hit_in_words, gain=gain_in_words)
-    template = environment.from_string((folder / "report.html.jinja").read_text(encoding="utf-8"))
-    figures = _figures(data)
-    page = template.render(
+    environment.filters.update(figures.FILTERS)
+    drawn = _drawn(data)
+    page = environment.from_string(template("report.html.jinja")).render(
         data=data,
-        style=Markup((folder / "report.css").read_text(encoding="utf-8")),
+        style=Markup(template("report.css")),
         scripts=[Markup(text) for text in scripts],
         script_hashes=[_csp_hash(text) for text in scripts],
-        figures=Markup(script_json(figures)),
-        methods=[(key, title) for key, title in METHODS.items() if key in figures["maps"]],
-        funnel=_funnel(data),
-        hardest=hardest(data.taken),
+        figures=Markup(script_json(drawn)),
+        methods=[(key, title) for key, title in METHODS.items() if key in drawn["maps"]],
+        meanings=MEANINGS,
+        hardest=figures.hardest(data.taken),
         parts=parts_of(data),
         standing=standing(data),
         comparisons=[compare(data, one) for one in data.rounds],
-        largest_cluster=max((cluster["size"] for cluster in data.clusters), default=0),
+        largest_cluster=max((one.evidence.size for one in data.clusters), default=0),
         longest=max(data.seconds.values(), default=0.0),
     )
-    write_whole(page, path)
+    write_whole(path, page)
+
+
+def template(name: str) -> str:
+    """The text of a file in ``templates/``."""
+    return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
+def page_content(page: str) -> str:
+    """A report without plotly.js and its hash in the policy, to compare it with one that embeds another version.
+
+    A script that is not called plotly.js, or is called the version installed here and is not it, stays in.
+    """
+    from plotly.offline import get_plotlyjs_version
+
+    before, _, rest = page.partition("<script>")
+    library, _, after = rest.partition("</script>")
+    named = _BANNER.search(library[:1000])
+    if named is None or (named[1] == get_plotlyjs_version() and library != _scripts()[0]):
+        return page
+    return re.sub(r"'sha256-[^']*' ", "", before, count=1) + after
+
+
+def _scripts() -> tuple[str, str]:
+    """plotly.js and the page's own script, as they stand in the page."""
+    from plotly.offline import get_plotlyjs
+
+    # A closing tag inside a JavaScript string would end the element; `<\/` is the same string.
+    library, ours = (text.replace("</script", r"<\/script") for text in (get_plotlyjs(), template("report.js")))
+    return library, ours
 
 
 def _visible(value: Any) -> Any:
@@ -96,6 +101,8 @@ def _visible(value: Any) -> Any:
         return {_visible(key): _visible(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_visible(item) for item in value]
+    if isinstance(value, Record):
+        return value.model_copy(update={name: _visible(item) for name, item in value})
     if isinstance(value, pl.DataFrame):
         return value.with_columns(
             pl.Series(column.name, [None if text is None else without_controls(text) for text in column], pl.String)
@@ -112,56 +119,23 @@ def script_json(value: Any) -> str:
     return text
 
 
-def write_whole(text: str, path: Path) -> None:
-    """Write a text file so that a crash leaves the old one or the new one, never half of one.
-
-    Raises:
-        StorageError: the disk is full or not writable.
-    """
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            # A path whose name is not UTF-8 holds lone surrogates, which no encoding of text can hold.
-            file.write(text.encode("utf-8", "replace"))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise storage_error(error, path, "writing") from error
-
-
 def _csp_hash(script: str) -> str:
     """The source expression that allows one inline script (Content Security Policy Level 3, section 2.3.1)."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
-def _funnel(data: ReportData) -> list[dict[str, Any]]:
-    """The steps of the funnel, each with the rows left after it and both as shares of the rows ingested."""
-    if not data.funnel:
-        return []
-    ingested = data.funnel[0]["rows"]
-    left, steps = ingested, []
-    for step in data.funnel[1:]:
-        left -= step["rows"]
-        steps.append(
-            step | {"left": left, "share": step["rows"] / max(ingested, 1), "left_share": left / max(ingested, 1)}
-        )
-    return steps
-
-
-def _figures(data: ReportData) -> dict[str, Any]:
+def _drawn(data: ReportData) -> Json:
     """Everything the page's script draws."""
     return {
         "points": _points(data.maps),
         "maps": _maps(data.maps),
         "statuses": STATUSES,
-        "terms": {str(cluster["cluster"]): ", ".join(cluster["terms"][:5]) for cluster in data.clusters},
+        "terms": {str(one.evidence.cluster): ", ".join(one.evidence.terms[:5]) for one in data.clusters},
         "metrics": [_series(data, part) for part in parts_of(data)],
     }
 
 
-def _points(maps: pl.DataFrame) -> dict[str, Any]:
+def _points(maps: pl.DataFrame) -> Json:
     """What is told of each drawn row, by column; texts that repeat are written once and referred to by number."""
     if maps.is_empty():
         return {}
@@ -169,7 +143,7 @@ def _points(maps: pl.DataFrame) -> dict[str, Any]:
     frame = maps.select(
         "id", "excerpt", "cluster", why=why, label=pl.col("label").cast(pl.String), split="split", status="status"
     )
-    points: dict[str, Any] = {name: frame[name].to_list() for name in ("id", "excerpt", "cluster")}
+    points: Json = {name: frame[name].to_list() for name in ("id", "excerpt", "cluster")}
     points["status"] = [STATUSES.index(status) for status in frame["status"].to_list()]
     points["anchor"] = (frame["split"] == "anchor").cast(pl.UInt8).to_list()
     for name in ("why", "label"):
@@ -191,20 +165,19 @@ def _maps(maps: pl.DataFrame) -> dict[str, dict[str, list[list[float | None]]]]:
     return found
 
 
-def _series(data: ReportData, part: Part) -> dict[str, Any]:
+def _series(data: ReportData, part: Part) -> Json:
     """One part over the rounds: the data as it stood, and what each action that was measured led to."""
-    states = standing(data)
-    first = data.rounds[0]["round"] - 1
-    noise = [(one["noise"] or {}).get(part.key) for one in data.rounds]
+    noise = [getattr(one.noise, part.key, None) for one in data.rounds]
+    tried = [(one, part.of(one.after)) for one in data.rounds]
     return {
         "title": part.title,
         "lower": part.lower_is_better,
-        "rounds": [first, *(one["round"] for one in data.rounds)],
-        "values": [state[part.key] for state in states],
+        "rounds": [data.rounds[0].round - 1, *(one.round for one in data.rounds)],
+        "values": [part.of(state) for state in standing(data)],
         "noise": [*noise, noise[-1]] if any(noise) else None,
         "tried": [
-            {"round": one["round"], "value": one["after"][part.key], "action": one["action"], "outcome": one["outcome"]}
-            for one in data.rounds
-            if one["after"] and one["after"][part.key] is not None
+            {"round": one.round, "value": value, "action": one.action, "outcome": one.outcome}
+            for one, value in tried
+            if value is not None
         ],
     }

@@ -1,20 +1,38 @@
-"""Writing a table batch by batch, as Parquet or JSON Lines: whole in its place, or not there at all."""
+"""What a tool makes of a table: the rows that stay, under which columns, and those taken out with their evidence.
 
-from __future__ import annotations
+Tables are written batch by batch, as Parquet or JSON Lines: whole in their place, or not there at all.
+"""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ...state.errors import UsageError, storage_error
-from ..read.columns import json_lines
+from ...state.errors import IntegrityError, UsageError
+from ...state.rows import Removal
+from ...state.store import whole_file
+from ..read.columns import free_name, is_json_text, json_lines
+from ..read.load import LoadResult, row_note
+from ..text.batches import MappedTexts
 
 _GROUP_BYTES = 32 << 20  # of Arrow columns in a Parquet row group
 _LINES = (".jsonl", ".ndjson")
+_OLDEST = pl.CompatLevel.oldest()  # strings as every reader of Parquet knows them
+_EXCERPT = 200  # characters of a text
+_BATCH_ROWS = 8192
+_FRAME = pl.Schema(
+    {"row": pl.UInt32, "reason": pl.String, "score": pl.Float64, "threshold": pl.Float64, "duplicate_of": pl.String}
+)
+_FILE = pa.schema(
+    (name, pa.float64() if name in ("score", "threshold") else pa.string())
+    for name in ("id", "reason", "score", "threshold", "duplicate_of", "text")
+)
 
 
 def check_target(target: Path) -> None:
@@ -40,25 +58,16 @@ def table_writer(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Recor
     Raises:
         StorageError: the disk is full or not writable; no half file is left.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    own = target.with_name(f".{target.name}.{os.getpid()}.tmp")  # another process may write the same table
+    with whole_file(target, temporary=own) as temporary:
         if target.suffix in _LINES:
             with temporary.open("wb") as file:
-                yield lambda batch: _write_lines(file.write, batch)
+                yield lambda batch: file.writelines([json_lines(batch)])
         else:
             with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
                 groups = _RowGroups(writer)
                 yield groups.add
                 groups.flush()
-        temporary.replace(target)
-    except OSError as error:
-        raise storage_error(error, target, "writing") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_lines(write: Callable[[bytes], int], batch: pa.RecordBatch) -> None:
-    write(json_lines(batch))
 
 
 class _RowGroups:
@@ -82,3 +91,95 @@ class _RowGroups:
         if self._batches:
             self._writer.write_table(pa.Table.from_batches(self._batches))
             self._clear()
+
+
+class Layout:
+    """Where the columns go; made once, used for every batch.
+
+    A column that the table has already keeps its name, and the tool's gets an underscore. Only ``text`` is the text
+    anew: it takes the place of the column that holds the text, where a single column of strings does.
+    """
+
+    def __init__(self, loaded: LoadResult, annotation: pl.DataFrame | None = None) -> None:
+        """``annotation``: some rows of what the tool gives, for the types; None: it gives no columns."""
+        originals = _original_fields(loaded)
+        fields = list(originals)
+        self._types = annotation.schema if annotation is not None else pl.Schema()
+        self._places: dict[str, int] = {}
+        for field in annotation.to_arrow(compat_level=_OLDEST).schema if annotation is not None else ():
+            at = _text_at(loaded, originals) if field.name == "text" else None
+            if at is None:
+                at = len(fields)
+                fields.append(field.with_name(free_name(field.name, [known.name for known in fields])))
+            self._places[field.name] = at
+        self.schema = pa.schema(fields)
+
+    def fill(self, batch: pa.RecordBatch, annotation: pl.DataFrame | None = None) -> pa.RecordBatch:
+        """A batch of the originals table, its row numbers left out, with the tool's columns of the same rows."""
+        columns = batch.columns[1:]
+        if annotation is not None:
+            table = annotation.cast(pl.Schema(self._types)).to_arrow(compat_level=_OLDEST).combine_chunks()
+            for name, at in self._places.items():
+                array = table[name].combine_chunks().cast(self.schema.field(at).type)
+                if at < len(columns):
+                    columns[at] = pc.coalesce(array, columns[at])  # a row without text keeps what it has
+                else:
+                    columns.append(array)
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+def own_notes(loaded: LoadResult) -> list[str]:
+    """What the loader has to say of the table, but for a name that the layout gives back."""
+    return [note for note in loaded.notes if loaded.row_column is None or note != row_note(loaded.row_column)]
+
+
+def _original_fields(loaded: LoadResult) -> list[pa.Field]:
+    """The fields of the originals table but for the row number, whose name the loader took from a column."""
+    row, *fields = pq.read_schema(loaded.originals)
+    return [field.with_name(row.name) if field.name == loaded.row_column else field for field in fields]
+
+
+def _text_at(loaded: LoadResult, fields: list[pa.Field]) -> int | None:
+    """The position of the column that holds the text as plain strings, or ``None``."""
+    for at, field in enumerate(fields):
+        plain = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        if loaded.shape == "text" and loaded.text_columns == (field.name,) and plain and not is_json_text(field):
+            return at
+    return None
+
+
+def evidence(removals: Iterable[Removal], ids: pl.Series) -> pl.DataFrame:
+    """The rows of all removals, ascending: row (uint32), reason, score, threshold, duplicate_of (an id).
+
+    ``ids``: of every row (strings, [n]).
+
+    Raises:
+        IntegrityError: a row stands in two of them.
+    """
+    gone = pl.concat([_FRAME.to_frame(), *(_frame(removal, ids) for removal in removals)]).sort("row")
+    if gone["row"].is_duplicated().any():
+        raise IntegrityError("a tool tried to take the same row out twice")
+    return gone
+
+
+def _frame(removal: Removal, ids: pl.Series) -> pl.DataFrame:
+    kept = ids.gather(removal.duplicate_of) if isinstance(removal.duplicate_of, np.ndarray) else removal.duplicate_of
+    frame = pl.DataFrame({"row": removal.rows, "score": removal.score, "duplicate_of": kept})
+    frame = frame.with_columns(reason=pl.lit(removal.reason), threshold=pl.lit(removal.threshold))
+    return frame.select(pl.col(name).cast(kind) for name, kind in _FRAME.items())
+
+
+def write_evidence(gone: pl.DataFrame, texts: MappedTexts, target: Path) -> None:
+    """Write what ``evidence`` gave to ``target`` (.parquet or .jsonl): with the rows' ids, and how their texts begin.
+
+    Raises:
+        StorageError: the disk is full or not writable; no half file is left.
+    """
+    with table_writer(target, _FILE) as write:
+        for part in gone.iter_slices(_BATCH_ROWS):
+            shown = part.with_columns(
+                id=texts.ids.gather(part["row"]), text=texts.texts.gather(part["row"]).str.slice(0, _EXCERPT)
+            )
+            for batch in shown.select(_FILE.names).to_arrow().cast(_FILE).combine_chunks().to_batches():
+                write(batch)
+            texts.release()

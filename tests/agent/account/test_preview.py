@@ -3,13 +3,13 @@
 import json
 
 import pytest
+from commands import SHORT
 
-from recryst.agent.account.preview import preview
+from recryst.agent.account.preview import Limit, preview
 from recryst.agent.audit import audit
+from recryst.agent.view import View
 from recryst.state.errors import UsageError
-from recryst.state.log import read_log
-
-from .conftest import SHORT
+from recryst.state.events import Embed
 
 RULE = "basic.max_non_alphanumeric_characters"
 
@@ -31,28 +31,28 @@ def filtered(recryst, docstrings, tmp_path_factory):
 
 def test_a_preview_tells_what_would_come_back_and_go_and_changes_nothing(filtered):
     before = (filtered / "events.jsonl").read_bytes()
-    looser = preview(filtered, {RULE: 1.0})
+    looser = preview(View.open(filtered), {RULE: 1.0})
     assert {"signs0", "signs1"} <= set(looser.coming["id"])
     assert looser.going.is_empty()
-    stricter = preview(filtered, {RULE: 0.3})
+    stricter = preview(View.open(filtered), {RULE: 0.3})
     assert stricter.coming.is_empty()
     assert (stricter.going["value"] > 0.3).all()
     assert set(stricter.going["rule"]) == {RULE}
     (rule,) = stricter.rules
-    assert rule["after"]["fails"] == rule["before"]["fails"] + stricter.going.height
-    off = preview(filtered, {RULE: None})
+    assert rule.after.fails == rule.before.fails + stricter.going.height
+    off = preview(View.open(filtered), {RULE: None})
     assert set(off.coming["id"]) >= set(looser.coming["id"])
-    assert off.rules[0]["after"] == {"limit": None, "fails": 0}
+    assert off.rules[0].after == Limit(limit=None, fails=0)
     assert (filtered / "events.jsonl").read_bytes() == before
 
 
 def test_a_rule_that_is_none_is_refused_with_the_nearest(filtered):
     with pytest.raises(UsageError, match=r"did you mean .gopher\.max_symbol_ratio."):
-        preview(filtered, {"gopher.max_symbol_ratios": 0.1})
+        preview(View.open(filtered), {"gopher.max_symbol_ratios": 0.1})
 
 
 def test_what_the_caps_would_refuse_is_said(filtered):
-    assert "caps.clean_fraction" in (preview(filtered, {RULE: 0.01}).refused or "")
+    assert "caps.clean_fraction" in (preview(View.open(filtered), {RULE: 0.01}).refused or "")
 
 
 def test_the_command_asks_before_it_runs_and_embeds_only_what_is_new(here, filtered, tmp_path):
@@ -64,10 +64,9 @@ def test_the_command_asks_before_it_runs_and_embeds_only_what_is_new(here, filte
     assert not (tmp_path / "again").exists()
     code, out, told = here(*said, "--yes")
     assert code == 0, told
-    events, _ = read_log(tmp_path / "again" / "events.jsonl")
-    first = next(event for event in events if event.type == "embed")
-    assert first.metrics["embedded"] <= 2  # the rows that came back, unless a trial had embedded them before
-    assert first.metrics["cached"] > 150
+    first = next(event for event in View.open(tmp_path / "again").events if isinstance(event, Embed))
+    assert first.embedded <= 2  # the rows that came back, unless a trial had embedded them before
+    assert first.cached > 150
     assert audit(tmp_path / "again").failures == []
 
 

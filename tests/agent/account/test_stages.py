@@ -3,87 +3,47 @@
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from commands import SHORT
+from told_run import ToldRun, positions
 
 from recryst.agent.account.stages import MOST_GROUPS, stages, taken
 from recryst.agent.audit import audit
-from recryst.agent.steps.ablation import MOST_ROWS, gain, put_back
+from recryst.agent.steps.ablate import MOST_ROWS, Ablate, gain, put_back
+from recryst.agent.view import View
 from recryst.state.config import Config, ObjectiveParams
-from recryst.state.events import Event, StatePatch
-from recryst.state.log import read_log
-from recryst.state.rows import Removal, hold_out, new_ledger, remove_rows
-from recryst.state.store import Store
-
-from .conftest import SHORT
-from .test_audit import rewrite
+from recryst.state.events import Ablate as AblateEvent
+from recryst.state.rows import Removal
 
 EVIL = "shop</td><script>alert(1)</script>\x1b[31m\u202e"
 
 
-class Run:
-    """The log and the store of a run of which only the ledger is told: ``step`` after ``step``."""
-
-    def __init__(self, folder: Path, **columns: list[str | None]) -> None:
-        self.store = Store(folder)
-        self.events = [Event(seq=0, prev_hash="", run_id="r", ts="t", type="start")]
-        n = len(columns["text"])
-        blank = dict.fromkeys(("label", "source"), [None] * n)
-        schema = {"row": pl.UInt32, "text": pl.String, "label": pl.String, "source": pl.String}
-        rows = pl.DataFrame({"row": range(n), **blank, **columns}).select(*schema).cast(schema)
-        originals = pl.DataFrame(
-            {"row": rows["row"], "url": columns.get("url", [None] * n)}, schema_overrides={"url": pl.String}
-        )
-        self.ledger = new_ledger(pl.Series([f"id{at}" for at in range(n)]), 1)
-        self.step("load", rows=self.store.put_frame(rows), originals=self.store.put_frame(originals))
-
-    def step(
-        self, type: str, *removals: Removal, seconds: float = 1.0, outcome: str | None = None, **refs: str
-    ) -> None:
-        """A step that takes these rows out."""
-        seq = len(self.events)
-        for removal in removals:
-            self.ledger = remove_rows(self.ledger, removal, type, seq)
-        patch = StatePatch(artefacts={**refs, "ledger": self.store.put_frame(self.ledger)})
-        fields = {"prev_hash": "", "run_id": "r", "ts": "t", "seconds": seconds, "outcome": outcome, "state": patch}
-        reasons = ["past its cap"] if outcome else []
-        self.events.append(Event(seq=seq, type=type, reasons=reasons, **fields))
-
-    def hold_out(self, *rows: int) -> None:
-        self.ledger = hold_out(self.ledger, positions(*rows), len(self.events))
-        self.step("hold_out")
-
-    def taken(self, **wanted: str) -> list[dict]:
-        """The entries with these values."""
-        return [one for one in taken(self.store, self.events) if all(one[key] == wanted[key] for key in wanted)]
-
-
-def positions(*rows: int) -> np.ndarray:
-    return np.array(sorted(rows), dtype=np.uint32)
+def hits(run, **wanted):
+    """What was taken, of the hits with these values."""
+    return [one for one in taken(run.view) if all(getattr(one, key) == value for key, value in wanted.items())]
 
 
 def test_every_row_and_byte_is_charged_once_to_the_stage_that_took_it(tmp_path):
-    run = Run(tmp_path, text=["a", "bb", "ü", None, "ccccc", "ccccc", "dddddd", "e", "f", "g"])
-    run.step("clean", Removal("exact_duplicate", positions(5), duplicate_of=positions(4)), seconds=0.25)
-    run.step("language", outcome="refused")
+    run = ToldRun(tmp_path, text=["a", "bb", "ü", None, "ccccc", "ccccc", "dddddd", "e", "f", "g"])
+    run.step("clean", Removal("exact_duplicate", positions(5), duplicate_of=positions(4)), fields={"seconds": 0.25})
+    run.step("language", fields={"outcome": "refused", "reasons": ("past its cap",)})
     run.step("filter", Removal("too_short", positions(0)), Removal("too_long", positions(1, 6)))
-    assert [one["rows"] for one in stages(run.store, run.events)] == [10, 10, 9, 9]  # before the anchor is held out too
+    assert [one.rows for one in stages(run.view)] == [10, 10, 9, 9]  # before the anchor is held out too
     run.hold_out(7)
     run.step("act", Removal("prune_random", positions(8)))  # the loop is no stage of the first separation
-    found = {one.pop("stage"): one for one in stages(run.store, run.events)}
+    found = {one.stage: one for one in stages(run.view)}
     assert list(found) == ["load", "clean", "language", "filter"]
-    assert [one["rows"] for one in found.values()] == [10, 10, 9, 9]
-    assert [one["bytes"] for one in found.values()] == [24, 24, 19, 19]  # ü is two bytes of UTF-8
-    assert [one["bytes_removed"] for one in found.values()] == [0, 5, 0, 9]
-    assert found["clean"]["reasons"] == {"exact_duplicate": 1}
-    assert found["clean"]["seconds"] == 0.25
-    assert found["language"] | {"removed": 0, "refused": "past its cap"} == found["language"]
-    assert found["filter"] | {"removed": 3, "reasons": {"too_long": 2, "too_short": 1}} == found["filter"]
-    assert [one["gain"] for one in found.values()] == [None] * 4
+    assert [one.rows for one in found.values()] == [10, 10, 9, 9]
+    assert [one.bytes for one in found.values()] == [24, 24, 19, 19]  # ü is two bytes of UTF-8
+    assert [one.bytes_removed for one in found.values()] == [0, 5, 0, 9]
+    assert found["clean"].reasons == {"exact_duplicate": 1}
+    assert found["clean"].seconds == 0.25
+    assert (found["language"].removed, found["language"].refused) == (0, "past its cap")
+    assert (found["filter"].removed, found["filter"].reasons) == (3, {"too_long": 2, "too_short": 1})
+    assert [one.gain for one in found.values()] == [None] * 4
 
 
 def hit(folder, shares, sizes=100, kind="source", seed=0):
@@ -92,66 +52,66 @@ def hit(folder, shares, sizes=100, kind="source", seed=0):
     groups = np.repeat(names, sizes)
     rng = np.random.default_rng(seed)
     gone = np.flatnonzero(rng.random(len(groups)) < np.repeat(shares, sizes))
-    run = Run(folder, text=["x"] * len(groups), **{kind: groups.tolist()})
+    run = ToldRun(folder, text=["x"] * len(groups), **{kind: groups.tolist()})
     run.step("filter", Removal("rule", gone.astype(np.uint32)))
     return run
 
 
 def test_a_planted_group_is_called_out_and_a_fair_one_is_not(tmp_path):
     run = hit(tmp_path, [0.05] * 9 + [0.4])
-    found = run.taken(kind="source", stage="filter")
-    assert [one["group"] for one in found if one["high"]] == ["source9"]
-    (planted,) = [one for one in found if one["high"]]
+    found = hits(run, kind="source", stage="filter")
+    assert [one.group for one in found if one.high] == ["source9"]
+    (planted,) = [one for one in found if one.high]
     mine = run.ledger.tail(100)
-    assert (planted["rows"], planted["removed"]) == (100, int((mine["status"] == "removed").sum()))
-    assert planted["rate"] == planted["removed"] / 100
-    assert planted["average"] == (run.ledger["status"] == "removed").mean()
+    assert (planted.rows, planted.removed) == (100, int((mine["status"] == "removed").sum()))
+    assert planted.rate == planted.removed / 100
+    assert planted.average == (run.ledger["status"] == "removed").mean()
 
 
 def test_chance_alone_calls_out_no_group(tmp_path):
     for seed in range(20):
         run = hit(tmp_path / str(seed), [0.03] * 60, sizes=25, kind="label", seed=seed)
-        assert run.taken(stage="filter")
-        assert not any(one["high"] for one in run.taken())
+        assert hits(run, stage="filter")
+        assert not any(one.high for one in hits(run))
 
 
 def test_a_small_difference_is_no_matter_however_sure_it_is(tmp_path):
     run = hit(tmp_path, [0.1] * 5 + [0.16], sizes=3000)
-    assert not any(one["high"] for one in run.taken())
-    assert max(one["rate"] for one in run.taken()) > 0.14
+    assert not any(one.high for one in hits(run))
+    assert max(one.rate for one in hits(run)) > 0.14
 
 
 def test_a_stage_that_takes_most_rows_calls_out_whom_it_takes_nearly_all_of(tmp_path):
     run = hit(tmp_path, [0.55] * 9 + [0.98])  # twice the average is more than all
-    assert [one["group"] for one in run.taken() if one["high"]] == ["source9"]
+    assert [one.group for one in hits(run) if one.high] == ["source9"]
 
 
 def test_of_many_groups_the_largest_are_told_apart_and_the_others_counted_together(tmp_path):
     labels = [f"large{at}" for at in range(70) for _ in range(20 + at)] + [f"small{at}" for at in range(7)] * 5
-    run = Run(tmp_path, text=["x"] * len(labels), label=labels)
+    run = ToldRun(tmp_path, text=["x"] * len(labels), label=labels)
     run.step("filter", Removal("rule", np.arange(0, len(labels), 2, dtype=np.uint32)))
-    *shown, rest = run.taken(kind="label")
-    assert [one["group"] for one in shown] == [f"large{at}" for at in range(69, 69 - MOST_GROUPS, -1)]
-    assert (rest["group"], rest["groups"], rest["high"]) == (None, 27, False)
-    assert sum(one["rows"] for one in [*shown, rest]) == len(labels)
-    assert sum(one["removed"] for one in [*shown, rest]) == (len(labels) + 1) // 2
+    *shown, rest = hits(run, kind="label")
+    assert [one.group for one in shown] == [f"large{at}" for at in range(69, 69 - MOST_GROUPS, -1)]
+    assert (rest.group, rest.groups, rest.high) == (None, 27, False)
+    assert sum(one.rows for one in [*shown, rest]) == len(labels)
+    assert sum(one.removed for one in [*shown, rest]) == (len(labels) + 1) // 2
 
 
 def test_languages_and_hosts_are_groups_but_not_for_the_stage_that_removes_by_them(tmp_path):
     urls = [f"https://me:pw@{('A.Example', 'b.example:8080')[at % 2]}/p?q=x.y" for at in range(100)]
-    run = Run(tmp_path, text=["x"] * 100, url=urls)
+    run = ToldRun(tmp_path, text=["x"] * 100, url=urls)
     languages = pl.DataFrame({"language": ["en", "de"] * 50, "language_score": 0.9})
     odd = np.arange(1, 40, 2, dtype=np.uint32)
-    run.step("language", Removal("other_language", odd), languages=run.store.put_frame(languages))
+    run.step("language", Removal("other_language", odd), languages=languages)
     run.step("filter", Removal("rule", positions(0, 41)))
-    assert {one["group"] for one in run.taken(kind="domain")} == {"a.example", "b.example"}
-    assert {one["stage"] for one in run.taken(kind="domain")} == {"language", "filter"}
-    assert {one["stage"] for one in run.taken(kind="language")} == {"filter"}
-    assert [one["rows"] for one in run.taken(kind="language", group="de")] == [30]
+    assert {one.group for one in hits(run, kind="domain")} == {"a.example", "b.example"}
+    assert {one.stage for one in hits(run, kind="domain")} == {"language", "filter"}
+    assert {one.stage for one in hits(run, kind="language")} == {"filter"}
+    assert [one.rows for one in hits(run, kind="language", group="de")] == [30]
 
 
 def test_clusters_are_told_of_the_loops_own_removals(tmp_path):
-    run = Run(tmp_path, text=["x"] * 100)
+    run = ToldRun(tmp_path, text=["x"] * 100)
     run.step("filter", Removal("rule", np.arange(90, 100, dtype=np.uint32)))  # never embedded: no cluster
     run.hold_out(*range(80, 90))
     corner = np.eye(2, dtype=np.float32)
@@ -162,33 +122,33 @@ def test_clusters_are_told_of_the_loops_own_removals(tmp_path):
     run.step(
         "act",
         Removal("prune_random", gone),
-        labels=run.store.put_frame(labels),
-        centroids=run.store.put_array(corner),
-        pool=run.store.put_array(kept),
-        vectors=run.store.put_array(corner[kept % 2]),
+        assignments=labels,
+        centroids=corner,
+        pool=kept,
+        vectors=corner[kept % 2],
     )
-    found = run.taken(kind="cluster")
-    assert {one["stage"] for one in found} == {"loop"}
-    assert {one["group"]: (one["rows"], one["removed"]) for one in found} == {"0": (40, 0), "1": (40, 30)}
+    found = hits(run, kind="cluster")
+    assert {one.stage for one in found} == {"loop"}
+    assert {one.group: (one.rows, one.removed) for one in found} == {"0": (40, 0), "1": (40, 30)}
 
 
 def test_no_row_that_says_what_the_anchor_says_is_put_back(tmp_path):
-    run = Run(tmp_path, text=["x"] * 12)
+    run = ToldRun(tmp_path, text=["x"] * 12)
     run.step("clean", Removal("missing_text", positions(9)))
     run.step("clean", Removal("exact_duplicate", positions(1, 2, 3), duplicate_of=np.array([0, 4, 5])))
     run.step("dedup", Removal("near_duplicate", positions(0), duplicate_of=positions(6)))  # and 1 is a copy of 0
     run.step("dedup", Removal("known", positions(7), duplicate_of=pl.Series(["corpus.jsonl#id6"])))
     run.hold_out(6, 4)
     clean, dedup = put_back(run.ledger, None, Config())
-    assert clean.counts() == {"stage": "clean", "removed": 3, "anchor_copies": 2, "unlabelled": 0, "added": 1}
+    assert (clean.stage, clean.removed, clean.anchor_copies, clean.unlabelled) == ("clean", 3, 2, 0)
     assert clean.rows.tolist() == [3]
     assert dedup.rows.tolist() == [7]
     labels = pl.Series(["a", None] * 6)
-    assert [put.counts()["unlabelled"] for put in put_back(run.ledger, labels, Config())] == [1, 1]
+    assert [put.unlabelled for put in put_back(run.ledger, labels, Config())] == [1, 1]
 
 
 def test_of_many_removed_rows_a_sample_of_the_seed_is_put_back(tmp_path):
-    run = Run(tmp_path, text=["x"] * (MOST_ROWS + 100))
+    run = ToldRun(tmp_path, text=["x"] * (MOST_ROWS + 100))
     run.step("filter", Removal("rule", np.arange(MOST_ROWS + 50, dtype=np.uint32)))
     (one,), (same,), (other,) = (put_back(run.ledger, None, Config(seed=seed)) for seed in (0, 0, 1))
     assert len(one.rows) == MOST_ROWS
@@ -241,28 +201,30 @@ def ablated(recryst, docstrings, tmp_path_factory):
 
 def test_the_gains_of_a_run_are_in_the_log_the_summary_the_report_and_the_card(ablated):
     root, result = ablated
-    (event,) = [event for event in read_log(root / "events.jsonl")[0] if event.type == "ablate"]
-    table = {one["stage"]: one for one in event.metrics["stages"]}
+    (event,) = [event for event in View.open(root).events if isinstance(event, AblateEvent)]
+    table = {one.stage: one for one in event.stages}
     assert {"clean", "filter"} <= set(table)
-    assert {one["stage"]: one["gain"] for one in result["stages"] if one["gain"]} == table
-    assert table["filter"]["added"] == 20
-    assert table["clean"]["added"] == table["clean"]["removed"] - table["clean"]["anchor_copies"]
+    gains = {one["stage"]: one["gain"] for one in result["stages"] if one["gain"]}
+    assert gains.keys() == table.keys()
+    assert all((gains[name]["gain"], gains[name]["with"]) == (one.gain, one.with_stage) for name, one in table.items())
+    assert table["filter"].added == 20
+    assert table["clean"].added == table["clean"].removed - table["clean"].anchor_copies
     page, card = (root / "report.html").read_text(), (root / "README.md").read_text()
     for one in table.values():
-        figure = f"{one['gain']:+.4f} ± {one['error']:.4f}, {one['verdict']}".replace("-", "−")
+        figure = f"{one.gain:+.4f} ± {one.error:.4f}, {one.verdict}".replace("-", "−")
         assert figure in page
         assert figure in card.replace("\\", "")
     assert audit(root, result["log_head"]).failures == []
 
 
-def test_a_gain_that_does_not_follow_from_the_scores_is_found(ablated, tmp_path):
-    def change(body):
-        if body["type"] == "ablate":
-            body["metrics"]["stages"][0]["gain"] += 1.0
-
-    copy = shutil.copytree(ablated[0], tmp_path / "copy")
-    rewrite(copy, change)
-    assert any("gains of the stages derived again differs" in failure for failure in audit(copy).failures)
+def test_the_gains_follow_from_the_scores_and_no_training_may_be_missing(ablated):
+    view = View.open(ablated[0])
+    (event,) = [event for event in view.events if isinstance(event, AblateEvent)]
+    step, before = Ablate(), view.at(event.seq)
+    assert step.derive(before, step.logged(before, event)).fields["stages"] == list(event.stages)
+    fewer = [one.model_copy(update={"scores": one.scores[1:]}) for one in event.stages]
+    with pytest.raises(ValueError, match="2 trainings"):
+        step.derive(before, step.logged(before, event.model_copy(update={"stages": fewer})))
 
 
 def test_a_hostile_group_is_called_out_as_plain_text(ablated, recryst):

@@ -6,12 +6,15 @@ import shutil
 
 import orjson
 import pytest
+import yaml
+from forger import at, forged, mend
 
 from recryst.agent.account.explain import explain
 from recryst.agent.audit import audit
-from recryst.state.canonical import canonical_json, sha256_json
+from recryst.agent.view import View
+from recryst.state.canonical import plain, sha256_json
 from recryst.state.errors import UsageError
-from recryst.state.log import read_log
+from recryst.state.events import EVENT_VERSION, Act
 
 
 @pytest.fixture
@@ -64,53 +67,70 @@ def test_a_cut_tail_is_found_against_the_head(copy, finished):
     assert any("not the given head" in failure for failure in audit(copy, finished[1]["log_head"]).failures)
 
 
-def rewrite(copy, change):
-    """Tell another story: change an event and seal the whole chain anew."""
-    events, _ = read_log(copy / "events.jsonl")
-    lines, head = [], "0" * 64
-    for event in events:
-        body = event.body()
-        change(body)
-        body["prev_hash"] = head
-        head = sha256_json(body)
-        lines.append(canonical_json(body | {"hash": head}) + b"\n")
-    (copy / "events.jsonl").write_bytes(b"".join(lines))
-
-
-def test_a_rewritten_log_does_not_fit_the_card(copy):
-    rewrite(copy, lambda body: body.update(run_id="another"))
-    assert any("README.md" in failure for failure in audit(copy).failures)
-
-
 def _flip(body):
-    record = body["metrics"]["record"]
-    body["outcome"] = record["outcome"] = "kept" if record["outcome"] == "rolled_back" else "rolled_back"
+    flipped = "kept" if body["record"]["outcome"] == "rolled_back" else "rolled_back"
+    body["outcome"] = body["record"]["outcome"] = body["record"]["verdict"]["outcome"] = flipped
 
 
 STORIES = {
-    "reasons": ("decide", lambda body: body.update(reasons=["because"])),
+    "reasons": ("decide", lambda body: body["state"]["values"]["decision"].update(reasons=["because"])),
     "candidates": ("decide", lambda body: body["candidates"][0].update(rows=7)),
-    "facts": ("decide", lambda body: body["metrics"]["facts"].update(kept=10**6)),
+    "facts": ("decide", lambda body: body["facts"].update(kept=10**6)),
     "budget": ("decide", lambda body: body["budget"].update(minutes_left=1.0)),
-    "decision": ("decide", lambda body: body["state"]["values"]["decision"].update(reasons=["because"])),
     "stop": ("decide", lambda body: body["state"]["values"].update(converged=True, stop_reason="enough")),
-    "action": ("act", lambda body: body.update(params={"clusters": [0]})),
+    "action": ("act", lambda body: body["state"]["values"]["trial"].update(thresholds={"basic.min_words": 3.0})),
     "verdict": ("measure", _flip),
-    "kept rows": ("measure", lambda body: body["metrics"]["record"].update(kept=1)),
-    "objective": ("baseline", lambda body: body["metrics"]["objective"].update(value=9.0)),
-    "row counts": ("filter", lambda body: body["metrics"].update(kept=1)),
-    "curated hash": ("export", lambda body: body["metrics"].update(curated_sha256="0" * 64)),
-    "verdict without evidence": ("measure", lambda body: body["metrics"].update(record={"round": 1})),
+    "kept rows": ("measure", lambda body: body["record"].update(kept=1)),
+    "objective": ("baseline", lambda body: body["state"]["values"]["objective"].update(value=9.0)),
+    "row counts": ("filter", lambda body: body["counts"].update(kept=1)),
+    "counts by reason": ("clean", lambda body: body["by_reason"].update(exact_duplicate=1)),
+    "a ledger's effect": ("clean", lambda body: body["effects"][0].update(rows=7)),
+    "a second file": ("export", lambda body: body["effects"].append({**body["effects"][-1], "kind": "file:curated/x"})),
+    "a file outside": ("export", lambda body: body["effects"][0].update(kind="file:../../../../etc/hostname")),
+    "negative seconds": ("score", lambda body: body.update(seconds=-1.0)),
+    "the actor": ("critique", lambda body: body.update(actor="human")),
+    "the seed": ("cluster", lambda body: body.update(seed=7)),
+    "the critique's tally": ("critique", lambda body: body["verdicts"].update(keep=999)),
+    "a row without text": ("load", lambda body: body.update(missing_text=3)),
+    "curated hash": ("export", lambda body: body["state"]["values"].update(curated_sha256="0" * 64)),
 }
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_a_story_that_does_not_follow_from_its_evidence_is_found(copy, story):
     kind, change = STORIES[story]
-    rewrite(copy, lambda body: change(body) if body["type"] == kind else None)
-    found = [failure for failure in audit(copy).failures if "derived again" in failure]
-    assert found, "the forged story passed"
-    assert any(f"({kind})" in failure for failure in found)
+    failures = forged(copy, lambda bodies, store: change(at(bodies, kind)))
+    assert any(f"({kind})" in failure for failure in failures), failures
+
+
+def test_a_log_of_another_run_does_not_fit_the_card(copy):
+    bodies = [plain(event.body()) for event in View.open(copy).events]
+    published = (copy / "README.md").read_bytes()
+    for body in bodies:
+        body["run_id"] = "another"
+    mend(copy, bodies)
+    (copy / "README.md").write_bytes(published)
+    assert any("README.md" in failure for failure in audit(copy).failures)
+
+
+def test_another_seed_in_every_place_is_found_by_what_it_draws(copy):
+    settings = yaml.safe_load((copy / "run.yaml").read_text())
+    settings["config"]["seed"] = 7
+    (copy / "run.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    sha = sha256_json(View.open(copy).config.model_dump(mode="json"))
+
+    def everywhere(bodies, store):
+        at(bodies, "start")["config"]["seed"] = 7
+        for body in bodies:
+            body.update({name: value for name, value in (("seed", 7), ("config_sha", sha)) if name in body})
+
+    assert any("(hold_out)" in failure for failure in forged(copy, everywhere))
+
+
+def test_a_log_of_another_version_is_refused(copy):
+    log = copy / "events.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"v":%d}' % EVENT_VERSION, b'"v":%d}' % (EVENT_VERSION + 1)))
+    assert "an event of version" in audit(copy).failures[0]
 
 
 def test_a_file_that_was_put_there_is_found(copy):
@@ -134,31 +154,30 @@ def test_an_empty_log_vouches_for_nothing(copy):
 
 def test_explain_tells_why_a_row_went(finished):
     root, _ = finished
-    found = explain(root, "copy3")
-    assert (found["row"]["status"], found["row"]["reason"]) == ("removed", "exact_duplicate")
-    kept_for_it = found["row"]["duplicate_of"]
-    assert explain(root, kept_for_it)["row"]["text"] == found["row"]["text"]
-    assert [step["step"] for step in found["steps"]] == ["load", "clean"]
+    view = View.open(root)
+    found = explain(view, "copy3")
+    assert (found.row.status, found.row.reason) == ("removed", "exact_duplicate")
+    assert explain(view, found.row.duplicate_of).row.text == found.row.text
+    assert [step.step for step in found.steps] == ["load", "clean"]
 
 
 def test_explain_tells_what_was_tried_on_a_row(finished):
     root, result = finished
-    events, _ = read_log(root / "events.jsonl")
-    trials = [event for event in events if event.type == "act" and event.effects[0].rows]
+    view = View.open(root)
+    trials = [event for event in view.events if isinstance(event, Act) and event.effects[0].rows]
     if not trials:
         pytest.skip("no action of this run touched a row")
-    from recryst.state.store import Store
-
-    ledger = Store(root / "artifacts").frame(trials[0].effects[0].after_sha)
+    action = view.at(trials[0].seq).decision.action.action
+    ledger = view.store.frame(trials[0].effects[0].after_sha)
     touched = ledger.filter(ledger["event"] == trials[0].seq)["id"][0]
-    outcome = next(entry["outcome"] for entry in result["rounds"] if entry["action"] == trials[0].action)
-    steps = explain(root, touched)["steps"]
-    assert any(step.get("action") == trials[0].action and step["outcome"] == outcome for step in steps)
+    outcome = next(entry["outcome"] for entry in result["rounds"] if entry["action"] == action)
+    steps = explain(view, touched).steps
+    assert any(step.action == action and step.outcome == outcome for step in steps)
 
 
 def test_explain_names_the_nearest_id(finished):
     with pytest.raises(UsageError, match="did you mean 'copy3'"):
-        explain(finished[0], "copy3x")
+        explain(View.open(finished[0]), "copy3x")
 
 
 def test_every_line_of_the_log_is_one_json_object(finished):

@@ -5,11 +5,11 @@ import json
 import shutil
 
 import numpy as np
-import orjson
 import polars as pl
 import pytest
-from curators import filled, kind_of, neutral, plain, shown
-from llm_server import LlmServer, ToolUse
+from curators import neutral, plain
+from forger import at, forged
+from llm_script import Script
 
 from recryst.agent.audit import audit
 from recryst.agent.chat.conversation import Conversation
@@ -20,13 +20,11 @@ from recryst.agent.llm.budget import BUDGET
 from recryst.agent.session import Session
 from recryst.agent.steps.quality import lowest, pool_scores
 from recryst.evals.runs import refine
-from recryst.state.canonical import canonical_json, sha256_file
-from recryst.state.events import GENESIS, Event
-from recryst.state.log import read_log
+from recryst.state.events import EVENT
 from recryst.state.rows import Removal, kept_rows, remove_rows
-from recryst.state.run import RunDirectory, fold
+from recryst.state.run import RunDirectory
 from recryst.state.settings import parse_config
-from recryst.state.store import Store
+from recryst.state.values import fold
 from recryst.tools.judge.labels import label_table
 
 SETTINGS = {
@@ -58,61 +56,35 @@ def source(tmp_path_factory):
     return path
 
 
-def mind(asked):
+def policy(question):
     """Scores one group high, finds no two rows alike, prunes first, and calls every row Greek."""
-    match kind_of(asked):
+    match question["kind"]:
         case "quality":
-            return filled(asked, score=lambda row: 5 if plain(row["text"]).endswith(" 0") else 1)
+            return {"score": lambda row: 5 if plain(row["text"]).endswith(" 0") else 1}
         case "same_theme":
-            return filled(asked, same=False)
+            return {"same": False}
         case "decide":
-            candidates = shown(asked)["candidates"]
+            candidates = question["shown"]["candidates"]
             prunes = [one for one in candidates if one["action"] == "prune"]
-            return filled(asked, candidate=(prunes or candidates)[0]["id"], rejected=[], reasons="so")
+            return {"candidate": (prunes or candidates)[0]["id"]}
         case "label":
-            return filled(asked, domain="greek")
-    return neutral(asked)
+            return {"domain": "greek"}
+    return neutral(question)
 
 
 @pytest.fixture(scope="module")
 def run(source, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("minds")
+    folder = tmp_path_factory.mktemp("run")
     (folder / "taxonomy.yaml").write_text(TAXONOMY)
-    with pytest.MonkeyPatch.context() as patch, LlmServer(mind) as server:
-        patch.setenv("OPENAI_API_KEY", "sk-test")
-        llm = {"model": "openai:x", "base_url": server.base_url("openai"), "usd_per_million": (3.0, 15.0)}
-        label = {"taxonomy": str(folder / "taxonomy.yaml"), "max_model_rows": 20}
-        refine(source, folder / "run", parse_config({**SETTINGS, "llm": llm, "label": label}, "the test"))
+    llm = {"model": Script(folder, policy).model, "usd_per_million": (3.0, 15.0)}
+    label = {"taxonomy": str(folder / "taxonomy.yaml"), "max_model_rows": 20}
+    refine(source, folder / "run", parse_config({**SETTINGS, "llm": llm, "label": label}, "the test"))
     return folder / "run"
-
-
-def forged(root, change):
-    """Tell another story: change the bodies of events, seal the chain anew, and put its head into the pages."""
-    bodies = [event.body() for event in read_log(root / "events.jsonl")[0]]
-    published = next((body["prev_hash"] for body in bodies if body["type"] == "publish"), "")
-    change(bodies, Store(root / "artifacts"))
-    head, lines = GENESIS, []
-    for number, body in enumerate(body for body in bodies if body):
-        body |= {"seq": number, "prev_hash": head}
-        if body["type"] == "publish":
-            for effect in body["effects"]:
-                page = root / effect["kind"].removeprefix("file:")
-                page.write_text(page.read_text().replace(published, head))
-                effect["after_sha"] = sha256_file(page)
-        event = Event.model_validate(orjson.loads(canonical_json(body))).sealed()
-        lines.append(canonical_json(event.body() | {"hash": event.hash}) + b"\n")
-        head = event.hash
-    (root / "events.jsonl").write_bytes(b"".join(lines))
-    return audit(root).failures
-
-
-def at(bodies, kind, number=0):
-    return [body for body in bodies if body and body["type"] == kind][number]
 
 
 def before(bodies, body):
     """The state before an event."""
-    return fold(Event.model_validate(one) for one in copying.deepcopy(bodies[: bodies.index(body)]))
+    return fold(EVENT.validate_python(one) for one in copying.deepcopy(bodies[: bodies.index(body)]))
 
 
 def values(body):
@@ -135,7 +107,7 @@ def _refused(bodies, store):
     said = "prune would remove every row of the source 'x'; nothing was removed"
     values(act)["trial"]["refused"] = said
     act |= {"outcome": "refused", "reasons": [said]}
-    measure["metrics"]["record"] |= {"outcome": "refused", "verdict": None, "after": None, "reasons": [said]}
+    measure["record"] |= {"outcome": "refused", "verdict": None, "after": None, "reasons": [said]}
     measure |= {"outcome": "refused", "reasons": [said]}
 
 
@@ -152,13 +124,13 @@ def _opposite(bodies, store):
     turned = -np.asarray(store.array(patch["quality_model"]))
     scores = pool_scores(turned, *(store.array(state.artefacts[role]) for role in ("pool", "vectors")))
     patch |= {"quality_model": store.put_array(turned), "quality": store.put_frame(scores)}
-    values(quality)["quality"]["below"] = quality["metrics"]["below"] = lowest(scores)
+    values(quality)["quality"]["below"] = lowest(scores)
 
 
 def _untaught(bodies, store):
     quality = at(bodies, "quality")
     quality["llm"] = []
-    del quality["state"]["artefacts"]["taught"], quality["metrics"]["learned"]
+    del quality["state"]["artefacts"]["taught"], quality["learned"]
 
 
 def _zero_shot(bodies, store):
@@ -168,7 +140,7 @@ def _zero_shot(bodies, store):
 
 def _reused_critiques_gone(bodies, store):
     for number, body in enumerate(bodies):
-        if body["type"] == "critique" and body["metrics"].get("reused"):
+        if body["type"] == "critique" and body.get("reused"):
             bodies[number] = None
 
 
@@ -201,39 +173,41 @@ def _set(kind, number=0, **changed):
 
 
 def _record(**fields):
-    return lambda bodies, store: at(bodies, "measure")["metrics"]["record"].update(fields)
+    return lambda bodies, store: at(bodies, "measure")["record"].update(fields)
 
 
 FORGED = {
-    "other rows pruned": (_other_rows, "(act): the rows of the trial"),
-    "rows dropped by train": (_dropped, "(train): the artefacts it may set"),
-    "a step sets the value of another": (_set("reduce", quality={"used": []}), "(reduce): the values it may set"),
-    "answers suppressed as not covered": (_suppressed("decide", BUDGET), "(decide): question"),
-    "answers suppressed as lost": (_suppressed("decide", "asked before the process was stopped"), "(decide): question"),
+    "other rows pruned": (_other_rows, "(act): state.artefacts.trial_ledger"),
+    "rows dropped by train": (_dropped, "(train): state.artefacts.ledger"),
+    "a step sets the value of another": (_set("reduce", quality={"used": [], "below": None}), "(reduce): state.values"),
+    "answers suppressed as not covered": (_suppressed("decide", BUDGET), "(decide): llm"),
+    "answers suppressed as lost": (_suppressed("decide", "asked before the process was stopped"), "(decide): llm"),
     "all calls for nothing": (_calls(cache_hit=True, usage={}, usd=0.0, attempts=0), "no event had it before"),
     "never sent": (_calls(attempts=0), "it was answered, but never sent"),
     "another price": (_calls(usd=0.0), "its dollars do not follow from its tokens"),
     "another usage": (_usage, "its usage is not that of the recorded answer"),
     "another model": (_calls(model="y"), "it is not the run's language model"),
-    "another kind": (_calls(kind="chat"), "the questions to the language model"),
-    "another prompt": (_calls(prompt="other@9"), "the questions to the language model"),
+    "another kind": (_calls(kind="chat"), "(critique): llm.0.kind"),
+    "another prompt": (_calls(prompt="other@9"), "(critique): llm.0.prompt"),
     "themes in a reused critique": (
-        _set("critique", 1, granularity={"between_asked": 2, "between_same": 2}),
-        "(critique): the critiques",
+        _set(
+            "critique",
+            1,
+            granularity={"between_asked": 2, "between_same": 2, "within_asked": 0, "within_different": 0},
+        ),
+        "(critique): state.values.granularity",
     ),
-    "an invented refusal": (_refused, "(act): the refusal"),
-    "the opposite classifier": (_opposite, "(quality): the classifiers"),
+    "an invented refusal": (_refused, "(act): outcome"),
+    "the opposite classifier": (_opposite, "(quality): state.artefacts.quality_model"),
     "no teacher": (_untaught, "(quality): "),
     "another bar": (lambda bodies, store: values(at(bodies, "quality"))["quality"].update(below=4.99), "(quality): "),
-    "a zero-shot model that is not configured": (_zero_shot, "(label): the answers of the zero-shot model"),
-    "another name of the action": (_set("decide", decision_key="0" * 16), "(decide): the name of the action"),
-    "another name in the record": (_record(key="0" * 16), "(measure): the round and names"),
-    "another state in the record": (_record(state_key="0" * 16), "(measure): the round and names"),
-    "another round in the record": (_record(round=7), "(measure): the round and names"),
-    "another action in the record": (_record(action="refilter"), "(measure): the action"),
-    "other reasons in the record": (_record(reasons=["because"]), "(measure): the reasons"),
-    "an objective that did not pay": (_set("measure", objective={"value": 0.9}), "(measure): the values of a trial"),
-    "critiques removed": (_reused_critiques_gone, "(decide): the order of the steps"),
+    "a zero-shot model that is not configured": (_zero_shot, "(label): state.artefacts.zero_shot"),
+    "another state in the record": (_record(state_key="0" * 16), "(measure): record.state_key"),
+    "another round in the record": (_record(round=7), "(measure): record.round"),
+    "another action in the record": (_record(action={"action": "stop"}), "(measure): record.action"),
+    "other reasons in the record": (_record(reasons=["because"]), "(measure): record.reasons"),
+    "thresholds that did not pay": (_set("measure", thresholds={}), "(measure): state.values.thresholds"),
+    "critiques removed": (_reused_critiques_gone, "(decide): type is decide, but critique comes next"),
 }
 
 
@@ -248,31 +222,27 @@ def test_a_forged_log_is_found(run, tmp_path, story):
     assert any(sentence in failure for failure in failures), failures
 
 
-def test_what_a_model_put_forward_has_the_call_behind_it(source, tmp_path, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    policy = {"policy": "rules", "critic": "rules", "approve": True, "label": {"taxonomy": None}}
+def test_what_a_model_put_forward_has_the_call_behind_it(source, tmp_path, script):
+    rules = {"policy": "rules", "critic": "rules", "approve": True, "label": {"taxonomy": None}}
 
-    def proposes(asked):
-        return "Done." if asked.messages[-1].role == "tool" else ToolUse("propose_k", {"k": 9})
-
-    with LlmServer(proposes) as server:
-        llm = {"model": "openai:x", "base_url": server.base_url("openai"), "usd_per_million": (3.0, 15.0)}
-        config = parse_config({**SETTINGS, **policy, "llm": llm}, "the test")
-        run = RunDirectory.create(tmp_path / "run", str(source), config)
-        with run.lock():
-            session = Session(run, Reporter(quiet=True))
-            session.start()
-            with placed(session) as cycle:
-                cycle.go_on()
-                Talk(Conversation(session, cycle), session.model, print).say("nine", print)
+    proposes = script({"chat": {"tool": "propose_k", "arguments": {"k": 9}}})
+    llm = {"model": proposes.model, "usd_per_million": (3.0, 15.0)}
+    config = parse_config({**SETTINGS, **rules, "llm": llm}, "the test")
+    run = RunDirectory.create(tmp_path / "run", str(source), config)
+    with run.lock():
+        session = Session(run, Reporter(quiet=True))
+        session.start()
+        with placed(session) as cycle:
+            cycle.go_on()
+            Talk(Conversation(session, cycle), session.model, print).say("nine", print)
     assert audit(run.root).failures == []
     for number, change in enumerate(
         (
             lambda bodies, store: at(bodies, "approve").update(llm=[]),
-            lambda bodies, store: at(bodies, "approve")["params"]["params"].update(k=8),
+            lambda bodies, store: at(bodies, "approve")["answer"]["action"].update(k=8),
         )
     ):
         failures = forged(shutil.copytree(run.root, tmp_path / f"copy{number}"), change)
-        assert any("tool call behind what the language model put forward" in failure for failure in failures)
+        assert any("(approve): answer: no recorded tool call" in failure for failure in failures), failures
     hidden = forged(shutil.copytree(run.root, tmp_path / "hidden"), _suppressed("chat", "the connection broke"))
     assert any("its answer is on record" in failure or "usage" in failure for failure in hidden)

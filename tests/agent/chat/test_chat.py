@@ -12,15 +12,19 @@ import pytest
 from recryst.agent.account.explain import explain
 from recryst.agent.account.summary import summary
 from recryst.agent.audit import audit
-from recryst.agent.chat.conversation import Conversation, Refusal
+from recryst.agent.chat.commands import COMMANDS, MODEL_TOOLS, carry_out, read
+from recryst.agent.chat.conversation import Conversation
 from recryst.agent.chat.talk import TURNS, Talk
-from recryst.agent.chat.tools import COMMANDS, MODEL_TOOLS
 from recryst.agent.cli.progress import Reporter
-from recryst.agent.decide.approval import Answer, shown_sha
+from recryst.agent.decide.approval import shown_sha
+from recryst.agent.decide.proposals import Refusal
 from recryst.agent.graph import placed
 from recryst.agent.graph import run as run_graph
+from recryst.agent.registry import CAPABILITIES
 from recryst.agent.session import Session
+from recryst.agent.view import View
 from recryst.state.canonical import canonical_json, sha256_json
+from recryst.state.decision import Answer
 from recryst.state.log import read_log
 from recryst.state.run import RunDirectory
 from recryst.state.settings import load_config
@@ -73,8 +77,7 @@ def say(talk, *lines):
     """Type commands, seeing each proposal before the next one."""
     for line in lines:
         command, *words = line.split()
-        tool = COMMANDS[command]
-        tool.run(talk, tool.read(words), "person")
+        carry_out(talk, COMMANDS[command], read(COMMANDS[command], words), "person")
         talk.shown()
 
 
@@ -118,20 +121,20 @@ def test_an_unattended_resume_does_not_approve(root):
 def test_an_answer_to_what_is_no_longer_proposed_is_refused(root):
     with conversation(root) as talk:
         waiting = talk._cycle.waiting
-        stale = Answer(shown_sha=shown_sha(waiting.value), interrupt_id=waiting.id, answer="approve")
+        stale = Answer(shown_sha=shown_sha(talk.proposal), interrupt_id=waiting.id, answer="approve")
         say(talk, "/k 9")
         logged = len(talk.session.log.events)
         for answer in (stale, stale.model_copy(update={"interrupt_id": talk._cycle.waiting.id})):
             with pytest.raises(Refusal, match=r"answered before|no longer what is proposed"):
                 talk.answer(answer)
         assert len(talk.session.log.events) == logged
-        assert talk.proposal["proposal"]["params"] == {"algorithm": "kmeans", "k": 9}
+        assert talk.proposal.candidate.action.params == {"algorithm": "kmeans", "k": 9}
 
 
 def test_a_second_answer_is_refused_also_after_coming_back(root):
     with conversation(root) as talk:
         waiting = talk._cycle.waiting
-        once = Answer(shown_sha=shown_sha(waiting.value), interrupt_id=waiting.id, answer="reject")
+        once = Answer(shown_sha=shown_sha(talk.proposal), interrupt_id=waiting.id, answer="reject")
         talk.answer(once)
         with pytest.raises(Refusal, match="answered before"):
             talk.answer(once)
@@ -144,30 +147,29 @@ def test_an_answer_to_an_earlier_process_is_refused(root):
     with conversation(root) as talk:
         waiting = talk._cycle.waiting
     with conversation(root) as talk, pytest.raises(Refusal, match="no longer waits"):
-        talk.answer(Answer(shown_sha=shown_sha(waiting.value), interrupt_id=waiting.id, answer="approve"))
+        talk.answer(Answer(shown_sha=shown_sha(talk.proposal), interrupt_id=waiting.id, answer="approve"))
 
 
 def test_a_rejected_action_changes_nothing_and_is_not_proposed_again(root):
     with conversation(root) as talk:
-        ledger, state_key = talk.session.state.artefacts["ledger"], talk.session.state.values["state_key"]
+        ledger, state_key = talk.session.state.artefacts["ledger"], talk.session.state.values.state_key
         seen = []
         for _ in range(4):  # more than `patience`: a person's no says nothing about the data
-            seen.append(talk.proposal["proposal"])
-            if seen[-1]["action"] == "stop":
+            seen.append(talk.proposal.candidate.action)
+            if seen[-1].action == "stop":
                 break
             say(talk, "/no")
         assert len(seen) == 4
-        assert len({json.dumps([one["action"], one["params"]]) for one in seen}) == len(seen)
-        assert (talk.session.state.artefacts["ledger"], talk.session.state.values["state_key"]) == (ledger, state_key)
+        assert len({one.key for one in seen}) == len(seen)
+        assert (talk.session.state.artefacts["ledger"], talk.session.state.values.state_key) == (ledger, state_key)
     assert {event.outcome for event in steps(root) if event.type == "measure"} == {"refused"}
 
 
 def in_force(talk):
     state = talk.session.state
-    values = {
-        name: state.values[name] for name in ("clustering", "state_key", "objective", "thresholds", "probe_scores")
-    }
-    roles = ("ledger", "labels", "centroids", "vectors", "pool", "maps")
+    dumped = state.values.model_dump(mode="json")
+    values = {name: dumped.get(name) for name in ("clustering", "state_key", "objective", "thresholds", "probe_scores")}
+    roles = ("ledger", "assignments", "centroids", "vectors", "pool", "maps")
     return {role: state.artefacts[role] for role in roles}, values
 
 
@@ -179,20 +181,20 @@ def test_keep_overrides_a_measurement_and_undo_takes_it_back(root):
         with pytest.raises(Refusal, match="nothing to undo"):
             say(talk, "/undo")
         say(talk, "/prune 0 furthest 0.5", "/yes")
-        assert talk.session.history()[-1].outcome == "rolled_back"
+        assert talk.session.view.history()[-1].outcome == "rolled_back"
         assert in_force(talk) == before
         say(talk, "/keep")
         kept = in_force(talk)
         assert kept[0]["ledger"] != before[0]["ledger"]
-        removed = talk.session.ledger().filter(pl.col("reason") == "prune_keep_furthest")["id"]
+        removed = talk.session.view.ledger().filter(pl.col("reason") == "prune_keep_furthest")["id"]
         assert len(removed) > 5
         say(talk, "/k 9", "/yes", "/undo")
         assert in_force(talk) == before
         with pytest.raises(Refusal, match="nothing to undo"):
             say(talk, "/undo")
-    found = explain(root, removed[0])
-    assert found["row"]["status"] == "kept"
-    assert [step["step"] for step in found["steps"] if step["round"]] == ["act", "keep", "undo"]
+    found = explain(View.open(root), removed[0])
+    assert found.row.status == "kept"
+    assert [step.step for step in found.steps if step.round] == ["act", "keep", "undo"]
     assert audit(root).failures == []
 
 
@@ -201,7 +203,7 @@ def test_undo_takes_changes_back_one_by_one(root):
         states = [in_force(talk)]
         for command in ("/k 9", "/prune 0 closest 0.5"):
             say(talk, command, "/yes")
-            if talk.session.history()[-1].outcome == "rolled_back":
+            if talk.session.view.history()[-1].outcome == "rolled_back":
                 say(talk, "/keep")
             states.append(in_force(talk))
         assert len({json.dumps(state, sort_keys=True) for state in states}) == 3
@@ -216,27 +218,27 @@ def test_rounds_that_were_approved_at_once_end_with_the_process(root):
     with conversation(root) as talk:
         say(talk, "/run 2")
         approved = [event.actor for event in talk.session.log.of_type("approve")]
-        assert approved == ["human", "agent"][: len(talk.session.history())]
-        assert len(talk.session.history()) == 2 or talk.proposal["proposal"]["action"] == "stop"
+        assert approved == ["human", "agent"][: len(talk.session.view.history())]
+        assert len(talk.session.view.history()) == 2 or talk.proposal.candidate.action.action == "stop"
         # A third would be approved by this value alone, had the process not been stopped.
         with contextlib.suppress(Refusal):
             talk.reply("run", rounds=50)
-        assert talk.proposal["proposal"]["action"] == "stop"  # which no `run` approves
+        assert talk.proposal.candidate.action.action == "stop"  # which no `run` approves
     with conversation(root) as talk:
-        assert talk.proposal["proposal"]["action"] == "stop"
+        assert talk.proposal.candidate.action.action == "stop"
     assert audit(root).failures == []
 
 
 def test_an_approved_action_is_carried_out_although_the_process_was_killed(root):
     with conversation(root) as talk:
         say(talk, "/k 9", "/yes")
-        record = talk.session.history()[0]
+        record = talk.session.view.history()[0]
     log = root / "events.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
     approved = [number for number, line in enumerate(lines) if b'"type":"approve"' in line][-1]
     log.write_bytes(b"".join(lines[: approved + 1]))
     with conversation(root) as talk:
-        assert talk.session.history() == [record]
+        assert talk.session.view.history() == (record,)
     assert audit(root).failures == []
 
 
@@ -244,13 +246,13 @@ def test_a_spent_budget_leaves_a_person_only_the_end(data, tmp_path):
     root = create(data, tmp_path / "run", "stop.max_rounds=1")
     with conversation(root) as talk:
         say(talk, "/k 9", "/yes")
-        assert talk.proposal["proposal"]["action"] == "stop"
+        assert talk.proposal.candidate.action.action == "stop"
         with pytest.raises(Refusal, match="nothing more can be tried"):
             say(talk, "/k 8")
         with pytest.raises(Refusal, match="the proposal is to stop"):
             say(talk, "/no")
         say(talk, "/keep")
-        assert len(talk.session.array("centroids")) == 9
+        assert len(talk.session.view.array("centroids")) == 9
         say(talk, "/yes")
         assert talk.session.state.last == "publish"
     assert audit(root).failures == []
@@ -293,10 +295,12 @@ def test_a_model_may_propose_and_not_approve(root):
     with conversation(root) as talk:
         waiting = talk._cycle.waiting
         for kind in ("approve", "run", "keep", "undo", "finish", "reject"):
-            answer = Answer(shown_sha=shown_sha(waiting.value), interrupt_id=waiting.id, answer=kind, by="model")
+            answer = Answer(shown_sha=shown_sha(talk.proposal), interrupt_id=waiting.id, answer=kind, by="model")
             with pytest.raises(Refusal, match="only a person"):
                 talk.answer(answer)
-        assert talk.proposal == waiting.value
+        assert talk.proposal.model_dump(mode="json") == waiting.value
+    with pytest.raises(Refusal, match="only a person"):
+        carry_out(talk, CAPABILITIES["approve"], {}, "model")
     assert not {name for name in MODEL_TOOLS if not name.startswith(("propose_", "suggest"))} - {
         *("list_clusters", "show_cluster", "describe_cluster", "why_row", "metrics", "history", "current_proposal")
     }
@@ -320,10 +324,10 @@ def test_a_conversation_ends_like_any_run_and_passes_the_audit(told):
     report = audit(told)
     assert report.failures == []
     assert report.finished
-    result = summary(RunDirectory.open(told))
-    assert result["stop_reason"] == "chosen by a person"
-    assert not result["converged"]
-    outcomes = [entry["outcome"] for entry in result["rounds"]]
+    result = summary(View.open(told))
+    assert result.stop_reason == "chosen by a person"
+    assert not result.converged
+    outcomes = [entry.outcome for entry in result.rounds]
     assert outcomes[0] == "refused"
     assert outcomes.count("by_person") == 2
     assert outcomes[-1] == "stopped"
@@ -357,22 +361,22 @@ def _of(kind, edit, nth=0):
 
 
 def _unseen(body):
-    body["human"]["shown_sha"] = body["params"]["shown_sha"] = "0" * 64
+    body["answer"]["shown_sha"] = "0" * 64
     return body
 
 
 def _yes_instead(body):
-    body["human"]["answer"] = body["params"]["answer"] = "approve"
+    body["answer"]["answer"] = "approve"
     return body
 
 
 def _nobody(body):
-    del body["human"]
+    del body["answer"]["interrupt_id"]
     return body | {"actor": "agent"}
 
 
 def _else(body):
-    body["state"]["artefacts"]["labels"] = body["state"]["artefacts"]["centroids"]
+    body["state"]["artefacts"]["assignments"] = body["state"]["artefacts"]["centroids"]
     return body
 
 
@@ -381,12 +385,10 @@ STORIES = {
     "the person said no": _of("approve", _yes_instead),
     "nobody was asked": _of("approve", _nobody, nth=2),
     "an action of nobody's": _of("approve", lambda body: None, nth=2),
-    "another action was asked for": _of("approve", lambda body: body["params"].update(params={"k": 7}) or body, nth=1),
+    "another action was asked for": _of("approve", lambda body: body["answer"]["action"].update(k=7) or body, nth=1),
     "something else was kept": _of("keep", _else),
-    "something else came back": _of("undo", lambda body: body["state"]["values"].update(offer={}) or body),
-    "a trial that paid less": _of(
-        "measure", lambda b: b["state"]["values"]["offer"]["values"].update(objective={}) or b, 1
-    ),
+    "something else came back": _of("undo", lambda body: body["state"]["values"].update(offer=True) or body),
+    "a trial that paid less": _of("measure", lambda b: b["record"]["after"].update(value=9.0) or b, 1),
 }
 
 
@@ -404,36 +406,34 @@ WORDS = ("zebra", "okapi", "quagga", "tapir")
 
 
 @pytest.fixture
-def with_model(data, tmp_path, llm_server):
-    """Begin a conversation with a scripted model; returns the talk, what was shown, and the server."""
+def with_model(data, tmp_path, script):
+    """Begin a conversation with a scripted model; returns the talk, what was shown, and the script."""
     with contextlib.ExitStack() as stack:
 
         def begin(policy, *settings):
-            server = llm_server(policy)
-            model = ("llm.model=openai:any", f"llm.base_url={server.base_url('openai')}", *settings)
-            root = create(data, tmp_path / "run", *model)
+            asked = script(policy)
+            root = create(data, tmp_path / "run", f"llm.model={asked.model}", *settings)
             conversing = stack.enter_context(conversation(root))
             shown = []
-            return Talk(conversing, conversing.session.model, shown.append), shown, server
+            return Talk(conversing, conversing.session.model, shown.append), shown, asked
 
         yield begin
 
 
 def scripted(**by_message):
     """A model that answers a message with its tool calls in turn, and then with words."""
-    from llm_server import ToolUse
 
-    def policy(asked):
-        if not asked.tools:
+    def policy(question):
+        if not question["tools"]:
             return {"about": "striped animals, okapi and quagga", "outliers": ""}
-        key = asked.text.split()[0]
+        key = question["said"].split()[0]
         done = 0
-        for turn in reversed(asked.messages):
-            if turn.role == "user":
+        for turn in reversed(question["messages"]):
+            if turn["role"] == "user":
                 break
-            done += turn.role == "tool"
+            done += turn["role"] == "tool"
         calls = by_message[key]
-        return ToolUse(*calls[done]) if done < len(calls) else f"That was {key}."
+        return {"tool": calls[done][0], "arguments": calls[done][1]} if done < len(calls) else f"That was {key}."
 
     return policy
 
@@ -444,13 +444,13 @@ def test_no_word_of_the_data_reaches_the_model_that_has_tools(with_model):
         "more": [("metrics", {}), ("history", {}), ("current_proposal", {}), ("suggest", {"command": "y"})],
         "row": [("why_row", {"row": "rows-are-data"}), ("show_cluster", {"cluster": 99}), ("no_such", {})],
     }
-    talk, shown, server = with_model(scripted(**calls))
+    talk, shown, model = with_model(scripted(**calls))
     said = []
     for key in calls:
         talk.say(f"{key} of it please", said.append)
     assert "".join(said).split("\n")[:-1] == [f"That was {key}." for key in calls]
-    with_tools = [json.dumps(asked.body) for asked in server.chats if asked.tools]
-    without = [json.dumps(asked.body) for asked in server.chats if not asked.tools]
+    with_tools = [json.dumps(question) for question in model.asked if question["tools"]]
+    without = [json.dumps(question) for question in model.asked if not question["tools"]]
     assert len(with_tools) == sum(len(one) + 1 for one in calls.values())
     assert len(without) == 1
     assert "okapi" in without[0]
@@ -459,7 +459,7 @@ def test_no_word_of_the_data_reaches_the_model_that_has_tools(with_model):
     assert all(word in printed for word in ("zebra", "okapi", "striped animals"))
     events = [event for event in talk._conversation.session.log.events if event.type == "chat"]
     assert [len(event.llm) for event in events] == [5, 5, 4]
-    assert events[0].params["tools"] == ["list_clusters", "show_cluster", "describe_cluster"]
+    assert list(events[0].tools) == ["list_clusters", "show_cluster", "describe_cluster"]
 
 
 def _rendered(shown):
@@ -473,38 +473,39 @@ def _rendered(shown):
 
 def test_what_a_model_proposes_waits_for_the_person(with_model):
     calls = {"nine": [("propose_k", {"k": 9}), ("propose_k", {"k": 10**9}), ("approve", {}), ("keep", {})]}
-    talk, _, server = with_model(scripted(**calls))
+    talk, _, _ = with_model(scripted(**calls))
     talk.say("nine clusters", print)
     conversing = talk._conversation
-    assert conversing.proposal["by"] == "model"
-    assert conversing.proposal["proposal"]["params"] == {"algorithm": "kmeans", "k": 9}
-    assert conversing.session.history() == []
+    assert conversing.proposal.by == "model"
+    assert conversing.proposal.candidate.action.params == {"algorithm": "kmeans", "k": 9}
+    assert conversing.session.view.history() == ()
     assert conversing.unseen
     with pytest.raises(Refusal):  # the person has not seen it yet
         conversing.reply("approve")
     conversing.shown()
     conversing.reply("approve")
-    assert conversing.session.history()[0].params == {"algorithm": "kmeans", "k": 9}
-    server.close()
+    assert conversing.session.view.history()[0].action.params == {"algorithm": "kmeans", "k": 9}
     assert audit(conversing.session.run.root).failures == []
 
 
 def test_a_model_that_only_calls_tools_is_stopped(with_model):
-    from llm_server import ToolUse
-
-    talk, shown, server = with_model(lambda asked: ToolUse("metrics", {}))
+    talk, shown, model = with_model(lambda question: {"tool": "metrics", "arguments": {}})
     talk.say("on and on", print)
-    assert len(server.chats) == TURNS
+    assert len(model.asked) == TURNS
     assert f"called tools {TURNS} times" in _rendered(shown[-1])
 
 
-def test_a_server_that_fails_costs_the_message_and_nothing_else(with_model):
-    from llm_server import Failure
-
+def test_a_model_that_fails_costs_the_message_and_nothing_else(with_model):
     from recryst.state.errors import ModelError
 
-    talk, _, server = with_model(lambda asked: "Fine.", "llm.attempts=1")
-    server.fail([Failure(401)])
+    failures = iter([RuntimeError])
+
+    def policy(question):
+        for failure in failures:
+            raise failure
+        return "Fine."
+
+    talk, _, _ = with_model(policy)
     with pytest.raises(ModelError):
         talk.say("hello", print)
     said = []

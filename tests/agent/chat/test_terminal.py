@@ -11,14 +11,13 @@ import numpy as np
 import pexpect
 import polars as pl
 import pytest
+from commands import COMMAND
 
 from recryst.agent.audit import audit
 from recryst.agent.chat.terminal import Terminal
 from recryst.state.log import read_log
 from recryst.state.run import RunDirectory
 from recryst.state.settings import load_config
-
-from .conftest import COMMAND
 
 OPTIONS = [
     *("--vector-column", "vector", "--label-column", "label", "--id-column", "id", "--no-train"),
@@ -191,8 +190,8 @@ def test_a_conversation_with_a_model(rows, tmp_path, here, monkeypatch, llm_serv
     code, said, _ = here("chat", run, said=b"/describe 1\n")
     assert (code, "Striped animals" in said) == (0, True)
     events, _ = read_log(run / "events.jsonl")
-    described = [event for event in events if event.params.get("tools") == ["describe_cluster"]]
-    assert [[call.cache_hit for call in event.llm] for event in described if event.actor == "human"] == [
+    described = [event for event in events if event.type == "chat" and event.tools == ("describe_cluster",)]
+    assert [[call.cache_hit for call in event.llm] for event in described] == [
         *([False, False, False], [False], [True])
     ], "a question of a person's command is not in the log"
     assert audit(run).failures == []

@@ -6,14 +6,13 @@ import subprocess
 
 import polars as pl
 import pytest
+from commands import SHORT
 
 from recryst.agent.audit import audit
 from recryst.state.log import read_log
 from recryst.state.rows import check_ledger
-from recryst.state.run import fold
 from recryst.state.store import Store
-
-from .conftest import SHORT
+from recryst.state.values import fold
 
 
 def ledger_of(run):
@@ -21,7 +20,7 @@ def ledger_of(run):
     events, _ = read_log(run / "events.jsonl")
     state = fold(events)
     ledger = Store(run / "artifacts").frame(state.artefacts["ledger"])
-    check_ledger(ledger, state.values["ingested"])
+    check_ledger(ledger, state.values.ingested)
     return ledger
 
 

@@ -4,17 +4,15 @@ import json
 import socket
 
 import pytest
+from commands import SHORT
 
-from recryst.agent.cli.progress import Reporter
-from recryst.agent.cli.run import open_run
+from recryst.agent.cli.claim import begin as begin_run
 from recryst.agent.llm.open import open_provider
 from recryst.state.config import LlmParams
 from recryst.state.errors import LockedError, ModelError, UsageError
 from recryst.state.run import RunDirectory
 from recryst.state.settings import load_config, parse_config
 from recryst.tools.vectors.net import Fault
-
-from .conftest import SHORT
 
 
 @pytest.fixture
@@ -102,7 +100,8 @@ def test_a_run_that_failed_on_a_mistake_is_begun_anew(recryst, rows, tmp_path):
 
 def test_only_what_a_run_wrote_is_removed(rows, tmp_path):
     def begin(**settings):
-        return open_run(str(rows), tmp_path / "run", parse_config(settings, "the test"), Reporter(quiet=True))
+        with begin_run(str(rows), parse_config(settings, "the test"), tmp_path / "run", print) as directory:
+            return directory
 
     run = begin()
     note = run.root / "notes.txt"

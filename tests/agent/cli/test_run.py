@@ -1,6 +1,7 @@
 """Whole runs through the command line: what they leave, that they repeat, and that no kill changes the result."""
 
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -8,16 +9,17 @@ import time
 import numpy as np
 import polars as pl
 import pytest
+from commands import COMMAND, SHORT, SMALL
 
+from recryst.agent.audit import audit
 from recryst.state.log import read_log
-
-from .conftest import COMMAND, SHORT, SMALL
+from recryst.state.store import Store
 
 
 def decisions(root):
     events, _ = read_log(root / "events.jsonl")
     return [
-        (event.type, event.action, event.params, event.outcome, event.metrics.get("record", {}).get("after"))
+        event.state.values.decision if event.type == "decide" else event.record
         for event in events
         if event.type in ("decide", "measure")
     ]
@@ -85,7 +87,7 @@ def test_a_kill_in_the_middle_of_every_step_changes_nothing(finished, docstrings
     run = tmp_path / "run"
     begin = [*COMMAND, "run", str(docstrings), "--label-column", "module", "--out", str(run), *SMALL]
     steps = ["load", "clean", "filter", "dedup", "hold_out", "embed", "cluster", "reduce", "score", "baseline"]
-    steps += ["critique", "decide", "act", "measure", "train", "evaluate", "quantise", "export", "report"]
+    steps += ["critique", "decide", "act", "measure", "train", "evaluate", "quantise", "export", "publish"]
     command = begin
     for step in steps:
         assert killed_in(step, command), f"the run ended before {step}"
@@ -118,6 +120,84 @@ def killed_in(step, command):
         finally:
             watchdog.cancel()
             process.kill()
+
+
+# Dies by SIGKILL at a place: at the n-th advance of a step, or before, within or after the writing of its event.
+DYING = """
+import contextlib, os, signal, sys
+from recryst.agent.cli import main
+from recryst.agent.session import Session
+from recryst.agent.audit import audit
+from recryst.state.log import EventLog
+
+step, place = sys.argv.pop(1).split(":")
+append, show = EventLog.append, Session.step
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def appended(log, **fields):
+    here = fields["type"] == step
+    if here and place == "before":
+        die()
+    event = append(log, **fields)
+    if here and place == "within":
+        os.truncate(log.path, os.path.getsize(log.path) - 40)
+    if here and place in ("within", "after"):
+        die()
+    return event
+
+@contextlib.contextmanager
+def shown(session, name, *arguments, **more):
+    with show(session, name, *arguments, **more) as advance:
+        left = [int(place)] if name == step and place.isdigit() else [-1]
+        def advanced(done=1):
+            advance(done)
+            left[0] -= 1
+            if left[0] == 0:
+                die()
+        yield advanced
+
+EventLog.append, Session.step = appended, shown
+main()
+"""
+PLACES = ["act:after", "measure:before", "measure:within", "measure:after"]
+PLACES += ["train:1", "train:20", "evaluate:1", "train:before", "quantise:1", "quantise:before", "quantise:within"]
+
+
+def test_a_kill_around_a_kept_action_and_inside_the_models_changes_nothing(recryst, docstrings, tmp_path):
+    """Nothing but redundancy counts, so that the rows that say the same go and stay away."""
+    rng = np.random.default_rng(0)
+    rows = [json.loads(line) for line in docstrings.read_text().splitlines()[:160]]
+    groups = rng.standard_normal((5, 16))[np.arange(160) % 5] + 0.5 * rng.standard_normal((160, 16))
+    groups[130:] = groups[:30]
+    table = tmp_path / "a.parquet"
+    pl.DataFrame({"text": [row["text"] for row in rows], "vector": groups.tolist()}).write_parquet(table)
+    parts = ("probe", "coverage", "balance", "noise", "structure", "stability", "min_gain")
+    nothing_else = ["--set", "objective.noise_multiplier=50"]  # of the probe, which is not to be worse
+    nothing_else += [word for part in parts for word in ("--set", f"objective.{part}=0")]
+    begin = ["run", str(table), "--text-column", "text", "--vector-column", "vector", *SMALL, *nothing_else]
+    begin += ["--set", "reduce.methods=[pca]", "--max-rounds", "1", "--quiet", "--json"]
+    whole = recryst(*begin, "--out", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    told = json.loads(whole.stdout)
+    assert [entry["outcome"] for entry in told["rounds"]] == ["kept", "stopped"]
+    dying = [*COMMAND[:-1], DYING]
+    for place in PLACES:
+        killed = subprocess.run(
+            [*dying, place, *begin, "--out", str(tmp_path / "run")], capture_output=True, check=False
+        )
+        assert killed.returncode == -signal.SIGKILL, (place, killed.stderr)
+    done = recryst(*begin, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    again = json.loads(done.stdout)
+    assert again["curated_sha256"] == told["curated_sha256"]
+    assert again["models"] == told["models"]
+    assert decisions(tmp_path / "run") == decisions(tmp_path / "whole")
+    events, _ = read_log(tmp_path / "run" / "events.jsonl")
+    assert [event.type for event in events].count("resume") == len(PLACES)
+    assert sum(event.torn_bytes > 0 for event in events if event.type == "resume") == 2
+    assert audit(tmp_path / "run").failures == []
 
 
 def test_the_same_command_shows_a_finished_run_and_refuses_another_one(finished, recryst, docstrings):
@@ -195,6 +275,7 @@ def test_density_methods_run_through_the_loop(recryst, docstrings, tmp_path, alg
     assert json.loads(done.stdout)["rounds"][0]["metrics"]["probe_kind"] == "bits_per_byte"
     events, _ = read_log(tmp_path / "run" / "events.jsonl")
     scored = next(event for event in events if event.type == "score")
-    assert scored.metrics["algorithm"] == algorithm
-    assert scored.metrics["dbcv"] is not None
+    report = Store(tmp_path / "run" / "artifacts").json(scored.state.artefacts["report"])
+    assert report["algorithm"] == algorithm
+    assert report["dbcv"] is not None
     assert list((tmp_path / "run" / "curated").iterdir())

@@ -14,12 +14,12 @@ import pytest
 from recryst.agent.cli.apply import Job, apply
 from recryst.agent.cli.progress import Reporter
 from recryst.agent.cli.tool import read_params
-from recryst.state.config import CleanParams, DecontaminateParams, FilterParams
+from recryst.agent.registry import CAPABILITIES, table_tools
 from recryst.state.errors import InputError, UsageError
-from recryst.state.progress import silent
+from recryst.state.phrases import silent
+from recryst.state.preparation import CleanParams, DecontaminateParams, FilterParams
 from recryst.state.rows import Removal
-from recryst.tools.registry import NAMES, Tool
-from recryst.tools.registry import tool as find_tool
+from recryst.tools.table_tool import TableTool
 
 
 def test_a_table_through_one_tool_after_the_other(here, docstrings, tmp_path):
@@ -50,10 +50,10 @@ def docstrings_columns(path):
     return json.loads(path.read_text().splitlines()[0])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", table_tools())
 def test_every_registered_tool_is_described(name):
-    found = find_tool(name)
-    assert found.name == name
+    found = CAPABILITIES[name]
+    assert found.load().name == name
     assert found.version >= 1
     assert found.description
     assert "\n" not in found.description
@@ -124,12 +124,12 @@ def _marks(text, params):
     return pl.DataFrame({"n": text.str.len_chars(), "words": text.str.split(" ")})
 
 
-def own_tool(params=CleanParams, **how):
-    return Tool("own", 1, "Do what the test says.", params, list, list, **how)
+def own_tool(**how):
+    return TableTool("own", **how)
 
 
-def applied(tool, source, target, **options):
-    return apply(tool, tool.params(), Job(str(source), target, **options), Reporter(quiet=True))
+def applied(tool, source, target, params=CleanParams, **options):
+    return apply(tool, params(), Job(str(source), target, **options), Reporter(quiet=True))
 
 
 def json_rows(path):
@@ -200,10 +200,10 @@ def test_annotations_stand_beside_every_row(source, tmp_path):
 
 def test_a_text_made_anew_takes_its_column(tmp_path):
     (tmp_path / "body.jsonl").write_text('{"body": " a\\r", "n": 1}\n{"body": " ", "n": 2}\n{"body": "a", "n": 3}\n')
-    applied(find_tool("clean"), tmp_path / "body.jsonl", tmp_path / "out.jsonl")
+    applied(CAPABILITIES["clean"].load(), tmp_path / "body.jsonl", tmp_path / "out.jsonl")
     assert json_rows(tmp_path / "out.jsonl") == [{"body": "a", "n": 1}, {"body": " ", "n": 2}]
     (tmp_path / "chat.jsonl").write_text('{"instruction": "Go!", "output": "\\u200bGone. "}\n')
-    applied(find_tool("clean"), tmp_path / "chat.jsonl", tmp_path / "out.jsonl")
+    applied(CAPABILITIES["clean"].load(), tmp_path / "chat.jsonl", tmp_path / "out.jsonl")
     assert json_rows(tmp_path / "out.jsonl") == [
         {"instruction": "Go!", "output": "\u200bGone. ", "text": "### Instruction:\nGo!\n\n### Response:\nGone."}
     ]
@@ -236,21 +236,21 @@ def test_one_profile_holds_for_the_whole_table(tmp_path):
         return _marks(text, params)
 
     (tmp_path / "web.jsonl").write_text("".join(f'{{"text": "{"w " * (n // 10)}"}}\n' for n in range(3000)))
-    applied(own_tool(FilterParams, annotate=annotate), tmp_path / "web.jsonl", tmp_path / "out.jsonl")
+    applied(own_tool(annotate=annotate), tmp_path / "web.jsonl", tmp_path / "out.jsonl", FilterParams)
     assert set(chosen) == {"web"}, "though the first thousand rows are short"
     (tmp_path / "chat.jsonl").write_text('{"instruction": "Go!", "output": "Gone."}\n')
-    applied(own_tool(FilterParams, annotate=annotate), tmp_path / "chat.jsonl", tmp_path / "out.jsonl")
+    applied(own_tool(annotate=annotate), tmp_path / "chat.jsonl", tmp_path / "out.jsonl", FilterParams)
     assert chosen[-1] == "instruction"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", table_tools())
 def test_every_streaming_tool_takes_any_text(name, tmp_path):
-    tool = find_tool(name)
+    tool = CAPABILITIES[name].load()
     if tool.on_table is not None:
         pytest.skip("works on a whole frame")
     (tmp_path / "bench.jsonl").write_text('{"text": "words of no concern to any of these rows"}\n')
     needed = {"decontaminate": {"against": [str(tmp_path / "bench.jsonl")]}, "language": {"keep": ["en"]}}
-    params = tool.params(**needed.get(name, {}))
+    params = CAPABILITIES[name].params(**needed.get(name, {}))
     text = pl.Series("text", [None, "", "a", "\x00", None, "é" * 5000, "one two three", "one two three", "\n\n"])
     if tool.annotate is not None:
         assert [tool.annotate(part, params).schema for part in (text, text[:1], text[5:6])] == [

@@ -80,15 +80,13 @@ def test_nothing_of_a_judgement_in_doubt_reaches_who_decides() -> None:
         assert (final.theme, final.said, final.by) == ("t", ("r",), "model")
 
 
-def test_a_cluster_without_other_rows_is_not_asked_about_twice(llm_server, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    server = llm_server(lambda asked: judgement("trim").model_dump(mode="json"))
-    llm = {"model": "openai:scripted", "base_url": server.base_url("openai")}
-    model = open_model(tmp_path, parse_config({"llm": llm}, "the test"), [])
+def test_a_cluster_without_other_rows_is_not_asked_about_twice(script, tmp_path) -> None:
+    critic = script(lambda question: judgement("trim").model_dump(mode="json"))
+    model = open_model(tmp_path, parse_config({"llm": {"model": critic.model}}, "the test"), [])
     clusters = (evidence(0), evidence(1, boundary=(7,), random=(9,)))
     own = tuple(rules("keep").model_copy(update={"cluster": n}) for n in range(2))
     judged = critique(model, report_of(clusters), own, pl.Series([f"row {n}" for n in range(10)]).gather)
-    assert len(server.chats) == 3
+    assert len(critic.asked) == 3
     assert [(one.verdict, one.review) for one in judged] == [("trim", True), ("keep", True)]
 
 

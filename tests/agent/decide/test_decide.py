@@ -3,13 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recryst.agent.decide.candidates import Facts, build_candidates
+from recryst.agent.decide.candidates import build_candidates
 from recryst.agent.decide.decide import converged, decide, ends_converged, pays
 from recryst.agent.decide.policy import Choice, policy
 from recryst.agent.decide.rules_critic import critique
-from recryst.state.config import CapsParams, CritiqueParams, ObjectiveParams, SemanticParams, StopParams
-from recryst.state.decision import Budget, RoundRecord
-from recryst.state.phrases import action_in_words
+from recryst.state.actions import Deduplicate, Stop
+from recryst.state.config import CapsParams, CritiqueParams, ObjectiveParams, StopParams
+from recryst.state.decision import Budget, Facts, RoundRecord
+from recryst.state.preparation import SemanticParams
 from recryst.state.report import ClusterEvidence, ClusterReport, Objective
 
 BUDGET = Budget(rounds_left=5, minutes_left=None, held_still=False)
@@ -56,9 +57,9 @@ def objective(value=0.5, probe=0.8, coverage=0.9, by_seed=None, **changes):
     return Objective(**{**fields, **changes})
 
 
-def record(number, outcome="rolled_back", key="k", state="s", **changes):
+def record(number, outcome="rolled_back", action=Stop(), state="s", **changes):  # noqa: B008 (it is frozen)
     fields = {
-        "round": number, "state_key": state, "key": key, "action": "prune", "params": {}, "outcome": outcome,
+        "round": number, "state_key": state, "action": action, "outcome": outcome,
         "reasons": (), "verdict": None, "kept": 100, "k": 5, "embedded": 0, "before": objective(), "after": objective(),
         "label_agreement": 1.0,
         "keep_agreement": 1.0,
@@ -69,7 +70,11 @@ def record(number, outcome="rolled_back", key="k", state="s", **changes):
 def test_a_cluster_of_low_quality_is_dropped_first():
     seen = report(*[cluster(n) for n in range(9)], cluster(9, low_quality=0.9), cluster(10, near_duplicates=0.8))
     _, decision = choose(seen)
-    assert (decision.action, decision.params["clusters"], decision.params["strategy"]) == ("prune", [9], "drop")
+    assert (decision.action.action, decision.action.params["clusters"], decision.action.params["strategy"]) == (
+        "prune",
+        [9],
+        "drop",
+    )
 
 
 def test_where_a_quality_score_was_learned_both_figures_must_agree():
@@ -86,27 +91,27 @@ def test_rows_that_rules_and_score_doubt_can_be_taken_out_within_the_cap():
     offered = {}
     for doubtful in (0, 30, 900):
         candidates, _ = choose(seen, quality_below=1.5, doubtful=doubtful, thresholds={"basic.min_words": 3.0})
-        offered[doubtful] = [c for c in candidates if "quality_below" in c.params]
+        offered[doubtful] = [c for c in candidates if "quality_below" in c.action.params]
     assert offered[0] == []
-    assert offered[30][0].params == {"thresholds": {"basic.min_words": 3.0}, "quality_below": 1.5}
+    assert offered[30][0].action.params == {"thresholds": {"basic.min_words": 3.0}, "quality_below": 1.5}
     assert (offered[30][0].rows, offered[30][0].available, offered[900][0].available) == (30, True, False)
 
 
 def test_rows_that_say_the_same_are_taken_out_before_clusters_are_thinned():
     seen = report(*[cluster(n) for n in range(9)], cluster(9, near_duplicates=0.8))
     _, without = choose(seen)
-    assert without.params["strategy"] == "keep_furthest"
+    assert without.action.params["strategy"] == "keep_furthest"
     candidates, decision = choose(seen, alike=30)
-    assert decision.params == {"strategy": "deduplicate", "cosine": 0.95, "which_to_keep": "furthest"}
-    assert action_in_words(decision.action, decision.params) == (
+    assert decision.action == Deduplicate(cosine=0.95, which_to_keep="furthest")
+    assert decision.action.in_words() == (
         "of rows that say the same (cosine 0.95 or more) keep the one furthest from the centre"
     )
     chosen = next(c for c in candidates if c.id == decision.candidate)
     assert (chosen.rows, chosen.evidence) == (30, {"duplicates": 30.0, "of_rows": 1000.0})
     _, capped = choose(seen, alike=900, semantic=SemanticParams(which_to_keep="longest"))
-    assert capped.params["target_rows"] == 800
-    assert action_in_words(capped.action, capped.params).endswith("keep the longest, until 800 rows are left")
-    [shut] = [c for c in choose(seen, alike=30, cleaned=2000)[0] if c.params.get("strategy") == "deduplicate"]
+    assert capped.action.params["target_rows"] == 800
+    assert capped.action.in_words().endswith("keep the longest, until 800 rows are left")
+    [shut] = [c for c in choose(seen, alike=30, cleaned=2000)[0] if isinstance(c.action, Deduplicate)]
     assert (shut.rows, shut.available) == (0, False)
 
 
@@ -115,27 +120,27 @@ def test_no_candidate_passes_the_caps():
         cluster(0, 500, low_quality=0.9), cluster(1, 100, low_quality=0.8), *[cluster(n) for n in range(2, 6)]
     )
     candidates, decision = choose(seen)
-    assert decision.params["clusters"] == [1]  # cluster 0 holds more than a fifth of the rows
-    assert all(c.rows <= 0.2 * seen.rows for c in candidates if c.action == "prune")
+    assert decision.action.params["clusters"] == [1]  # cluster 0 holds more than a fifth of the rows
+    assert all(c.rows <= 0.2 * seen.rows for c in candidates if c.action.action == "prune")
 
 
 def test_what_was_tried_on_this_state_is_shown_and_not_chosen_again():
     seen = report(*[cluster(n) for n in range(9)], cluster(9, low_quality=0.9))
     candidates, decision = choose(seen)
     tried = next(c for c in candidates if c.id == decision.candidate)
-    again, second = choose(seen, (record(1, key=tried.key),))
-    assert second.candidate != next(c.id for c in again if c.key == tried.key)
+    again, second = choose(seen, (record(1, action=tried.action),))
+    assert second.candidate != next(c.id for c in again if c.action == tried.action)
     assert any("tried on this state in round 1" in r.reason for r in second.rejected)
-    _, elsewhere = choose(seen, (record(1, key=tried.key, state="other"),))
-    assert elsewhere.params == decision.params
+    _, elsewhere = choose(seen, (record(1, action=tried.action, state="other"),))
+    assert elsewhere.action.params == decision.action.params
 
 
 def test_synthesis_says_that_it_needs_a_language_model():
     candidates, decision = choose(report(*[cluster(n) for n in range(10)]))
-    [one] = [c for c in candidates if c.action == "synthesise"]
+    [one] = [c for c in candidates if c.action.action == "synthesise"]
     assert not one.available
     assert "language model" in one.unavailable_because
-    assert decision.action != "synthesise"
+    assert decision.action.action != "synthesise"
 
 
 def test_a_spent_budget_and_still_data_mean_stop():
@@ -148,12 +153,16 @@ def test_a_spent_budget_and_still_data_mean_stop():
         ({"held_still": True}, "labels, keep-set and objective held still"),
     ):
         _, decision = choose(seen, budget=BUDGET.model_copy(update=spent))
-        assert (decision.action, decision.reasons) == ("stop", (said,))
+        assert (decision.action.action, decision.reasons) == ("stop", (said,))
         assert ends_converged(decision) == ("held_still" in spent)
 
 
 def test_no_reason_argues_against_its_proposal():
-    reasons = {c.params["k"]: c.reasons for c in choose(report(*[cluster(n) for n in range(10)]))[0] if "k" in c.params}
+    reasons = {
+        c.action.params["k"]: c.reasons
+        for c in choose(report(*[cluster(n) for n in range(10)]))[0]
+        if "k" in c.action.params
+    }
     assert reasons[6] == ("nothing stands out; coarser clusters are tried",)
     assert reasons[16] == ("nothing stands out; finer clusters are tried",)
     shaky = choose(report(cluster(0, stability=0.2), *[cluster(n) for n in range(1, 10)]))[0]
@@ -167,7 +176,7 @@ def test_an_invented_candidate_becomes_the_safe_default():
     unavailable = next(c.id for c in candidates if not c.available)
     for invented in ("../../x", unavailable):
         decision = decide(lambda *_: Choice(invented, (), {}), seen, critiques, candidates, (), BUDGET)  # noqa: B023
-        assert decision.action == "stop"
+        assert decision.action.action == "stop"
         assert "not an available candidate" in decision.reasons[0]
 
 
@@ -218,12 +227,12 @@ def test_rows_are_written_for_thin_clusters_within_their_share():
 
     def synthesis(**changes):
         candidates, _ = choose(seen, language_model=True, **changes)
-        return next(candidate for candidate in candidates if candidate.action == "synthesise")
+        return next(candidate for candidate in candidates if candidate.action.action == "synthesise")
 
     plenty = synthesis(synthesis_room=200)
-    assert (plenty.params, plenty.rows) == ({"clusters": [5, 6], "counts": [30, 20]}, 50)
+    assert (plenty.action.params, plenty.rows) == ({"clusters": [5, 6], "counts": [30, 20]}, 50)
     assert plenty.available
-    assert synthesis(synthesis_room=35).params == {"clusters": [5, 6], "counts": [30, 5]}
+    assert synthesis(synthesis_room=35).action.params == {"clusters": [5, 6], "counts": [30, 5]}
     assert synthesis(synthesis_room=35).rows == 35
     assert not synthesis(synthesis_room=0, synthetic=3).available
     assert not synthesis(synthesis_room=35, text=False).available
@@ -234,4 +243,4 @@ def test_synthetic_rows_do_not_count_for_the_floor():
     seen = report(*[cluster(n) for n in range(9)], cluster(9, near_duplicates=0.8))
     for synthetic, available in ((0, True), (480, False)):
         candidates, _ = choose(seen, cleaned=1000, synthetic=synthetic)
-        assert next(c for c in candidates if c.action == "prune").available == available
+        assert next(c for c in candidates if c.action.action == "prune").available == available

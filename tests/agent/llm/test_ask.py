@@ -1,34 +1,31 @@
 """Questions about several rows at once: each row has its own answer, also where a server mixes its answers up."""
 
-import json
-
 import pytest
 
 from recryst.agent.llm.ask import sheets
 from recryst.agent.llm.open import open_model
 from recryst.agent.steps.lessons import teacher_scores
-from recryst.agent.synthesis.generator import judge
+from recryst.agent.synthesis.generator import accept_rows
 from recryst.state.settings import parse_config
 
 
 @pytest.fixture
-def model(llm_server, tmp_path, monkeypatch):
-    """A model whose server gives every question the answer to the first one."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+def model(script, tmp_path):
+    """A model that gives every question the answer to the first one."""
     first = []
 
-    def policy(asked):
-        first.append([row["id"] for row in json.loads(asked.messages[0].text)["rows"]])
-        word = {"verdict": "accept"} if "verdict" in json.dumps(asked.schema) else {"score": 4}
+    def policy(question):
+        first.append([row["id"] for row in question["shown"]["rows"]])
+        word = {"verdict": "accept"} if question["kind"] == "judge" else {"score": 4}
         entries = [{"id": one, "reasons": ["sound"], **word} for one in first[0]]
         return {"verdicts" if "verdict" in word else "scores": entries}
 
-    llm = {"model": "openai:any", "base_url": llm_server(policy).base_url("openai"), "parallel": 1}
+    llm = {"model": script(policy).model, "parallel": 1}
     return open_model(tmp_path / "llm", parse_config({"llm": llm}, "the test"), [])
 
 
 def test_an_answer_to_another_question_counts_for_no_row(model):
-    assert judge(model, [f"text {n}" for n in range(15)]) == ["accept"] * 10 + [None] * 5
+    assert accept_rows(model, [f"text {n}" for n in range(15)]) == ["accept"] * 10 + [None] * 5
 
 
 def test_scores_of_another_question_count_for_no_row(model):

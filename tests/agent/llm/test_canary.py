@@ -2,6 +2,8 @@
 
 import pytest
 
+from recryst.agent.audit import audit
+
 CANARIES = {
     "ANTHROPIC_API_KEY": "sk-ant-canary-4f1d5b",
     "OPENAI_API_KEY": "sk-canary-9c2e77",
@@ -24,10 +26,10 @@ def planted(folder, printed):
     ("provider", "refused"), [("anthropic", False), ("openai", False), ("ollama", False), ("openai", True)]
 )
 def test_no_key_is_written_or_printed(provider, refused, vectors, llm_server, here, monkeypatch, tmp_path):
-    from curators import neutral
+    from curators import neutral, over_http
     from llm_server import Failure
 
-    server = llm_server((lambda asked: Failure(401)) if refused else neutral)
+    server = llm_server((lambda asked: Failure(401)) if refused else over_http(neutral))
     for name, canary in CANARIES.items():
         monkeypatch.setenv(name, canary)
     code, out, err = here(
@@ -41,6 +43,8 @@ def test_no_key_is_written_or_printed(provider, refused, vectors, llm_server, he
         assert CANARIES[f"{provider.upper()}_API_KEY"] in sent, "the key was not used at all"
     assert (tmp_path / "run" / "events.jsonl").stat().st_size > 0
     assert planted(tmp_path / "run", out + err) == []
+    server.close()
+    assert audit(tmp_path / "run").failures == []
 
 
 @pytest.mark.parametrize("option", ["--base-url", "--set"])

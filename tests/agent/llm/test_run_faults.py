@@ -7,7 +7,9 @@ import pytest
 
 from recryst.agent.audit import audit
 from recryst.evals.runs import refine
+from recryst.state.actions import Stop
 from recryst.state.errors import ModelError
+from recryst.state.events import Decide
 from recryst.state.settings import parse_config
 
 TINY = {
@@ -19,7 +21,7 @@ TINY = {
     "critique": {"max_pairs": 4},
 }
 READING = ("quality", "critique", "same_theme", "decide", "label")
-WRITING = ("synthesise", "judge")
+WRITING = ("generate", "judge")
 USELESS = ("truncated", "refusal", "empty", "duplicate_key", "not_an_object", "deep", "prose")
 TAXONOMY = "domains: {cards: {description: about cards}, other: {description: the rest}}\n"
 
@@ -76,11 +78,12 @@ def calls_of(done, kind):
 @pytest.mark.parametrize("kind", READING + WRITING)
 def test_useless_answers_lead_to_the_safe_default(kind, curate, llm_server, tmp_path):
     """Each question of one kind gets one useless answer after the other: three attempts, then on without."""
-    from curators import kind_of, writing
+    from curators import over_http, writing
     from llm_server import Failure
 
+    curator = over_http(writing)
     useless = itertools.cycle(USELESS)
-    server = llm_server(lambda asked: Failure(next(useless)) if kind_of(asked) == kind else writing(asked))
+    server = llm_server(lambda asked: Failure(next(useless)) if asked.question["kind"] == kind else curator(asked))
     done = curate(kind, "run", server)
     assert done.events[-1].type == "publish"
     calls = calls_of(done, kind)
@@ -89,19 +92,20 @@ def test_useless_answers_lead_to_the_safe_default(kind, curate, llm_server, tmp_
         assert all(call.problem for call in calls)
         assert len(calls) % 3 == 0, "two re-asks each"
     if kind == "decide":
-        (decided,) = done.of_type("decide")
-        assert decided.action == "stop"
-        assert decided.state.values["converged"] is False
+        (decided,) = done.of_type(Decide)
+        assert decided.state.values.decision.action == Stop()
+        assert decided.state.values.converged is False
     assert audit(tmp_path / "run").failures == []
 
 
 @pytest.mark.parametrize("kind", READING + WRITING)
 def test_a_run_that_a_server_stopped_resumes_to_the_same_end(kind, curate, wholes, llm_server, tmp_path):
     """Refused for good and cut off at the first question of a kind, each in one of its ways; then all is well again."""
-    from curators import kind_of, writing
+    from curators import over_http, writing
     from llm_server import Failure
 
-    server = llm_server(writing)
+    curator = over_http(writing)
+    server = llm_server(curator)
     config = "label" if kind == "label" else "writing" if kind in WRITING else "reading"
     if config not in wholes:
         wholes[config] = curate(kind, "whole", server)
@@ -110,11 +114,11 @@ def test_a_run_that_a_server_stopped_resumes_to_the_same_end(kind, curate, whole
     at = (READING + WRITING).index(kind)  # which faults are which is the client's business and tested there
     for what, sent in (((401, 1), (400, 1))[at % 2], ((529, 2), ("reset", 2), ("html", 2))[at % 3]):
         before = len(server.chats)
-        server.policy = lambda asked, what=what: Failure(what) if kind_of(asked) == kind else writing(asked)
+        server.policy = lambda asked, what=what: Failure(what) if asked.question["kind"] == kind else curator(asked)
         with pytest.raises(ModelError):
             curate(kind, "run", server)
-        assert sum(kind_of(asked) == kind for asked in server.chats[before:]) == sent
-    server.policy = writing
+        assert sum(asked.question["kind"] == kind for asked in server.chats[before:]) == sent
+    server.policy = curator
     done = curate(kind, "run", server)
     assert done.decisions() == whole.decisions()
     assert audit(tmp_path / "run").failures == []

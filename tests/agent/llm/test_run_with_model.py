@@ -1,7 +1,8 @@
-"""Whole runs on real questions with a language model deciding: by each vendor, and within a small budget."""
+"""Whole runs on real questions with a language model deciding, also within a small budget."""
 
 import re
 import socket
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -10,8 +11,7 @@ from recryst.agent.audit import audit
 from recryst.agent.decide import rules_policy as rules
 from recryst.evals.data import banking77, with_vectors
 from recryst.evals.runs import refine
-from recryst.state.decision import Budget, Candidate
-from recryst.state.report import ClusterReport
+from recryst.state.events import Decide
 from recryst.state.settings import parse_config
 
 TINY = {
@@ -38,15 +38,8 @@ def rows(shared_data, tmp_path_factory):
     return path
 
 
-@pytest.fixture(autouse=True)
-def keys(monkeypatch):
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-
-
-def config_for(provider, server, **llm):
-    asked = {"model": f"{provider}:scripted", "base_url": server.base_url(provider), **llm}
-    return parse_config({**TINY, "llm": asked}, "the test")
+def config_for(model, **llm):
+    return parse_config({**TINY, "llm": {"model": model, **llm}}, "the test")
 
 
 def calls_of(done):
@@ -59,41 +52,39 @@ def tokens_of(done):
 
 def choice_of_the_rules(done, decided):
     """What the rules would have chosen from the evidence of a decision."""
-    candidates = tuple(Candidate.model_validate(item) for item in decided.candidates)
-    report = ClusterReport.model_validate(done.json(decided, "report"))
-    budget = Budget.model_validate(decided.budget)
-    return rules.choose(report, done.critiques_at(decided), candidates, (), budget).candidate
+    view = done.after(decided)
+    return rules.choose(view.report(), view.critiques(), decided.candidates, (), decided.budget).candidate
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "openai", "ollama"])
-def test_a_model_decides_and_the_audit_needs_no_network(provider, rows, llm_server, tmp_path, monkeypatch):
-    from curators import kind_of, regrouping
+def test_a_model_decides_and_the_audit_needs_neither_network_nor_script(rows, script, tmp_path, monkeypatch):
+    from curators import regrouping
+    from llm_script import said
 
-    server = llm_server(regrouping)
-    done = refine(rows, tmp_path / "run", config_for(provider, server, usd_per_million=(3.0, 15.0)))
+    model = script(regrouping)
+    done = refine(rows, tmp_path / "run", config_for(model.model, usd_per_million=(3.0, 15.0)))
 
-    decided = [event for event in done.of_type("decide") if any(call.kind == "decide" for call in event.llm)]
-    asked = [question for question in server.chats if kind_of(question) == "decide"]
+    decided = [event for event in done.of_type(Decide) if any(call.kind == "decide" for call in event.llm)]
+    asked = [question for question in model.asked if question["kind"] == "decide"]
     assert len(decided) == len(asked)
     for event, question in zip(decided, asked, strict=True):
-        assert event.state.values["decision"]["candidate"] == regrouping(question)["candidate"]
+        assert event.state.values.decision.candidate == regrouping(question)["candidate"]
         assert event.actor == "agent"
-        assert not TOKEN.search(question.said), "the decider was shown a row"
-        assert question.tools == ()
-        assert choice_of_the_rules(done, event) != event.state.values["decision"]["candidate"]
-    assert [event.action for event in decided] == ["change_k", "change_k", "stop"]
-    assert any(TOKEN.search(question.said) for question in server.chats), "no row reached the critic"
+        assert not TOKEN.search(said(question)), "the decider was shown a row"
+        assert question["tools"] == []
+        assert choice_of_the_rules(done, event) != event.state.values.decision.candidate
+    assert [event.state.values.decision.action.action for event in decided] == ["change_k", "change_k", "stop"]
+    assert any(TOKEN.search(said(question)) for question in model.asked), "no row reached the critic"
 
     calls = calls_of(done)
     assert {call.kind for call in calls} == {"quality", "critique", "same_theme", "decide"}
-    assert sum(sum(call.usage.values()) for call in calls) == server.billed > 0
     assert sum(call.usd for call in calls) > 0
+    assert done.events[0].runs_on["policy"] == model.model
 
-    server.close()
+    Path(model.model.removeprefix("scripted:")).unlink()
     monkeypatch.setattr(socket.socket, "connect", _no_network)
     report = audit(tmp_path / "run")
     assert report.failures == []
-    assert report.verified["decisions"] == len(done.of_type("decide"))
+    assert report.verified["decisions"] == len(done.of_type(Decide))
 
 
 def _no_network(*_):
@@ -101,11 +92,13 @@ def _no_network(*_):
 
 
 @pytest.mark.parametrize("max_tokens", [2_000, 20_000])
-def test_a_spent_budget_ends_the_run_well(max_tokens, rows, llm_server, tmp_path):
-    from curators import regrouping
+def test_a_spent_budget_ends_the_run_well(max_tokens, rows, llm_server, tmp_path, monkeypatch):
+    from curators import over_http, regrouping
 
-    server = llm_server(regrouping, bytes_per_token=1)
-    done = refine(rows, tmp_path / "run", config_for("openai", server, max_tokens=max_tokens))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    server = llm_server(over_http(regrouping), bytes_per_token=1)
+    config = config_for("openai:x", base_url=server.base_url("openai"), max_tokens=max_tokens)
+    done = refine(rows, tmp_path / "run", config)
     assert done.events[-1].type == "publish"
     assert server.billed <= max_tokens
     assert tokens_of(done) <= max_tokens

@@ -10,7 +10,9 @@ from recryst.agent.account.explain import explain, told
 from recryst.agent.audit import audit
 from recryst.agent.llm.open import open_model
 from recryst.agent.steps.label import answer_form, by_model
+from recryst.agent.view import View
 from recryst.evals.runs import refine
+from recryst.state import events
 from recryst.state.errors import InputError
 from recryst.state.settings import parse_config
 from recryst.tools.judge.taxonomy import Entry, Taxonomy, read_taxonomy
@@ -41,11 +43,6 @@ SMALL = {
 }
 
 
-@pytest.fixture(autouse=True)
-def key(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-
-
 @pytest.fixture
 def taxonomy(tmp_path):
     path = tmp_path / "taxonomy.yaml"
@@ -72,9 +69,9 @@ def answer(rows, **changes):
     return {"labels": [{"id": row["id"], **said, **changes} for row in rows]}
 
 
-def policy(asked):
+def policy(question):
     """Everything is easy and numbered; moss is a hot drink with an odd number, and unsure with an even one."""
-    rows = json.loads(asked.messages[0].text)["rows"]
+    rows = question["shown"]["rows"]
     labels = answer(rows)
     for row, label in zip(rows, labels["labels"], strict=True):
         if "moss" in row["text"] and int(row["text"].rsplit("▁", 1)[1]) % 2:
@@ -84,18 +81,18 @@ def policy(asked):
     return labels
 
 
-def config_for(taxonomy, server=None, **label):
-    llm = {} if server is None else {"model": "openai:scripted", "base_url": server.base_url("openai")}
+def config_for(taxonomy, asked=None, **label):
+    llm = {} if asked is None else {"model": asked.model}
     return parse_config({**SMALL, "llm": llm, "label": {"taxonomy": str(taxonomy), **label}}, "the test")
 
 
-def test_a_labelled_run_has_columns_and_folders_and_passes_the_audit(llm_server, source, taxonomy, tmp_path):
-    server = llm_server(policy)
-    done = refine(source, tmp_path / "run", config_for(taxonomy, server))
-    figures = done.of_type("label")[0].metrics
-    assert figures["domains"] == {"../../evil": 40, "hot drinks": 60}
-    assert figures["difficulties"] == {"easy": 120, "hard": 0}
-    assert figures["by"] == {"model": 120}
+def test_a_labelled_run_has_columns_and_folders_and_passes_the_audit(script, source, taxonomy, tmp_path):
+    labeller = script(policy)
+    done = refine(source, tmp_path / "run", config_for(taxonomy, labeller))
+    figures = done.of_type(events.Label)[0].state.values.labelled
+    assert figures.domains == {"../../evil": 40, "hot drinks": 60}
+    assert figures.difficulties == {"easy": 120, "hard": 0}
+    assert figures.by == {"model": 120}
     curated = tmp_path / "run" / "curated"
     read = pl.read_parquet(curated / "**/*.parquet", hive_partitioning=True)
     assert read.height == 120
@@ -109,42 +106,42 @@ def test_a_labelled_run_has_columns_and_folders_and_passes_the_audit(llm_server,
         "domain_=unlabelled",
     }
     taxonomy.unlink()
-    server.close()
     assert audit(tmp_path / "run").failures == []
     root, page = done.directory.root, done.directory.report.read_text()
     assert "hot drinks" in page
-    assert "  labels: domain hot drinks; tags numbered; difficulty easy, given by model" in told(explain(root, "r5"))
-    assert "  labels: tags numbered; difficulty easy, given by model" in told(explain(root, "r2"))
+    said = told(explain(View.open(root), "r5"))
+    assert "  labels: domain hot drinks; tags numbered; difficulty easy, given by model" in said
+    assert "  labels: tags numbered; difficulty easy, given by model" in told(explain(View.open(root), "r2"))
     next(curated.rglob("part-anchor-00000.parquet")).write_bytes(b"other")
-    assert len(audit(tmp_path / "run").failures) == 1
+    assert any("part-anchor-00000.parquet" in failure for failure in audit(tmp_path / "run").failures)
 
 
 def test_without_a_model_only_the_rules_label_and_what_they_do_not_know_stays_open(source, taxonomy, tmp_path):
     done = refine(source, tmp_path / "run", config_for(taxonomy))
-    event = done.of_type("label")[0]
-    assert event.metrics["by"] == {"rules": 80}
+    event = done.of_type(events.Label)[0]
+    assert event.state.values.labelled.by == {"rules": 80}
     assert "80 by rules; 120 stay unsure" in event.reasons[0]
-    labels = done.frame(event, "row_labels")
+    labels = done.after(event).frame("row_labels")
     assert labels["difficulty"].null_count() == 120
     assert audit(tmp_path / "run").failures == []
 
 
-def test_the_model_sees_no_more_rows_than_it_may(llm_server, source, taxonomy, tmp_path):
-    server = llm_server(policy)
-    refine(source, tmp_path / "run", config_for(taxonomy, server, max_model_rows=15))
-    assert sum(len(json.loads(asked.messages[0].text)["rows"]) for asked in server.chats) == 15
+def test_the_model_sees_no_more_rows_than_it_may(script, source, taxonomy, tmp_path):
+    labeller = script(policy)
+    refine(source, tmp_path / "run", config_for(taxonomy, labeller, max_model_rows=15))
+    assert sum(len(question["shown"]["rows"]) for question in labeller.asked) == 15
 
 
 @pytest.mark.parametrize(
     "changes",
     [{"domain": "ships"}, {"tags": ["numbered", "other"]}, {"difficulty": None}, {"id": "0"}, {"score": 1}],
 )
-def test_a_label_that_is_not_in_the_taxonomy_is_none(llm_server, taxonomy, tmp_path, changes):
-    server = llm_server(lambda asked: answer(json.loads(asked.messages[0].text)["rows"], **changes))
-    model = open_model(tmp_path, config_for(taxonomy, server), [])
+def test_a_label_that_is_not_in_the_taxonomy_is_none(script, taxonomy, tmp_path, changes):
+    labeller = script(lambda question: answer(question["shown"]["rows"], **changes))
+    model = open_model(tmp_path, config_for(taxonomy, labeller), [])
     labels = by_model(model, ["one", "two"], read_taxonomy(taxonomy))
     assert labels["labelled_by"].null_count() == 2
-    assert len(server.chats) == 3
+    assert len(labeller.asked) == 3
 
 
 def test_the_form_of_an_answer_asks_for_what_the_taxonomy_has():

@@ -1,24 +1,24 @@
 """Rows that say what another row says: proposed, tried, measured, undone where it does not pay, and audited."""
 
-import copy as copying
 import shutil
+from dataclasses import replace
 
 import numpy as np
-import orjson
 import polars as pl
 import pytest
+from forger import at, forged
 
 from recryst.agent.audit import audit
 from recryst.agent.steps.measured import neighbors_among
 from recryst.agent.steps.removals import alike
+from recryst.agent.view import View
 from recryst.evals.runs import refine
-from recryst.state.canonical import canonical_json, sha256_json
-from recryst.state.config import SemanticParams
+from recryst.state.actions import Deduplicate
 from recryst.state.log import read_log
-from recryst.state.rows import kept_rows
-from recryst.state.run import fold
+from recryst.state.preparation import SemanticParams
 from recryst.state.settings import parse_config
 from recryst.state.store import Store
+from recryst.state.values import Values
 
 SETTINGS = {
     "train": {"enabled": False},
@@ -64,13 +64,12 @@ def events_of(root, kind):
 
 def test_it_is_tried_first_and_measured_and_the_audit_derives_it_again(run):
     decision, act, measured = (events_of(run, kind)[0] for kind in ("decide", "act", "measure"))
-    assert decision.action == "prune"
-    assert decision.params == {"strategy": "deduplicate", "cosine": 0.95, "which_to_keep": "furthest"}
-    assert measured.metrics["record"]["after"] is not None
+    assert decision.state.values.decision.action == Deduplicate(cosine=0.95, which_to_keep="furthest")
+    assert measured.record.after is not None
     assert measured.outcome in ("kept", "rolled_back")
     ledger = Store(run / "artifacts").frame(act.effects[0].after_sha)
     gone = ledger.filter(pl.col("reason") == "semantic_duplicate")
-    assert 20 <= gone.height == events_of(run, "score")[0].state.values["alike"] == act.effects[0].rows <= PLANTED
+    assert 20 <= gone.height == events_of(run, "score")[0].state.values.alike == act.effects[0].rows <= PLANTED
     pairs = gone.select(pl.col("id", "duplicate_of").str.replace("again", "row"))
     assert (pairs["id"] == pairs["duplicate_of"]).all()
     assert (gone["id"] != gone["duplicate_of"]).all()
@@ -83,29 +82,27 @@ def test_a_trial_that_does_not_pay_is_undone(source, tmp_path):
     refine(source, tmp_path / "run", parse_config({**SETTINGS, "objective": {"min_gain": 5}}, "the test"))
     events = read_log(tmp_path / "run" / "events.jsonl")[0]
     assert [event.outcome for event in events if event.type == "measure"] == ["rolled_back"]
-    ledger = Store(tmp_path / "run" / "artifacts").frame(fold(events).artefacts["ledger"])
+    ledger = View.open(tmp_path / "run").ledger()
     assert not (ledger["reason"] == "semantic_duplicate").any()
 
 
 def test_the_cap_admits_the_likest(source, tmp_path):
     refine(source, tmp_path / "run", parse_config({**SETTINGS, "caps": {"step_fraction": 0.05}}, "the test"))
     decision, act = (events_of(tmp_path / "run", kind)[0] for kind in ("decide", "act"))
-    kept = decision.metrics["facts"]["kept"]
-    assert decision.params["target_rows"] == kept - int(0.05 * kept)
+    kept = decision.facts.kept
+    assert decision.state.values.decision.action.target_rows == kept - int(0.05 * kept)
     assert (act.effects[0].rows, act.outcome) == (int(0.05 * kept), None)
     assert audit(tmp_path / "run").failures == []
 
 
 def test_which_row_stays(run):
-    store, events = Store(run / "artifacts"), read_log(run / "events.jsonl")[0]
-    at = next(event.seq for event in events if event.type == "score")
-    state = fold(events[: at + 1])
-    rows = kept_rows(store.frame(state.artefacts["ledger"]))
-    _, graph = neighbors_among(store, state, rows)
-    similarity = dict(store.frame(state.artefacts["labels"]).select("row", "similarity").iter_rows())
+    view = View.open(run).at(events_of(run, "score")[0].seq + 1)
+    rows = view.kept()
+    _, graph = neighbors_among(view, rows)
+    similarity = dict(view.frame("assignments").select("row", "similarity").iter_rows())
 
-    def pairs(which):
-        removal = alike(store, state, SemanticParams(which_to_keep=which), rows, graph)
+    def pairs(which, view=view):
+        removal = alike(view, SemanticParams(which_to_keep=which), rows, graph)
         assert len(removal.rows)
         return list(zip(removal.rows.tolist(), removal.duplicate_of.tolist(), strict=True))
 
@@ -114,29 +111,20 @@ def test_which_row_stays(run):
     assert all(kept >= ROWS > gone for gone, kept in pairs("longest"))
     assert all(similarity[kept] <= similarity[gone] for gone, kept in pairs("furthest"))
     assert all(similarity[kept] >= similarity[gone] for gone, kept in pairs("nearest"))
-    state.values["ingested"] = ROWS  # as if the others had been written by a model
-    assert all(gone >= ROWS > kept for gone, kept in pairs("longest"))
+    values = view.values.patched(Values(ingested=ROWS))  # as if the others had been written by a model
+    written = replace(view, state=view.state.model_copy(update={"values": values}))
+    assert all(gone >= ROWS > kept for gone, kept in pairs("longest", written))
 
 
-def _fewer(body):
-    body["state"]["values"]["alike"] -= 1
+def _fewer(bodies, store):
+    at(bodies, "score")["state"]["values"]["alike"] -= 1
 
 
-def _another_row_stays(body):
-    body["params"] = {**body["params"], "which_to_keep": "first"}
+def _another_row_stays(bodies, store):
+    at(bodies, "decide")["state"]["values"]["decision"]["action"]["which_to_keep"] = "first"
 
 
-@pytest.mark.parametrize(("kind", "change"), [("score", _fewer), ("act", _another_row_stays)])
+@pytest.mark.parametrize(("kind", "change"), [("score", _fewer), ("decide", _another_row_stays)])
 def test_a_forged_figure_is_found(run, tmp_path, kind, change):
-    root = shutil.copytree(run, tmp_path / "copy")
-    head, lines = "0" * 64, []
-    for event in read_log(root / "events.jsonl")[0]:
-        body = copying.deepcopy(event.body())
-        if body["type"] == kind:
-            change(body)
-        body["prev_hash"] = head
-        head = sha256_json(body)
-        lines.append(canonical_json(body | {"hash": head}) + b"\n")
-    (root / "events.jsonl").write_bytes(b"".join(lines))
-    assert orjson.loads(lines[-1])["hash"] == head
-    assert any(f"({kind})" in failure for failure in audit(root).failures if "derived again" in failure)
+    failures = forged(shutil.copytree(run, tmp_path / "copy"), change)
+    assert any(f"({kind})" in failure and "derived again" in failure for failure in failures)

@@ -5,14 +5,12 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from commands import SHORT
 
 from recryst.agent.audit import audit
 from recryst.agent.steps.removals import _unseen
-from recryst.state.log import read_log
-from recryst.state.run import RunDirectory, fold
-from recryst.state.store import Store
-
-from .conftest import SHORT
+from recryst.agent.view import View
+from recryst.state.events import Load
 
 ADDRESS = "ada.canary@example.org"
 QUESTION = "How many litres of hot water dissolve nine kilograms of crude salt when the vessel is closed and stirred?"
@@ -46,14 +44,8 @@ def separated(recryst, docstrings, tmp_path_factory):
     return root / "run", json.loads(done.stdout)
 
 
-def ledger(run):
-    events, _ = read_log(run / "events.jsonl")
-    state, store = fold(events), Store(RunDirectory(run).artifacts)
-    return state, store, store.frame(state.artefacts["ledger"])
-
-
 def test_each_goes_for_its_reason_with_its_evidence(separated):
-    lines = {line["id"]: line for line in ledger(separated[0])[2].iter_rows(named=True)}
+    lines = {line["id"]: line for line in View.open(separated[0]).ledger().iter_rows(named=True)}
     reasons = {id: (lines[id]["stage"], lines[id]["reason"]) for id in PLANTED}
     assert reasons["german"] == ("language", "language")
     assert reasons["leaked"] == ("decontaminate", "benchmark_ngram")
@@ -69,8 +61,7 @@ def test_what_was_scrubbed_stands_in_no_file_of_the_run(separated):
     run, _ = separated
     kept = pl.concat([pl.read_parquet(path) for path in (run / "curated").glob("*.parquet")])
     assert "[EMAIL]" in kept.filter(pl.col("recryst_id") == "person")["text"].item()
-    events, _ = read_log(run / "events.jsonl")
-    assert next(event for event in events if event.type == "load").metrics["scrubbed"]["email"] >= 1
+    assert next(event for event in View.open(run).events if isinstance(event, Load)).scrubbed["email"] >= 1
     for path in run.rglob("*"):
         assert not path.is_file() or ADDRESS.encode() not in path.read_bytes()
     for path in run.rglob("*.parquet"):
@@ -79,11 +70,11 @@ def test_what_was_scrubbed_stands_in_no_file_of_the_run(separated):
 
 def test_rows_that_hold_a_benchmark_do_not_come_back(separated):
     run, _ = separated
-    state, store, lines = ledger(run)
+    view = View.open(run)
+    lines = view.ledger()
     rows = lines.filter(pl.col("id").is_in(["signs", "person"]))["row"].to_numpy()
-    _, config = RunDirectory(run).read_settings()
-    assert lines["id"].gather(_unseen(store, config, state, rows)).to_list() == ["person"]
-    assert len(_unseen(store, config, state, np.zeros(0, dtype=np.uint32))) == 0
+    assert lines["id"].gather(_unseen(view, rows)).to_list() == ["person"]
+    assert len(_unseen(view, np.zeros(0, dtype=np.uint32))) == 0
 
 
 def test_the_audit_derives_it_again_and_the_stages_are_told(separated):

@@ -10,7 +10,10 @@ from recryst.agent.account.explain import explain, told
 from recryst.agent.audit import audit
 from recryst.agent.llm.open import open_model
 from recryst.agent.steps.lessons import teacher_scores
+from recryst.agent.view import View
 from recryst.evals.runs import refine
+from recryst.state import events
+from recryst.state.actions import Refilter, RefilterByQuality
 from recryst.state.errors import InputError
 from recryst.state.settings import parse_config
 
@@ -55,48 +58,32 @@ def source(tmp_path_factory):
     return path
 
 
-@pytest.fixture(autouse=True)
-def key(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-
-
-def shown(asked):
-    return json.loads(asked.messages[0].text)["rows"]
-
-
 def teacher(points):
     """A critic without opinions that gives each row ``points(its text)``."""
 
-    def policy(asked):
-        if "rows" in (question := json.loads(asked.messages[0].text)) and "figures" not in question:
-            return {
-                "scores": [{"id": r["id"], "reasons": ["so"], "score": points(r["text"])} for r in question["rows"]]
-            }
-        return {"reasons": ["so"], "theme": "t", "coherence": 3, "quality": 3, "issues": ["none"], "verdict": "keep"}
-
-    return policy
+    return lambda question: {"score": lambda row: points(row["text"])} if question["kind"] == "quality" else {}
 
 
 def by_words(text):
     return 1 if text.startswith("poor") else 4
 
 
-def with_model(server, **sections):
-    llm = {"model": "openai:scripted", "base_url": server.base_url("openai"), "usd_per_million": (1.0, 1.0)}
+def with_model(asked, **sections):
+    llm = {"model": asked.model, "usd_per_million": (1.0, 1.0)}
     settings = {**SMALL, "llm": llm, "policy": "rules", "quality": {"teacher_rows": 80}, **sections}
     return parse_config(settings, "the test")
 
 
-def test_each_row_gets_the_score_of_its_own_entry_and_ids_tell_nothing(llm_server, tmp_path):
-    server = llm_server(teacher(by_words))
-    model = open_model(tmp_path, with_model(server), [])
+def test_each_row_gets_the_score_of_its_own_entry_and_ids_tell_nothing(script, tmp_path):
+    taught = script(teacher(by_words))
+    model = open_model(tmp_path, with_model(taught), [])
     texts = [f"{'poor' if at % 2 else 'good'} text {at}" for at in range(25)]
     assert teacher_scores(model, texts).tolist() == [1.0 if at % 2 else 4.0 for at in range(25)]
-    assert len(server.chats) == 3
-    ids = [row["id"] for asked in server.chats for row in shown(asked)]
-    assert len(set(ids)) == 25
-    assert all(len(one) == 6 for one in ids)
-    assert all(" " not in row["text"] and not asked.tools for asked in server.chats for row in shown(asked))
+    assert len(taught.asked) == 3
+    assert not any(question["tools"] for question in taught.asked)
+    shown = [row for question in taught.asked for row in question["shown"]["rows"]]
+    assert len({row["id"] for row in shown}) == 25
+    assert all(len(row["id"]) == 6 and " " not in row["text"] for row in shown)
 
 
 @pytest.mark.parametrize(
@@ -109,60 +96,56 @@ def test_each_row_gets_the_score_of_its_own_entry_and_ids_tell_nothing(llm_serve
         lambda scores: [{**scores[0], "drop": True}, *scores[1:]],  # more than was asked
     ],
 )
-def test_an_answer_that_does_not_fit_scores_no_row_of_its_question(llm_server, tmp_path, spoil):
-    honest = teacher(by_words)
+def test_an_answer_that_does_not_fit_scores_no_row_of_its_question(script, tmp_path, spoil):
+    def policy(question):
+        rows = question["shown"]["rows"]
+        scores = [{"id": row["id"], "reasons": ["so"], "score": by_words(row["text"])} for row in rows]
+        return {"scores": spoil(scores) if rows[0]["text"].endswith("▁0") else scores}
 
-    def policy(asked):
-        answer = honest(asked)
-        return (
-            {"scores": spoil(answer["scores"])} if "good_text_0" in asked.messages[0].text.replace("▁", "_") else answer
-        )
-
-    server = llm_server(policy)
-    model = open_model(tmp_path, with_model(server), [])
+    taught = script(policy)
+    model = open_model(tmp_path, with_model(taught), [])
     scores = teacher_scores(model, [f"good text {at}" for at in range(20)])
     assert np.isnan(scores[:10]).all()
     assert (scores[10:] == 4).all()
-    assert len(server.chats) == 1 + 3  # asked again twice, then given up
+    assert len(taught.asked) == 1 + 3  # asked again twice, then given up
 
 
-def test_what_the_teacher_says_reaches_every_row_and_the_audit_derives_it_again(llm_server, source, tmp_path):
-    server = llm_server(teacher(by_words))
-    done = refine(source, tmp_path / "run", with_model(server))
-    event = done.of_type("quality")[0]
-    figures = event.metrics["learned"]["teacher"]
+def test_what_the_teacher_says_reaches_every_row_and_the_audit_derives_it_again(script, source, tmp_path):
+    taught = script(teacher(by_words))
+    done = refine(source, tmp_path / "run", with_model(taught))
+    event = done.of_type(events.Quality)[0]
+    figures = event.learned["teacher"]
     assert (figures["asked"], figures["rows"]) == (80, 80)
     assert figures["spearman"] > 0.7
     assert figures["mae"] < figures["mean_mae"]
-    assert event.metrics["used"] == ["teacher"]
-    scores = done.frame(event, "quality")
+    assert event.state.values.quality.used == ("teacher",)
+    scores = done.after(event).frame("quality")
     poor = np.array([row["text"].startswith("poor") for row in rows()])[scores["row"].to_numpy()]
     assert scores.height > 150
     assert scores["score"].to_numpy()[poor].mean() + 1 < scores["score"].to_numpy()[~poor].mean()
-    report = done.json(done.of_type("score")[0], "report")
-    assert all(0 <= cluster["quality"] <= 5 for cluster in report["clusters"])
+    report = done.after(done.of_type(events.Score)[0]).report()
+    assert all(0 <= cluster.quality <= 5 for cluster in report.clusters)
     # Rows that both figures doubt can be taken out; those are poor, and no others are offered.
-    offered = [c for c in done.of_type("decide")[0].candidates if "quality_below" in c["params"]]
+    offered = [c for c in done.of_type(events.Decide)[0].candidates if isinstance(c.action, RefilterByQuality)]
     assert len(offered) == 1
-    assert 0 < offered[0]["rows"] == done.of_type("score")[0].state.values["doubtful"]
-    assert offered[0]["params"]["quality_below"] < scores["score"].to_numpy()[~poor].min()
+    assert 0 < offered[0].rows == done.of_type(events.Score)[0].state.values.doubtful
+    assert offered[0].action.quality_below < scores["score"].to_numpy()[~poor].min()
     assert "always the mean" in done.directory.report.read_text()
-    server.close()
     assert audit(tmp_path / "run").failures == []
 
 
-def test_an_audit_finds_a_classifier_that_should_not_count(llm_server, source, tmp_path):
+def test_an_audit_finds_a_classifier_that_should_not_count(script, source, tmp_path):
     """A teacher whose scores have nothing to do with the rows is not listened to, and everybody is told."""
-    server = llm_server(teacher(lambda text: sum(text.encode()) * 7919 % 6))
-    done = refine(source, tmp_path / "run", with_model(server))
-    event = done.of_type("quality")[0]
+    taught = script(teacher(lambda text: sum(text.encode()) * 7919 % 6))
+    done = refine(source, tmp_path / "run", with_model(taught))
+    event = done.of_type(events.Quality)[0]
     assert event.outcome == "not_used"
     assert "no better than chance" in event.reasons[0]
     assert "quality" not in event.state.artefacts
-    assert done.json(done.of_type("score")[0], "report")["clusters"][0]["quality"] is None
-    assert not any("quality_below" in c["params"] for c in done.of_type("decide")[0].candidates)
+    assert done.after(done.of_type(events.Score)[0]).report().clusters[0].quality is None
+    assert not any(isinstance(c.action, RefilterByQuality) for c in done.of_type(events.Decide)[0].candidates)
     assert "no better than chance" in done.directory.report.read_text()
-    assert len(done.of_type("quality")) == 1
+    assert len(done.of_type(events.Quality)) == 1
     assert audit(tmp_path / "run").failures == []
 
 
@@ -179,13 +162,13 @@ def liked(tmp_path):
 def test_a_persons_taste_is_learned_without_a_language_model(source, liked, tmp_path):
     config = parse_config({**SMALL, "quality": {"like": str(liked)}}, "the test")
     done = refine(source, tmp_path / "run", config)
-    event = done.of_type("quality")[0]
-    figures = event.metrics["learned"]["like"]
-    assert event.metrics["used"] == ["like"]
+    event = done.of_type(events.Quality)[0]
+    figures = event.learned["like"]
+    assert event.state.values.quality.used == ("like",)
     assert figures["auc"] > 0.65  # the rest holds good rows too
     assert figures["endorsed"] + figures["held_out"] == 40
     assert figures["held_out"] > 0  # of the endorsed rows some are in the anchor: they teach nothing
-    scores = done.frame(event, "quality")
+    scores = done.after(event).frame("quality")
     good = np.array([row["text"].startswith("good") for row in rows()])[scores["row"].to_numpy()]
     assert scores["score"].to_numpy()[good].mean() > scores["score"].to_numpy()[~good].mean() + 0.5
     assert not any(event.llm for event in done.events)
@@ -193,15 +176,15 @@ def test_a_persons_taste_is_learned_without_a_language_model(source, liked, tmp_
     assert audit(tmp_path / "run").failures == []
 
 
-def test_both_together_give_the_mean(llm_server, source, liked, tmp_path):
-    server = llm_server(teacher(by_words))
-    done = refine(source, tmp_path / "run", with_model(server, quality={"teacher_rows": 80, "like": str(liked)}))
-    event = done.of_type("quality")[0]
-    assert event.metrics["used"] == ["like", "teacher"]
+def test_both_together_give_the_mean(script, source, liked, tmp_path):
+    taught = script(teacher(by_words))
+    done = refine(source, tmp_path / "run", with_model(taught, quality={"teacher_rows": 80, "like": str(liked)}))
+    event = done.of_type(events.Quality)[0]
+    assert event.state.values.quality.used == ("like", "teacher")
     assert "the mean of what the two classifiers predict" in event.reasons[-1]
-    assert done.store.array(event.state.artefacts["quality_model"]).shape == (2, 13)
-    line = done.frame(event, "quality").row(0, named=True)
-    found = explain(tmp_path / "run", done.ledger()["id"][line["row"]])
+    assert done.after(event).array("quality_model").shape == (2, 13)
+    line = done.after(event).frame("quality").row(0, named=True)
+    found = explain(View.open(tmp_path / "run"), done.view.ledger()["id"][line["row"]])
     assert f"  predicted quality {line['score']:.2f} of 5" in told(found)
     assert audit(tmp_path / "run").failures == []
 
@@ -226,10 +209,11 @@ def test_a_score_is_learned_once_and_rows_that_come_in_later_get_one(source, lik
         "objective": dict.fromkeys(("noise_multiplier", "min_gain", "probe", "structure", "redundancy", "noise"), 0.0),
     }
     done = refine(source, tmp_path / "run", parse_config(settings, "the test"))
-    learned = done.of_type("quality")
-    kept = [event for event in done.of_type("measure") if event.outcome == "kept" and event.action == "refilter"]
+    learned = done.of_type(events.Quality)
+    measured = [event.record for event in done.of_type(events.Measure)]
+    kept = [record for record in measured if record.outcome == "kept" and isinstance(record.action, Refilter)]
     assert kept, done.decisions()
-    first, second = (done.frame(event, "quality") for event in learned[:2])
+    first, second = (done.after(event).frame("quality") for event in learned[:2])
     assert second.height > first.height
     assert second.join(first, on="row").select((pl.col("score") - pl.col("score_right")).abs().max()).item() < 1e-3
     assert audit(tmp_path / "run").failures == []

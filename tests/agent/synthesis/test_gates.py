@@ -14,11 +14,15 @@ from recryst.agent.audit import audit
 from recryst.agent.decide.caps import within_share
 from recryst.agent.llm.open import open_model
 from recryst.agent.synthesis.evidence import read_hand_written
-from recryst.agent.synthesis.gates import Evidence, Placed, synthesise
+from recryst.agent.synthesis.gates import Evidence, synthesise
 from recryst.agent.synthesis.generator import Example, Target
+from recryst.agent.synthesis.placement import Placed
+from recryst.agent.view import View
 from recryst.evals.runs import refine
-from recryst.state.config import ClusterParams, EmbedParams, ScrubParams
+from recryst.state.config import ClusterParams, EmbedParams
 from recryst.state.errors import InputError
+from recryst.state.events import Act, Measure
+from recryst.state.preparation import ScrubParams
 from recryst.state.rows import (
     Removal,
     add_synthetic,
@@ -132,14 +136,14 @@ def planted(world, good):
     }
 
 
-def curator(script, rejects):
-    """A generator that reads from ``script`` and then has nothing more to say, and a judge."""
+def curator(answers, rejects):
+    """A generator that reads from ``answers`` and then has nothing more to say, and a judge."""
 
-    def policy(asked):
-        shown = json.loads(asked.messages[0].text)
-        if "examples" in shown:
+    def policy(question):
+        shown = question["shown"]
+        if question["kind"] == "generate":
             assert len(shown["examples"]) >= 6
-            return next(script, {"rows": []})
+            return next(answers, {"rows": []})
         words = ["reject" if rejects(row["text"]) else "accept" for row in shown["rows"]]
         verdicts = zip(shown["rows"], words, strict=True)
         return {"verdicts": [{"id": row["id"], "reasons": ["as told"], "verdict": word} for row, word in verdicts]}
@@ -147,25 +151,23 @@ def curator(script, rejects):
     return policy
 
 
-def test_every_planted_row_is_dropped_for_its_reason(world, llm_server, tmp_path):
-    from llm_wire import Answer
-
+def test_every_planted_row_is_dropped_for_its_reason(world, script, tmp_path):
     order = world.members[np.argsort(world.cosines[world.members])[::-1]].tolist()
     good = [at for at in order if len(world.rows[at]["instruction"].split()) > 6][3:9]
     refused = world.rows[good[-1]]["instruction"]  # of a row like the good ones, which the judge rejects
     bad = planted(world, good)
     answers = [row for rows in bad.values() for row in rows] + [world.rows[at] for at in good]
     batches = [{"rows": answers[start : start + 8]} for start in range(0, len(answers), 8)]
-    broken = [Answer('{"rows": [{"instruction": "Tell', stop="length"), {"rows": [], "more": 1}]
+    broken = ["a row without an end " * 1000, {"rows": [], "more": 1}]
     too_many = {"rows": ["a row"] * 11}
-    script = iter([*batches, *broken, too_many])
-    server = llm_server(curator(script, lambda text: refused[:20].replace(" ", "▁") in text))
-    settings = {"model": "openai:scripted", "base_url": server.base_url("openai"), "parallel": 1}
+    answers = iter([*batches, *broken, too_many])
+    written = script(curator(answers, lambda text: refused[:20].replace(" ", "▁") in text))
+    settings = {"model": written.model, "parallel": 1}
     model = open_model(tmp_path / "llm", parse_config({"llm": settings}, "the test"), [])
     done = synthesise(model, evidence_without(world, good, 8 * (len(batches) + 3)), placer(world, good))
 
     said = {text_of(drop.parts): drop.reason for drop in done.drops if drop.parts is not None}
-    dropped = done.figures()["dropped"]
+    dropped = done.figures().dropped
     for reason, rows in bad.items():
         if reason != "malformed":
             assert {reason} == {said[text_of({name: row[name].strip() for name in FIELDS})] for row in rows}
@@ -173,11 +175,11 @@ def test_every_planted_row_is_dropped_for_its_reason(world, llm_server, tmp_path
     assert (dropped["truncated"], dropped["over_share"]) == (8, 3)
     assert [drop.parts["instruction"] for drop in done.drops if drop.reason == "judged_bad"] == [refused]
     assert {row.parts["instruction"] for row in done.rows} == {world.rows[at]["instruction"] for at in good[:-1]}
-    assert done.figures()["generated"] == len(done.rows) + sum(dropped.values())
+    assert done.figures().generated == len(done.rows) + sum(dropped.values())
     assert all(len(set(row.seeds)) >= 6 and row.id.startswith("syn-") for row in done.rows)
 
 
-def test_rows_that_make_a_cluster_narrow_stop_its_synthesis(world, llm_server, tmp_path):
+def test_rows_that_make_a_cluster_narrow_stop_its_synthesis(world, script, tmp_path):
     """Rows with other instructions and one and the same answer, again and again."""
     asked = """Describe how rivers carve their beds
 Explain why bread needs time to rise
@@ -188,15 +190,14 @@ Praise an invention that nobody remembers today
 Recount one scene from a train journey
 Compare two ways of keeping vegetables fresh""".splitlines()
     rows = [{"instruction": one, "input": "", "output": "yes " * 400} for one in asked]
-    script = iter([{"rows": rows}, {"rows": rows}])
-    server = llm_server(curator(script, lambda text: False))
-    settings = {"model": "openai:scripted", "base_url": server.base_url("openai"), "parallel": 1}
+    written = script(curator(iter([{"rows": rows}, {"rows": rows}]), lambda text: False))
+    settings = {"model": written.model, "parallel": 1}
     model = open_model(tmp_path / "llm", parse_config({"llm": settings}, "the test"), [])
     at_home = Placed(cluster=world.number, cosine=0.9, nearest=0.5)
     done = synthesise(model, evidence_without(world, [], 8), lambda texts: [at_home] * len(texts))
     assert done.rows == ()
     assert done.narrowed == (world.number,)
-    assert done.figures()["dropped"] == {"narrowing": 8}
+    assert done.figures().dropped == {"narrowing": 8}
     assert len(done.asked) == 1
 
 
@@ -224,27 +225,13 @@ def questions(shared_data, tmp_path_factory):
     return path
 
 
-def minded(asked):
-    """Chooses synthesis where it can; writes rows by putting halves of the examples together; accepts them all."""
-    shown = json.loads(asked.messages[0].text)
-    if "examples" in shown:
-        halves = [example["text"].split() for example in shown["examples"]]
-        pairs = [(one, other) for one in halves for other in halves if one is not other]
-        texts = [" ".join(one[: len(one) // 2] + other[len(other) // 2 :]) for one, other in pairs]
-        return {"rows": [{"text": text} for text in texts[: shown["rows"]]]}
-    if "rows" in shown:
-        return {"verdicts": [{"id": row["id"], "reasons": ["sound"], "verdict": "accept"} for row in shown["rows"]]}
-    offered = {candidate["action"]: candidate["id"] for candidate in shown["candidates"]}
-    return {"reasons": ["thin clusters"], "candidate": offered.get("synthesise", offered["stop"]), "rejected": []}
-
-
 @pytest.mark.parametrize("pays", [True, False])
-def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions, llm_server, tmp_path, capsys):
-    server = llm_server(minded)
+def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions, script, tmp_path, capsys):
+    writer = script({"decide": {"order": ["synthesise", "stop"]}})
     # Where balance is all that counts, rows for a thin cluster pay.
     weights = dict.fromkeys(("probe", "coverage", "redundancy", "noise", "structure", "stability"), 0.0)
     objective = {**weights, "balance": 1.0, "noise_multiplier": 5.0, "min_gain": 0.001 if pays else 9.0}
-    settings = {"model": "openai:scripted", "base_url": server.base_url("openai"), "usd_per_million": (1.0, 2.0)}
+    settings = {"model": writer.model, "usd_per_million": (1.0, 2.0)}
     load = {"label_column": "category", "text_column": "text"}
     values = {**TINY, "load": load, "llm": settings, "objective": objective, "policy": "llm"}
     # Seeds of one's own: some land in the cluster that is written for, and one question shows two of them.
@@ -254,17 +241,18 @@ def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions,
     values["synthesis"] = {"seeds": str(tmp_path / "seeds.jsonl")}
     done = refine(questions, tmp_path / "run", parse_config(values, "the test"))
 
-    (measured, *_), (acted, *_) = done.of_type("measure"), done.of_type("act")
-    assert acted.action == "synthesise"
-    assert acted.metrics["synthesis"]["kept"] > 0
+    (measured, *_), (acted, *_) = done.of_type(Measure), done.of_type(Act)
+    action = measured.record.action
+    assert action.action == "synthesise"
+    assert acted.synthesis.kept > 0
     assert measured.outcome == ("kept" if pays else "rolled_back")
-    assert sum(call.kind == "synthesise" for call in acted.llm) == acted.metrics["synthesis"]["questions"]
-    ledger = done.ledger()
+    assert sum(call.kind == "generate" for call in acted.llm) == acted.synthesis.questions
+    ledger = done.view.ledger()
     check_ledger(ledger, 262)
     total = counts(ledger)
     assert total["kept"] + total["removed"] == total["ingested"] == 262
-    trials = zip(done.of_type("act"), done.of_type("measure"), strict=True)
-    stayed = [trial.metrics["synthesis"]["kept"] for trial, after in trials if after.outcome == "kept"]
+    trials = zip(done.of_type(Act), done.of_type(Measure), strict=True)
+    stayed = [trial.synthesis.kept for trial, after in trials if after.outcome == "kept"]
     assert total["synthetic"] == sum(stayed)
     assert bool(stayed) == pays
     assert total["synthetic"] <= 0.3 * len(kept_rows(ledger))
@@ -272,21 +260,22 @@ def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions,
     if pays:
         written = curated.filter("recryst_synthetic")
         assert written["recryst_id"].to_list() == ledger[synthetic_rows(ledger)]["id"].to_list()
-        assert written["recryst_generator"].unique().to_list() == ["openai:scripted synthesise@1"]
+        assert written["recryst_generator"].unique().to_list() == [f"{writer.model} generate@1"]
         shown = set(written["recryst_seeds"].explode())
         assert shown & {f"seed:h{n}" for n in range(4)}
         assert shown - {f"seed:h{n}" for n in range(4)} <= set(ledger["id"])
         assert written["category"].null_count() == written["text"].null_count() == 0
         assert (written["text"] == written["recryst_text"]).all()
-        first = explain(tmp_path / "run", written["recryst_id"][0])
+        view = View.open(tmp_path / "run")
+        first = explain(view, written["recryst_id"][0])
         texts = [*pl.read_csv(questions)["text"], *hand]
-        assert set(first["row"]["seed_texts"]) <= set(texts)
+        assert set(first.row.seed_texts) <= set(texts)
         said = told(first)
-        assert f"    {first['row']['seeds'][0]}: {first['row']['seed_texts'][0][:100]}" in said
+        assert f"    {first.row.seeds[0]}: {first.row.seed_texts[0][:100]}" in said
         assert any(line.startswith("  cluster ") for line in said)
-        show_summary(done.directory, summary(done.directory))
+        show_summary(done.directory, summary(view))
         printed = capsys.readouterr().out
-        assert f"synthesise {sum(acted.params['counts'])} rows in cluster" in " ".join(printed.split())
+        assert f"synthesise {sum(action.counts)} rows in cluster" in " ".join(printed.split())
         assert f"+{total['synthetic']}" in printed
     else:
         assert "recryst_synthetic" not in curated.columns
@@ -294,7 +283,6 @@ def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions,
     report = (tmp_path / "run" / "report.html").read_text()
     assert "Rows that were written" in report
     assert ("A language model wrote" in (tmp_path / "run" / "README.md").read_text()) == pays
-    server.close()
     assert audit(tmp_path / "run").failures == []
 
 

@@ -11,7 +11,7 @@ from recryst.state.errors import InputError, StorageError
 from recryst.state.rows import hold_out, new_ledger
 from recryst.tools.judge.labels import by_rules, filled_in, label_table, unsure, zero_shot
 from recryst.tools.judge.taxonomy import Entry, Taxonomy, read_taxonomy, taxonomy_of
-from recryst.tools.write.export import content_sha256, export
+from recryst.tools.write.export import Curated, content_sha256, export
 
 FILE = """
 domains:
@@ -161,7 +161,7 @@ def labelled(domains, difficulties=None, **columns):
 
 def written(folder, originals, ledger, text, clusters, labels):
     originals.write_parquet(folder / "originals.parquet")
-    return export(folder / "originals.parquet", ledger, text, clusters, folder / "curated", labels=labels)
+    return export(Curated(folder / "originals.parquet", ledger, text, clusters, labels), folder / "curated")
 
 
 def test_a_labelled_set_lies_in_folders_that_polars_and_pyarrow_read(tmp_path):
@@ -213,7 +213,7 @@ def test_tags_alone_make_no_folders_and_an_earlier_export_is_replaced(tmp_path):
 def test_labels_are_part_of_what_the_hash_says(tmp_path):
     _, ledger, text, clusters, labels = labelled(["x", "y"] * 3)
     other = labels.with_columns(pl.col("domain").replace("x", "y"))
-    hashes = [content_sha256(ledger, text, clusters, one) for one in (None, labels, other)]
+    hashes = [content_sha256(Curated(tmp_path, ledger, text, clusters, one)) for one in (None, labels, other)]
     assert len(set(hashes)) == 3
 
 

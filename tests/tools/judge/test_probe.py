@@ -8,7 +8,7 @@ import pytest
 
 from recryst.state.config import ProbeParams
 from recryst.state.errors import UsageError
-from recryst.tools.judge.probe import bits_per_byte, probe_labels, probe_text
+from recryst.tools.judge.probe import Labelled, bits_per_byte, probe_labels, probe_text
 
 PARAMS = ProbeParams(seeds=4)
 
@@ -48,7 +48,8 @@ def test_wrong_labels_lower_macro_f1_and_more_noise_lowers_it_more():
         wrong = names[:1000].copy()
         flipped = rng.random(1000) < share
         wrong[flipped] = rng.integers(0, 5, flipped.sum()).astype(str)
-        result = probe_labels(rows, vectors[:1000], wrong, vectors[1000:], names[1000:], 300, PARAMS, 0)
+        held_out = Labelled(vectors[1000:], names[1000:])
+        result = probe_labels(rows, Labelled(vectors[:1000], wrong), held_out, 300, PARAMS, 0)
         scores.append(result.scores.mean())
     assert scores[0] > 0.9
     assert scores[0] > scores[1] > scores[2]
@@ -70,12 +71,10 @@ def test_two_nearly_equal_sets_draw_nearly_the_same_rows():
     rng = np.random.default_rng(3)
     vectors = rng.standard_normal((2200, 10)).astype(np.float32)
     labels = (vectors[:, 0] + rng.standard_normal(2200) > 0).astype(int).astype(str)
-    held = slice(2000, 2200)
+    held_out = Labelled(vectors[2000:], labels[2000:])
 
     def scores(rows):
-        return probe_labels(
-            rows, vectors[rows], labels[rows], vectors[held], labels[held], 200, ProbeParams(), 0
-        ).scores
+        return probe_labels(rows, Labelled(vectors[rows], labels[rows]), held_out, 200, ProbeParams(), 0).scores
 
     everything = np.arange(2000)
     most = np.setdiff1d(everything, rng.choice(2000, 20, replace=False))

@@ -22,7 +22,7 @@ def test_a_score_that_lies_in_the_vectors_is_found_and_beats_the_mean():
     assert agreement.spearman > 0.7
     assert agreement.mae < 0.7 * agreement.mean_mae
     assert agreement.f1 > agreement.mean_f1 or agreement.within_one > agreement.mean_within_one
-    unseen = model.predict(vectors[200:])
+    unseen = predict(model.coefficients, vectors[200:])
     assert np.corrcoef(unseen, truth[200:])[0, 1] > 0.8
     assert unseen.dtype == np.float32
     assert ((unseen >= 0) & (unseen <= 5)).all()
@@ -52,7 +52,7 @@ def test_endorsed_rows_are_told_from_the_rest_though_the_rest_holds_some_as_good
     assert model.agreement.auc > 0.8
     assert model.agreement.better_than_chance
     unseen = np.setdiff1d(np.arange(300), np.concatenate([liked, rest]))
-    predicted = model.predict(vectors[unseen])
+    predicted = predict(model.coefficients, vectors[unseen])
     assert predicted[good[unseen]].mean() > predicted[~good[unseen]].mean() + 1
 
 

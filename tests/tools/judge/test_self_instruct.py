@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recryst.tools.judge.diversity import diversity
-from recryst.tools.judge.self_instruct import Norms, answers_differ, norms, verdict
+from recryst.tools.judge.self_instruct import Norms, answers_differ, fault, norms
 from recryst.tools.read.shapes import Shape, fields_of, parts_of, row_of
 
 
@@ -34,18 +34,18 @@ PUBLISHED = [
 
 @pytest.mark.parametrize(("written", "reason"), PUBLISHED)
 def test_the_published_filters(written, reason):
-    assert verdict(written, Norms()) == reason
+    assert fault(written, Norms()) == reason
 
 
 def test_plain_text_is_held_to_its_own_kind():
     own = [{"text": text} for text in ("Card lost", "¿Dónde está mi tarjeta?", "“Hello”, said the card.", "w " * 300)]
     held_to = norms(("text",), own)
     for text in ("Card stolen", "¿Cuánto cuesta una tarjeta?", "Write a program that draws a picture.", "w " * 300):
-        assert verdict({"text": text}, held_to) is None
-    assert verdict({"text": "Card"}, held_to) == "too_short"
-    assert verdict({"text": "w " * 301}, held_to) == "too_long"
-    assert verdict({"text": "My card, as follows:"}, held_to) == "ends_with_colon"
-    assert verdict({"text": "¿Dónde está mi tarjeta?"}, norms(("text",), own[:1] * 40)) == "non_ascii"
+        assert fault({"text": text}, held_to) is None
+    assert fault({"text": "Card"}, held_to) == "too_short"
+    assert fault({"text": "w " * 301}, held_to) == "too_long"
+    assert fault({"text": "My card, as follows:"}, held_to) == "ends_with_colon"
+    assert fault({"text": "¿Dónde está mi tarjeta?"}, norms(("text",), own[:1] * 40)) == "non_ascii"
 
 
 def test_rows_that_contradict_each_other_are_both_out():

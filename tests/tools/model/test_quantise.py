@@ -135,8 +135,8 @@ import socket, sys
 from pathlib import Path
 def refuse(*_): raise SystemExit("the network was asked")
 socket.socket.connect = socket.getaddrinfo = refuse
-from recryst.tools.quantise import quantise
-from recryst.tools.perplexity import evaluate
+from recryst.tools.model.quantise import quantise
+from recryst.tools.model.perplexity import evaluate
 for to in ("nf4", "int8"):
     evaluate(quantise(Path({str(dense)!r}), to, Path({str(tmp_path)!r}) / to).path, ["The chemist cleans."], 32)
 import kernels  # hidden no longer

@@ -20,8 +20,8 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import LoadParams
 from recryst.state.errors import InputError
+from recryst.state.preparation import LoadParams
 from recryst.tools.read.archives import members
 from recryst.tools.read.extract import Unreadable
 from recryst.tools.read.load import LoadResult, load

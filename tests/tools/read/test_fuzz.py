@@ -21,13 +21,13 @@ import zstandard
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import CleanParams, LoadParams
 from recryst.state.errors import InputError, RecrystError
-from recryst.state.progress import silent
+from recryst.state.phrases import silent
+from recryst.state.preparation import CleanParams, FilterParams, LoadParams
 from recryst.tools.read.columns import plain_rows
 from recryst.tools.read.load import LoadResult, load
-from recryst.tools.registry import tool
 from recryst.tools.text.clean import normalise
+from recryst.tools.text.filters import TOOL
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".data", ".jsonl.gz", ".csv.gz", ".jsonl.zst", ".json.zst")
 
@@ -238,8 +238,8 @@ def test_clean_takes_any_text(values: list[str | None], form: Any) -> None:
 @bounded
 @given(values=columns)
 def test_the_rules_take_any_text(values: list[str | None]) -> None:
-    text, found = pl.Series("text", values, dtype=pl.String), tool("filter")
-    params = found.params(profile="web")
+    text, found = pl.Series("text", values, dtype=pl.String), TOOL
+    params = FilterParams(profile="web")
     annotation = found.annotate(text, params)
     assert annotation.height == len(text)
     removals = found.removals(text, params, silent)
@@ -252,9 +252,9 @@ def test_the_rules_take_any_text(values: list[str | None]) -> None:
 def test_a_huge_line_costs_time_in_proportion(piece: str) -> None:
     taken = []
     for size in (1 << 17, 1 << 20):
-        text, found = pl.Series("text", [piece * (size // len(piece))]), tool("filter")
+        text, found = pl.Series("text", [piece * (size // len(piece))]), TOOL
         begun = time.perf_counter()
         normalise(text, CleanParams())
-        found.annotate(text, found.params(profile="web"))
+        found.annotate(text, FilterParams(profile="web"))
         taken.append(time.perf_counter() - begun)
     assert taken[1] < 32 * max(taken[0], 0.02), "eight times the text"

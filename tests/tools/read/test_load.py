@@ -23,8 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.state.canonical import canonical_json
-from recryst.state.config import LoadParams
 from recryst.state.errors import InputError, MissingExtraError, StorageError, UsageError
+from recryst.state.preparation import LoadParams
 from recryst.tools.read.columns import json_bytes, plain_rows
 from recryst.tools.read.load import LoadResult, distinct_ids, load
 from recryst.tools.read.records import Quarantine, Reading
@@ -459,6 +459,7 @@ def test_parquet_types_stay_and_text_that_is_no_utf8_is_quarantined(tmp_path: Pa
     assert read.schema.names == ["row", "text", "when", "small", "blob", "pairs", "row_original"]
     assert read.drop(["row"]).rename_columns(table.schema.names).to_pylist() == table.to_pylist()
     assert [read.schema.field(name).type for name in ("when", "small", "blob", "pairs")] == table.schema.types[1:5]
+    assert result.row_column == "row_original"
     assert any("row_original" in note for note in result.notes)
 
     buffers = pa.array(["good", "baad", "fine"]).buffers()

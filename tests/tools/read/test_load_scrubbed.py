@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import LoadParams, ScrubParams
 from recryst.state.errors import UsageError
+from recryst.state.preparation import LoadParams, ScrubParams
 from recryst.tools.read.columns import content_id, json_bytes, plain_rows
 from recryst.tools.read.load import LoadResult, load
-from recryst.tools.read.records import Batch
+from recryst.tools.read.records import Records
 from recryst.tools.text.scrubbed import Scrubber
 
 ALL = ScrubParams(kinds=("email", "phone", "secret"))
@@ -165,7 +165,7 @@ def test_no_canary_is_left_of_arrow_columns_and_their_types_stay(tmp_path: Path)
     whole = pa.RecordBatch.from_arrays([*columns.values(), storage], [*columns, "tagged"])
     for start, length in ((0, 3), (1, 1), (1, 2), (2, 1), (0, 0)):
         part = whole.slice(start, length)
-        done = Scrubber(ALL).batch(Batch("x", part, list(range(length)))).table
+        done = Scrubber(ALL).batch(Records("x", part, list(range(length)))).table
         done.validate(full=True)
         assert done.schema == part.schema
         assert done.to_pylist() == [_swapped(row, swap) for row in part.to_pylist()]

@@ -16,8 +16,8 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import DecontaminateParams
 from recryst.state.errors import InputError, StorageError, UsageError
+from recryst.state.preparation import DecontaminateParams
 from recryst.tools.repeats import decontaminate
 from recryst.tools.repeats.benchmarks import open_benchmarks
 from recryst.tools.repeats.decontaminate import TOOL, Contamination, contaminated

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import CleanParams, DedupParams
 from recryst.state.errors import InputError, UsageError
-from recryst.state.progress import silent
+from recryst.state.phrases import silent
+from recryst.state.preparation import CleanParams, DedupParams
 from recryst.state.rows import Removal
 from recryst.tools.repeats.corpus import corpus_duplicates, open_corpus
-from recryst.tools.repeats.dedup import TOOL, near_duplicates, signatures
+from recryst.tools.repeats.dedup import TOOL, near_duplicates
+from recryst.tools.repeats.minhash import SignedRows, signatures
 from recryst.tools.text.clean import exact_duplicates, normalise
 
 
@@ -35,7 +36,7 @@ def deduplicate(text: list[str], settled: int = 0, rows: np.ndarray | None = Non
     chosen = DedupParams(**params)
     series = pl.Series(text, dtype=pl.String)
     positions = np.arange(len(text), dtype=np.uint32) if rows is None else rows
-    return near_duplicates(series, positions, signatures(series, chosen), chosen, settled)
+    return near_duplicates(SignedRows(series, positions, signatures(series, chosen)), chosen, settled)
 
 
 def edited(text: str, edits: int, rng: random.Random) -> str:
@@ -131,20 +132,20 @@ def test_the_best_row_stays():
     text = pl.Series(["a b c", "A b c", "a b  c", "d", "a B c"])
     rows = np.array([8, 2, 5, 6, 3], dtype=np.uint32)
     params = DedupParams(which_to_keep="best_quality")
-    signed = signatures(text, params)
+    signed = SignedRows(text, rows, signatures(text, params))
     quality = np.array([0.5, 0.7, 0.9, 0.0, 0.9])
-    best = near_duplicates(text, rows, signed, params, quality=quality)
+    best = near_duplicates(signed, params, quality=quality)
     assert (best.rows.tolist(), best.duplicate_of.tolist()) == ([2, 5, 8], [3, 3, 3])  # of equals the first position
-    unknown = near_duplicates(text, rows, signed, params, quality=np.array([np.nan, -1.0, np.nan, 1.0, np.nan]))
+    unknown = near_duplicates(signed, params, quality=np.array([np.nan, -1.0, np.nan, 1.0, np.nan]))
     assert set(unknown.duplicate_of.tolist()) == {2}
     with pytest.raises(UsageError, match="best_quality"):
-        near_duplicates(text, rows, signed, params)
+        near_duplicates(signed, params)
 
 
 def test_rows_left_out_are_compared_with_nothing():
     text, rows = pl.Series(["a b c", "A b c", "a b  c", "d"]), np.array([4, 5, 6, 7], dtype=np.uint32)
-    signed = signatures(text, DedupParams())
-    removal = near_duplicates(text, rows, signed, DedupParams(), left_out=np.array([4, 7], dtype=np.uint32))
+    signed = SignedRows(text, rows, signatures(text, DedupParams()))
+    removal = near_duplicates(signed, DedupParams(), left_out=np.array([4, 7], dtype=np.uint32))
     assert (removal.rows.tolist(), removal.duplicate_of.tolist()) == ([6], [5])
 
 
@@ -171,12 +172,9 @@ def test_maps_and_order_change_nothing(tmp_path):
     removal = deduplicate(text)
     positions = np.arange(400, dtype=np.uint32)
     np.save(tmp_path / "signed.npy", signatures(pl.Series(text), DedupParams()))
-    mapped = near_duplicates(
-        pl.concat([pl.Series(text[:150]), pl.Series(text[150:])]),
-        positions,
-        np.load(tmp_path / "signed.npy", mmap_mode="r"),
-        DedupParams(),
-    )
+    signed = np.load(tmp_path / "signed.npy", mmap_mode="r")
+    chunked = pl.concat([pl.Series(text[:150]), pl.Series(text[150:])])
+    mapped = near_duplicates(SignedRows(chunked, positions, signed), DedupParams())
     assert len(removal.rows) > 100
     assert (mapped.rows.tolist(), mapped.score.tolist()) == (removal.rows.tolist(), removal.score.tolist())
     mixed = np.random.default_rng(0).permutation(400)
@@ -206,14 +204,13 @@ def test_rows_of_a_corpus_go_and_name_the_row_there(tmp_path):
     params = DedupParams()
     corpus = open_corpus(files, tmp_path / "maps", params, CleanParams())
     assert len(corpus.text) == 40
-    removal = corpus_duplicates(text, rows, signatures(text, params), corpus, params)
+    removal = corpus_duplicates(SignedRows(text, rows, signatures(text, params)), corpus, params)
     assert removal.reason == "in_corpus"
     assert removal.rows.tolist() == [5, 6, 8]  # rows of the data that repeat only one another stay
     assert removal.duplicate_of.to_list() == [f"{files[1]}#older11"] * 2 + [f"{files[0]}#old7"]
     assert removal.score.tolist() == pytest.approx([jaccard(near, known[31])] * 2 + [1.0])
-    left = corpus_duplicates(
-        text, rows, signatures(text, params), corpus, params, left_out=np.array([8, 5], dtype=np.uint32)
-    )
+    signed = SignedRows(text, rows, signatures(text, params))
+    left = corpus_duplicates(signed, corpus, params, left_out=np.array([8, 5], dtype=np.uint32))
     assert left.rows.tolist() == [6]
 
 
@@ -224,7 +221,8 @@ def test_a_copy_is_found_in_a_corpus_full_of_its_like(tmp_path):
     params = DedupParams(ngram_size=1)
     corpus = open_corpus(corpus_of(tmp_path, like=like), tmp_path / "maps", params, CleanParams())
     text = pl.Series([like[-1]])
-    removal = corpus_duplicates(text, np.zeros(1, dtype=np.uint32), signatures(text, params), corpus, params)
+    signed = SignedRows(text, np.zeros(1, dtype=np.uint32), signatures(text, params))
+    removal = corpus_duplicates(signed, corpus, params)
     assert removal.duplicate_of.to_list() == [f"{tmp_path}/like.jsonl#like599"]
 
 
@@ -277,7 +275,7 @@ def test_real_posts_as_by_all_pairs(shared_data: Path):
                 likely.update((other, row) for other in others)
             others.append(row)
     alike = {(a, b): len(sets[a] & sets[b]) / len(sets[a] | sets[b]) for a, b in likely}
-    signed = signatures(text, DedupParams())
+    signed = SignedRows(text, rows, signatures(text, DedupParams()))
     for threshold in (0.5, 0.6, 0.8, 0.9):
         kept_likes: dict[int, list[int]] = {}
         for (a, b), value in sorted(alike.items()):
@@ -287,6 +285,6 @@ def test_real_posts_as_by_all_pairs(shared_data: Path):
         for row in range(len(text)):
             if any(other not in gone for other in kept_likes.get(row, ())):
                 gone.add(row)
-        removal = near_duplicates(text, rows, signed, DedupParams(threshold=threshold))
+        removal = near_duplicates(signed, DedupParams(threshold=threshold))
         assert gone
         assert set(removal.rows.tolist()) == gone

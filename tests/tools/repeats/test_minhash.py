@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import DedupParams
+from recryst.state.preparation import DedupParams
 from recryst.tools.repeats import minhash
-from recryst.tools.repeats.minhash import ShingleSets, signatures
+from recryst.tools.repeats.minhash import ShingleSets, _permutations, signatures
 from recryst.tools.text.compiled import kernel
 
 
@@ -52,6 +52,13 @@ some_text = st.text() | st.lists(st.sampled_from(blanks + near_blanks + letters 
 def test_signatures_are_those_of_datasketch(texts, size, num_perm):
     params = DedupParams(ngram_size=size, num_perm=num_perm)
     assert (made(texts, params) == published(texts, params)).all()
+
+
+def test_the_permutations_of_stored_signatures_never_change():
+    multiply, shift = _permutations(128)
+    assert (multiply.dtype, shift.dtype) == (np.uint32, np.uint32)
+    assert (multiply[:2].tolist(), shift[:2].tolist()) == ([3582191691, 4270784983], [214548472, 3287733501])
+    assert (int(multiply.sum(dtype=np.uint64)), int(shift.sum(dtype=np.uint64))) == (273738405954, 274090808676)
 
 
 def test_long_texts_and_long_words():

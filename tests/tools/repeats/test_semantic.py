@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import NeighborParams, SemanticParams
+from recryst.state.config import NeighborParams
 from recryst.state.errors import InputError
-from recryst.tools.registry import tool
-from recryst.tools.repeats.semantic import keep_order, semantic_duplicates
+from recryst.state.preparation import SemanticParams
+from recryst.tools.repeats.semantic import TOOL, keep_order, semantic_duplicates
 from recryst.tools.vectors.neighbors import NeighborGraph, neighbor_graph
 
 OFFSET = 1000  # positions in the data differ from positions in the arrays
@@ -145,10 +145,9 @@ def test_the_tool_takes_rows_out_of_a_table():
             "quality": [1.0, 2.0, 3.0, 5.0, 4.0, 0.0],
         }
     )
-    semantic = tool("semantic")
 
     def left(**params):
-        return semantic.on_table(frame, semantic.params(**params), 0)["text"].to_list()
+        return TOOL.on_table(frame, SemanticParams(**params), 0)["text"].to_list()
 
     assert left(which_to_keep="first") == ["a", "b", "c", "e"]
     assert left(which_to_keep="longest") == ["a longer one", "b", "c", "e"]
@@ -156,7 +155,7 @@ def test_the_tool_takes_rows_out_of_a_table():
     assert left(which_to_keep="furthest") == ["a", "b", "c", "e"]  # the centroids lie at 17° and 114°
     assert left(which_to_keep="nearest") == ["a longer one", "b", "d", "e"]
     without = frame.drop("cluster")  # the centroid of all lies at 65°
-    assert semantic.on_table(without, semantic.params(), 0)["text"].to_list() == ["a", "b", "d", "e"]
+    assert TOOL.on_table(without, SemanticParams(), 0)["text"].to_list() == ["a", "b", "d", "e"]
     with pytest.raises(InputError, match="goes by a column 'quality'"):
-        semantic.on_table(frame.drop("quality"), semantic.params(which_to_keep="best_quality"), 0)
-    assert semantic.on_table(frame.head(0), semantic.params(), 0).height == 0
+        TOOL.on_table(frame.drop("quality"), SemanticParams(which_to_keep="best_quality"), 0)
+    assert TOOL.on_table(frame.head(0), SemanticParams(), 0).height == 0

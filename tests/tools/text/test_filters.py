@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import FilterParams
 from recryst.state.errors import UsageError
-from recryst.tools.text.filters import PROFILES, TOOL, bounds, choose_profile, judge, loosened, strictness, verdicts
+from recryst.state.preparation import FilterParams
+from recryst.tools.text.filters import PROFILES, TOOL, bounds, choose_profile, failing, loosened, strictness, verdicts
 from recryst.tools.text.measures import annotate
 from recryst.tools.text.profiles import PUBLISHED
 
@@ -98,7 +98,7 @@ BAD_NOTES = ["", "---", "* * *", "# #", NOTE + "\nSee also" * 9, "We use cookies
 def reasons(text: list[str], profile: str) -> list[str | None]:
     """The rule each text is charged to, or None."""
     charged: list[str | None] = [None] * len(text)
-    for removal in judge(annotate(pl.Series(text)), np.arange(len(text), dtype=np.uint32), bounds(profile, {})):
+    for removal in failing(annotate(pl.Series(text)), np.arange(len(text), dtype=np.uint32), bounds(profile, {})):
         for row in removal.rows:
             assert charged[row] is None
             charged[row] = removal.reason
@@ -139,7 +139,7 @@ def test_a_row_is_charged_to_the_first_rule_it_fails_and_fails_them_all():
     assert failed.columns == list(rules)
     assert "gopher.min_words" not in rules
     first = [next(rule for rule in rules if failed[rule][at]) for at in range(2)]
-    charged = {int(row): removal.reason for removal in judge(table, np.arange(2, dtype=np.uint32), rules)
+    charged = {int(row): removal.reason for removal in failing(table, np.arange(2, dtype=np.uint32), rules)
                for row in removal.rows}  # fmt: skip
     assert charged == dict(enumerate(first))
     assert failed["gopher.max_words"].all()
@@ -169,7 +169,7 @@ def test_looser_bounds_take_a_subset(table, low, high, factor, random):
         changed = {
             rule: bounds("none", {rule: overrides.get(rule, bound.value)})[rule] for rule, bound in limits.items()
         }
-        removals = judge(table, rows, changed)
+        removals = failing(table, rows, changed)
         for removal in removals:
             assert (np.diff(removal.rows.astype(int)) > 0).all()
             assert (
@@ -190,7 +190,7 @@ def test_a_row_at_the_limit_passes_and_is_suspicious():
     table = table.cast(pl.Float32)
     names = ("gopher.min_alpha_words", "gopher.max_symbol_ratio", "c4.max_lorem_ipsum")
     limits = bounds("none", {rule: PUBLISHED[rule] for rule in names})
-    (removal,) = judge(table, np.arange(3, dtype=np.uint32), limits)
+    (removal,) = failing(table, np.arange(3, dtype=np.uint32), limits)
     assert (removal.reason, removal.rows.tolist(), removal.threshold) == ("gopher.min_alpha_words", [2], 0.8)
     assert strictness(table, limits).tolist() == pytest.approx([2 / 3, 0, 1])
     assert strictness(table, {}).tolist() == [0, 0, 0]

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import LanguageParams
 from recryst.state.errors import UsageError
+from recryst.state.preparation import LanguageParams
 from recryst.tools.text.language import TOOL, check_keep, identify, known_languages, language_counts, outside
 
 # The same sentence, of article 1 of the Universal Declaration of Human Rights.

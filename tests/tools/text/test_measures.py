@@ -130,6 +130,6 @@ def test_without_a_folder_for_compiled_code_repeats_are_counted_all_the_same(mon
     from numba.core import caching
 
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    compiled = segments._compiled.__wrapped__(segments._occurrences)
+    compiled = segments._kernel.__wrapped__()
     keys, ends = np.array([7, 9, 7], dtype=np.uint64), np.array([3])
-    assert compiled(keys, ends - 3, ends, np.empty(8, dtype=np.int64)).tolist() == [2, 1, 0]
+    assert compiled(keys, ends - 3, ends, np.empty(8, dtype=np.int64), 1).tolist() == [2, 1, -1]

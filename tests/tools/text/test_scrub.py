@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import ScrubParams
 from recryst.state.errors import MissingExtraError, UsageError
+from recryst.state.preparation import ScrubParams
 from recryst.tools.text.scrub import check_scrub, scrub, secret_patterns
 
 ALL = ("email", "phone", "secret")

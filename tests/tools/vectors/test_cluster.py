@@ -88,7 +88,7 @@ DIGESTS = """
 import hashlib
 import numpy as np
 from recryst.state.config import ClusterParams
-from recryst.tools.cluster import cluster
+from recryst.tools.vectors.cluster import cluster
 
 def digests():
     vectors = np.random.default_rng(3).normal(size=(400, 48)).astype(np.float32)

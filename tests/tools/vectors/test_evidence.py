@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recryst.state.config import CritiqueParams
 from recryst.tools.vectors.cluster import ClusterResult
-from recryst.tools.vectors.evidence import class_tfidf, cluster_report, density
+from recryst.tools.vectors.evidence import Evidence, class_tfidf, cluster_report, density
 from recryst.tools.vectors.neighbors import NeighborGraph
 from recryst.tools.vectors.score import ClusterScores
 
@@ -30,17 +30,9 @@ def report(vectors, labels, k, samples=3, **changed):
         "strictness": np.zeros(rows, np.float32),
         "sparse": np.zeros(rows, bool),
     } | changed
-    return cluster_report(
-        round=2,
-        vectors=vectors,
-        result=ClusterResult(labels, centroids, "kmeans", {}),
-        scores=scores(k),
-        rows=np.arange(RUN_OFFSET, RUN_OFFSET + rows, dtype=np.uint32),
-        params=CritiqueParams(samples=samples),
-        cosine=0.95,
-        seed=5,
-        **given,
-    )
+    known = Evidence(np.arange(RUN_OFFSET, RUN_OFFSET + rows, dtype=np.uint32), vectors, **given)
+    result = ClusterResult(labels, centroids, "kmeans", {})
+    return cluster_report(2, known, result, scores(k), CritiqueParams(samples=samples), cosine=0.95, seed=5)
 
 
 def on_circle(degrees) -> np.ndarray:
@@ -112,11 +104,13 @@ def test_a_row_far_from_a_lone_cluster_is_its_boundary():
 
 def test_noise_alone_is_reported():
     labels = np.full(3, -1, dtype=np.int32)
-    given = cluster_report(
-        0, on_circle([0, 2, 40]), ClusterResult(labels, np.empty((0, 2), np.float32), "hdbscan", {}), scores(0),
-        NeighborGraph(np.full((3, 1), -1, np.int32), np.full((3, 1), -1, np.float32)), np.arange(3, dtype=np.uint32),
-        pl.Series(["word"] * 3), np.zeros(3, np.float32), np.ones(3, bool), CritiqueParams(), 0.95, 0,
+    graph = NeighborGraph(np.full((3, 1), -1, np.int32), np.full((3, 1), -1, np.float32))
+    known = Evidence(
+        np.arange(3, dtype=np.uint32), on_circle([0, 2, 40]), graph, pl.Series(["word"] * 3), np.zeros(3, np.float32),
+        np.ones(3, bool),
     )  # fmt: skip
+    result = ClusterResult(labels, np.empty((0, 2), np.float32), "hdbscan", {})
+    given = cluster_report(0, known, result, scores(0), CritiqueParams(), 0.95, 0)
     assert (given.k, given.noise, [evidence.cluster for evidence in given.clusters]) == (0, 3, [-1])
 
 

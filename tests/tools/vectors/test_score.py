@@ -10,7 +10,7 @@ from sklearn.metrics import silhouette_score
 from recryst.state.config import ClusterParams, ScoreParams
 from recryst.state.errors import InputError, UsageError
 from recryst.tools.vectors.cluster import ClusterResult, cluster
-from recryst.tools.vectors.score import TOOL, dbcv, overlap, score, silhouette
+from recryst.tools.vectors.score import TOOL, Clustered, dbcv, overlap, score, silhouette
 
 KMEANS = ClusterParams(k=5)
 
@@ -65,11 +65,9 @@ def test_separated_clusters_score_well_everywhere():
     drawn = vectors @ np.linalg.qr(np.random.default_rng(0).standard_normal((32, 3)))[0]
     steps: list[int] = []
     found = score(
-        vectors,
-        clustering(vectors, labels),
+        Clustered(vectors, clustering(vectors, labels), KMEANS),
         ScoreParams(bootstraps=3, bootstrap_rows=800),
         0,
-        cluster_params=KMEANS,
         map_2d=drawn[:, :2] * 0 + labels[:, None],
         map_3d=drawn,
         advance=steps.append,
@@ -87,10 +85,8 @@ def test_separated_clusters_score_well_everywhere():
 
 def test_clusters_that_split_one_blob_are_unstable_and_overlap():
     vectors, _ = mixture(1200, 1, 0.2)
-    result = cluster(vectors, ClusterParams(k=12), 0)
-    found = score(
-        vectors, result, ScoreParams(), 0, cluster_params=ClusterParams(k=12), map_2d=vectors[:, :2], map_3d=None
-    )
+    params = ClusterParams(k=12)
+    found = score(Clustered(vectors, cluster(vectors, params, 0), params), ScoreParams(), 0, map_2d=vectors[:, :2])
     assert found.stability < 0.5
     assert found.silhouette < 0.1
     assert found.overlap_2d > 0.5
@@ -101,7 +97,7 @@ def test_score_is_deterministic():
     vectors, labels = mixture(600, 5, 0.15)
     params = ScoreParams(bootstraps=2, bootstrap_rows=300, silhouette_per_cluster=20)
     one, two = (
-        score(vectors, clustering(vectors, labels), params, 3, cluster_params=KMEANS, map_2d=vectors[:, :2])
+        score(Clustered(vectors, clustering(vectors, labels), KMEANS), params, 3, map_2d=vectors[:, :2])
         for _ in range(2)
     )
     assert str(one) == str(two)
@@ -131,23 +127,24 @@ def test_density_clusters_are_scored_in_their_space():
     space = vectors[:, :8].copy()
     params = ClusterParams(algorithm="hdbscan", min_cluster_size=60)
     result = cluster(vectors, params, 0, space=space)
-    found = score(vectors, result, ScoreParams(bootstraps=2), 0, cluster_params=params, space=space)
+    found = score(Clustered(vectors, result, params, space), ScoreParams(bootstraps=2), 0)
     assert len(result.centroids) == 4
     assert found.dbcv > 0.3
     assert found.stability > 0.85
     with pytest.raises(UsageError, match="space"):
-        score(vectors, result, ScoreParams(), 0, cluster_params=params)
+        score(Clustered(vectors, result, params), ScoreParams(), 0)
 
 
 def test_few_distinct_rows_are_scored():
     vectors = np.repeat(mixture(3, 3, 0.1)[0], 20, axis=0)
-    result = cluster(vectors, ClusterParams(k=8), 0)
-    found = score(vectors, result, ScoreParams(), 0, cluster_params=ClusterParams(k=8), map_2d=vectors[:, :2])
+    params = ClusterParams(k=8)
+    result = cluster(vectors, params, 0)
+    found = score(Clustered(vectors, result, params), ScoreParams(), 0, map_2d=vectors[:, :2])
     assert len(result.centroids) == 3
     assert found.silhouette == pytest.approx(1)
     assert found.stability == 1
     same = np.repeat(vectors[:1], 40, axis=0)
-    found = score(same, clustering(same, np.arange(40) % 4), ScoreParams(), 0, cluster_params=ClusterParams(k=4))
+    found = score(Clustered(same, clustering(same, np.arange(40) % 4), ClusterParams(k=4)), ScoreParams(), 0)
     assert found.silhouette == pytest.approx(0, abs=1e-6)
 
 
@@ -155,7 +152,7 @@ def test_one_cluster_and_noise_leave_figures_undefined():
     vectors, _ = mixture(200, 1, 0.1)
     result = clustering(vectors, np.where(np.arange(200) < 150, 0, -1), "dbscan")
     params = ClusterParams(algorithm="dbscan", eps=10.0, min_cluster_size=5)
-    found = score(vectors, result, ScoreParams(), 0, cluster_params=params, space=vectors[:, :5], map_2d=vectors[:, :2])
+    found = score(Clustered(vectors, result, params, vectors[:, :5]), ScoreParams(), 0, map_2d=vectors[:, :2])
     undefined = (found.silhouette, found.davies_bouldin, found.calinski_harabasz, found.dbcv, found.overlap_2d)
     assert undefined == (None,) * 5
     assert found.stability == pytest.approx(0.75, abs=0.05)  # every bootstrap takes the noise in

@@ -13,8 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from recryst.state.actions import Refilter
+from recryst.state.decision import Critique
+from recryst.state.events import StageGain
+from recryst.state.report import ClusterEvidence, Objective
+from recryst.state.values import ModelFigures
 from recryst.tools.write.card import code, escape_markdown, write_card
-from recryst.tools.write.figures import ReportData
+from recryst.tools.write.shown import FunnelStep, Hit, JudgedCluster, ReportData, Round, Stage
 
 HOSTILE = [
     "| x | y |",
@@ -36,67 +41,76 @@ HOSTILE = [
 ]
 
 
-def objective(value: float) -> dict[str, Any]:
-    parts = ("coverage", "balance", "redundancy", "noise", "structure", "stability")
-    spread = {"noise_sd": 0.0031, "probe_sd": 0.0042}
-    return {"value": value, "probe_kind": "macro_f1", "probe": 0.8312} | spread | dict.fromkeys(parts, 0.5)
+def objective(value: float) -> Objective:
+    parts = dict.fromkeys(("coverage", "balance", "redundancy", "noise", "structure", "silhouette", "stability"), 0.5)
+    spread = {"noise_sd": 0.0031, "clustering_sd": 0.0, "probe_sd": 0.0042, "probe_by_seed": ()}
+    return Objective(value=value, probe_kind="macro_f1", probe=0.8312, **spread, **parts)
+
+
+def cluster(number: int, text: str) -> JudgedCluster:
+    figures = {"cohesion": 0.5, "near_duplicates": 0.0, "outliers": 0.0, "low_quality": 0.0, "medoid": 0}
+    unknown = dict.fromkeys(("silhouette", "nearest_cluster", "separation", "stability"))
+    evidence = ClusterEvidence(
+        cluster=number, size=5000 + number, terms=(text, text), boundary=(), random=(), **figures, **unknown
+    )
+    critique = Critique(cluster=number, reasons=(text,), issues=("none",), verdict="keep")
+    return JudgedCluster(evidence=evidence, critique=critique, medoid_text=text)
 
 
 def card_data(text: str, full: bool = True) -> ReportData:
-    one = {
-        "round": 1,
-        "action": "refilter",
-        "params": {"thresholds": {text: 0.5}},
-        "outcome": "rolled_back",
-        "kept": 8890,
-        "k": 7,
-        "embedded": 0,
-        "reasons": [text],
-        "noise": None,
-        "rejected": [],
-        "before": objective(0.9821),
-        "after": objective(0.9001),
-        "label_agreement": 1.0,
-        "keep_agreement": 1.0,
-    }
-    gain = {"added": 5555, "removed": 5555, "gain": -0.0102, "error": 0.0034, "verdict": "hurts"}
-    stage = {
-        "stage": "filter",
-        "rows": 9999,
-        "removed": 5555,
-        "reasons": {text: 5555},
-        "seconds": 61.5,
-        "refused": None,
-    }
-    stage |= {"bytes": 23456789, "bytes_removed": 3456789, "gain": gain}
+    action = Refilter(thresholds={text: 0.5})
+    one = Round(
+        round=1,
+        action=action.action,
+        params=action.params,
+        words=action.in_words(),
+        outcome="rolled_back",
+        kept=8890,
+        k=7,
+        embedded=0,
+        reasons=(text,),
+        before=objective(0.9821),
+        metrics=objective(0.9001),
+    )
+    figures = {"added": 5555, "removed": 5555, "gain": -0.0102, "error": 0.0034, "verdict": "hurts"}
+    gain = StageGain(stage="filter", anchor_copies=0, unlabelled=0, probe="macro_f1", scores=(), **figures)
+    stage = {"stage": "filter", "rows": 9999, "removed": 5555, "reasons": {text: 5555}, "seconds": 61.5}
     shares = {"rows": 200, "removed": 90, "rate": 0.45, "average": 0.1234}
-    group = {"stage": "filter", "kind": "source", "group": text, "groups": 1, **shares, "high": True}
+    group = Hit(stage="filter", kind="source", group=text, groups=1, high=True, **shares)
+    nf4 = {"size_bytes": 3423512, "perplexity": 43.911, "bits_per_byte": 1.6402}
     return ReportData(
+        run=text,
         title=text,
         source=text,
         run_id="run-17",
         created="2026-11-21 03:10 UTC",
         runs_on={"embedding": text},
-        rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222, "anchor": 981},
-        funnel=[
-            {"stage": "load", "reason": "ingested", "rows": 10003},
-            {"stage": "filter", "reason": text, "rows": 1113},
-        ],
-        stages=[stage],
-        taken=[group, group | {"group": None}, group | {"group": "fair", "high": False}],
+        rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222},
+        anchor=981,
+        removed_by_reason={text: 1113},
+        funnel=(
+            FunnelStep(stage="load", reason="ingested", rows=10003),
+            FunnelStep(stage="filter", reason=text, rows=1113),
+        ),
+        stages=(Stage(**stage, bytes=23456789, bytes_removed=3456789, refused=None, gain=gain),),
+        taken=(
+            group,
+            group.model_copy(update={"group": None}),
+            group.model_copy(update={"group": "fair", "high": False}),
+        ),
         maps=pl.DataFrame(),
-        rounds=[one, one | {"after": None, "outcome": "refused"}] if full else [],
-        clusters=[{"cluster": at, "size": 5000 + at, "terms": (text, text)} for at in range(30)] if full else [],
-        models=[{"name": "nf4", "size_bytes": 3423512, "perplexity": 43.911, "bits_per_byte": 1.6402, "answer": text}]
-        if full
-        else [],
+        rounds=(one, one.model_copy(update={"outcome": "refused"})) if full else (),
+        clusters=tuple(cluster(at, text) for at in range(30)) if full else (),
+        models=(ModelFigures(name="nf4", answer=text, **nf4),) if full else (),
+        llm=None,
+        synthesis=(),
         seconds={},
         peak_memory_mb=1.0,
         converged=True,
         stop_reason=text,
         curated_sha256="3f" * 32 if full else None,
         log_head="a7" * 32,
-        notes=[text],
+        notes=(text,),
     )
 
 

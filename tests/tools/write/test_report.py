@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections import Counter
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,26 @@ from typing import Any
 import polars as pl
 import pytest
 
+from recryst.state.actions import Action, Prune, Refilter, Stop
+from recryst.state.decision import Critique, Rejected
 from recryst.state.errors import StorageError
-from recryst.tools.write.figures import ReportData, compare, standing
-from recryst.tools.write.report import script_json, write_report
+from recryst.state.events import StageGain
+from recryst.state.report import ClusterEvidence, Objective
+from recryst.state.values import LabelTally, ModelFigures
+from recryst.tools.write.figures import compare, standing
+from recryst.tools.write.report import page_content, script_json, write_report
+from recryst.tools.write.shown import (
+    FunnelStep,
+    Hit,
+    JudgedCluster,
+    Learned,
+    Noise,
+    ReportData,
+    Round,
+    Spent,
+    Stage,
+    Synthesis,
+)
 
 STEERING = "\u2028\u2029\x00\x1b\x07\x9b\u202e\u2066\u061c"
 HOSTILE = [
@@ -39,66 +55,68 @@ HOSTILE = [
 SHOWN = [text.translate(dict.fromkeys(map(ord, STEERING), " ")) for text in HOSTILE]
 
 
-def objective(**changes: Any) -> dict[str, Any]:
-    return {
+def objective(**changes: Any) -> Objective:
+    measured = {
         "value": 0.9821,
         "noise_sd": 0.0031,
+        "clustering_sd": 0.0001,
         "probe_kind": "bits_per_byte",
         "probe": 2.3456,
         "probe_sd": 0.0123,
+        "probe_by_seed": (2.3456,),
         "coverage": 0.9123,
         "balance": 0.8712,
         "redundancy": 0.1423,
         "noise": 0.0512,
         "structure": None,
+        "silhouette": None,
         "stability": 0.7123,
-    } | changes
+    }
+    return Objective.model_validate(measured | changes)
 
 
 def a_round(
-    number: int, outcome: str, after: dict[str, Any] | None, before: dict[str, Any], text: str
-) -> dict[str, Any]:
-    prune = ("prune", {"clusters": [0, 1], "strategy": "keep_closest", "keep_fraction": 0.7654321})
-    action, params = prune if number == 1 else ("refilter", {"thresholds": {text: 0.5}})
-    return {
-        "round": number,
-        "action": action,
-        "params": params,
-        "outcome": outcome,
-        "kept": 1234,
-        "k": 77,
-        "embedded": 4321,
-        "reasons": [text],
-        "noise": {"value": 0.0031, "probe": 0.0123} if after else None,
-        "rejected": [{"action": "stop", "reason": text}],
-        "before": before,
-        "after": after,
-        "label_agreement": 0.8125,
-        "keep_agreement": 0.9375,
-    }
+    number: int, outcome: str, after: Objective | None, before: Objective, text: str, action: Action | None = None
+) -> Round:
+    prune = Prune(clusters=(0, 1), strategy="keep_closest", keep_fraction=0.7654321)
+    action = action or (prune if number == 1 else Refilter(thresholds={text: 0.5}))
+    return Round(
+        round=number,
+        action=action.action,
+        params=action.params,
+        words=action.in_words(),
+        outcome=outcome,
+        kept=1234,
+        k=77,
+        embedded=4321,
+        reasons=(text,),
+        noise=Noise(value=0.0031, probe=0.0123) if after else None,
+        rejected=(Rejected(id="c1", action="stop", reason=text),),
+        before=before,
+        metrics=after or before,
+        label_agreement=0.8125,
+        keep_agreement=0.9375,
+    )
 
 
-def stages_of(text: str) -> list[dict[str, Any]]:
-    gain = {"added": 4711, "removed": 5555, "anchor_copies": 444, "with": 0.8101, "without": 0.7999, "gain": 0.0102}
-    stage = {"rows": 10003, "removed": 0, "reasons": {}, "bytes": 23456789, "bytes_removed": 0, "seconds": 61.5}
-    return [
-        {"stage": "clean", **stage, "refused": text, "gain": None},
-        {
-            "stage": "filter",
-            **stage,
-            "removed": 5555,
-            "reasons": {text: 5555},
-            "bytes_removed": 3456789,
-            "refused": None,
-        }
-        | {"gain": gain | {"error": 0.0034, "verdict": "helps"}},
-    ]
+def stages_of(text: str) -> tuple[Stage, ...]:
+    gain = StageGain(
+        **{"stage": "filter", "added": 4711, "removed": 5555, "anchor_copies": 444, "unlabelled": 0},
+        **{"probe": "bits_per_byte", "scores": (0.81,), "with_stage": 0.8101, "without": 0.7999},
+        **{"gain": 0.0102, "error": 0.0034, "verdict": "helps"},
+    )
+    clean = Stage(
+        **{"stage": "clean", "rows": 10003, "removed": 0, "reasons": {}, "bytes": 23456789, "bytes_removed": 0},
+        **{"seconds": 61.5, "refused": text, "gain": None},
+    )
+    taken = {"stage": "filter", "removed": 5555, "reasons": {text: 5555}, "bytes_removed": 3456789}
+    return clean, clean.model_copy(update=taken | {"refused": None, "gain": gain})
 
 
-def taken_from(text: str, high: bool = True) -> dict[str, Any]:
+def taken_from(text: str, high: bool = True) -> Hit:
     """A group of a stage that lost more than the average."""
     shares = {"rows": 200, "removed": 90, "rate": 0.45, "average": 0.1234}
-    return {"stage": "filter", "kind": "source", "group": text, "groups": 1, **shares, "high": high}
+    return Hit(stage="filter", kind="source", group=text, groups=1, high=high, **shares)
 
 
 def report_data(texts: list[str]) -> ReportData:
@@ -123,88 +141,76 @@ def report_data(texts: list[str]) -> ReportData:
             "pca_3d_z": [0.25] * n,
         }
     )
-    cluster = {
-        "cluster": 3,
-        "size": 5678,
-        "cohesion": 0.4567,
-        "silhouette": 0.2345,
-        "nearest_cluster": 9,
-        "separation": 0.3333,
-        "near_duplicates": 0.1876,
-        "outliers": 0.0654,
-        "low_quality": 0.0321,
-        "quality": 3.2109,
-        "stability": 0.8765,
-        "terms": tuple(texts),
-        "medoid": 0,
-        "boundary": (),
-        "random": (),
-        "verdict": "thin",
-        "issues": ("near_duplicates",),
-        "critique": texts,
-        "medoid_text": text,
-        "theme": text,
-        "said": [text],
-        "review": True,
-    }
+    evidence = ClusterEvidence(
+        **{"cluster": 3, "size": 5678, "cohesion": 0.4567, "silhouette": 0.2345, "nearest_cluster": 9},
+        **{"separation": 0.3333, "near_duplicates": 0.1876, "outliers": 0.0654, "low_quality": 0.0321},
+        **{"quality": 3.2109, "stability": 0.8765, "terms": texts, "medoid": 0, "boundary": (), "random": ()},
+    )
+    critique = Critique(
+        cluster=3,
+        reasons=tuple(texts),
+        issues=("near_duplicates",),
+        verdict="thin",
+        theme=text,
+        said=(text,),
+        review=True,
+    )
     noise = {"silhouette": None, "nearest_cluster": None, "separation": None, "stability": None}
+    dense = {"size_bytes": 10423512, "perplexity": 41.238, "bits_per_byte": 1.6123}
+    nf4 = {"size_bytes": 3423512, "perplexity": 43.911, "bits_per_byte": 1.6402}
+    agreement = {"spearman": 0.6912, "p": 0.0, "auc": 0.9512, "mae": 1.1034, "mean_mae": 1.9712, "f1": 0.6934}
+    agreement |= {"mean_f1": 0.0, "within_one": 0.5134, "mean_within_one": 0.0112}
     return ReportData(
+        run=text,
         title=text,
         source=text,
         run_id="run-17",
         created="2026-11-21 03:10 UTC",
         runs_on={"embedding": text, "policy": "rules"},
-        rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222, "anchor": 981},
-        funnel=[
-            {"stage": "load", "reason": "ingested", "rows": 10003},
-            {"stage": "filter", "reason": text, "rows": 1000},
-            {"stage": "dedup", "reason": "near_duplicate", "rows": 113},
-        ],
+        rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222},
+        anchor=981,
+        removed_by_reason={text: 1000, "near_duplicate": 113},
+        funnel=(
+            FunnelStep(stage="load", reason="ingested", rows=10003),
+            FunnelStep(stage="filter", reason=text, rows=1000),
+            FunnelStep(stage="dedup", reason="near_duplicate", rows=113),
+        ),
         stages=stages_of(text),
-        taken=[taken_from(one) for one in texts[:9]],
+        taken=tuple(taken_from(one) for one in texts[:9]),
         maps=maps,
-        rounds=[
+        rounds=(
             a_round(1, "kept", better, objective(), text),
             a_round(2, "rolled_back", objective(value=0.9001, probe=2.4002), better, text),
             a_round(3, "refused", None, better, text),
-        ],
-        clusters=[cluster, cluster | {"cluster": -1, "size": 44, "issues": ("none",), "verdict": "keep"} | noise],
-        models=[
-            {"name": "dense", "size_bytes": 10423512, "perplexity": 41.238, "bits_per_byte": 1.6123, "answer": text},
-            {"name": "nf4", "size_bytes": 3423512, "perplexity": 43.911, "bits_per_byte": 1.6402, "answer": text},
-        ],
+        ),
+        clusters=(
+            JudgedCluster(evidence=evidence, critique=critique, medoid_text=text),
+            JudgedCluster(
+                evidence=evidence.model_copy(update={"cluster": -1, "size": 44} | noise),
+                critique=critique.model_copy(update={"cluster": -1, "issues": ("none",), "verdict": "keep"}),
+                medoid_text=text,
+            ),
+        ),
+        models=(ModelFigures(name="dense", answer=text, **dense), ModelFigures(name="nf4", answer=text, **nf4)),
         seconds={"embed": 241.2, "cluster": 3.3},
         peak_memory_mb=1834.2,
         converged=False,
         stop_reason=text,
         curated_sha256="3f" * 32,
         log_head="a7" * 32,
-        notes=texts,
-        quality=[
-            {
-                "title": text,
-                "used": True,
-                "rows": 137,
-                "spearman": 0.6912,
-                "p": 0.0,
-                "auc": 0.9512,
-                "mae": 1.1034,
-                "mean_mae": 1.9712,
-                "f1": 0.6934,
-                "mean_f1": 0.0,
-                "within_one": 0.5134,
-                "mean_within_one": 0.0112,
-            },
-            {"title": text, "used": False, "rows": 12},
-        ],
-        labelled={
-            "rows": 8890,
-            "by": {"rules": 8123},
-            "unsure": 767,
-            "domains": {text: 8123},
-            "tags": {},
-            "difficulties": {},
-        },
+        notes=tuple(texts),
+        llm=Spent(model=text, questions=17, requests=18, cached=1, unusable=0, not_asked=0, tokens=98765, usd=0.1234),
+        synthesis=(
+            Synthesis(
+                **{"round": 2, "outcome": "rolled_back", "seeds": 31, "questions": 7, "generated": 6543, "kept": 222},
+                **{"dropped": {"too_short": 6321}, "narrowed": (3,), "cut_short": True},
+            ),
+        ),
+        quality=(
+            Learned(title=text, used=True, figures={"rows": 137} | agreement),
+            Learned(title=text, used=False, figures={"rows": 12}),
+        ),
+        labelled=LabelTally(rows=8890, by={"rules": 8123}, unsure=767, domains={text: 8123}, tags={}, difficulties={}),
     )
 
 
@@ -309,7 +315,10 @@ def test_every_figure_is_shown(hostile: Page) -> None:
     rounds = "−0.0455|−0.0412|+0.1001|1,234|77|4,321|0.812|0.938|76.5%"
     clusters = "5,678|0.457|0.234|0.333|18.8|6.5|3.2|0.876"
     models = "10.42|3.42|41.238|43.911|1.6123|1.6402|+6.48"
-    expected = f"{rows}|{separation}|{parts}|{rounds}|{clusters}|{models}".split("|")
+    written = (
+        "17 questions, 98,765 tokens, $0.1234|31|6,543|too few words: 6,321|stopped for 1 cluster|ended by the budget"
+    )
+    expected = f"{rows}|{separation}|{parts}|{rounds}|{clusters}|{models}|{written}".split("|")
     assert [figure for figure in expected if figure not in hostile.text] == []
     assert "3f" * 32 in hostile.text
     assert "a7" * 32 in hostile.text
@@ -317,8 +326,9 @@ def test_every_figure_is_shown(hostile: Page) -> None:
 
 def test_the_rounds_that_tried_something_are_counted_and_the_sections_that_exist_are_linked(tmp_path: Path) -> None:
     data = report_data(["a"] * 4)
-    stop = a_round(4, "stopped", None, objective(), "a") | {"action": "stop", "params": {}}
-    data = replace(data, rounds=[*data.rounds[:1], stop], maps=data.maps.with_columns(split=pl.lit("train")))
+    stop = a_round(4, "stopped", None, objective(), "a", Stop())
+    maps = data.maps.with_columns(split=pl.lit("train"))
+    data = data.model_copy(update={"rounds": (data.rounds[0], stop), "maps": maps})
     page = page_of(data, tmp_path)
     assert "In 1 round, 1 action paid and was kept" in page.text
     assert "after 1 round: a" in page.text
@@ -327,7 +337,7 @@ def test_the_rounds_that_tried_something_are_counted_and_the_sections_that_exist
     sections = {value for tag, name, value in page.attributes if (tag, name) == ("section", "id")}
     assert {link.removeprefix("#") for link in page.attribute("a", "href")} <= sections
     assert {"#quality", "#labels"} <= set(page.attribute("a", "href"))
-    plain = page_of(replace(data, quality=None, labelled=None), tmp_path)
+    plain = page_of(data.model_copy(update={"quality": (), "labelled": None}), tmp_path)
     assert not {"#quality", "#labels"} & set(plain.attribute("a", "href"))
 
 
@@ -342,7 +352,7 @@ def test_coordinates_are_short_and_missing_ones_are_null(hostile: Page) -> None:
 
 def test_the_standing_line_ignores_what_was_not_kept(hostile: Page) -> None:
     data = report_data(["a"] * 4)
-    assert [state["value"] for state in standing(data)] == [0.9821, 0.9999, 0.9999, 0.9999]
+    assert [state.value for state in standing(data)] == [0.9821, 0.9999, 0.9999, 0.9999]
     metrics = {metric["title"]: metric for metric in json.loads(hostile.scripts[0])["metrics"]}
     assert metrics["Objective"]["rounds"] == [0, 1, 2, 3]
     assert [one["outcome"] for one in metrics["Objective"]["tried"]] == ["kept", "rolled_back"]
@@ -351,28 +361,20 @@ def test_the_standing_line_ignores_what_was_not_kept(hostile: Page) -> None:
 
 def test_lower_is_better_for_bits_per_byte_and_higher_for_macro_f1() -> None:
     data = report_data(["a"] * 4)
-    senses = [{line["part"].key: line["sense"] for line in compare(data, one)} for one in data.rounds]
+    senses = [{line.part.key: line.sense for line in compare(data, one)} for one in data.rounds]
     assert senses[0] | {"probe": "better", "redundancy": "better", "coverage": "same"} == senses[0]
     assert senses[1] | {"value": "worse", "probe": "worse", "redundancy": "worse", "structure": "same"} == senses[1]
     labelled = objective(probe_kind="macro_f1", probe=0.8)
-    one = a_round(1, "kept", labelled | {"probe": 0.801}, labelled, "a")
-    [line] = [line for line in compare(replace(data, rounds=[one]), one) if line["part"].key == "probe"]
-    assert (line["sense"], line["noise"]) == ("better", True)
+    one = a_round(1, "kept", labelled.model_copy(update={"probe": 0.801}), labelled, "a")
+    [line] = [line for line in compare(data.model_copy(update={"rounds": (one,)}), one) if line.part.key == "probe"]
+    assert (line.sense, line.noise) == ("better", True)
 
 
 def test_an_empty_run_is_still_a_page(tmp_path: Path) -> None:
-    data = replace(
-        report_data(["a"] * 4),
-        rows=dict.fromkeys(("ingested", "quarantined", "kept", "removed", "synthetic", "anchor"), 0),
-        funnel=[],
-        maps=pl.DataFrame(),
-        rounds=[],
-        clusters=[],
-        models=[],
-        seconds={},
-        curated_sha256=None,
-        notes=[],
-    )
+    nothing = dict.fromkeys(("funnel", "rounds", "clusters", "models", "notes"), ())
+    rows = dict.fromkeys(("ingested", "quarantined", "kept", "removed", "synthetic"), 0)
+    more = {"rows": rows, "anchor": 0, "maps": pl.DataFrame(), "seconds": {}, "curated_sha256": None}
+    data = report_data(["a"] * 4).model_copy(update=nothing | more)
     page = page_of(data, tmp_path)
     for sentence in ("This run drew no map", "No round was run", "The rows were not clustered", "not exported"):
         assert sentence in page.text
@@ -388,3 +390,22 @@ def test_writing_is_whole_repeatable_and_keeps_the_old_page_on_failure(tmp_path:
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
     with pytest.raises(StorageError, match="missing"):
         write_report(report_data(["a"] * 4), tmp_path / "missing" / "report.html")
+
+
+def test_the_content_of_a_page_leaves_out_plotly_alone(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(report_data(["a"] * 4), path)
+    page = path.read_text()
+    content = page_content(page)
+    script = page.partition("<script>")[2].partition("</script>")[0]
+    assert len(content) < len(page) - len(script)
+
+    def embedding(other: str) -> str:
+        digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, other)]
+        return page.replace(script, other).replace(*digests)
+
+    assert page_content(embedding("/* plotly.js v1.2.3 */")) == content
+    assert page_content(embedding(script + "alert(1)")) != content  # no other version, but another script
+    assert page_content(embedding("alert(1)")) != content
+    assert page_content(page.replace("8,890", "8,891")) != content
+    assert page_content(page.replace("showSendToCloud: false", "showSendToCloud: true")) != content

@@ -1,0 +1,250 @@
+"""What can be done in a conversation: the slash commands and the language model's tools, as the registry lists them.
+
+A command gives two things: what the person is shown, and what the model is told. The model has tools, so nothing of the
+data ever reaches it: it is told figures, enumerations and cluster numbers; rows, ids, terms and themes are for the
+person.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from rich.console import RenderableType
+
+from ...state.actions import Strategy
+from ...state.canonical import Json
+from ...state.config import ClusterParams
+from ...state.decision import Candidate, Critique, Proposal
+from ...state.errors import MissingExtraError, ModelError, UsageError
+from ...state.preparation import SemanticParams
+from ...state.report import ClusterEvidence
+from ..account import tables
+from ..account.explain import explain, told
+from ..account.summary import rounds
+from ..decide.proposals import Arguments, Refusal, put_forward
+from ..llm.ask import asked, reader, schema
+from ..llm.datamark import marked, opaque
+from ..registry import Capability, Face, OneCluster, OneRow, Rounds, Suggestion, offered
+from .conversation import ENDED, Conversation
+
+_MOST_CLUSTERS = 60  # that a model is told about at once
+_MOST_ROUNDS = 20
+_CHOICES = (ClusterParams.model_fields["algorithm"], SemanticParams.model_fields["which_to_keep"])
+# Words that stand in an action.
+_WORDS = {*get_args(Strategy), *(word for choice in _CHOICES for word in get_args(choice.annotation))}
+
+COMMANDS = {one.usage.split()[0]: one for one in offered("command") if one.usage}
+MODEL_TOOLS = {one.name: one for one in offered("chat")}
+
+By = Literal["person", "model"]
+_FACES: dict[By, Face] = {"person": "command", "model": "chat"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command gives the person to see and the model to know."""
+
+    shown: tuple[RenderableType, ...] = ()
+    told: Json = field(default_factory=dict)
+
+
+def read(command: Capability, words: list[str]) -> Arguments:
+    """The arguments from the words behind a command.
+
+    Raises:
+        Refusal: too few or too many, or one is not of its kind; the usage is told.
+    """
+    names = list(command.params.model_fields)
+    if names == ["row"]:
+        words = [" ".join(words)] if words else []  # an id may hold spaces
+    if len(words) > len(names):
+        raise Refusal(f"the command is {command.usage}")
+    return _checked(command, dict(zip(names, words, strict=False)))
+
+
+def _checked(command: Capability, arguments: Json) -> Arguments:
+    assert issubclass(command.params, Arguments)
+    return command.params.read(arguments, command.usage)
+
+
+def carry_out(talk: Conversation, command: Capability, arguments: Arguments | Json, by: By) -> Result:
+    """Do what a command says.
+
+    Raises:
+        Refusal: it cannot be done, or not by whoever asks for it.
+        RecrystError: a step of the run failed.
+    """
+    if not command.open_to(_FACES[by]):
+        raise Refusal("only a person may do that; nothing was done")
+    checked = arguments if isinstance(arguments, Arguments) else _checked(command, arguments)
+    done: Result = command.load()(talk, checked, by)
+    return done
+
+
+# What stands in the run ------------------------------------------------------------------------------------------
+
+
+def _judged(talk: Conversation, number: int) -> tuple[ClusterEvidence, Critique]:
+    """The cluster of that number and its critique."""
+    view = talk.session.view
+    report = view.report()
+    for cluster, critique in zip(report.clusters, view.critiques(), strict=True):
+        if cluster.cluster == number:
+            return cluster, critique
+    raise Refusal(
+        f"there is no cluster {number}; there are {report.clusters[0].cluster} to {report.clusters[-1].cluster}"
+    )
+
+
+def _figures(cluster: ClusterEvidence, critique: Critique) -> Json:
+    """What a model is told of a cluster: numbers and the critic's enumerations; no terms, rows or words."""
+    hidden = {"terms", "medoid", "boundary", "random"}
+    numbers = cluster.model_dump(mode="json", exclude=hidden)
+    judged = critique.model_dump(mode="json", include={"issues", "verdict", "coherence", "quality", "review"})
+    return {**{name: value for name, value in numbers.items() if not isinstance(value, str | list)}, "critic": judged}
+
+
+def _list_clusters(talk: Conversation, params: Arguments, by: By) -> Result:
+    report, critiques = talk.session.view.report(), talk.session.view.critiques()
+    pairs = sorted(zip(report.clusters, critiques, strict=True), key=lambda pair: -pair[0].size)
+    whole = report.model_dump(mode="json", exclude={"clusters"})
+    listed = [_figures(*pair) for pair in pairs[:_MOST_CLUSTERS]]
+    left_out = len(pairs) - len(listed)
+    shown = tables.clusters(report, critiques)
+    return Result((shown,), {**whole, "clusters": listed, "smaller_ones_left_out": left_out})
+
+
+def _examples(cluster: ClusterEvidence) -> dict[int, str]:
+    """Positions of the rows that stand for a cluster, the most typical first, and what each is."""
+    roles = {cluster.medoid: "medoid"}
+    for at, role in [*((at, "boundary") for at in cluster.boundary), *((at, "random") for at in cluster.random)]:
+        roles.setdefault(at, role)
+    return roles
+
+
+def _show_cluster(talk: Conversation, params: OneCluster, by: By) -> Result:
+    cluster, critique = _judged(talk, params.cluster)
+    ids, texts = talk.session.view.ledger()["id"], talk.session.view.texts()
+    rows = [(role, str(ids[at]), texts[at] or "") for at, role in _examples(cluster).items()]
+    told_model = {**_figures(cluster, critique), "rows_on_the_person's_screen": len(rows)}
+    return Result((tables.cluster(cluster, critique, rows),), told_model)
+
+
+class _Description(BaseModel):
+    """The model's words on one cluster."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    about: str = Field(max_length=600)
+    outliers: str = Field(max_length=400)
+
+
+def _describe_cluster(talk: Conversation, params: OneCluster, by: By) -> Result:
+    """What its example rows have in common, in words that only a person reads: a question without tools."""
+    cluster, _ = _judged(talk, params.cluster)
+    problem = "the language model gave no usable description"
+    try:
+        model = talk.session.model
+        if model is None:
+            raise Refusal(f"no language model is configured; /show {params.cluster} shows rows and terms")
+        rows = talk.session.view.text(np.asarray(list(_examples(cluster)), dtype=np.uint32)).to_list()
+        texts = [marked(text) for text in rows]
+        about = {"rows": [{"id": opaque("describe", at, *texts), "text": text} for at, text in enumerate(texts)]}
+        found = model.ask(asked("describe", about, schema(_Description)), reader(_Description))
+    except (ModelError, UsageError, MissingExtraError) as error:  # UsageError: a key is not in the environment
+        found, problem = None, str(error)
+    if found is None:  # a server's sentence may repeat what it was asked, which holds rows
+        return Result((tables.line(problem, "yellow"),), {"error": "there is no description"})
+    lines = [f"cluster {params.cluster}: {found.about}", *([found.outliers] if found.outliers else [])]
+    return Result(tuple(tables.line(said) for said in lines), {"on_the_person's_screen": True})
+
+
+def _why_row(talk: Conversation, params: OneRow, by: By) -> Result:
+    try:
+        found = explain(talk.session.view, params.row)
+    except UsageError as error:
+        # The sentence names the nearest id, which is data: it is for the person.
+        return Result((tables.line(str(error), "yellow"),), {"error": "there is no such row"})
+    row = found.row.model_dump(include={"status", "split", "stage", "reason", "score", "threshold"})
+    return Result(tuple(tables.line(said) for said in told(found)), row)
+
+
+def _metrics(talk: Conversation, params: Arguments, by: By) -> Result:
+    (baseline,) = talk.session.log.of_type("baseline")
+    assert baseline.state is not None
+    first, now = baseline.state.values.objective, talk.session.view.objective
+    assert first is not None
+    known = {"at_the_start": first.model_dump(mode="json"), "now": now.model_dump(mode="json")}
+    return Result((tables.metrics(first, now),), known)
+
+
+def _history(talk: Conversation, params: Arguments, by: By) -> Result:
+    ended = rounds(talk.session.view)
+    listed = [
+        {
+            **entry.model_dump(include={"round", "action", "outcome", "kept", "k"}),
+            "params": _plain(entry.params),
+            "gain": round(entry.metrics.value - entry.before.value, 6),
+        }
+        for entry in ended[-_MOST_ROUNDS:]
+    ]
+    return Result((tables.rounds(ended) if ended else tables.line("no round has ended yet"),), {"rounds": listed})
+
+
+def _current_proposal(talk: Conversation, params: Arguments, by: By) -> Result:
+    shown = _waiting(talk)
+    others = [_told(other) for other in shown.alternatives]
+    known = {"round": shown.round, "by": shown.by, "proposal": _told(shown.candidate), "alternatives": others}
+    return Result((tables.proposal(shown),), known)
+
+
+def _waiting(talk: Conversation) -> Proposal:
+    if talk.proposal is None:
+        raise Refusal(ENDED)
+    return talk.proposal
+
+
+def _told(candidate: Candidate) -> Json:
+    return {"action": candidate.action.action, "params": _plain(candidate.action.params), "rows": candidate.rows}
+
+
+def _plain(value: Any) -> Any:
+    """Parameters of an action as a model is told them: numbers, and the words that code has for them."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return value if value in _WORDS else "…"
+    return value
+
+
+# What changes the proposal, and answers to it --------------------------------------------------------------------
+
+
+def _propose(talk: Conversation, params: Arguments, by: By) -> Result:
+    talk.put_forward(by, put_forward(params, _waiting(talk).alternatives))
+    return Result(told={"waits_for_approval": True})
+
+
+def _suggest(talk: Conversation, params: Suggestion, by: By) -> Result:
+    return Result((tables.line(f"suggested: type {params.command}", "cyan"),), {"on_the_person's_screen": True})
+
+
+def _answer(kind: Literal["approve", "reject", "keep", "undo", "finish"]) -> Callable[..., Result]:
+    def answer(talk: Conversation, params: Arguments, by: By) -> Result:
+        talk.reply(kind)
+        return Result()
+
+    return answer
+
+
+_approve, _reject, _finish = _answer("approve"), _answer("reject"), _answer("finish")
+_keep, _undo = _answer("keep"), _answer("undo")
+
+
+def _run(talk: Conversation, params: Rounds, by: By) -> Result:
+    talk.reply("run", rounds=params.rounds)
+    return Result()

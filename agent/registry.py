@@ -1,0 +1,176 @@
+"""Every capability once: what it is called and takes, which faces offer it, and which of them may act with it.
+
+The faces are built from this table: ``recryst tool NAME``, the slash commands of a conversation, the tools of its
+language model, and the steps of the cycle. An implementation is imported when it is used.
+"""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from ..state import config as of
+from ..state import preparation as before
+from ..state.errors import UsageError
+from .decide.proposals import Alternative, Arguments, NewK, OwnPrune
+
+#: A step of the cycle; a tool of the language model in conversation; what a person types, at the shell or in
+#: conversation; a function of the Python package; a tool of a server for other agents.
+Face = Literal["node", "chat", "command", "python", "mcp"]
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One thing that Recryst can do."""
+
+    name: str
+    description: str
+    params: type[BaseModel]
+    implementation: str  # module:attribute, seen from this package; in a conversation a function of chat/commands.py
+    faces: frozenset[Face]
+    acts: frozenset[Face] = frozenset()  # the faces that may change data or a run with it; empty: it changes nothing
+    steps: tuple[str, ...] = ()  # of the cycle, that carry it out
+    usage: str = ""  # the slash command and an example of its arguments
+    version: int = 1
+
+    def open_to(self, face: Face) -> bool:
+        """Whether a face may carry it out. This is the one place that says so."""
+        return face in self.faces and (not self.acts or face in self.acts)
+
+    def load(self) -> Any:
+        """The implementation."""
+        module, _, attribute = self.implementation.partition(":")
+        return getattr(import_module(module, __package__), attribute)
+
+
+class OneCluster(Arguments):
+    cluster: int = Field(description="its number")
+
+
+class OneRow(Arguments):
+    row: str = Field(max_length=500, description="its id, as the person wrote it")
+
+
+class Rounds(Arguments):
+    rounds: int = Field(ge=1, le=100)
+
+
+class Suggestion(Arguments):
+    command: Literal["y", "n", "/keep", "/undo", "/run 3", "/finish", "/quit"]
+
+
+def _of(faces: str) -> frozenset[Any]:
+    return frozenset(faces.split())
+
+
+def _tool(
+    name: str, module: str, params: type[BaseModel], version: int, description: str, steps: str = "", acts: bool = True
+) -> Capability:
+    """A tool on a table, ``recryst tool NAME``, and the step of its name or the ``steps`` it serves."""
+    every = _of("node command python")
+    where, acting = f"..tools.{module}:TOOL", every if acts else _of("")
+    return Capability(name, description, params, where, every, acting, tuple((steps or name).split()), version=version)
+
+
+def _part(name: str, where: str, params: type[BaseModel], step: str, faces: str, description: str) -> Capability:
+    """A part of the cycle that is a function of Python's, and may be a command."""
+    return Capability(name, description, params, where, _of(faces), _of(faces), (step,))
+
+
+def _look(name: str, usage: str, params: type[Arguments], description: str, does: str = "") -> Capability:
+    """What a person and a language model may both do in conversation: look, or put forward what then waits."""
+    faces = _of("chat command" if usage else "chat")
+    return Capability(name, description, params, f".chat.commands:_{does or name}", faces, usage=usage)
+
+
+def _answer(name: str, usage: str, params: type[Arguments], description: str, step: str = "") -> Capability:
+    """A person's answer to the proposal that waits. It acts, and not by a language model's tool."""
+    faces = _of("command node" if step else "command")
+    return Capability(name, description, params, f".chat.commands:_{name}", faces, faces, tuple(step.split()), usage)
+
+
+# fmt: off
+_TABLE = (
+    _tool("clean", "text.clean", before.CleanParams, 2,
+          "Normalise the text (Unicode, invisible characters, line ends) and take out exact duplicates."),
+    _tool("language", "text.language", before.LanguageParams, 1,
+          "Identify the language of the `text` column; where languages to keep are named, take out the others."),
+    _tool("filter", "text.filters", before.FilterParams, 2,
+          "Take out rows whose `text` fails a quality rule (Gopher, C4, FineWeb); the profile sets which hold."),
+    _tool("dedup", "repeats.dedup", before.DedupParams, 2,
+          "Take out rows that repeat another: exact copies, near-duplicates (MinHash LSH, verified by true Jaccard), "
+          "and rows of a corpus."),
+    _tool("decontaminate", "repeats.decontaminate", before.DecontaminateParams, 1,
+          "Take out the rows whose `text` holds text of the benchmark files in `against`."),
+    _tool("embed", "vectors.embed", of.EmbedParams, 1,
+          "Turn the `text` column into unit vectors with a sentence-embedding model; adds `vector`."),
+    _tool("semantic", "repeats.semantic", before.SemanticParams, 1,
+          "Take out rows whose `vector` says what another's says in other words (cosine of nearest neighbours).",
+          steps="act"),
+    _tool("cluster", "vectors.cluster", of.ClusterParams, 1,
+          "Group the rows by their `vector` column with k-means, DBSCAN or HDBSCAN; adds `cluster` (-1: noise)."),
+    _tool("reduce", "vectors.reduce", of.ReduceParams, 1,
+          "Draw the `vector` column as 2-D and 3-D maps by PCA, t-SNE and UMAP; adds `pca_2d_x`, `pca_2d_y`, …"),
+    _tool("score", "vectors.score", of.ScoreParams, 1,
+          "Score the `cluster` column over `vector`: silhouette, Davies-Bouldin, Calinski-Harabasz.", acts=False),
+    _tool("probe", "judge.probe", of.ProbeParams, 1,
+          "Measure the bits per byte of a small language model trained on `text`, on a held-out tenth.",
+          steps="baseline ablate measure", acts=False),
+    _part("quality", "..tools.judge.quality:fit_scores", of.QualityParams, "quality", "node python",
+          "Learn a quality score for every row from a few that were scored or endorsed."),
+    _part("prune", "..tools.judge.select:prune_cluster", OwnPrune, "act", "node python",
+          "Take rows out of a cluster: all, or those that a strategy does not keep."),
+    _part("synthesise", ".synthesis.gates:synthesise", of.SynthesisParams, "act", "node python",
+          "Have new rows written for thin clusters, and keep those that pass every gate."),
+    _part("train", "..tools.model.train:train", of.TrainParams, "train", "node python",
+          "Train a small language model and its tokenizer on the curated text."),
+    _part("quantise", "..tools.model.quantise:quantise", of.QuantiseParams, "quantise", "node command python",
+          "Quantise a local causal language model to NF4 or INT8."),
+    _part("label", "..tools.judge.labels:by_rules", of.LabelParams, "label", "node python",
+          "Label rows with domain, tags and difficulty."),
+    _look("list_clusters", "/clusters", Arguments, "all clusters in figures"),
+    _look("show_cluster", "/show 7", OneCluster, "evidence on a cluster: figures, terms, rows"),
+    _look("describe_cluster", "/describe 7", OneCluster, "a model's words on a cluster"),
+    _look("why_row", "/why ROW", OneRow, "why a row stayed or went"),
+    _look("metrics", "/metrics", Arguments, "the objective and its parts"),
+    _look("history", "/history", Arguments, "what was tried, and what became of it"),
+    _look("current_proposal", "/proposal", Arguments, "the action that waits, and its alternatives"),
+    _look("propose_k", "/k 12", NewK, "propose another number of clusters", "propose"),
+    _look("propose_prune", "/prune 7,9 furthest 0.5", OwnPrune,
+          "propose which share of rows stays: closest, furthest, random; or drop", "propose"),
+    _look("propose_alternative", "/try 2", Alternative, "propose an alternative", "propose"),
+    _look("suggest", "", Suggestion, "show the person a command they may want to type"),
+    _answer("approve", "/yes", Arguments, "do what is proposed; `y` for short"),
+    _answer("reject", "/no", Arguments, "reject it, `n` for short; the next action is proposed"),
+    _answer("run", "/run 3", Rounds, "approve this and what comes next, so many rounds"),
+    _answer("keep", "/keep", Arguments, "keep the last trial although it was rolled back", "keep"),
+    _answer("undo", "/undo", Arguments, "take the last change back", "undo"),
+    _answer("finish", "/finish", Arguments, "end the rounds and write the curated data"),
+)
+# fmt: on
+CAPABILITIES = {one.name: one for one in _TABLE}
+
+
+def offered(face: Face) -> Iterator[Capability]:
+    """What a face offers, in the order of the table."""
+    return (one for one in _TABLE if one.open_to(face))
+
+
+def table_tools() -> dict[str, Capability]:
+    """The tools on a table, by name: what ``recryst tool`` offers. Their implementations are ``TableTool``s."""
+    return {one.name: one for one in offered("command") if one.implementation.endswith(":TOOL")}
+
+
+def capability(name: str) -> Capability:
+    """The capability of that name.
+
+    Raises:
+        UsageError: there is none; the nearest known name is given.
+    """
+    if name not in CAPABILITIES:
+        (nearest,) = difflib.get_close_matches(name, CAPABILITIES, n=1, cutoff=0.0)
+        raise UsageError(f"nothing is called {name!r}; did you mean {nearest!r}?")
+    return CAPABILITIES[name]

@@ -1,0 +1,152 @@
+"""The first separation, row by row: normalise, remove copies, identify languages, measure by the quality rules."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import polars as pl
+
+from ...state.events import Event, StepEvent
+from ...state.phrases import Advance, silent
+from ...state.rows import Removal, counts, remove_rows
+from ...state.values import Role, Values
+from ...tools.text import clean, filters, language, measures
+from ..decide.caps import refusal
+from ..session import Session
+from ..view import View
+from .base import Content, Draft, Step
+
+#: Steps whose removals are capped; what copies say stays, so that ``clean`` is not.
+CAPPED = ("language", "filter", "dedup", "decontaminate")
+
+
+def separated(
+    view: View, stage: str, removals: Iterable[Removal], artefacts: Mapping[Role, Content], inputs: tuple[Role, ...]
+) -> Draft:
+    """The draft of a step that takes rows out of the ledger, or is refused whole where it passes its cap.
+
+    Args:
+        view: the run before it.
+        stage: its name.
+        removals: what it found.
+        artefacts: its own tables, besides the ledger.
+        inputs: what it read.
+    """
+    removals, ledger = list(removals), view.ledger()
+    removed = np.concatenate([removal.rows for removal in removals] or [np.zeros(0, dtype=np.uint32)])
+    refused = None
+    if stage in CAPPED:
+        fraction = view.config.caps.clean_fraction
+        refused = refusal(stage, view.kept(), removed, fraction, "caps.clean_fraction", view.sources())
+    for removal in () if refused else removals:
+        ledger = remove_rows(ledger, removal, stage, view.seq)
+    by_reason = {} if refused else {removal.reason: len(removal.rows) for removal in removals}
+    return Draft(
+        artefacts={**artefacts, "ledger": ledger},
+        inputs=inputs,
+        fields={"counts": counts(ledger), "by_reason": by_reason},
+        outcome="refused" if refused else None,
+        reasons=(refused,) if refused else (),
+        changed=0 if refused else len(removed),
+        lines=((f"refused: {refused}", "bold yellow"),) if refused else (),
+    )
+
+
+def has_vectors(view: View) -> bool:
+    """Whether the rows come with vectors of the user's own: then they are what the rows are about, and not the text."""
+    return view.has("given_vectors")
+
+
+class Clean(Step[None]):
+    """Normalise the text; remove byte-identical copies, then copies that normalising made identical."""
+
+    name = "clean"
+
+    def total(self, view: View) -> int | None:
+        return view.values.ingested
+
+    def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
+        raw = view.frame("rows", "text")["text"]
+        text = clean.normalise(raw, view.config.clean)
+        advance(len(raw))
+        removals = [] if has_vectors(view) else _copies(raw, text, view.kept())
+        draft = separated(view, self.name, removals, {"text": pl.DataFrame({"text": text})}, ("rows", "ledger"))
+        fields = {"normalised": int((raw != text).sum()), "label_conflicts": _label_conflicts(view, removals)}
+        return draft.with_fields(**fields)
+
+
+def _copies(raw: pl.Series, text: pl.Series, rows: np.ndarray) -> list[Removal]:
+    """Kept rows (positions, uint32 [n]) that are copies of an earlier one byte for byte, then those that normalising
+    made so."""
+    first = clean.exact_duplicates(raw.gather(rows), rows)
+    rest = np.setdiff1d(rows, first.rows)
+    return [first, clean.exact_duplicates(text.gather(rest), rest, "normalised_duplicate")]
+
+
+def _label_conflicts(view: View, removals: list[Removal]) -> int:
+    """Copies that carry another label than the row kept for them."""
+    labels, conflicts = view.labels(), 0
+    for removal in removals:
+        if removal.duplicate_of is not None and len(removal.rows):
+            conflicts += int((labels.gather(removal.rows) != labels.gather(removal.duplicate_of)).sum())
+    return conflicts
+
+
+class Language(Step[pl.DataFrame]):
+    """Identify the language of every row; where some are to be kept, remove the rows in any other."""
+
+    name = "language"
+    takes = "the language of every row: a model's word (fastText lid.176)"
+
+    def due(self, view: View) -> bool:
+        return view.config.load.readable
+
+    def total(self, view: View) -> int | None:
+        return view.values.ingested
+
+    def measure(self, session: Session, advance: Advance) -> pl.DataFrame:
+        return language.identify(session.view.texts().fill_null(""), advance)
+
+    def logged(self, view: View, event: Event) -> pl.DataFrame:
+        return logged_frame(view, event, "languages")
+
+    def derive(self, view: View, measured: pl.DataFrame, advance: Advance = silent) -> Draft:
+        rows, params = view.kept(), view.config.language
+        removals = [language.outside(measured[rows], rows, params)]
+        draft = separated(view, self.name, removals, {"languages": measured}, ("text", "ledger"))
+        return draft.with_fields(languages=language.language_counts(measured[rows], params))
+
+
+class Filter(Step[None]):
+    """Annotate every row with each quality rule's value and verdict; remove the rows that fail one."""
+
+    name = "filter"
+
+    def total(self, view: View) -> int | None:
+        return view.values.ingested
+
+    def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
+        config, rows, text = view.config, view.kept(), view.texts().fill_null("")
+        annotations = measures.annotate(text, advance)
+        artefacts: dict[Role, Content] = {"annotations": annotations}
+        profile, removals = _profile(view, text, rows), list[Removal]()
+        if profile != "none":
+            bounds = filters.bounds(profile, config.filter.thresholds)
+            artefacts["verdicts"] = filters.verdicts(annotations, bounds)
+            removals = filters.failing(annotations[rows], rows, bounds)
+        draft = separated(view, self.name, removals, artefacts, ("text", "ledger"))
+        return draft.with_values(Values(profile=profile, thresholds=config.filter.thresholds))
+
+
+def _profile(view: View, text: pl.Series, rows: np.ndarray) -> str:
+    """The profile of the quality rules: the one that is set, or the one that suits the rows (positions, uint32 [n])."""
+    if view.config.filter.profile != "auto":
+        return view.config.filter.profile
+    if view.config.load.vector_column is not None:  # the vectors are what the rows are about, and not the text
+        return "none"
+    return filters.choose_profile(text.gather(rows), view.values.shape)
+
+
+def logged_frame(view: View, event: Event, role: Role) -> pl.DataFrame:
+    """The table of a role as an event set it."""
+    assert isinstance(event, StepEvent)
+    return view.store.frame(event.state.artefacts[role] or "")

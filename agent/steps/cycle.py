@@ -1,0 +1,58 @@
+"""The table of steps: the one place that says which there are, in what order, and what follows an answer.
+
+The graph is built from it, and the audit follows it. A new step is one module and one line here.
+"""
+
+import itertools
+from typing import Any
+
+from ..view import View
+from .ablate import Ablate
+from .approve import Approve, Keep, Undo
+from .base import Step
+from .clean import Clean, Filter, Language
+from .describe import Cluster, Critique, Embed, Reduce, Score
+from .experiment import Act, Baseline, Decide, Measure
+from .finish import Export, Publish, Quantise, Train
+from .label import Label
+from .load import Load
+from .quality import Quality
+from .repeats import Decontaminate, Dedup, HoldOut
+
+PREPARE: tuple[Step[Any], ...] = (Load(), Clean(), Language(), Filter(), Dedup(), Decontaminate(), HoldOut())
+DESCRIBE: tuple[Step[Any], ...] = (
+    Embed(), Quality(), Cluster(), Reduce(), Score(), Baseline(), Ablate(), Critique(), Decide(), Approve(),
+)  # fmt: skip
+EXPERIMENT: tuple[Step[Any], ...] = (Act(), Measure())
+OVERRIDE: tuple[Step[Any], ...] = (Keep(), Undo())  # what a person may do instead
+FINISH: tuple[Step[Any], ...] = (Train(), Quantise(), Label(), Export(), Publish())
+
+STEPS: dict[str, Step[Any]] = {step.name: step for step in (*PREPARE, *DESCRIBE, *EXPERIMENT, *OVERRIDE, *FINISH)}
+#: Step → the step after it; None ends the run. After ``approve`` it depends on the answer.
+EDGES: dict[str, str | None] = {}
+for _chain in ((*PREPARE, *DESCRIBE), (*EXPERIMENT, DESCRIBE[0]), FINISH):
+    EDGES |= {before.name: after.name for before, after in itertools.pairwise(_chain)}
+EDGES |= {step.name: DESCRIBE[0].name for step in OVERRIDE} | {FINISH[-1].name: None}
+ANSWERS = (EXPERIMENT[0].name, FINISH[0].name, "approve", *(step.name for step in OVERRIDE))
+
+
+def answered(view: View) -> str:
+    """The step after ``approve``, by the answer among the run's values; a run without a person has none."""
+    match view.values.answer:
+        case "keep" | "undo" as override:
+            return override
+        case "choose":
+            return "approve"
+    return FINISH[0].name if view.values.stop_reason else EXPERIMENT[0].name
+
+
+def following(view: View) -> Step[Any] | None:
+    """The step whose event comes next in the log; None after the last. A step that is not due leaves no event."""
+    name = _after(view, view.state.last) if view.state.last else PREPARE[0].name
+    while name is not None and not STEPS[name].due(view):
+        name = _after(view, name)
+    return None if name is None else STEPS[name]
+
+
+def _after(view: View, name: str) -> str | None:
+    return answered(view) if name == "approve" else EDGES[name]

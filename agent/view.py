@@ -1,0 +1,211 @@
+"""A run as it stood at one event: what the loop, the audit, the accounts and the evaluations read through.
+
+A view never changes. ``events`` are those that stood before, so that ``seq`` is the number of the event that comes
+next, and ``state`` is their fold. ``model`` answers questions: in the loop it is the live one, in the audit it answers
+from the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import polars as pl
+
+from ..state.config import ClusterParams, Config
+from ..state.decision import Critique, Decision, RoundRecord
+from ..state.errors import IntegrityError
+from ..state.events import Event, Measure, Start
+from ..state.log import read_log
+from ..state.report import ClusterReport, Objective
+from ..state.rows import kept_rows
+from ..state.run import RunDirectory
+from ..state.store import Store
+from ..state.values import Role, RunState, Trial, Values, fold
+
+if TYPE_CHECKING:
+    from .llm.client import Model
+
+_T = TypeVar("_T")
+_Tables = dict[tuple[str, tuple[str, ...]], pl.DataFrame]
+
+
+def no_model() -> None:
+    """The language model of whoever asks nothing."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One run, read. ``tables`` holds the frames in memory, shared by the views of one process."""
+
+    run: RunDirectory
+    store: Store
+    config: Config
+    state: RunState
+    events: Sequence[Event]
+    open_model: Callable[[], Model | None] = no_model
+    tables: _Tables = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def open(cls, root: Path) -> View:
+        """The run in ``root`` as its log ends.
+
+        Raises:
+            UsageError: there is no run in that folder.
+            IntegrityError: the log was changed.
+        """
+        run = RunDirectory.open(root)
+        events, _ = read_log(run.log)
+        return cls(run, Store(run.artifacts), run.read_settings()[1], fold(events), events)
+
+    def at(self, seq: int) -> View:
+        """The same run as it stood before the event ``seq``."""
+        events = self.events[:seq]
+        return View(self.run, self.store, self.config, fold(events), events, tables=self.tables)
+
+    @property
+    def seq(self) -> int:
+        """The number of the event that comes next."""
+        return len(self.events)
+
+    @property
+    def values(self) -> Values:
+        """The small values of the state."""
+        return self.state.values
+
+    @cached_property
+    def model(self) -> Model | None:
+        """The language model; None where the run has none."""
+        return self.open_model()
+
+    @property
+    def source(self) -> str:
+        """What the run reads: a path, ``-``, or the name of a data set on a hub."""
+        return next((event.input for event in self.events if isinstance(event, Start)), "")
+
+    # What the artefacts hold -----------------------------------------------------------------------------------
+
+    def has(self, *roles: Role) -> bool:
+        """Whether there is an artefact for every one of ``roles``."""
+        return all(role in self.state.artefacts for role in roles)
+
+    def ref(self, role: Role) -> str:
+        """The reference that stands for a role.
+
+        Raises:
+            IntegrityError: nothing does, so that the log lacks a step.
+        """
+        try:
+            return self.state.artefacts[role]
+        except KeyError:
+            raise IntegrityError(f"the log names no {role}") from None
+
+    def frame(self, role: Role, *columns: str) -> pl.DataFrame:
+        """The table of a role, or some of its columns; kept in memory while it is in force."""
+        key = (self.ref(role), columns)
+        if key not in self.tables:
+            in_force = set(self.state.artefacts.values())
+            for other in [other for other in self.tables if other[0] not in in_force]:
+                del self.tables[other]
+            self.tables[key] = self.store.frame(key[0], list(columns) or None)
+        return self.tables[key]
+
+    def array(self, role: Role) -> np.ndarray:
+        """The array of a role, of the shape it was stored in, memory-mapped."""
+        return self.store.array(self.ref(role))
+
+    def json(self, role: Role) -> Any:
+        """The JSON value of a role."""
+        return self.store.json(self.ref(role))
+
+    def path(self, role: Role) -> Path:
+        """The file of a role, its bytes verified."""
+        return self.store.verified_path(self.ref(role))
+
+    # Rows --------------------------------------------------------------------------------------------------------
+
+    def ledger(self, role: Role = "ledger") -> pl.DataFrame:
+        """The row ledger in force, or the one on trial."""
+        return self.frame(role)
+
+    def kept(self, role: Role = "ledger") -> np.ndarray:
+        """Positions of the kept training rows, uint32 [n], ascending."""
+        return kept_rows(self.ledger(role))
+
+    def anchor(self) -> np.ndarray:
+        """Positions of the held-out rows, uint32 [m], ascending."""
+        return kept_rows(self.ledger(), "anchor")
+
+    def text(self, rows: np.ndarray) -> pl.Series:
+        """The normalised text of positions (uint32 [n]), strings [n]; missing text is empty."""
+        return self.texts().gather(rows).fill_null("")
+
+    def texts(self) -> pl.Series:
+        """The normalised text of every position, strings; missing text is null."""
+        return self.frame("text", "text")["text"]
+
+    def labels(self) -> pl.Series:
+        """The class label of every position, strings; null where there is none."""
+        return self.frame("rows", "label")["label"]
+
+    def sources(self) -> pl.Series | None:
+        """The source of every row by position, or None where the input names none."""
+        return None if self.values.source_column is None else self.frame("rows", "source")["source"]
+
+    # What was judged and decided ---------------------------------------------------------------------------------
+
+    def report(self) -> ClusterReport:
+        """The figures of the clusters in force."""
+        return ClusterReport.model_validate(self.json("report"))
+
+    def critiques(self) -> tuple[Critique, ...]:
+        """The verdict on each of them, in the order of the report."""
+        return tuple(Critique.model_validate(item) for item in self.json("critiques"))
+
+    def history(self) -> tuple[RoundRecord, ...]:
+        """The finished rounds."""
+        return tuple(event.record for event in self.events if isinstance(event, Measure))
+
+    @property
+    def clustering(self) -> ClusterParams:
+        """How the rows in force are clustered."""
+        return _there(self.values.clustering, "clustering")
+
+    @property
+    def objective(self) -> Objective:
+        """What the data in force are worth."""
+        return _there(self.values.objective, "objective")
+
+    @property
+    def decision(self) -> Decision:
+        """The decision of the round."""
+        return _there(self.values.decision, "decision")
+
+    @property
+    def trial(self) -> Trial:
+        """The action on trial."""
+        return _there(self.values.trial, "trial")
+
+    @property
+    def quality_below(self) -> float | None:
+        """The score that a tenth of the rows stayed below; None where none was learned."""
+        return None if self.values.quality is None else self.values.quality.below
+
+    def seed(self, *parts: int) -> int:
+        """A seed for one purpose, derived from the run's: 31 bits, different for different ``parts``."""
+        return derived_seed(self.config, *parts)
+
+
+def derived_seed(config: Config, *parts: int) -> int:
+    """A seed for one purpose, derived from the run's seed: 31 bits, different for different ``parts``."""
+    return int(np.random.SeedSequence([config.seed, *parts]).generate_state(1)[0] >> 1)
+
+
+def _there(value: _T | None, name: str) -> _T:
+    if value is None:
+        raise IntegrityError(f"the log has no {name} here")
+    return value

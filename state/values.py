@@ -1,0 +1,175 @@
+"""What a run *is* between two events: the state that the patches of its events add up to, small and JSON-native.
+
+``Artefacts`` name tables, arrays and JSON in the store by their role; ``Values`` are the small rest. A patch holds only
+what an event sets: a value that is set to None is written, one that is not set is left as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
+from pydantic_core import to_jsonable_python
+
+from .actions import Thresholds
+from .config import ClusterParams
+from .decision import Decision, Granularity
+from .report import Objective, Record
+
+if TYPE_CHECKING:
+    from .events import Event
+
+Role = Literal[
+    "rows", "originals", "quarantine", "given_vectors", "ledger",
+    "liked", "liked_vectors", "taxonomy", "seeds", "benchmarks",
+    "text", "languages", "annotations", "verdicts", "in_corpus", "matches",
+    "pool", "vectors", "neighbor_indices", "neighbor_similarities", "density", "anchor_vectors", "anchor_radii",
+    "taught", "endorsed_vectors", "quality_model", "quality",
+    "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
+    "trial_ledger", "synthesis", "synthetic", "synthetic_originals",
+    "row_labels", "zero_shot",
+]  # fmt: skip
+Artefacts = dict[Role, str | None]  # role → reference; in a patch None takes the role away
+
+
+class LearnedQuality(Record):
+    """Which lessons the quality score rests on, and the score that a tenth of the rows stayed below."""
+
+    used: tuple[str, ...]
+    below: float | None
+
+
+class ModelFigures(Record):
+    """A final model, dense or quantised: its size, what it makes of the held-out text, and an answer of its own."""
+
+    name: str
+    size_bytes: int
+    perplexity: float
+    bits_per_byte: float
+    answer: str
+    parameters: int | None = None
+
+
+class Trial(Record):
+    """An action as it was carried out on a copy: what it aims at, or why it was refused."""
+
+    clustering: ClusterParams
+    thresholds: Thresholds
+    refused: str | None
+    before: Artefacts  # what its tables replaced; a rollback brings it back
+
+
+class LabelTally(Record):
+    """How many rows were labelled by whom, and how many got each name of the taxonomy."""
+
+    rows: int
+    by: dict[str, int]
+    unsure: int
+    domains: dict[str, int]
+    tags: dict[str, int]
+    difficulties: dict[str, int]
+
+
+class Values(BaseModel):
+    """The values of a run, or in a patch those that an event sets. What no step has set yet is None."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # load
+    ingested: int = 0
+    quarantined: int = 0
+    notes: tuple[str, ...] = ()
+    shape: str = ""
+    text_column: str | None = None
+    text_columns: tuple[str | None, ...] = ()
+    label_column: str | None = None
+    id_column: str | None = None
+    source_column: str | None = None
+    # filter, hold_out
+    profile: str = ""
+    thresholds: Thresholds = Field(default_factory=dict)
+    cleaned_rows: int = 0
+    # quality
+    quality: LearnedQuality | None = None
+    quality_of: str | None = None  # reference of the vectors that were scored
+    # cluster, reduce, score, critique
+    clustering: ClusterParams | None = None
+    state_key: str | None = None
+    maps_of: str | None = None  # reference of the vectors that were drawn
+    doubtful: int = 0
+    alike: int = 0
+    critiqued: str | None = None
+    granularity: Granularity | None = None
+    # baseline, ablate, measure
+    probe_kind: Literal["macro_f1", "bits_per_byte"] | None = None
+    probe_budget: int = 0
+    probe_scores: tuple[float, ...] = ()
+    objective: Objective | None = None
+    ablated: bool = False
+    # decide, approve, act
+    decision: Decision | None = None
+    stop_reason: str | None = None
+    converged: bool = False
+    answer: str | None = None
+    rejected: bool = False
+    auto_rounds: int = 0
+    trial: Trial | None = None
+    offer: bool = False  # the last trial was rolled back, and a person may keep it all the same
+    # train, quantise, label, export
+    models: tuple[ModelFigures, ...] = ()
+    labelled: LabelTally | None = None
+    curated_sha256: str | None = None
+
+    @model_serializer(mode="plain")
+    def _what_is_set(self) -> dict[str, Any]:
+        return {name: to_jsonable_python(getattr(self, name)) for name in sorted(self.model_fields_set)}
+
+    def __eq__(self, other: object) -> bool:
+        # A value that is set to its default is set: a patch that takes one back must not be left out of the log.
+        return super().__eq__(other) and isinstance(other, Values) and self.model_fields_set == other.model_fields_set
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.model_fields_set))
+
+    def patched(self, patch: Values) -> Values:
+        """These values with those that ``patch`` sets."""
+        return self.model_copy(update={name: getattr(patch, name) for name in patch.model_fields_set})
+
+
+class StatePatch(Record):
+    """What an event changes in the run's state; folding the patches in order gives the state."""
+
+    round: int | None = None
+    artefacts: Artefacts = Field(default_factory=dict)
+    values: Values = Values()
+
+
+class RunState(Record):
+    """The state of a run: the fold of its events' patches."""
+
+    round: int = 0
+    last: str = ""  # the type of the last step that finished
+    artefacts: Mapping[Role, str] = Field(default_factory=dict)
+    values: Values = Values()
+
+    def after(self, event: Event) -> RunState:
+        """The state once ``event`` is folded in; a note (start, resume, error, chat) changes nothing."""
+        patch = event.state
+        if patch is None:
+            return self
+        artefacts = {**self.artefacts, **patch.artefacts}
+        return RunState.model_construct(
+            round=self.round if patch.round is None else patch.round,
+            last=event.type,
+            artefacts={role: ref for role, ref in artefacts.items() if ref is not None},
+            values=self.values.patched(patch.values),
+        )
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """The state that a sequence of events adds up to."""
+    state = RunState()
+    for event in events:
+        state = state.after(event)
+    return state

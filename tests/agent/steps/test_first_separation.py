@@ -1,0 +1,108 @@
+"""The steps before the loop, each by its ``derive`` on a view: what they take, what they refuse, what they note."""
+
+import polars as pl
+import pytest
+from small_view import SmallRun, texts
+
+from recryst.agent.steps.clean import Clean, Filter, Language
+from recryst.agent.steps.repeats import Decontaminate, Dedup, HoldOut
+from recryst.state.errors import InputError
+
+SHORT = {"filter": {"profile": "short"}}
+
+
+def removed(view):
+    gone = view.ledger().filter(view.ledger()["status"] == "removed")
+    return dict(zip(gone["row"].to_list(), gone["reason"].to_list(), strict=True))
+
+
+def test_rows_without_text_go_when_they_are_read(tmp_path):
+    view = SmallRun(tmp_path, [*texts(4), "  ", None]).loaded()
+    assert removed(view) == {4: "missing_text", 5: "missing_text"}
+    event = view.events[0]
+    assert (event.counts.kept, event.counts.removed, event.missing_text, event.effects[0].rows) == (4, 2, 1, 2)
+    assert view.values.ingested == 6
+
+
+def test_clean_takes_copies_and_counts_those_of_another_label(tmp_path):
+    rows = texts(4)
+    run = SmallRun(tmp_path, [*rows, rows[0], rows[1] + "\u00a0", rows[2]], labels=[*"abcd", "a", "b", "x"])
+    view = run.step(run.loaded(), Clean())
+    assert removed(view) == {4: "exact_duplicate", 5: "normalised_duplicate", 6: "exact_duplicate"}
+    event = view.events[-1]
+    assert (event.by_reason, event.label_conflicts, event.normalised) == (
+        {"exact_duplicate": 2, "normalised_duplicate": 1},
+        1,
+        1,
+    )
+    assert view.ledger()["duplicate_of"].to_list()[4:] == ["r0", "r1", "r2"]
+
+
+def test_a_language_is_taken_as_it_was_identified(tmp_path):
+    run = SmallRun(tmp_path, [*texts(3), "Der Hund schläft."], language={"keep": ["en"]})
+    view = run.step(run.loaded(), Clean())
+    said = Language().measure(_Reading(view), lambda done: None)
+    assert said.height == 4
+    said = pl.DataFrame(
+        {"language": ["en", "en", "en", "de"], "language_score": pl.Series([0.9] * 4, dtype=pl.Float32)}
+    )
+    gone = run.step(view, Language(), said)
+    assert list(removed(gone)) == [3]
+    assert gone.events[-1].languages == {"de": 1, "en": 3}
+
+
+def test_a_step_past_its_cap_takes_nothing_and_says_why(tmp_path):
+    run = SmallRun(tmp_path, [*texts(2), *("?!" * n for n in range(2, 8))], **SHORT)
+    view = run.step(run.step(run.loaded(), Clean()), Filter())
+    event = view.events[-1]
+    assert (event.outcome, event.by_reason, removed(view)) == ("refused", {}, {})
+    assert "filter would remove 6 of 8 rows, more than its cap of 60%" in event.reasons[0]
+    assert view.has("annotations", "verdicts")
+
+
+def test_no_step_empties_a_source(tmp_path):
+    run = SmallRun(tmp_path, [*texts(6), "?!?!"], sources=[*"aaaaaa", "b"], **SHORT)
+    view = run.step(run.step(run.loaded(), Clean()), Filter())
+    assert "every row of the source 'b'" in view.events[-1].reasons[0]
+    assert removed(view) == {}
+
+
+def test_near_duplicates_and_rows_of_a_corpus_go_apart(tmp_path):
+    rows = texts(6)
+    near = rows[0].replace("and so on", "and so forth")
+    run = SmallRun(tmp_path, [*rows, near], dedup={"threshold": 0.6}, **SHORT)
+    view = run.step(run.step(run.loaded(), Clean()), Filter())
+    known = view.ledger().select("row").head(1).with_columns(score=0.9, duplicate_of=_set(view.ledger()["id"], ["c#1"]))
+    with_corpus = run.step(view, Dedup(), known)
+    assert removed(with_corpus) == {0: "in_corpus"}  # what it nearly repeats is out, so the other stays
+    assert removed(run.step(view, Dedup())) == {6: "near_duplicate"}
+
+
+def test_the_anchor_is_drawn_by_the_seed_and_too_few_rows_are_refused(tmp_path):
+    run = SmallRun(tmp_path / "a", texts(60), **SHORT)
+    view = run.step(run.step(run.step(run.loaded(), Clean()), Filter()), Dedup())
+    held = run.step(view, HoldOut())
+    assert (len(held.anchor()), held.values.cleaned_rows, len(held.kept())) == (6, 60, 54)
+    other = SmallRun(tmp_path / "b", texts(60), seed=1, **SHORT)
+    again = other.step(other.step(other.loaded(), Clean()), HoldOut())
+    assert again.anchor().tolist() != held.anchor().tolist()
+    few = SmallRun(tmp_path / "c", texts(20))
+    with pytest.raises(InputError, match="only 20 rows of 20 left after cleaning, at least 40"):
+        few.event(few.step(few.loaded(), Clean()), HoldOut())
+
+
+def test_steps_that_have_nothing_to_do_are_not_due(tmp_path):
+    view = SmallRun(tmp_path, texts(3)).loaded()
+    assert not Decontaminate().due(view)
+    assert Language().due(view)
+
+
+class _Reading:
+    """As much of a session as a measurement of a text needs."""
+
+    def __init__(self, view):
+        self.view = view
+
+
+def _set(series, values):
+    return type(series)(series.name, values)

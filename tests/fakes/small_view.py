@@ -1,0 +1,161 @@
+"""A run in miniature, made by ``derive`` alone: no loop, no session, no model. Each step gives the next view."""
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+from recryst.agent.steps.base import Plain
+from recryst.agent.steps.clean import Clean, Filter
+from recryst.agent.steps.describe import Cluster, Critique, Embed, Reduce, Score, _Maps, _Vectors
+from recryst.agent.steps.experiment import Act, Baseline, Decide, Measure, _Instruments, _Measured, _Probed
+from recryst.agent.steps.load import Load, Loaded
+from recryst.agent.steps.measured import Embedded, KeptRows, cluster_rows, resolved, score_rows
+from recryst.agent.steps.repeats import Dedup, HoldOut
+from recryst.agent.view import View
+from recryst.state.events import EVENT
+from recryst.state.run import RunDirectory
+from recryst.state.settings import parse_config
+from recryst.state.store import Store
+from recryst.state.values import RunState, Values
+from recryst.tools.vectors.neighbors import neighbor_graph
+
+ROWS = 90
+
+WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"]
+
+
+def texts(count, seed=0):
+    """Sentences of which none nearly repeats another."""
+    rng = np.random.default_rng(seed)
+    return [f"Sentence {n}: {' '.join(rng.choice(WORDS, 12))} and so on." for n in range(count)]
+
+
+class SmallRun:
+    """Makes views over a folder; ``put`` stores contents as a session does."""
+
+    def __init__(self, root, rows, labels=None, sources=None, **config):
+        self.run = RunDirectory(root)
+        self.config = parse_config(config, "the test")
+        self.store = Store(self.run.artifacts)
+        columns = {"row": pl.Series(range(len(rows)), dtype=pl.UInt32), "id": [f"r{n}" for n in range(len(rows))]}
+        nothing = pl.Series([None] * len(rows), dtype=pl.String)
+        self.rows = pl.DataFrame(
+            {**columns, "text": rows, "label": nothing if labels is None else labels, "source": sources or nothing}
+        )
+        self.known = {"label_column": None if labels is None else "label", "source_column": sources and "source"}
+
+    def put(self, role, content):
+        if isinstance(content, pl.DataFrame):
+            return self.store.put_frame(content)
+        if isinstance(content, np.ndarray):
+            return self.store.put_array(content)
+        return self.store.put_json(content.value) if isinstance(content, Plain) else content
+
+    def begun(self):
+        """The view before anything was read."""
+        return View(self.run, self.store, self.config, RunState(), ())
+
+    def loaded(self):
+        """The view after the rows were read."""
+        with self.store.scratch() as folder:
+            pq.write_table(self.rows.select("row", "text").to_arrow(), folder / "originals.parquet")
+            originals = self.store.adopt(folder / "originals.parquet")
+        values = Values(shape="text", text_column="text", text_columns=("text",), notes=(), quarantined=0, **self.known)
+        fields = {"input_sha256": None, "duplicate_ids": 0, "scrubbed": None}
+        return self.step(self.begun(), Load(), Loaded(self.rows, {"originals": originals}, values, fields))
+
+    def event(self, view, step, measured=None):
+        """The event that a step makes of a view and a measurement."""
+        envelope = {"seq": view.seq, "prev_hash": "", "run_id": "r", "ts": "t", "type": step.name, "seconds": 0.0}
+        return EVENT.validate_python({**step.derive(view, measured).event(view, self.put), **envelope})
+
+    def step(self, view, step, measured=None):
+        """The view after a step, from its measurement."""
+        event = self.event(view, step, measured)
+        return View(self.run, self.store, self.config, view.state.after(event), (*view.events, event))
+
+
+def ignored(done):
+    """Nobody listens."""
+
+
+def place_nothing(texts):
+    """No text is placed in these rounds."""
+    raise AssertionError(texts)
+
+
+class Round(SmallRun):
+    """Rounds of rows that stand in three groups, with labels that follow the groups."""
+
+    def __init__(self, root, **config):
+        rng = np.random.default_rng(0)
+        self.group = rng.integers(0, 3, ROWS)
+        vectors = np.eye(3, 6)[self.group] + 0.2 * rng.standard_normal((ROWS, 6))
+        vectors[1] = vectors[0]  # two rows that say the same
+        self.vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        settings = {
+            "cluster": {"k": 3},
+            "score": {"bootstraps": 2},
+            "probe": {"seeds": 3},
+            "semantic": {"cosine": 0.9999},
+            "reduce": {"methods": ["pca"]},
+        }
+        rows = texts(ROWS)
+        super().__init__(root, rows, labels=[f"g{n}" for n in self.group], **{**settings, **config})
+
+    def held_out(self):
+        view = self.loaded()
+        for step in (Clean(), Filter(), Dedup(), HoldOut()):
+            view = self.step(view, step)
+        return view
+
+    def embedded(self, view):
+        kept, graph = view.kept(), None
+        if not view.has("pool"):
+            graph = neighbor_graph(self.vectors[kept], self.config.neighbors, 0)
+            pool = Embedded(self.vectors[kept], graph, len(kept))
+            return self.step(view, Embed(), _Vectors(pool, self.vectors[view.anchor()], len(kept), 0))
+        return self.step(view, Embed(), _Vectors(None, None, 0, 0))
+
+    def described(self, view):
+        view = self.embedded(view)
+        clustered = None
+        if view.values.clustering is None:
+            clustered = cluster_rows(view, KeptRows.of(view), self.config.cluster)
+        view = self.step(view, Cluster(), clustered)
+        maps = None
+        if view.values.maps_of is None:
+            pool = view.array("pool")
+            axes = {
+                f"pca_{name}_{axis}": self.vectors[pool, 0] for name in ("2d", "3d") for axis in "xyz"[: int(name[0])]
+            }
+            maps = _Maps(pl.DataFrame({"row": pool, **axes}), {"pca_2d": 0.9}, 0)
+        view = self.step(view, Reduce(), maps)
+        scores = score_rows(view, KeptRows.of(view), self.clustered(view), view.clustering, ignored)
+        view = self.step(view, Score(), scores)
+        if Baseline().due(view):
+            view = self.step(view, Baseline(), _Probed(scores, (0.8, 0.81, 0.82), 0.0))
+        return self.step(self.step(view, Critique()), Decide())
+
+    def clustered(self, view):
+        return cluster_rows(view, KeptRows.of(view), view.clustering, view.array("centroids"))
+
+    def acted(self, view):
+        return self.step(view, Act(), _Instruments(place_nothing, lambda rows, vectors: None))
+
+    def measured(self, view, probe=(0.8, 0.81, 0.82)):
+        wanted, kept = view.trial.clustering, KeptRows.of(view, "trial_ledger")
+        clustered = cluster_rows(view, kept, wanted, view.array("centroids"))
+        params = resolved(wanted, clustered.result)
+        scores = score_rows(view, kept, clustered, params, ignored)
+        return self.step(view, Measure(), _Measured(clustered, params, scores, probe, 0.0))
+
+    def choosing(self, view, action):
+        """The view as if the policy had chosen ``action``, whose id is the first candidate's."""
+        first = view.events[-1].candidates[0]
+        decision = view.decision.model_copy(update={"action": action, "candidate": first.id})
+        return self.put_values(view, decision=decision)
+
+    def put_values(self, view, **values):
+        state = view.state.model_copy(update={"values": view.values.model_copy(update=values)})
+        return type(view)(view.run, view.store, view.config, state, view.events)

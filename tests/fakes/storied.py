@@ -1,0 +1,144 @@
+"""A small run in which nearly everything happens.
+
+Two processes, a language model that scores, judges, decides, writes and labels, and a person who approves, rejects,
+chooses, keeps after all, undoes and finishes.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+TAXONOMY = {
+    "domains": {"animals": {"description": "animals", "keywords": ["cat", "dog"]}, "food": {"description": "food"}},
+    "difficulties": {"easy": {"description": "short"}, "hard": {"description": "long"}},
+}
+SETTINGS = {
+    "approve": True,
+    "train": {"enabled": False},
+    "reduce": {"methods": ["pca"]},
+    "score": {"bootstraps": 2},
+    "probe": {"seeds": 2},
+    "cluster": {"k": 5},
+    "critique": {"max_pairs": 2},
+    "quality": {"teacher_rows": 40, "folds": 3},
+    # Balance is all that counts, so that rows for a thin cluster pay and most else does not.
+    "objective": {
+        **dict.fromkeys(("probe", "coverage", "redundancy", "noise", "structure", "stability"), 0.0),
+        "balance": 1.0,
+        "noise_multiplier": 5.0,
+        "min_gain": 0.001,
+    },
+    "stop": {"max_rounds": 6},
+    "dedup": {"threshold": 0.9},
+    "language": {"keep": ["en"]},
+    "load": {"label_column": "group", "text_column": "text", "source_column": "source"},
+}
+TOPICS = {
+    "animals": "cat dog horse rabbit wolf bird fish bear sheep goat fur paw tail wild pet zoo",
+    "food": "bread cheese soup salad apple rice pasta butter sugar salt oven plate dinner cook spice",
+    "money": "bank loan card account cash price market stock tax coin budget profit debt bill salary",
+    "weather": "rain snow wind storm cloud sun thunder fog frost heat cold spring winter sky humid",
+    "music": "guitar piano violin drum song melody choir concert rhythm opera singer band tune note jazz",
+}
+SIZES = (34, 34, 34, 34, 12)
+
+
+def write_rows(path: Path) -> None:
+    """148 rows on five topics, one of them rare, with copies, an empty text, other languages and a broken line."""
+    rng, lines = np.random.default_rng(0), []
+    for (topic, words), size in zip(TOPICS.items(), SIZES, strict=True):
+        for number in range(size):
+            said = rng.choice(words.split(), 9, replace=False)
+            text = "The {} and the {} were seen with a {}, a {} and one {} near the {}, {} or {} of {}.".format(*said)
+            lines.append({"id": f"{topic}{number}", "text": text, "group": topic, "source": "ab"[number % 2]})
+    order = rng.permutation(len(lines))
+    lines = [lines[at] for at in order]
+    lines += [{**lines[3], "id": "copy"}, {**lines[7], "id": None}, {**lines[9], "id": "blank", "text": " "}]
+    lines.append({"text": "Der Hund und die Katze sind heute nicht zu Hause, sagt die Nachbarin.", "group": "animals"})
+    told = [json.dumps(line) for line in lines]
+    path.write_text("\n".join([*told[:20], '{"broken": ', *told[20:]]) + "\n", encoding="utf-8")
+
+
+#: Scores animals high, finds every two rows alike, and calls all rows easy food.
+SCRIPT = """
+def quality(question):
+    animals = "cat dog horse rabbit wolf bird fish bear sheep goat fur paw tail".split()
+    return {"score": lambda row: 5 if any(word in row["text"] for word in animals) else 1}
+
+def synthesise(question):
+    examples = [one["text"].replace(",", "").split() for one in question["shown"]["examples"]]
+    said = (
+        "Nobody expected a {} beside the {}, yet one {} made every {} better.",
+        "Why would {} need {}, {} or {} at all?",
+        "My uncle sold his {} for a {} and never missed {} nor {}.",
+        "{} first, then {}: so the {} beats any {}.",
+    )
+    texts = [form.format(*(one[at] for at in (1, 4, 9, 11))) for form, one in zip(said, examples)]
+    return {"rows": [{"text": text} for text in texts[: question["shown"]["rows"]]]}
+
+def decide(question):
+    return {"order": ["synthesise", "prune", "change_k", "deduplicate"], "reasons": "so"}
+"""
+
+
+def storied_run(folder: Path) -> Path:
+    """Carry the run out in ``folder``; returns the run directory."""
+    from recryst.agent.cli.progress import Reporter
+    from recryst.agent.graph import placed
+    from recryst.agent.session import Session
+    from recryst.state.run import RunDirectory
+    from recryst.state.settings import parse_config
+
+    write_rows(folder / "rows.jsonl")
+    (folder / "taxonomy.yaml").write_text(yaml.safe_dump(TAXONOMY))
+    (folder / "seeds.jsonl").write_text(json.dumps({"id": "h0", "text": "A singer and a jazz band played a tune."}))
+    (folder / "mind.py").write_text(SCRIPT)
+    more = {
+        "llm": {"model": f"scripted:{folder / 'mind.py'}", "usd_per_million": (3.0, 15.0)},
+        "label": {"taxonomy": str(folder / "taxonomy.yaml"), "max_model_rows": 10},
+        "synthesis": {"seeds": str(folder / "seeds.jsonl"), "max_rows": 6},
+    }
+    config = parse_config({**SETTINGS, **more}, "the test")
+    run = RunDirectory.create(folder / "run", str(folder / "rows.jsonl"), config)
+    with run.lock():
+        first = Session(run, Reporter(quiet=True))
+        first.start()
+        with placed(first) as cycle:
+            cycle.go_on()
+            _answer(cycle, answer="approve")
+        first.note_failure("the power went")
+        second = Session(run, Reporter(quiet=True))
+        second.start()
+        with placed(second) as cycle:
+            cycle.go_on()
+            for answer in ANSWERS:
+                if cycle.waiting is None:
+                    break
+                while answer["answer"] == "keep" and cycle.waiting.value["rolled_back"] is None:
+                    _answer(cycle, answer="approve")
+                _answer(cycle, **answer)
+            assert cycle.waiting is None, "the run waits for another answer"
+    return run.root
+
+
+ANSWERS = (
+    {"answer": "keep"},
+    {"answer": "choose", "action": {"action": "change_k", "algorithm": "kmeans", "k": 4}},
+    {"answer": "approve"},
+    {"answer": "undo"},
+    {"answer": "reject"},
+    {"answer": "run", "rounds": 2},
+    {"answer": "finish"},
+)
+
+
+def _answer(cycle, **fields):
+    from recryst.agent.decide.approval import shown_sha
+    from recryst.state.decision import Proposal
+
+    waiting = cycle.waiting
+    shown = Proposal.model_validate(waiting.value)
+    answer = {"shown_sha": shown_sha(shown), "interrupt_id": waiting.id, **fields}
+    cycle.go_on(answer)

@@ -1,0 +1,28 @@
+"""Batches of texts, the strings that stay on disk, and the lines of texts."""
+
+import numpy as np
+import polars as pl
+
+from recryst.tools.text.batches import MappedTexts, batches
+from recryst.tools.text.lines import ratio, split
+
+
+def test_runs_of_rows_are_bounded_and_a_longer_text_stands_alone():
+    text = pl.Series(["aa", None, "b", "c" * 9, "d", "e"])
+    assert list(batches(text, 3)) == [(0, 3), (3, 1), (4, 2)]
+    assert list(batches(text.head(0), 3)) == []
+
+
+def test_texts_on_disk_are_those_of_the_table_even_when_released(tmp_path):
+    rows = pl.DataFrame({"id": ["a", "b"], "text": ["é" * 40, None], "other": [1, 2]})
+    rows.write_parquet(tmp_path / "rows.parquet")
+    texts = MappedTexts(tmp_path / "rows.parquet", tmp_path / "texts.arrow")
+    texts.release()
+    assert (texts.ids.to_list(), texts.texts.to_list()) == (["a", "b"], ["é" * 40, None])
+
+
+def test_lines_know_their_text_and_which_repeats_an_earlier_one():
+    lines = split(pl.Series(["a\nb\na", "", "b"]))
+    assert (lines.line.to_list(), lines.offsets.tolist()) == (["a", "b", "a", "", "b"], [0, 3, 4, 5])
+    assert lines.repeats().tolist() == [False, False, True, False, False]
+    assert ratio(np.array([1, 1]), np.array([2, 0])).tolist() == [0.5, 0.0]

@@ -1,0 +1,54 @@
+"""Tables that are whole or not there, and the evidence of rows taken out."""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from recryst.state.errors import IntegrityError, StorageError, UsageError
+from recryst.state.rows import Removal
+from recryst.tools.write.tables import check_target, evidence, table_writer
+
+ROWS = pa.record_batch({"a": [1, 2], "b": ["x", None]})
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out.jsonl"])
+def test_a_table_is_there_when_the_last_batch_is_written(tmp_path, name):
+    target = tmp_path / name
+    with table_writer(target, ROWS.schema) as write:
+        write(ROWS)
+        write(ROWS)
+        assert not target.exists()
+    read = pl.read_parquet(target) if target.suffix == ".parquet" else pl.read_ndjson(target)
+    assert read.rows() == [(1, "x"), (2, None)] * 2
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_full_disk_leaves_the_table_that_was_there(tmp_path, monkeypatch):
+    target = tmp_path / "out.jsonl"
+    target.write_text("old")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("recryst.state.store.os.fsync", full)
+    with pytest.raises(StorageError, match="disk full"), table_writer(target, ROWS.schema) as write:
+        write(ROWS)
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_a_target_is_refused_before_the_work(tmp_path):
+    with pytest.raises(UsageError, match=r"as \.parquet or \.jsonl"):
+        check_target(tmp_path / "out.csv")
+    with pytest.raises(UsageError, match="no folder"):
+        check_target(tmp_path / "missing" / "out.parquet")
+
+
+def test_evidence_names_the_row_that_stays_and_no_row_twice():
+    ids = pl.Series(["a", "b", "c"])
+    copy = Removal("copy", np.array([2], dtype=np.uint32), np.ones(1), 0.9, np.array([0], dtype=np.uint32))
+    other = Removal("in_corpus", np.array([1], dtype=np.uint32), np.ones(1), 0.8, pl.Series(["FILE#1"]))
+    assert evidence([copy, other], ids).select("row", "duplicate_of").rows() == [(1, "FILE#1"), (2, "a")]
+    with pytest.raises(IntegrityError, match="twice"):
+        evidence([copy, copy], ids)

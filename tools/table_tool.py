@@ -1,0 +1,30 @@
+"""How a capability works on a table. Each module whose capability does so ends in one ``TOOL``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from ..state.canonical import Json
+from ..state.phrases import Advance
+from ..state.rows import Removal
+
+
+@dataclass(frozen=True)
+class TableTool:
+    """What a tool does to a table. One of the three is set, but that a tool which marks rows may also take them out.
+
+    - ``on_table``: from a whole frame (with a ``text``, ``vector`` or ``cluster`` column, as the description says), the
+      parameters and a seed to a frame with columns added or rows taken out, or to a dictionary of figures.
+    - ``annotate``: each row by itself, so that a table is worked on batch by batch: from texts (strings, [n]) to
+      columns of n rows. A column called ``text`` is the text anew, and takes the place of the table's.
+    - ``removals``: from the texts of all rows (strings, [n], perhaps a memory map) to the rows that go. Its second
+      argument are the parameters, its third is told the rows done.
+    """
+
+    name: str
+    on_table: Callable[[pl.DataFrame, Any, int], pl.DataFrame | Json] | None = None
+    annotate: Callable[[pl.Series, Any], pl.DataFrame] | None = None
+    removals: Callable[[pl.Series, Any, Advance], list[Removal]] | None = None
+    needs: str = "text"  # the column the table must have

@@ -1,0 +1,168 @@
+"""What is shown of a run: the rows of its summary, of the report and of the dataset card."""
+
+import polars as pl
+from pydantic import ConfigDict, Field, field_serializer
+
+from ...state.canonical import Json
+from ...state.decision import Critique, Rejected
+from ...state.events import StageGain, SynthesisFigures
+from ...state.report import ClusterEvidence, Objective, Record
+from ...state.values import LabelTally, ModelFigures
+
+
+class FunnelStep(Record):
+    """Rows of the input that left at one stage for one reason; the first of a funnel tells the rows ingested."""
+
+    stage: str
+    reason: str
+    rows: int
+
+
+class Stage(Record):
+    """What one stage of the first separation did.
+
+    Bytes are those of the text in UTF-8 as it was read, before it was normalised.
+    """
+
+    stage: str
+    rows: int  # that came in
+    removed: int
+    reasons: dict[str, int]  # rows by reason
+    bytes: int  # of text that came in
+    bytes_removed: int
+    seconds: float
+    refused: str | None  # the sentence, where its cap let nothing go
+    gain: StageGain | None  # what it was worth to the probe, with `--ablate`
+
+    @field_serializer("gain")
+    def _as_told(self, gain: StageGain | None) -> Json | None:
+        if gain is None:
+            return None
+        told = gain.model_dump(mode="json", exclude_none=True)
+        return {{"with_stage": "with"}.get(name, name): value for name, value in told.items()} | {"gain": gain.gain}
+
+
+class Hit(Record):
+    """What one stage took from one group of rows."""
+
+    stage: str
+    kind: str  # label, language, source, domain or cluster
+    group: str | None  # None: all smaller groups together, `groups` of them
+    groups: int
+    rows: int  # that came in
+    removed: int
+    rate: float
+    average: float  # the stage's rate over all rows that came in
+    high: bool  # far above the average, and not by chance
+
+
+class Noise(Record):
+    """What the changes of the objective and of the probe were held against."""
+
+    value: float
+    probe: float
+
+
+class Round(Record):
+    """One decided round: a finished experiment, the ``stop`` that had none, or what a person put in force."""
+
+    round: int
+    action: str
+    params: Json
+    words: str = Field(exclude=True)  # the action as a person reads it
+    kept: int
+    k: int
+    embedded: int
+    outcome: str
+    label_agreement: float = 1.0
+    keep_agreement: float = 1.0
+    reasons: tuple[str, ...]  # of the decision
+    rejected: tuple[Rejected, ...] = ()
+    verdict: tuple[str, ...] = ()  # the reasons of the measurement
+    noise: Noise | None = None
+    metrics: Objective  # afterwards
+    before: Objective
+
+    @property
+    def after(self) -> Objective | None:
+        """What the objective became; None where nothing was measured."""
+        return self.metrics if self.outcome in ("kept", "rolled_back", "by_person") else None
+
+
+class Synthesis(SynthesisFigures):
+    """What one ``synthesise`` action came to."""
+
+    round: int
+    outcome: str
+
+
+class Spent(Record):
+    """What the language model was asked, and what it cost."""
+
+    model: str
+    questions: int
+    requests: int
+    cached: int
+    unusable: int
+    not_asked: int
+    tokens: int
+    usd: float | None  # None: the price is not known
+
+
+class Learned(Record):
+    """What a quality score was learned from, how well, and whether it counts."""
+
+    title: str
+    used: bool
+    figures: dict[str, float | int | str | None]
+
+
+class JudgedCluster(Record):
+    """A cluster, what the critic says of it, and the text of its medoid."""
+
+    evidence: ClusterEvidence
+    critique: Critique
+    medoid_text: str
+
+
+class Summary(Record):
+    """What a run came to; as JSON, what ``--json`` prints."""
+
+    run: str  # its directory
+    rows: dict[str, int]  # ingested, quarantined, kept, removed, synthetic
+    anchor: int
+    removed_by_reason: dict[str, int]
+    funnel: tuple[FunnelStep, ...]
+    stages: tuple[Stage, ...]
+    taken: tuple[Hit, ...]
+    rounds: tuple[Round, ...]
+    converged: bool
+    stop_reason: str | None
+    models: tuple[ModelFigures, ...]
+    llm: Spent | None
+    synthesis: tuple[Synthesis, ...]
+    curated_sha256: str | None
+    log_head: str
+    seconds: dict[str, float]  # by step, over all rounds and attempts
+    peak_memory_mb: float
+
+
+class ReportData(Summary):
+    """What the report and the dataset card show beside the summary.
+
+    ``maps`` holds the rows to draw: ``row``, ``id``, ``excerpt``, ``cluster`` (int32, −1 noise, null where a
+    row has none), ``status``, ``split``, ``stage``, ``reason``, ``label`` and coordinates such as ``umap_2d_x``.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    title: str
+    source: str
+    run_id: str
+    created: str
+    runs_on: dict[str, str]
+    maps: pl.DataFrame
+    clusters: tuple[JudgedCluster, ...]
+    notes: tuple[str, ...]
+    quality: tuple[Learned, ...] = ()
+    labelled: LabelTally | None = None
