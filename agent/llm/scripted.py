@@ -122,15 +122,19 @@ def rules_of(path: Path) -> dict[str, Rule]:
     """The rules of a script by kind of question.
 
     Raises:
-        UsageError: it is not there, is neither YAML nor Python, or names a kind or an action that is none.
+        UsageError: it is not there, is neither YAML nor Python, names a kind or an action that is none,
+            or is Python and answers no kind at all.
     """
+    python = path.suffix == ".py"
     try:
-        if path.suffix == ".py":
-            found = runpy.run_path(str(path))
-            return {kind: found[kind] for kind in (*ANSWER_TOKENS, ANY) if callable(found.get(kind))}
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = runpy.run_path(str(path)) if python else yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except Exception as error:  # a Python file may raise anything
         raise UsageError(f"the script {path} cannot be read: {type(error).__name__}: {error}") from error
+    if python:
+        rules = {kind: values[kind] for kind in (*ANSWER_TOKENS, ANY) if callable(values.get(kind))}
+        if not rules:
+            raise UsageError(f"the script {path} has none of the functions {', '.join((*ANSWER_TOKENS, ANY))}")
+        return rules
     if not isinstance(values, dict):
         raise UsageError(f"the script {path} does not name kinds of questions")
     for kind, said in values.items():

@@ -30,7 +30,7 @@ SETTINGS = {
         "noise_multiplier": 5.0,
         "min_gain": 0.001,
     },
-    "stop": {"max_rounds": 6},
+    "stop": {"max_rounds": 8},
     "dedup": {"threshold": 0.9},
     "language": {"keep": ["en"]},
     "load": {"label_column": "group", "text_column": "text", "source_column": "source"},
@@ -67,15 +67,12 @@ def quality(question):
     animals = "cat dog horse rabbit wolf bird fish bear sheep goat fur paw tail".split()
     return {"score": lambda row: 5 if any(word in row["text"] for word in animals) else 1}
 
-def synthesise(question):
-    examples = [one["text"].replace(",", "").split() for one in question["shown"]["examples"]]
-    said = (
-        "Nobody expected a {} beside the {}, yet one {} made every {} better.",
-        "Why would {} need {}, {} or {} at all?",
-        "My uncle sold his {} for a {} and never missed {} nor {}.",
-        "{} first, then {}: so the {} beats any {}.",
-    )
-    texts = [form.format(*(one[at] for at in (1, 4, 9, 11))) for form, one in zip(said, examples)]
+def generate(question):
+    form = set("The and the were seen with a one near or of".split())
+    said = [one["text"].strip(".").replace(",", "").split() for one in question["shown"]["examples"]]
+    words = sorted({word.strip(".") for one in said for word in one} - form)
+    form = "The {} and a {} were seen with one {}, the {} and a {} by the {}, {} or {} of {}."
+    texts = [form.format(*(words[(step * n + step) % len(words)] for n in range(9))) for step in (1, 3, 5, 7, 9, 11)]
     return {"rows": [{"text": text} for text in texts[: question["shown"]["rows"]]]}
 
 def decide(question):

@@ -1,5 +1,6 @@
 """The wheel holds the package, wholly and alone."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def wheel(tree: Path) -> set[str]:
     """The names in the wheel that `make wheel` builds, with this interpreter in the place of .venv's."""
     (tree / ".venv").mkdir()
     (tree / ".venv/.created").touch()
-    command = ["make", "-C", str(tree), "wheel", f"PY={sys.executable}"]
+    command = ["make", "-C", str(tree), "wheel", f"PY={shlex.quote(sys.executable)}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not list(tree.glob("build")) + list(tree.glob("*.egg-info")), "make wheel leaves its build folder behind"

@@ -92,6 +92,7 @@ def test_an_answer_is_cut_at_its_bound_and_four_bytes_count_as_a_token(opened):
         ("- 1", "yaml", "does not name kinds"),
         ("a: [", "yaml", "cannot be read"),
         ("1 / 0", "py", "ZeroDivisionError"),
+        ("def synthesize(question): ...", "py", "none of the functions critique"),
     ],
 )
 def test_a_wrong_script_is_told_before_anything_is_asked(opened, text, ending, said):
