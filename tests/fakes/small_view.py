@@ -9,7 +9,7 @@ from recryst.agent.steps.clean import Clean, Filter
 from recryst.agent.steps.describe import Cluster, Critique, Embed, Reduce, Score, _Maps, _Vectors
 from recryst.agent.steps.experiment import Act, Baseline, Decide, Measure, _Instruments, _Measured, _Probed
 from recryst.agent.steps.load import Load, Loaded
-from recryst.agent.steps.measured import Embedded, KeptRows, cluster_rows, resolved, score_rows
+from recryst.agent.steps.measured import Embedded, KeptRows, cluster_rows, missing_rows, resolved, score_rows
 from recryst.agent.steps.repeats import Dedup, HoldOut
 from recryst.agent.view import View
 from recryst.state.events import EVENT
@@ -87,7 +87,8 @@ def place_nothing(texts):
 class Round(SmallRun):
     """Rounds of rows that stand in three groups, with labels that follow the groups."""
 
-    def __init__(self, root, **config):
+    def __init__(self, root, short=(), **config):
+        """``short``: rows of nine words instead of seventeen."""
         rng = np.random.default_rng(0)
         self.group = rng.integers(0, 3, ROWS)
         vectors = np.eye(3, 6)[self.group] + 0.2 * rng.standard_normal((ROWS, 6))
@@ -101,6 +102,8 @@ class Round(SmallRun):
             "reduce": {"methods": ["pca"]},
         }
         rows = texts(ROWS)
+        for n in short:
+            rows[n] = " ".join(rows[n].split()[:9])
         super().__init__(root, rows, labels=[f"g{n}" for n in self.group], **{**settings, **config})
 
     def held_out(self):
@@ -109,13 +112,19 @@ class Round(SmallRun):
             view = self.step(view, step)
         return view
 
+    def lacking(self, view, rows):
+        """What those of ``rows`` that are not in the pool would be embedded as."""
+        missing = missing_rows(view, rows)
+        if not len(missing):
+            return None
+        pool = np.union1d(view.array("pool"), missing) if view.has("pool") else missing
+        graph = neighbor_graph(self.vectors[pool], self.config.neighbors, 0)
+        return Embedded(self.vectors[missing], graph, len(missing))
+
     def embedded(self, view):
-        kept, graph = view.kept(), None
-        if not view.has("pool"):
-            graph = neighbor_graph(self.vectors[kept], self.config.neighbors, 0)
-            pool = Embedded(self.vectors[kept], graph, len(kept))
-            return self.step(view, Embed(), _Vectors(pool, self.vectors[view.anchor()], len(kept), 0))
-        return self.step(view, Embed(), _Vectors(None, None, 0, 0))
+        pool = self.lacking(view, view.kept())
+        anchor = None if view.has("anchor_vectors") else self.vectors[view.anchor()]
+        return self.step(view, Embed(), _Vectors(pool, anchor, pool.embedded if pool else 0, 0))
 
     def described(self, view):
         view = self.embedded(view)
@@ -141,7 +150,7 @@ class Round(SmallRun):
         return cluster_rows(view, KeptRows.of(view), view.clustering, view.array("centroids"))
 
     def acted(self, view):
-        return self.step(view, Act(), _Instruments(place_nothing, lambda rows, vectors: None))
+        return self.step(view, Act(), _Instruments(place_nothing, lambda rows, vectors: self.lacking(view, rows)))
 
     def measured(self, view, probe=(0.8, 0.81, 0.82)):
         wanted, kept = view.trial.clustering, KeptRows.of(view, "trial_ledger")

@@ -10,7 +10,7 @@ from recryst.agent.steps.cycle import EDGES, STEPS, answered, following
 from recryst.agent.steps.describe import Embed, _Vectors
 from recryst.agent.steps.experiment import Measure
 from recryst.agent.steps.quality import Quality
-from recryst.state.actions import ChangeK, Deduplicate, Prune, Stop
+from recryst.state.actions import ChangeK, Deduplicate, Prune, Refilter, Stop
 from recryst.state.decision import Answer
 from recryst.state.errors import IntegrityError, UsageError
 
@@ -60,9 +60,18 @@ def test_an_action_works_on_a_copy_until_it_was_measured(run, decided):
     kept = run.measured(acted, probe=(0.9, 0.91, 0.92))
     assert (kept.events[-1].outcome, len(kept.kept())) == ("kept", len(decided.kept()) - 1)
     assert kept.ref("ledger") == acted.ref("trial_ledger")
-    assert kept.ref("assignments") == kept.events[-1].evidence["assignments"]  # stored once
     assert kept.values.trial is None
     assert not kept.has("trial_ledger")
+
+
+def test_tables_that_are_evidence_and_in_force_are_stored_once(run, decided, monkeypatch):
+    stored, put = [], run.put
+    monkeypatch.setattr(run, "put", lambda role, content: stored.append(role) or put(role, content))
+    kept = run.measured(run.acted(decided), probe=(0.9, 0.91, 0.92))
+    evidence = kept.events[-1].evidence
+    assert set(evidence) >= {"assignments", "centroids", "scores"}
+    assert all(kept.ref(role) == ref for role, ref in evidence.items())
+    assert [stored.count(role) for role in evidence] == [1] * len(evidence)
 
 
 def test_what_does_not_pay_changes_nothing_but_the_log(run, decided):
@@ -73,6 +82,40 @@ def test_what_does_not_pay_changes_nothing_but_the_log(run, decided):
     assert back.values.state_key == decided.values.state_key
     assert back.values.objective == decided.values.objective
     assert set(event.evidence) >= {"assignments", "centroids", "scores"}
+
+
+def approval(view, answer="approve"):
+    """A person's answer to what is proposed."""
+    return Answer(shown_sha=shown_sha(proposal(view)), interrupt_id=f"i{view.seq}", answer=answer)
+
+
+@pytest.fixture
+def brought_back(tmp_path):
+    """A run whose trial lets 9 rows back in that a quality rule had removed, with their vectors."""
+    strict = {"profile": "short", "thresholds": {"basic.min_words": 12}}
+    run = Round(tmp_path, short=range(0, 90, 10), filter=strict, approve=True)
+    begun = run.described(run.held_out())
+    assert len(begun.array("pool")) == len(begun.kept()) < 81
+    laxer = Refilter(thresholds={"basic.min_words": 5})
+    return run, begun, run.acted(run.choosing(begun, laxer))
+
+
+POOL = ("pool", "vectors", "neighbor_indices", "neighbor_similarities", "density")
+
+
+def test_rows_that_came_back_in_vain_leave_the_pool_again(brought_back):
+    run, begun, acted = brought_back
+    assert acted.events[-1].embedded == len(acted.array("pool")) - len(begun.array("pool")) > 0
+    assert all(acted.ref(role) != begun.ref(role) for role in POOL)
+    back = run.measured(acted, probe=(0.5, 0.51, 0.52))
+    assert back.events[-1].outcome == "rolled_back"
+    assert [back.ref(role) for role in POOL] == [begun.ref(role) for role in POOL]
+    again = run.described(back)
+    kept = run.step(run.step(again, Approve(), approval(again, "keep")), Keep())
+    assert [kept.ref(role) for role in POOL] == [acted.ref(role) for role in POOL]
+    assert np.isin(kept.kept(), kept.array("pool")).all()
+    undone = run.step(kept, Undo())
+    assert [undone.ref(role) for role in POOL] == [begun.ref(role) for role in POOL]
 
 
 def test_what_passes_a_cap_is_refused_whole(run, decided):
@@ -97,7 +140,7 @@ def test_a_person_overrides_and_takes_back(tmp_path):
     run = Round(tmp_path, approve=True)
     begun = run.described(run.held_out())
     assert isinstance(following(begun), Approve)
-    answer = Answer(shown_sha=shown_sha(proposal(begun)), interrupt_id="i1", answer="approve")
+    answer = approval(begun)
     approved = run.step(begun, Approve(), answer)
     assert (approved.events[-1].actor, answered(approved)) == ("human", "act")
     with pytest.raises(UsageError, match="no longer what is proposed"):
@@ -107,8 +150,9 @@ def test_a_person_overrides_and_takes_back(tmp_path):
     back = run.measured(run.acted(approved), probe=(0.5, 0.51, 0.52))
     assert back.values.offer
     again = run.described(back)
-    keep = Answer(shown_sha=shown_sha(proposal(again)), interrupt_id="i2", answer="keep")
-    kept = run.step(run.step(again, Approve(), keep), Keep())
+    keeping = run.step(again, Approve(), approval(again, "keep"))
+    assert (answered(keeping), isinstance(following(keeping), Keep)) == ("keep", True)
+    kept = run.step(keeping, Keep())
     assert len(kept.kept()) == len(begun.kept()) - 1
     assert (kept.values.offer, kept.objective) == (False, back.events[-1].record.after)
     undone = run.step(kept, Undo())
