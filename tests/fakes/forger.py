@@ -190,11 +190,9 @@ class Forger:
         def once(step, view, event):
             try:
                 measured = pickle.dumps(step.logged(view, event))
-            except (
-                AttributeError,
-                TypeError,
-                pickle.PicklingError,
-            ):  # what it reads is read later: it may be any of it
+            except (AttributeError, TypeError, pickle.PicklingError):
+                # What it reads is read later: it may be any of the event, but for the values, which it does not get.
+                event = event.model_copy(update={"state": event.state.model_copy(update={"values": Values()})})
                 measured = canonical_json(event.model_dump(mode="json", exclude={*StepEvent.model_fields} - {"state"}))
             asked = [(one.request_sha, one.response_sha, one.response_sha is None and one.problem) for one in event.llm]
             key = (view.seq, view.events[-1].hash, step.name, measured, repr(asked))
