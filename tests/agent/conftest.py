@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from commands import COMMAND, SMALL
+from processes import call
 
 from recryst.agent.cli import main
 from recryst.tools.docstrings import write_docstrings
@@ -17,28 +18,21 @@ from recryst.tools.docstrings import write_docstrings
 
 @pytest.fixture(scope="session")
 def recryst():
-    """Call ``recryst`` in a process of its own; returns the finished process."""
+    """Call ``recryst`` in a process of its own; returns the finished process. A prefix asks for a cold one."""
 
-    def call(*arguments, cwd=None, input=None, prefix=(), env=None, timeout=300):
-        return subprocess.run(
-            [*prefix, *COMMAND, *map(str, arguments)],
-            cwd=cwd,
-            input=input,
-            capture_output=True,
-            text=not isinstance(input, bytes),
-            timeout=timeout,
-            check=False,
-            env={**os.environ, **(env or {})},
-        )
+    def started(*arguments, prefix, env=None, timeout=300, **options):
+        words = [*prefix, *COMMAND, *map(str, arguments)]
+        options = {**options, "capture_output": True, "text": True, "check": False}
+        return subprocess.run(words, env={**os.environ, **(env or {})}, timeout=timeout, **options)
 
-    return call
+    return lambda *arguments, **options: (started if "prefix" in options else call)(*arguments, **options)
 
 
 @pytest.fixture
 def here(monkeypatch, capfd):
     """Call ``recryst`` in this process, with bytes on standard input: exit code, standard output, standard error."""
 
-    def call(*arguments, said=b""):
+    def within(*arguments, said=b""):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(said), encoding="utf-8"))
         before = signal.getsignal(signal.SIGTERM)
         code = 0
@@ -50,7 +44,7 @@ def here(monkeypatch, capfd):
             signal.signal(signal.SIGTERM, before)
         return code, *capfd.readouterr()
 
-    return call
+    return within
 
 
 @pytest.fixture(scope="session")
