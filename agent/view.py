@@ -148,6 +148,15 @@ class View:
         """The normalised text of every position, strings; missing text is null."""
         return self.frame("text", "text")["text"]
 
+    def content(self, rows: np.ndarray) -> pl.Series:
+        """What positions (uint32 [n]) are compared by, strings [n]; where there is none it is empty."""
+        return self.contents().gather(rows).fill_null("")
+
+    def contents(self) -> pl.Series:
+        """What every position is compared by (strings, as ``content.content_of`` gives them, normalised)."""
+        texts = self.frame("text")
+        return texts["text"] if "content" not in texts.columns else texts["content"].fill_null(texts["text"])
+
     def labels(self) -> pl.Series:
         """The class label of every position, strings; null where there is none."""
         return self.frame("rows", "label")["label"]

@@ -86,6 +86,7 @@ class Values(BaseModel):
     label_column: str | None = None
     id_column: str | None = None
     source_column: str | None = None
+    meanings: dict[str, str] = Field(default_factory=dict)  # every column of the input, and what it is taken for
     # filter, hold_out
     profile: str = ""
     thresholds: Thresholds = Field(default_factory=dict)

@@ -17,14 +17,17 @@ class TableTool:
 
     - ``on_table``: from a whole frame (with a ``text``, ``vector`` or ``cluster`` column, as the description says), the
       parameters and a seed to a frame with columns added or rows taken out, or to a dictionary of figures.
-    - ``annotate``: each row by itself, so that a table is worked on batch by batch: from texts (strings, [n]) to
-      columns of n rows. A column called ``text`` is the text anew, and takes the place of the table's.
-    - ``removals``: from the texts of all rows (strings, [n], perhaps a memory map) to the rows that go. Its second
-      argument are the parameters, its third is told the rows done.
+    - ``annotate``: each row by itself, so that a table is worked on batch by batch: from rows to columns of n
+      rows. A column called ``text`` is the text anew, and takes the place of the table's.
+    - ``removals``: from all rows (perhaps memory maps) to the rows that go. Its second argument are the parameters, its
+      third is told the rows done.
+
+    Rows are a frame of ``text``, ``content`` (what rows are compared by: strings, as ``content.content_of`` gives
+    them, or the text) and ``empty_answer`` (bool, null where rows have none).
     """
 
     name: str
     on_table: Callable[[pl.DataFrame, Any, int], pl.DataFrame | Json] | None = None
-    annotate: Callable[[pl.Series, Any], pl.DataFrame] | None = None
-    removals: Callable[[pl.Series, Any, Advance], list[Removal]] | None = None
+    annotate: Callable[[pl.DataFrame, Any], pl.DataFrame] | None = None
+    removals: Callable[[pl.DataFrame, Any, Advance], list[Removal]] | None = None
     needs: str = "text"  # the column the table must have

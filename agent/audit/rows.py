@@ -12,14 +12,16 @@ from ...state.canonical import Json
 from ...state.events import Load
 from ...state.values import Role, Values
 from ...tools.read.columns import as_text, content_id, is_json_text, plain_rows
-from ...tools.read.load import distinct_ids
-from ...tools.read.shapes import CHATS, Shape, render
+from ...tools.read.content import content_of
+from ...tools.read.forms import KINDS, Shape
+from ...tools.read.load import distinct_ids, meanings_of, sample_of
+from ...tools.read.shapes import empty_answers, render
 from ..view import View
 from .contents import of_tables, short
 
 _BATCH_ROWS = 8192
-_MEANINGS = ("text", "label", "source")
-_COLUMNS = {"text_column", "text_columns", "label_column", "id_column", "source_column"}
+_MEANINGS = ("text", "content", "empty_answer", "label", "source")
+_COLUMNS = {"text_column", "text_columns", "label_column", "id_column", "source_column", "meanings"}
 _SET = {"ingested", "quarantined", "shape", "notes", *_COLUMNS}  # the values that ``load`` sets
 _CONTENT_ID = re.compile(r"([0-9a-f]{16})(#\d+)?")
 
@@ -67,9 +69,13 @@ def _out_of_place(view: View, load: Load) -> Iterator[str]:
         yield f"state.artefacts.{role} is {'absent' if asked.get(role) else 'set, but there is nothing to read for it'}"
     for name in load.state.values.model_fields_set ^ _SET:
         yield f"state.values.{name} is {'absent' if name in _SET else 'set, but reading does not say it'}"
-    names = pq.read_schema(view.path("originals")).names
-    shape = _shape(values)
-    wanted = {
+    originals = pq.ParquetFile(view.path("originals"))
+    names, shape = originals.schema_arrow.names, _shape(values)
+    first = next(originals.read_row_group(0).combine_chunks().to_batches().__iter__())
+    stored = _as_read(first, {*values.meanings})
+    sample = sample_of(stored, stored.schema)
+    wanted: dict[str, object] = {
+        "meanings": meanings_of(sample, shape, config.load, values.id_column, values.source_column),
         "text_column": shape.text_column,
         "label_column": config.load.label_column,
         "id_column": config.load.id_column or ("id" if "id" in names else None),
@@ -78,7 +84,7 @@ def _out_of_place(view: View, load: Load) -> Iterator[str]:
     for name, derived in wanted.items():
         if (logged := getattr(values, name)) != derived:
             yield f"state.values.{name} is {short(logged)}, derived again {short(derived)}"
-    if shape.kind not in ("alpaca", "text", *CHATS):
+    if shape.kind not in KINDS:
         yield f"state.values.shape is {short(shape.kind)}, which is no shape of rows"
     scrubbed = load.scrubbed
     if (scrubbed is None) == bool(config.scrub.kinds):
@@ -97,11 +103,16 @@ def _made_again(view: View, rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
         "label": Shape("text", (values.label_column,)) if values.label_column else None,
         "source": Shape("text", (values.source_column,)) if values.source_column else None,
     }
+    content = [name for name, meaning in values.meanings.items() if meaning == "content"]
     parts, start = list[pl.DataFrame](), 0
     for stored in pq.ParquetFile(view.path("originals")).iter_batches(_BATCH_ROWS):
         logged = rows.slice(start, stored.num_rows)
-        batch = _as_read(stored, {*values.text_columns, values.label_column, values.source_column, values.id_column})
-        said: dict[str, pl.Series] = {"text": _said(shape, batch, logged["text"])}
+        batch = _as_read(stored, {*values.meanings})
+        said: dict[str, pl.Series] = {
+            "text": _said(shape, batch, logged["text"]),
+            "content": content_of(batch, content, shape),
+            "empty_answer": empty_answers(shape, batch),
+        }
         for name, column in columns.items():
             said[name] = _said(column, batch, logged[name])
         if config.vector_column is not None:

@@ -148,7 +148,7 @@ def _taken_out(tool: TableTool, params: Any, job: Job, texts: MappedTexts, repor
                 texts.release()
                 advance(done)
 
-            removals = tool.removals(texts.texts, params, told)
+            removals = tool.removals(texts.rows, params, told)
     return evidence(removals, texts.ids)
 
 
@@ -171,7 +171,8 @@ def _write_rest(
         for start, batch in _batches(loaded.originals):
             text = texts.texts.slice(start, batch.num_rows)
             bytes_in += _size(text)
-            annotation = None if annotate is None else annotate(text, params)
+            rows = texts.rows.slice(start, batch.num_rows)
+            annotation = None if annotate is None else annotate(rows, params)
             if annotation is not None and "text" in annotation.columns:
                 text = annotation["text"]
             chosen = stays[start : start + batch.num_rows]
@@ -190,13 +191,13 @@ def _size(text: pl.Series) -> int:
 
 def _layout(
     tool: TableTool, params: Any, job: Job, loaded: LoadResult, texts: MappedTexts
-) -> tuple[Callable[[pl.Series, Any], pl.DataFrame] | None, Layout]:
+) -> tuple[Callable[[pl.DataFrame, Any], pl.DataFrame] | None, Layout]:
     """The tool's annotation if it is to be written, and the columns of the table with it.
 
     Where the tool takes rows out, its columns are written on demand; but a text made anew always is.
     """
     if tool.annotate is not None:
-        first = tool.annotate(texts.texts.head(1), params)
+        first = tool.annotate(texts.rows.head(1), params)
         if job.annotate or tool.removals is None or "text" in first.columns:
             return tool.annotate, Layout(loaded, first)
     return None, Layout(loaded)

@@ -34,6 +34,11 @@ def read_price(context: click.Context, option: click.Parameter, value: str | Non
         ) from None
 
 
+def read_names(context: click.Context, option: click.Parameter, value: str | None) -> list[str] | None:
+    """``A,B`` as names."""
+    return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
+
+
 def _marked(section: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, str, Option, FieldInfo]]:
     """The keys that have a short name: that name, ``section.key``, the mark and the field."""
     for key, field in section.model_fields.items():
@@ -57,7 +62,7 @@ def _option(name: str, mark: Option, field: FieldInfo) -> _Decorator:
     elif get_origin(kind) is Literal:
         how["type"] = click.Choice(get_args(kind))
     elif get_origin(kind) is tuple:
-        how["callback"] = read_price
+        how["callback"] = read_names if get_args(kind)[0] is str else read_price
     else:
         how["type"] = click.Path(exists=True, resolve_path=True) if mark.file else kind
     return click.option(f"--{name.replace('_', '-')}", **how)

@@ -65,18 +65,21 @@ class Clean(Step[None]):
         return view.values.ingested
 
     def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
-        raw = view.frame("rows", "text")["text"]
-        text = clean.normalise(raw, view.config.clean)
+        rows = view.frame("rows", "text", "content")
+        raw, params = rows["text"], view.config.clean
+        normal = rows.select(pl.all().map_batches(lambda column: clean.normalise(column, params)))
+        text = normal["text"]
         advance(len(raw))
-        removals = [] if has_vectors(view) else _copies(raw, text, view.kept())
-        draft = separated(view, self.name, removals, {"text": pl.DataFrame({"text": text})}, ("rows", "ledger"))
+        whole, content = rows["content"].fill_null(raw), normal["content"].fill_null(text)
+        removals = [] if has_vectors(view) else _copies(whole, content, view.kept())
+        draft = separated(view, self.name, removals, {"text": normal}, ("rows", "ledger"))
         fields = {"normalised": int((raw != text).sum()), "label_conflicts": _label_conflicts(view, removals)}
         return draft.with_fields(**fields)
 
 
 def _copies(raw: pl.Series, text: pl.Series, rows: np.ndarray) -> list[Removal]:
-    """Kept rows (positions, uint32 [n]) that are copies of an earlier one byte for byte, then those that normalising
-    made so."""
+    """Kept rows (positions, uint32 [n]) whose content is byte for byte that of an earlier one, then those that
+    normalising made so."""
     first = clean.exact_duplicates(raw.gather(rows), rows)
     rest = np.setdiff1d(rows, first.rows)
     return [first, clean.exact_duplicates(text.gather(rest), rest, "normalised_duplicate")]
@@ -126,7 +129,7 @@ class Filter(Step[None]):
 
     def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
         config, rows, text = view.config, view.kept(), view.texts().fill_null("")
-        annotations = measures.annotate(text, advance)
+        annotations = measures.annotate(text, view.frame("rows", "empty_answer")["empty_answer"], advance)
         artefacts: dict[Role, Content] = {"annotations": annotations}
         profile, removals = _profile(view, text, rows), list[Removal]()
         if profile != "none":

@@ -76,6 +76,7 @@ class Load(Step[Loaded]):
             label_column=result.label_column,
             id_column=result.id_column,
             source_column=result.source_column,
+            meanings=result.meanings,
             notes=result.notes,
         )
         source = Path(session.source)

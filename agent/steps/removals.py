@@ -120,8 +120,9 @@ def _judged_again(view: View, thresholds: Thresholds, advance: Advance) -> tuple
     back = _unseen(view, back)
     settled = np.concatenate([kept, view.anchor()])
     rows = np.concatenate([settled, back])
-    text = view.text(rows)
-    signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance))
+    content = view.content(rows)
+    text = dedup.compared(content)
+    signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
     quality = quality_of_rules(view, rows)
     # What comes back repeats nothing, whatever the target.
     params = config.dedup.model_copy(update={"target_rows": None})

@@ -56,9 +56,10 @@ class Dedup(Step[pl.DataFrame | None]):
                 found = measured.filter(pl.col("row").is_in(rows))
                 score, names = found["score"].to_numpy(), found["duplicate_of"]
                 removals = [Removal("in_corpus", found["row"].to_numpy(), score, config.dedup.threshold, names)]
-            text = view.text(rows)
+            content = view.content(rows)
+            text = dedup.compared(content)
             left_out = np.concatenate([removal.rows for removal in removals] or [rows[:0]])
-            signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance))
+            signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
             quality = quality_of_rules(view, rows)
             removals.append(
                 dedup.near_duplicates(signed, config.dedup, advance=advance, quality=quality, left_out=left_out)
@@ -70,7 +71,7 @@ def _found_in_corpus(view: View, folder: Path) -> pl.DataFrame:
     """The rows that stand in a corpus, with their evidence: row, score, duplicate_of."""
     config, ledger = view.config, view.ledger()
     rows = ledger.filter((pl.col("status") == "kept") | (pl.col("stage") == "filter"))["row"].to_numpy()
-    text = view.text(rows)
+    text = view.content(rows)
     corpus = open_corpus(config.dedup.against, folder, config.dedup, config.clean)
     signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup))
     found = corpus_duplicates(signed, corpus, config.dedup)
@@ -106,10 +107,10 @@ class Decontaminate(Step[None]):
 
 
 def contamination(view: View, rows: np.ndarray, advance: Advance = silent) -> Contamination:
-    """Rows (positions, uint32 [n]) whose normalised texts hold a text of the benchmarks."""
+    """Rows (positions, uint32 [n]) whose normalised contents hold a text of the benchmarks."""
     params = view.config.decontaminate
     known = index_benchmarks(view.frame("benchmarks"), params)
-    return contaminated(view.text(rows), rows, known, params, advance)
+    return contaminated(view.content(rows), rows, known, params, advance)
 
 
 class HoldOut(Step[None]):

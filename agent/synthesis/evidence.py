@@ -17,8 +17,9 @@ from ...state.errors import InputError
 from ...state.preparation import LoadParams, ScrubParams
 from ...state.values import Role
 from ...tools.read.columns import batch_of, is_json_text, plain_rows
+from ...tools.read.forms import CHATS, Shape
 from ...tools.read.load import load
-from ...tools.read.shapes import CHATS, Parts, Shape, fields_of, parts_of, render, row_of
+from ...tools.read.shapes import Parts, fields_of, parts_of, render, row_of
 from ...tools.text import clean, filters, measures
 from ..decide.candidates import FEWEST_SEEDS
 from ..view import View

@@ -83,13 +83,16 @@ def add_rows(view: View, action: Synthesise, place: Placer, advance: Advance = s
 
 def _added(view: View, rows: Sequence[New], positions: np.ndarray, by: str) -> dict[Role, pl.DataFrame]:
     """What new rows (positions uint32 [m]) add to each table by its role; ``by``, who wrote them, is noted for ever."""
-    text = pl.DataFrame({"text": [row.text for row in rows]})
+    unknown = pl.Series([None] * len(rows), dtype=pl.String)  # a new row is its text
+    text = pl.DataFrame({"text": [row.text for row in rows], "content": unknown})
     columns = {
         "row": positions,
         "id": [row.id for row in rows],
         "text": rendered(view, [row.parts for row in rows]),
+        "content": unknown,
+        "empty_answer": unknown.cast(pl.Boolean),
         "label": pl.Series([row.label for row in rows], dtype=pl.String),
-        "source": pl.Series([None] * len(rows), dtype=pl.String),
+        "source": unknown,
     }
     provenance = {"row": positions, "seeds": [list(row.seeds) for row in rows], "generator": [by] * len(rows)}
     return {

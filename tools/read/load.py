@@ -20,14 +20,20 @@ from ...state.phrases import Advance, silent
 from ...state.preparation import LoadParams, ScrubParams
 from ..text.scrubbed import Scrubber
 from .columns import VectorFile, as_text, content_id, free_name, is_json_text, json_bytes, plain_rows, sound_vectors
+from .content import Meaning, content_of, meaning_by_name, roles
+from .forms import Shape, find_column, recognise
 from .records import Quarantine, Reading, Records
-from .shapes import NestedText, Shape, find_column, recognise, render, text_of
+from .shapes import NestedText, empty_answers, render, text_of
 from .sources import read_source
 from .spool import Spool, Spooled, aligned
 
 _ROWS = pa.schema(
-    [("row", pa.uint32()), ("id", pa.string()), ("text", pa.string()), ("label", pa.string()), ("source", pa.string())]
+    [
+        *(("row", pa.uint32()), ("id", pa.string()), ("text", pa.string()), ("content", pa.string())),
+        *(("empty_answer", pa.bool_()), ("label", pa.string()), ("source", pa.string())),
+    ]
 )
+_SAMPLE_ROWS = 1000
 _MAX_SOURCES = 1000
 _MAX_SOURCE_LENGTH = 100
 
@@ -36,7 +42,8 @@ _MAX_SOURCE_LENGTH = 100
 class LoadResult:
     """Where the loaded tables lie, what was counted and which columns were recognised.
 
-    ``rows``: Parquet of row (uint32, 0 … n−1), id, text (null where missing), label and source (strings or null).
+    ``rows``: Parquet of row (uint32, 0 … n−1), id, text (null where missing), content (what rows are compared by; null
+    where that is the text), empty_answer (null where rows have no answer), label and source (strings or null).
     ``originals``: Parquet of row and every original column; a column whose values have no common type holds JSON
     text and says so in its field's metadata (``columns.plain_rows`` gives the values back). ``vectors``: float32
     [n, d] as .npy, or None. ``quarantine``: JSON Lines of line, reason and excerpt, possibly empty.
@@ -57,6 +64,7 @@ class LoadResult:
     label_column: str | None
     id_column: str | None
     source_column: str | None
+    meanings: dict[str, Meaning]  # every column of the input, and what it is taken for
     row_column: str | None  # what the original column ``row`` is called here, where there is one
     notes: tuple[str, ...]
     scrubbed: dict[str, int]  # kind to how many were replaced; empty where nothing was to be scrubbed
@@ -70,6 +78,12 @@ class _Columns:
     label: str | None
     id: str | None
     source: str | None
+    meanings: dict[str, Meaning]
+
+    @property
+    def content(self) -> list[str]:
+        """The columns by which rows differ."""
+        return [name for name, meaning in self.meanings.items() if meaning == "content"]
 
 
 def load(
@@ -137,6 +151,7 @@ def _load(
         label_column=columns.label,
         id_column=columns.id,
         source_column=columns.source,
+        meanings=columns.meanings,
         row_column=row_column,
         notes=tuple(map(scrubber.line, notes)) if scrubber else notes,
         scrubbed=scrubber.counts if scrubber else {},
@@ -182,6 +197,8 @@ def _check_named(params: LoadParams, names: list[str]) -> None:
         name = getattr(params, key)
         if name is not None:
             find_column(name, names, "--" + key.replace("_", "-"))
+    for name in params.content_columns:
+        find_column(name, names, "--content-columns")
 
 
 def _with_vectors(batch: Records, vectors: VectorFile, reading: Reading) -> Records:
@@ -212,11 +229,36 @@ def _recognise(params: LoadParams, schema: pa.Schema, spool: Spool) -> _Columns:
     own_id = params.id_column or ("id" if "id" in schema.names else None)
     meant = (own_id, params.label_column, params.source_column, params.vector_column, "source")
     taken = {name for name in meant if name is not None}
-    shape = recognise(spool.samples, params.text_column, taken, params.vector_column is not None)
+    beside = {name for name in schema.names if meaning_by_name(name) is not None}
+    shape = recognise(spool.samples, params.text_column, taken, beside, params.vector_column is not None)
     source = params.source_column
     if source is None and "source" not in (*shape.columns, params.label_column) and _is_source(schema, spool):
         source = "source"
-    return _Columns(shape, params.label_column, own_id, source)
+    sample = sample_of(next(iter(spool)).table, schema)
+    return _Columns(shape, params.label_column, own_id, source, meanings_of(sample, shape, params, own_id, source))
+
+
+def sample_of(table: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The rows by which the meaning of a column is guessed: the first of the table, in the types of its schema."""
+    return pa.RecordBatch.from_arrays(aligned(table.slice(0, _SAMPLE_ROWS), schema), schema=schema)
+
+
+def meanings_of(
+    sample: pa.RecordBatch, shape: Shape, params: LoadParams, id_column: str | None, source_column: str | None
+) -> dict[str, Meaning]:
+    """What each column is taken for, as named or by the rule of ``content.roles``."""
+    named: dict[str, Meaning] = {}
+    meant: tuple[tuple[str | None, Meaning], ...] = (
+        (params.vector_column, "vector"), (source_column, "source"), (id_column, "id"), (params.label_column, "label"),
+    )  # fmt: skip
+    for column, meaning in meant:
+        if column is not None:
+            named[column] = meaning
+    found = roles(sample, shape, named)
+    if params.content_columns:
+        found = {name: "provenance" if meaning == "content" else meaning for name, meaning in found.items()}
+        found |= dict.fromkeys(params.content_columns, "content")
+    return found
 
 
 def _is_source(schema: pa.Schema, spool: Spool) -> bool:
@@ -245,12 +287,13 @@ def _second_pass(
         for spooled in spool:
             count = spooled.table.num_rows
             text, label, source = _meanings(spooled, columns, params)
+            stored = pa.RecordBatch.from_arrays(aligned(spooled.table, schema), schema=schema)
+            content, empty = content_of(stored, columns.content, columns.shape), empty_answers(columns.shape, stored)
             numbers = pa.array(np.arange(start, start + count, dtype=np.uint32))
-            strings = [
-                series.to_arrow().cast(pa.string()) for series in (ids[start : start + count], text, label, source)
-            ]
-            row_file.write_batch(pa.RecordBatch.from_arrays([numbers, *strings], schema=_ROWS))
-            values = [numbers, *aligned(spooled.table, schema)]
+            series = (ids[start : start + count], text, content, empty, label, source)
+            told = [one.to_arrow().cast(kind) for one, kind in zip(series, _ROWS.types[1:], strict=True)]
+            row_file.write_batch(pa.RecordBatch.from_arrays([numbers, *told], schema=_ROWS))
+            values = [numbers, *stored.columns]
             original_file.write_batch(pa.RecordBatch.from_arrays(values, schema=originals))
             missing_text += text.null_count()
             missing_label += label.null_count() if columns.label else 0
@@ -306,8 +349,6 @@ def _notes(schema: pa.Schema, columns: _Columns) -> tuple[str, ...]:
         for field in schema
         if is_json_text(field)
     ]
-    if columns.shape.kind == "text" and len(columns.shape.columns) == 2:
-        notes.append("the text is column {!r} followed by column {!r}".format(*columns.shape.columns))
     return tuple(notes)
 
 

@@ -1,144 +1,66 @@
-"""Which columns of a table are its text, and how a row of a known shape reads as one text.
+"""How a row of a known shape reads as one text, whether its answer is empty, and how a new row of it is written."""
 
-Known are Alpaca (Taori et al. 2023: ``instruction``, ``input``, ``output``), ShareGPT (``conversations`` of
-``from`` and ``value``), OpenAI messages (``messages`` of ``role`` and ``content``) and plain text columns.
-"""
-
-import difflib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
-from ...state.errors import InputError
-from .columns import as_text, first_nested, values_of
-
-_ALPACA_INPUTS = ("input", "context")  # Dolly calls the parts instruction, context, response
-_ALPACA_OUTPUTS = ("output", "response")
-_TEXT_NAMES = ("text", "content", "document", "body", "sentence")
-_PAIRS = (("prompt", ("completion", "response", "output")), ("question", ("answer", "response")))
-#: Chat formats and the keys of a turn: who speaks, and what is said.
-CHATS = {"sharegpt": ("from", "value"), "messages": ("role", "content")}
-_ROLES = {"human": "User", "user": "User", "gpt": "Assistant", "assistant": "Assistant", "system": "System"}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How rows become text.
-
-    ``kind`` is alpaca (``columns``: instruction, input or "", output), sharegpt or messages (the one column of
-    turns) or text (one column, or two that are joined, or none where rows are vectors).
-    """
-
-    kind: str
-    columns: tuple[str, ...]
-
-    @property
-    def text_column(self) -> str | None:
-        """The column that holds the text, or most of it; ``None`` where several share it."""
-        return None if self.kind == "alpaca" or not self.columns else self.columns[0]
-
-
-def find_column(name: str, columns: Collection[str], option: str) -> str:
-    """``name``, if it is a column.
-
-    Raises:
-        InputError: it is not; the nearest column is named.
-    """
-    if name in columns:
-        return name
-    nearest = difflib.get_close_matches(name, columns, n=1, cutoff=0.0)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    raise InputError(f"{option}: the data has no column {name!r}{hint}")
-
-
-def recognise(samples: Mapping[str, Any], named: str | None, taken: Collection[str], has_vectors: bool) -> Shape:
-    """The shape of a table.
-
-    Args:
-        samples: every column in order, with one value that is not null (``None`` where all are).
-        named: the text column the user named, if any.
-        taken: columns that mean something else (id, label, source).
-        has_vectors: rows come with vectors and need no text.
-
-    Raises:
-        InputError: the named column does not exist, or no column can be told to be the text.
-    """
-    if named is not None:
-        find_column(named, samples, "--text-column")
-        return Shape(_chat_kind(samples[named]) or "text", (named,))
-    return _known_shape(samples) or _text_shape(samples, taken, has_vectors)
-
-
-def _known_shape(samples: Mapping[str, Any]) -> Shape | None:
-    """Alpaca, ShareGPT or messages."""
-    outputs = [name for name in _ALPACA_OUTPUTS if name in samples]
-    if "instruction" in samples and outputs and not isinstance(samples[outputs[0]], list | dict):
-        inputs = [name for name in _ALPACA_INPUTS if name in samples]
-        return Shape("alpaca", ("instruction", (inputs or [""])[0], outputs[0]))
-    for name in ("conversations", "messages"):
-        kind = _chat_kind(samples.get(name))
-        if kind:
-            return Shape(kind, (name,))
-    return None
-
-
-def _chat_kind(sample: Any) -> str | None:
-    """``sharegpt`` or ``messages`` where a value is a list of such turns."""
-    first = sample[0] if isinstance(sample, list) and sample else None
-    if isinstance(first, dict):
-        for kind, keys in CHATS.items():
-            if all(key in first for key in keys):
-                return kind
-    return None
-
-
-def _text_shape(samples: Mapping[str, Any], taken: Collection[str], has_vectors: bool) -> Shape:
-    """A column of text: by its name, or because it is the only one."""
-    usable = [name for name, sample in samples.items() if not isinstance(sample, list | dict | bytes)]
-    for name in _TEXT_NAMES:
-        if name in usable and name not in taken:
-            return Shape("text", (name,))
-    for first, seconds in _PAIRS:
-        if first in usable:
-            second = [name for name in seconds if name in usable and name not in taken]
-            return Shape("text", (first, *second[:1]))
-    strings = [name for name in usable if isinstance(samples[name], str) and name not in taken]
-    if len(strings) == 1:
-        return Shape("text", (strings[0],))
-    if has_vectors:
-        return Shape("text", ())
-    raise InputError(
-        f"cannot tell which column is the text among {', '.join(map(repr, samples)) or 'none'}; say --text-column NAME"
-    )
+from .columns import as_text, first_nested, json_bytes, values_of
+from .forms import CHATS, Form, Shape, is_languages
+from .turns import conversation, said_in, turns_of
 
 
 def render(shape: Shape, batch: pa.RecordBatch) -> pl.Series:
     """The text of each row (String, [n]), null where it is missing, empty or only white space.
 
-    Numbers are spelled out; columns that the batch lacks are null.
-
-    Raises:
-        NestedText: a row of a text column holds a list or an object.
+    Numbers are spelled out, conversations are read turn by turn, other nested values are JSON; columns that the batch
+    lacks are null. Parts that say nothing are left out, but for an answer.
     """
-    if shape.kind in CHATS:
-        return _render_chats(batch, shape)
-    parts = pl.DataFrame({f"part{at}": text_of(batch, name) for at, name in enumerate(shape.columns)})
+    form, parts = (
+        shape.form,
+        pl.DataFrame(
+            {f"part{at}": said_of(batch, name, shape.kind != "text") for at, name in enumerate(shape.columns) if name}
+        ),
+    )
     if parts.width == 0:
         return pl.Series("text", [None] * batch.num_rows, dtype=pl.String)
     said = [pl.col(name).fill_null("").str.strip_chars() != "" for name in parts.columns]
-    texts = [pl.col(name).fill_null("") for name in parts.columns]
-    if shape.kind == "alpaca":
-        with_input = pl.format("### Instruction:\n{}\n\n### Input:\n{}\n\n### Response:\n{}", *texts)
-        without = pl.format("### Instruction:\n{}\n\n### Response:\n{}", texts[0], texts[2])
-        text = pl.when(said[1]).then(with_input).otherwise(without)
-    elif len(texts) == 2:
-        text = pl.when(said[1]).then(pl.format("{}\n\n{}", *texts)).otherwise(texts[0])
-    else:
-        text = texts[0]
-    return parts.select(pl.when(pl.any_horizontal(said)).then(text).alias("text"))["text"]
+    whole = pl.concat_str(list(_pieces(shape, form, parts)), separator="")
+    whole = whole.str.strip_prefix("\n\n")
+    return parts.select(pl.when(pl.any_horizontal(said)).then(whole).alias("text"))["text"]
+
+
+def _pieces(shape: Shape, form: Form, parts: pl.DataFrame) -> Iterator[pl.Expr]:
+    """Each part that a row reads, in order, with a blank line before it and its heading; nothing where it is empty."""
+    order = form.order if shape.kind != "letters" else (3, 0, *range(5, len(shape.columns)), 2)
+    many = len(parts.columns) > 1
+    for at in order:
+        if f"part{at}" not in parts.columns:
+            continue
+        text = pl.col(f"part{at}").fill_null("")
+        heading = form.parts[at].heading
+        bare = not many or not form.headed or (shape.is_chat and at == 0)
+        piece = pl.format("\n\n{}", text) if bare else pl.format(f"\n\n### {heading}:\n{{}}", text)
+        if at == form.answer and not bare:
+            yield piece
+        else:
+            yield pl.when(text.str.strip_chars() != "").then(piece).otherwise(pl.lit(""))
+
+
+def empty_answers(shape: Shape, batch: pa.RecordBatch) -> pl.Series:
+    """Whether the answer of a row says nothing (Boolean, [n]); null where rows of the shape have no answer.
+
+    It is read from the data: in a rendered text an answer that ends with a heading would look like an empty one.
+    """
+    at = shape.form.answer
+    if shape.is_chat:
+        spoken = map(turns_of, _values(batch, shape.columns[0]))
+        empty = [None if turns is None else not said_in(turns[-1]).strip() for turns in spoken]
+        return pl.Series("empty_answer", empty, dtype=pl.Boolean)
+    if at is None or at >= len(shape.columns) or not shape.columns[at]:
+        return pl.Series("empty_answer", [None] * batch.num_rows, dtype=pl.Boolean)
+    return (said_of(batch, shape.columns[at]).fill_null("").str.strip_chars() == "").alias("empty_answer")
 
 
 class NestedText(ValueError):
@@ -156,58 +78,77 @@ def text_of(batch: pa.RecordBatch, name: str) -> pl.Series:
         NestedText: a value is a list or an object.
     """
     at = batch.schema.get_field_index(name)
+    if at >= 0 and (nested := first_nested(batch.column(at), batch.schema.field(at))) is not None:
+        raise NestedText(name, nested)
+    return _strings(batch, name)
+
+
+def said_of(batch: pa.RecordBatch, name: str, parsed: bool = True) -> pl.Series:
+    """What a column says (String, [n]): text as it is, turns read one by one, lists line by line, the rest as JSON.
+
+    ``parsed``: JSON text of turns is read as turns.
+    """
+    at = batch.schema.get_field_index(name)
+    strings = _strings(batch, name)
+    if at < 0:
+        return strings
+    field = batch.schema.field(at)
+    nested = first_nested(batch.column(at), field) is not None
+    if not nested and not (parsed and strings.str.contains(r"^\s*\[\s*\{").any()):
+        return strings
+    spelled = [_said(value, text) for value, text in zip(_values(batch, name), strings.to_list(), strict=True)]
+    return pl.Series(name, spelled, dtype=pl.String)
+
+
+def _strings(batch: pa.RecordBatch, name: str) -> pl.Series:
+    at = batch.schema.get_field_index(name)
     if at < 0:
         return pl.Series(name, [None] * batch.num_rows, dtype=pl.String)
-    field = batch.schema.field(at)
-    nested = first_nested(batch.column(at), field)
-    if nested is not None:
-        raise NestedText(name, nested)
-    return pl.Series(name, as_text(batch.column(at), field), dtype=pl.String)
+    return pl.Series(name, as_text(batch.column(at), batch.schema.field(at)), dtype=pl.String)
 
 
-def _render_chats(batch: pa.RecordBatch, shape: Shape) -> pl.Series:
-    at = batch.schema.get_field_index(shape.columns[0])
-    if at < 0:
-        return pl.Series("text", [None] * batch.num_rows, dtype=pl.String)
-    role, content = CHATS[shape.kind]
-    conversations = values_of(batch.column(at), batch.schema.field(at))
-    return pl.Series("text", [_chat_text(turns, role, content) for turns in conversations], dtype=pl.String)
+def _values(batch: pa.RecordBatch, name: str) -> list[Any]:
+    at = batch.schema.get_field_index(name)
+    return [None] * batch.num_rows if at < 0 else values_of(batch.column(at), batch.schema.field(at))
 
 
-def _chat_text(turns: Any, role_key: str, content_key: str) -> str | None:
-    """A conversation as one text, each turn under its role; ``None`` where nobody says anything."""
-    if not isinstance(turns, list):
+def _said(value: Any, text: str | None) -> str | None:
+    """A value as text; ``text`` is how it is spelled otherwise."""
+    if (turns := turns_of(value)) is not None:
+        return conversation(turns)
+    if isinstance(value, str) or not isinstance(value, list | dict):
+        return text
+    if not value:
         return None
-    parts, said = [], False
-    for turn in turns:
-        if isinstance(turn, dict):
-            content = _content_text(turn.get(content_key))
-            said = said or bool(content.strip())
-            role = str(turn.get(role_key) or "unknown")
-            parts.append(f"### {_ROLES.get(role, role.capitalize())}:\n{content}")
-    return "\n\n".join(parts) if said else None
+    texts, labels = (value.get(name) for name in ("text", "label")) if isinstance(value, dict) else (None, None)
+    if isinstance(texts, list):  # SQuAD's answers, ARC's choices
+        named = isinstance(labels, list) and len(labels) == len(texts)
+        marks = [f"{label}. " for label in labels or ()] if named else [""] * len(texts)
+        return "\n".join(f"{mark}{one}" for mark, one in zip(marks, texts, strict=True))
+    if isinstance(value, dict) and is_languages(value):
+        return "\n\n".join(value.values())
+    if isinstance(value, list) and all(isinstance(one, str | int | float) for one in value):
+        return "\n".join(map(str, value))
+    return json_bytes(value).decode()
 
 
-def _content_text(content: Any) -> str:
-    """What a turn says: its text, or the text parts of a list of parts (images and the like have none)."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-        return "\n".join(text for text in texts if isinstance(text, str))
-    return ""
-
+# New rows ----------------------------------------------------------------------------------------------------------
 
 Parts = dict[str, str]  # field → what it says
 
 
 def fields_of(shape: Shape) -> tuple[str, ...]:
-    """The fields of rows of a shape, in order; none where rows are only vectors."""
+    """The fields of rows of a shape, in order; none where no new row of it can be written."""
     if shape.kind == "alpaca":
         return ("instruction", "input", "output") if shape.columns[1] else ("instruction", "output")
-    if shape.kind in CHATS or len(shape.columns) == 2:
+    if shape.kind in (*CHATS, "pair", "two"):
         return ("instruction", "output")
-    return ("text",) if shape.columns else ()
+    return ("text",) if shape.kind == "text" and shape.columns else ()
+
+
+def _written(shape: Shape) -> list[str]:
+    """The columns of the fields of ``fields_of``."""
+    return [column for column in shape.columns[: 3 if shape.kind == "alpaca" else 2] if column]
 
 
 def parts_of(shape: Shape, row: Mapping[str, Any]) -> Parts | None:
@@ -215,7 +156,7 @@ def parts_of(shape: Shape, row: Mapping[str, Any]) -> Parts | None:
     if shape.kind in CHATS:
         said = _first_exchange(shape, row.get(shape.columns[0]))
     else:
-        said = tuple(_spelled(row.get(column)) for column in shape.columns if column)
+        said = tuple(_spelled(row.get(column)) for column in _written(shape))
     fields = fields_of(shape)
     if len(said) != len(fields):
         return None
@@ -230,8 +171,7 @@ def row_of(shape: Shape, parts: Mapping[str, str]) -> dict[str, Any]:
         names = ("human", "gpt") if shape.kind == "sharegpt" else ("user", "assistant")
         turns = [{role: name, content: parts[field]} for name, field in zip(names, fields_of(shape), strict=True)]
         return {shape.columns[0]: turns}
-    columns = [column for column in shape.columns if column]
-    return {column: parts[field] for column, field in zip(columns, fields_of(shape), strict=True)}
+    return {column: parts[field] for column, field in zip(_written(shape), fields_of(shape), strict=True)}
 
 
 def _first_exchange(shape: Shape, turns: Any) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from ..read.load import load
 from ..text.clean import normalise
 from .lsh import matches
 from .minhash import SignedRows, signatures
+from .parts import Parts
 
 _BATCH_ROWS = 8192
 
@@ -26,7 +27,8 @@ _BATCH_ROWS = 8192
 class Corpus:
     """The rows of some files that have a text, m in all, as memory maps.
 
-    ``names``: strings [m], ``FILE#ID``; ``text``: strings [m], normalised; ``signatures``: uint32 [m, num_perm].
+    ``names``: strings [m], ``FILE#ID``; ``text``: strings [m], what they are compared by, normalised;
+    ``signatures``: uint32 [m, num_perm].
     """
 
     names: pl.Series
@@ -65,8 +67,8 @@ def _rows(files: Iterable[str], folder: Path, clean: CleanParams, advance: Advan
     for file in files:
         with tempfile.TemporaryDirectory(dir=folder) as name:
             loaded = pq.ParquetFile(load(file, LoadParams(), Path(name), advance).rows)
-            for batch in loaded.iter_batches(_BATCH_ROWS, columns=["id", "text"]):
-                frame = pl.DataFrame(batch)
+            for batch in loaded.iter_batches(_BATCH_ROWS, columns=["id", "text", "content"]):
+                frame = pl.DataFrame(batch).with_columns(text=pl.coalesce("content", "text"))
                 yield (
                     frame.select(pl.format("{}#{}", pl.lit(file), "id").alias("name"))
                     .with_columns(normalise(frame["text"], clean))
@@ -107,7 +109,7 @@ def corpus_duplicates(
     Near-duplicates are found and verified as in the data itself; a row is compared with rows of the corpus alone.
 
     Args:
-        signed: the rows, with a text that is normalised as the corpus is.
+        signed: the rows, by all that they are compared by, normalised as the corpus is.
         left_out: positions (uint32) of rows that are out already and compared with nothing.
 
     Returns:
@@ -121,7 +123,8 @@ def corpus_duplicates(
     settled = len(corpus.text)
     both, tables = pl.concat([corpus.text, text.alias("text")]), (corpus.signatures, signed.signatures)
     keep_order = np.concatenate([np.arange(settled), others + settled])
-    found = list(matches(both, tables, keep_order, params, settled, closed=True, advance=advance))
+    parts = Parts(both, params.ngram_size)
+    found = list(matches(both, tables, keep_order, params, settled, closed=True, advance=advance, parts=parts))
     entries = np.concatenate([same, np.array([match.entry - settled for match in found], dtype=np.int64)])
     instead = np.concatenate([first, np.array([match.kept for match in found], dtype=np.int64)])
     score = np.concatenate([np.ones(len(same)), np.array([match.jaccard for match in found])])

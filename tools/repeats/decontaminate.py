@@ -129,20 +129,21 @@ def _opened(params: DecontaminateParams) -> Benchmarks:
     return open_benchmarks(params.against, params)
 
 
-def _annotate(text: pl.Series, params: DecontaminateParams) -> pl.DataFrame:
+def _annotate(rows: pl.DataFrame, params: DecontaminateParams) -> pl.DataFrame:
     """``contaminated``, and for those rows the ``benchmark``'s row as FILE#ID and the ``span`` they share."""
-    matches = contaminated(text, np.arange(len(text), dtype=np.uint32), _opened(params), params).matches
+    positions = np.arange(rows.height, dtype=np.uint32)
+    matches = contaminated(rows["content"], positions, _opened(params), params).matches
     found = matches.select(
         "row", contaminated=True, benchmark=pl.format("{}#{}", "benchmark", "benchmark_id"), span="span"
     )
-    frame = pl.DataFrame({"row": pl.int_range(len(text), dtype=pl.UInt32, eager=True)})
+    frame = pl.DataFrame({"row": positions})
     joined = frame.join(found, on="row", how="left", maintain_order="left")
     return joined.drop("row").with_columns(pl.col("contaminated").fill_null(False))
 
 
-def _removals(text: pl.Series, params: DecontaminateParams, advance: Advance) -> list[Removal]:
-    rows = np.arange(len(text), dtype=np.uint32)
-    return contaminated(text, rows, _opened(params), params, advance).removals
+def _removals(rows: pl.DataFrame, params: DecontaminateParams, advance: Advance) -> list[Removal]:
+    positions = np.arange(rows.height, dtype=np.uint32)
+    return contaminated(rows["content"], positions, _opened(params), params, advance).removals
 
 
 TOOL = TableTool("decontaminate", annotate=_annotate, removals=_removals)

@@ -20,6 +20,8 @@ from ..text.clean import exact_duplicates, normalise
 from .corpus import corpus_duplicates, map_strings, open_corpus, signature_map
 from .lsh import matches
 from .minhash import BATCH_BYTES, SignedRows, signatures
+from .parts import Parts
+from .shared import shared_passages, without
 
 
 def near_duplicates(
@@ -59,7 +61,8 @@ def near_duplicates(
     order = _keep_order(text, rows, params, settled, quality)
     if left_out is not None:
         order = order[~np.isin(rows[order], left_out)]
-    found = list(matches(text, table, order, params, settled, closed=False, advance=advance))
+    parts = None if signed.content is None else Parts(signed.content, params.ngram_size)
+    found = list(matches(text, table, order, params, settled, closed=False, advance=advance, parts=parts))
     if params.target_rows is not None:
         found.reverse()
         found.sort(key=lambda match: -match.jaccard)  # stable: of equals the later in keep order stands first
@@ -99,30 +102,44 @@ def _rule_quality(text: pl.Series) -> np.ndarray:
     return 1.0 - strictness(annotate(text), rules).astype(np.float64)
 
 
-def _removals(text: pl.Series, params: DedupParams, advance: Advance) -> list[Removal]:
+def compared(content: pl.Series) -> pl.Series:
+    """What of rows (strings, [n], as ``Rows.content``) their shingles are made of: all but what many of them share."""
+    return without(content, shared_passages(content))
+
+
+def _removals(rows: pl.DataFrame, params: DedupParams, advance: Advance) -> list[Removal]:
     """All that repeats: exact copies, copies once normalised, rows of the corpus, near-duplicates.
 
     A null repeats nothing.
     ``target_rows`` bounds what goes as a near-duplicate; what repeats otherwise goes whatever the target.
     """
-    positions = np.arange(len(text), dtype=np.uint32)
-    exact = exact_duplicates(text, positions)
-    rows = np.setdiff1d(positions[text.is_not_null().to_numpy()], exact.rows)
-    advance(len(text) - len(rows))
+    raw = rows["content"]
+    positions = np.arange(len(raw), dtype=np.uint32)
+    exact = exact_duplicates(raw, positions)
+    left = np.setdiff1d(positions[raw.is_not_null().to_numpy()], exact.rows)
+    advance(len(raw) - len(left))
     with tempfile.TemporaryDirectory(prefix="recryst-dedup-") as name:
         folder, clean = Path(name), CleanParams()
-        normal = map_strings(_normalised(text.gather(rows), clean), ("text",), folder / "text.arrow")["text"]
-        removals = [exact, exact_duplicates(normal, rows, "normalised_duplicate")]
-        room = signature_map(folder / "text.npy", (len(rows), params.num_perm))
-        signed = SignedRows(normal, rows, signatures(normal, params, advance, room))
+        content = map_strings(_normalised(raw.gather(left), clean), ("text",), folder / "content.arrow")["text"]
+        removals = [exact, exact_duplicates(content, left, "normalised_duplicate")]
+        shared = shared_passages(content)
+        varying = _without(content, shared)
+        text = map_strings(varying, ("text",), folder / "text.arrow")["text"] if shared else content
+        room = signature_map(folder / "text.npy", (len(left), params.num_perm))
+        signed = SignedRows(text, left, signatures(text, params, advance, room), content)
         if params.against:
             corpus = open_corpus(params.against, folder, params, clean)
-            gone = removals[1].rows
-            removals.append(corpus_duplicates(signed, corpus, params, left_out=gone))
-        quality = _rule_quality(normal) if params.which_to_keep == "best_quality" else None
+            whole = SignedRows(content, left, signatures(content, params)) if shared else signed
+            removals.append(corpus_duplicates(whole, corpus, params, left_out=removals[1].rows))
+        quality = _rule_quality(rows["text"].gather(left)) if params.which_to_keep == "best_quality" else None
         gone = np.concatenate([removal.rows for removal in removals[1:]])
         removals.append(near_duplicates(signed, params, quality=quality, left_out=gone))
     return removals
+
+
+def _without(text: pl.Series, passages: list[str]) -> Iterator[pl.DataFrame]:
+    for start, count in batches(text, BATCH_BYTES):
+        yield without(text.slice(start, count).alias("text"), passages).to_frame()
 
 
 def _normalised(text: pl.Series, clean: CleanParams) -> Iterator[pl.DataFrame]:

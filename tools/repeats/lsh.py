@@ -17,6 +17,7 @@ from .minhash import ShingleSets, in_threads
 
 if TYPE_CHECKING:
     from .buckets import BucketIndex
+    from .parts import Parts
 
 MIN_RECALL = 0.999  # chance that two rows exactly at the threshold meet in a bucket
 MAX_REPRESENTATIVES = 64  # kept rows a bucket offers for comparison; boilerplate fills buckets with thousands
@@ -41,6 +42,7 @@ def matches(
     settled: int,
     closed: bool,
     advance: Advance,
+    parts: Parts | None = None,
 ) -> Iterator[Match]:
     """The entries that repeat, to at least the threshold, an entry kept before them, in keep order.
 
@@ -57,6 +59,7 @@ def matches(
         settled: so many entries, the first, are kept without comparison.
         closed: whether only the settled ones are kept, so that every other is compared with them alone.
         advance: told the entries done, settled ones apart.
+        parts: of the entries; a match has to be one in every part.
     """
     from .buckets import foresee, visit
 
@@ -75,7 +78,7 @@ def matches(
                 count = foresee(index, order, (at, end), settled, least, wanted)
                 sets.load(np.unique(wanted[:count]))
                 foreseen = True
-            match = _confirmed(entry, candidates, sets, params.threshold)
+            match = _confirmed(entry, candidates, sets, params.threshold, parts)
             if match is not None:
                 yield match
             keep = match is None and not closed
@@ -85,13 +88,15 @@ def matches(
         advance(max(end - max(first, settled), 0))
 
 
-def _confirmed(entry: int, candidates: list[int], sets: ShingleSets, threshold: float) -> Match | None:
-    """The first candidate whose true Jaccard similarity with the entry reaches the threshold."""
+def _confirmed(
+    entry: int, candidates: list[int], sets: ShingleSets, threshold: float, parts: Parts | None
+) -> Match | None:
+    """The first candidate whose true Jaccard similarity with the entry reaches the threshold, in every part."""
     for place, other in enumerate(candidates):
         if other not in sets:
             sets.load(np.array(candidates[place:], dtype=np.uint32))
         jaccard = sets.jaccard(entry, other)
-        if jaccard >= threshold:
+        if jaccard >= threshold and (parts is None or parts.alike(entry, other, threshold)):
             return Match(entry, other, jaccard)
     return None
 

@@ -18,6 +18,8 @@ from ...state.preparation import DedupParams
 from ..text.batches import batches
 
 _SEED = 1  # of the permutations: signatures are stored, so it never changes
+# A character with the marks and vowel signs that belong to it.
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}\p{Myanmar}]\p{M}*"
 BATCH_BYTES = 1 << 20  # of texts that are worked on at once
 _HELD_HASHES = 1 << 24  # 128 MB
 
@@ -28,9 +30,10 @@ _Result = TypeVar("_Result")
 class SignedRows(NamedTuple):
     """Rows and their MinHash signatures; ``text`` and ``signatures`` may be memory maps."""
 
-    text: pl.Series  # strings [n]
+    text: pl.Series  # strings [n], what is compared of them
     rows: np.ndarray  # positions, uint32 [n]
     signatures: np.ndarray  # uint32 [n, num_perm]
+    content: pl.Series | None = None  # strings [n], all that they are (``content.content_of``); None: the text
 
 
 def signatures(
@@ -74,7 +77,7 @@ def _digests(text: pl.Series, ngram_size: int) -> tuple[np.ndarray, np.ndarray]:
     """64 bits of the SHA-1 of each shingle of some texts (uint64), and where those of each text end (int64 [n])."""
     from .shingles import digest
 
-    array = _lowered(text).rechunk().to_arrow().cast(pa.large_string())
+    array = words_apart(text).rechunk().to_arrow().cast(pa.large_string())
     _, offsets, data = array.buffers()
     begins = np.frombuffer(offsets, dtype=np.int64, count=len(array) + 1, offset=8 * array.offset)
     digests = np.empty(int(begins[-1] - begins[0]) // 2 + 2 * len(array), dtype=np.uint64)
@@ -83,16 +86,18 @@ def _digests(text: pl.Series, ngram_size: int) -> tuple[np.ndarray, np.ndarray]:
     return digests[:total], ends
 
 
-def _lowered(text: pl.Series) -> pl.Series:
+def words_apart(text: pl.Series) -> pl.Series:
     """``text`` with each row that is not all ASCII lower-cased as ``str.lower`` does; the kernels see to the others.
 
-    Unicode's tables differ between Polars and Python, and Python's define a shingle.
+    Unicode's tables differ between Polars and Python, and Python's define a shingle. In scripts that put no blank
+    between words every character is a word: a text would else be one shingle.
     """
     text = text.fill_null("")
     wide = text.str.len_bytes() != text.str.len_chars()
     if not wide.any():
         return text
     lower = pl.Series([one.lower() for one in text.filter(wide).to_list()], dtype=pl.String)
+    lower = lower.str.replace_all(_UNSPACED, " ${0} ")
     order = np.argsort(wide.to_numpy(), kind="stable")
     return pl.concat([text.filter(~wide).rename(""), lower]).gather(np.argsort(order))
 

@@ -10,7 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _MOST_ROWS = 1 << 14
-_SCHEMA = pa.schema([("id", pa.string_view()), ("text", pa.string_view())])
+_SCHEMA = pa.schema(
+    [
+        *((name, pa.string_view()) for name in ("id", "text", "content")),
+        ("empty_answer", pa.bool_()),
+    ]
+)
 
 
 def batches(text: pl.Series, most_bytes: int) -> Iterator[tuple[int, int]]:
@@ -28,14 +33,14 @@ def batches(text: pl.Series, most_bytes: int) -> Iterator[tuple[int, int]]:
 
 
 class MappedTexts:
-    """Ids and texts of all rows of a loaded table (strings, [n]), mapped from an uncompressed Arrow file.
+    """Ids, texts and contents of all rows of a loaded table (strings, [n]), mapped from an uncompressed Arrow file.
 
     In memory stand 16 bytes for each string, where it begins and how long it is; the characters stay in the file, and
     a page of it that was read can be given back (``release``), whatever its size.
     """
 
     def __init__(self, rows: Path, file: Path) -> None:
-        """Write the columns ``id`` and ``text`` of ``rows`` (Parquet, row group by row group) to ``file`` and map it.
+        """Write columns of ``rows`` (Parquet, row group by row group) to ``file`` and map it.
 
         Raises:
             OSError: the disk is full or not writable.
@@ -47,7 +52,10 @@ class MappedTexts:
         with file.open("rb") as mapped:
             self._map = mmap.mmap(mapped.fileno(), 0, access=mmap.ACCESS_READ)
         table = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(self._map))).read_all()
-        self.ids, self.texts = (pl.Series(name, table[name], dtype=pl.String) for name in _SCHEMA.names)
+        frame = pl.DataFrame({name: pl.Series(name, table[name]) for name in _SCHEMA.names})
+        self.ids, self.texts = frame["id"], frame["text"]
+        #: What the tools are given: text, content (that of a row without is its text) and empty_answer.
+        self.rows = frame.select("text", pl.coalesce("content", "text").alias("content"), "empty_answer")
 
     def release(self) -> None:
         """Give the pages read so far back to the system; they are read again where they are needed again."""

@@ -71,14 +71,14 @@ def exact_duplicates(text: pl.Series, rows: np.ndarray, reason: str = "exact_dup
     return Removal(reason, later["row"].to_numpy(), np.ones(later.height), 1.0, later["first"].to_numpy())
 
 
-def _annotate(text: pl.Series, params: CleanParams) -> pl.DataFrame:
+def _annotate(rows: pl.DataFrame, params: CleanParams) -> pl.DataFrame:
     """The texts anew: a column called ``text`` takes the place of the table's."""
-    return normalise(text.alias("text"), params).to_frame()
+    return normalise(rows["text"], params).to_frame()
 
 
-def _removals(text: pl.Series, params: CleanParams, advance: Advance) -> list[Removal]:
-    """Rows whose normalised text is that of an earlier row; of every row only a hash is held in memory."""
-    hashes = []
+def _removals(rows: pl.DataFrame, params: CleanParams, advance: Advance) -> list[Removal]:
+    """Rows whose normalised content is that of an earlier row; of every row only a hash is held in memory."""
+    text, hashes = rows["content"], []
     for start in range(0, len(text), _BATCH_ROWS):
         batch = text.slice(start, _BATCH_ROWS)
         hashes.append(normalise(batch, params).hash())
@@ -97,10 +97,10 @@ def _removals(text: pl.Series, params: CleanParams, advance: Advance) -> list[Re
     found, other = later.filter(agree), later.filter(~agree)["row"]
     # Different texts of one hash: hardly ever any, and they may still repeat one another.
     collided = exact_duplicates(normalise(text.gather(other), params), other.to_numpy())
-    rows = np.concatenate([found["row"].to_numpy(), collided.rows])
+    gone = np.concatenate([found["row"].to_numpy(), collided.rows])
     firsts = np.concatenate([found["first"].to_numpy(), np.asarray(collided.duplicate_of)])
-    order = np.argsort(rows)
-    return [Removal("exact_duplicate", rows[order], np.ones(len(rows)), 1.0, firsts[order])]
+    order = np.argsort(gone)
+    return [Removal("exact_duplicate", gone[order], np.ones(len(gone)), 1.0, firsts[order])]
 
 
 TOOL = TableTool("clean", annotate=_annotate, removals=_removals)

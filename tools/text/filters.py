@@ -193,13 +193,14 @@ def _in_force(text: pl.Series, params: FilterParams) -> dict[str, Bound]:
     return bounds(choose_profile(text, "text") if params.profile == "auto" else params.profile, params.thresholds)
 
 
-def _annotate(text: pl.Series, params: FilterParams) -> pl.DataFrame:
+def _annotate(rows: pl.DataFrame, params: FilterParams) -> pl.DataFrame:
     """Every measure of the texts, and for each rule a column ``fails.RULE``.
 
     The columns do not depend on the texts: with the profile ``auto`` they are those of all profiles, and null where a
     rule does not hold for the profile that suits these texts.
     """
-    annotations, rules = annotate(text), _in_force(text, params)
+    text = rows["text"]
+    annotations, rules = annotate(text, rows["empty_answer"]), _in_force(text, params)
     failed = verdicts(annotations, rules)
     added = [rule for rule, value in params.thresholds.items() if value is not None]
     names = dict.fromkeys([*_ANY_PROFILE, *added]) if params.profile == "auto" else rules
@@ -210,9 +211,9 @@ def _annotate(text: pl.Series, params: FilterParams) -> pl.DataFrame:
     return annotations.with_columns(columns)
 
 
-def _removals(text: pl.Series, params: FilterParams, advance: Advance) -> list[Removal]:
-    rules = _in_force(text, params)
-    return failing(annotate(text, advance), np.arange(len(text), dtype=np.uint32), rules)
+def _removals(rows: pl.DataFrame, params: FilterParams, advance: Advance) -> list[Removal]:
+    annotations = annotate(rows["text"], rows["empty_answer"], advance)
+    return failing(annotations, np.arange(rows.height, dtype=np.uint32), _in_force(rows["text"], params))
 
 
 TOOL = TableTool("filter", annotate=_annotate, removals=_removals)

@@ -145,15 +145,15 @@ def _model() -> Any:
     return load_model(str(Path(package.origin).parent / "resources" / "lid.176.ftz"))
 
 
-def _annotate(text: pl.Series, params: LanguageParams) -> pl.DataFrame:
-    return identify(text)
+def _annotate(rows: pl.DataFrame, params: LanguageParams) -> pl.DataFrame:
+    return identify(rows["text"])
 
 
-def _removals(text: pl.Series, params: LanguageParams, advance: Advance) -> list[Removal]:
+def _removals(rows: pl.DataFrame, params: LanguageParams, advance: Advance) -> list[Removal]:
     if not params.keep:
         raise UsageError("language takes nothing out: name what is to stay, --set keep=[en], or say --annotate")
     check_keep(params)
-    return [outside(identify(text, advance), np.arange(len(text), dtype=np.uint32), params)]
+    return [outside(identify(rows["text"], advance), np.arange(rows.height, dtype=np.uint32), params)]
 
 
 TOOL = TableTool("language", annotate=_annotate, removals=_removals)

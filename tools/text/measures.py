@@ -27,7 +27,7 @@ _TOP, _REPEATED = (2, 3, 4), (5, 6, 7, 8, 9, 10)  # words in the n-grams that Go
 MEASURES = {
     "basic.words": "words, split at blank space",
     "basic.characters": "characters",
-    "basic.empty_answers": "1 where the last turn of a rendered conversation is empty",
+    "basic.empty_answers": "1 where the answer, or the last turn of a conversation, is empty",
     "basic.replacement_characters": "share of characters that are U+FFFD, the mark of a wrong decoding",
     "basic.non_alphanumeric_characters": "share of non-blank characters that are neither letter, mark nor digit",
     "basic.alpha_words": "share of words with a letter",
@@ -59,13 +59,14 @@ MEASURES = {
 }
 
 
-def annotate(text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
+def annotate(text: pl.Series, empty_answer: pl.Series | None = None, advance: Advance = silent) -> pl.DataFrame:
     """Every measure of every text; each row depends on its own text alone.
 
-    The headings of rendered turns are left out of the ``basic`` measures, but for ``basic.empty_answers``; the other
-    families read the text as it is. Where nothing is there to divide by, a measure is 0.
+    The headings of rendered turns are left out of the ``basic`` measures; the other families read the text as it is.
+    Where nothing is there to divide by, a measure is 0.
 
-    ``text``: strings, [n]; a null counts as empty.
+    ``text``: strings, [n]; a null counts as empty. ``empty_answer``: bool, [n], null where a row has no answer; read
+    from the data, because a rendered answer that ends with a heading looks like an empty one.
 
     Returns:
         Float32 columns named as ``MEASURES``, n rows in the same order.
@@ -75,7 +76,10 @@ def annotate(text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
     for start, size in batches(text, _BATCH_BYTES):
         measured.append(_measure(text.slice(start, size).fill_null("").alias("text"), tokeniser))
         advance(size)
-    return pl.concat(measured)
+    table = pl.concat(measured)
+    if empty_answer is None:
+        return table
+    return table.with_columns(empty_answer.fill_null(False).cast(pl.Float32).alias("basic.empty_answers"))
 
 
 def _measure(text: pl.Series, tokeniser: Tokeniser) -> pl.DataFrame:
@@ -83,7 +87,7 @@ def _measure(text: pl.Series, tokeniser: Tokeniser) -> pl.DataFrame:
     words = tokeniser(text)
     body = text.str.replace_all(_HEADING, "")
     found = {
-        "basic.empty_answers": text.str.count_matches(_HEADING + r"\s*\z").to_numpy(),
+        "basic.empty_answers": np.zeros(len(text)),
         **_basic(body, words if body.equals(text) else tokeniser(body)),
         **_gopher(text, words),
         **line_measures(text, words, tokeniser),

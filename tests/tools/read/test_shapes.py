@@ -6,12 +6,13 @@ import pytest
 
 from recryst.state.errors import InputError
 from recryst.tools.read.columns import batch_of
-from recryst.tools.read.shapes import NestedText, Shape, recognise, render
+from recryst.tools.read.forms import Shape, recognise
+from recryst.tools.read.shapes import NestedText, render
 
 
 def texts(rows: list[dict[str, object]], named: str | None = None) -> tuple[Shape, list[str | None]]:
     samples = {key: row[key] for row in reversed(rows) for key in row if row[key] is not None}
-    shape = recognise(samples, named, {"id"}, has_vectors=False)
+    shape = recognise(samples, named, {"id"}, (), has_vectors=False)
     return shape, render(shape, batch_of(rows)).to_list()
 
 
@@ -71,7 +72,7 @@ def test_a_named_column_of_turns_is_rendered_as_turns() -> None:
     ],
 )
 def test_text_columns_are_known_by_name_or_by_being_the_only_one(columns: list[str], expected: tuple[str]) -> None:
-    assert recognise(dict.fromkeys(columns, "words"), None, {"id"}, has_vectors=False) == Shape("text", expected)
+    assert recognise(dict.fromkeys(columns, "words"), None, {"id"}, (), has_vectors=False) == Shape("text", expected)
 
 
 def test_a_prompt_without_a_completion_stands_alone() -> None:

@@ -1,0 +1,132 @@
+"""Conversations: who says what in each turn, in every published dialect, and how that reads as text.
+
+Known by their keys, turn by turn: OpenAI messages (``role``, ``content``, ``tool_calls``), ShareGPT (``from``,
+``value``), Gemini contents (``role``, ``parts``), content blocks as Anthropic's and OpenAI's (``type``: ``text``,
+``tool_use``, ``image_url``, …). JSON text of a list of turns is one, too: CSV has no other way to hold it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from .columns import json_bytes
+
+Turn = dict[str, Any]
+
+_SPEAKERS = ("role", "from", "speaker", "author", "sender")
+_SAID = ("content", "value", "parts", "text", "utterance", "message")
+_CALLS = ("tool_calls", "function_call", "functionCall", "tool_call")
+_REASONING = ("reasoning_content", "reasoning", "thinking", "thought")
+_NAMES = {
+    "human": "User", "user": "User", "gpt": "Assistant", "chatgpt": "Assistant", "bing": "Assistant",
+    "assistant": "Assistant", "model": "Assistant", "bot": "Assistant", "system": "System", "developer": "System",
+    "function_call": "Call", "tool_call": "Call", "observation": "Tool", "function": "Tool",
+    "tool": "Tool", "function_response": "Tool", "tool_response": "Tool",
+}  # fmt: skip
+_MEDIA = ("image", "audio", "video", "file", "document")
+_DEPTH = 8  # blocks within blocks
+
+
+def turns_of(value: Any) -> list[Turn] | None:
+    """The turns of a conversation; None where a value is none, so that it is read as what it is."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return None
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+        return None
+    first = value[0]
+    speaks = _key(first, _SPEAKERS) and (_key(first, _SAID) or _key(first, _CALLS))
+    return [turn if isinstance(turn, dict) else {"content": turn} for turn in value] if speaks else None
+
+
+def conversation(turns: list[Turn]) -> str | None:
+    """A conversation as one text, each turn under its speaker; ``None`` where nobody says anything."""
+    said = [(_heading(turn), said_in(turn)) for turn in turns]
+    if not any(text.strip() for _, text in said):
+        return None
+    return "\n\n".join(f"### {name}:\n{text}" for name, text in said)
+
+
+def said_in(turn: Turn) -> str:
+    """What a turn says: its reasoning, its text and its calls, whatever of them there is; media as ``[image]``."""
+    parts = [f"[reasoning] {_text(turn[key])}" for key in _REASONING if turn.get(key)]
+    key = _key(turn, _SAID)
+    parts.append(_text(turn[key]) if key else "")
+    parts += [_call(call) for key in _CALLS if turn.get(key) for call in _listed(turn[key])]
+    return "\n".join(part for part in parts if part.strip()) or parts[-1]
+
+
+def spoken(turns: list[Turn]) -> Iterator[str]:
+    """Each turn as a string that differs where anything in the turn does, but for the name of its speaker's key."""
+    for turn in turns:
+        speaker, key = _key(turn, _SPEAKERS), _key(turn, _SAID)
+        by, said = turn.get(speaker or ""), turn.get(key or "")
+        rest = any(value is not None for name, value in turn.items() if name not in (speaker, key))
+        plain = isinstance(by, str) and isinstance(said, str) and not rest
+        yield f"{by}\n{said}" if plain else json_bytes(turn).decode()
+
+
+def _key(turn: Turn, names: tuple[str, ...]) -> str | None:
+    """The first of ``names`` that a turn has, one with a value before one without."""
+    held = [name for name in names if name in turn]
+    return next((name for name in held if turn[name] is not None), held[0] if held else None)
+
+
+def _heading(turn: Turn) -> str:
+    speaker = _key(turn, _SPEAKERS)
+    name = str(turn[speaker] or "unknown") if speaker else "unknown"
+    return _NAMES.get(name.lower(), name.capitalize())
+
+
+def _text(said: Any, depth: int = 0) -> str:
+    """The text of a turn, of a list of parts or of one of them."""
+    if said is None:
+        return ""
+    if isinstance(said, str):
+        return said
+    if depth > _DEPTH:
+        return json_bytes(said).decode()
+    if isinstance(said, list):
+        return "\n".join(_text(part, depth + 1) for part in said)
+    if not isinstance(said, dict):
+        return str(said)
+    kind = str(said.get("type") or "")
+    media = next((name for name in _MEDIA if name in kind.lower()), None) or _media(said)
+    if media and kind != "tool_result":
+        return f"[{media}]"
+    for key in ("text", "thinking"):
+        if isinstance(said.get(key), str):
+            return f"[reasoning] {said[key]}" if key == "thinking" else str(said[key])
+    if kind == "tool_use" or _key(said, ("functionCall", "function_call")):
+        return _call(said)
+    if kind == "tool_result":
+        return _text(said.get("content"), depth + 1)
+    return json_bytes(said).decode()
+
+
+def _media(part: Turn) -> str | None:
+    """What kind of file a part without a type holds (Gemini's ``inlineData`` and ``fileData``)."""
+    held = next((part[key] for key in ("inlineData", "inline_data", "fileData", "file_data") if key in part), None)
+    if not isinstance(held, dict):
+        return next((name for name in ("image", "audio", "video") if part.get(f"{name}_url") or name in part), None)
+    mime = str(held.get("mimeType") or held.get("mime_type") or "file")
+    return next((name for name in _MEDIA if mime.startswith(name)), "file")
+
+
+def _call(call: Any) -> str:
+    """A call of a tool: its name and its arguments."""
+    if not isinstance(call, dict):
+        return f"[call] {call}"
+    held = next((call[key] for key in ("function", "functionCall", "function_call") if key in call), call)
+    if not isinstance(held, dict):
+        return f"[call] {json_bytes(call).decode()}"
+    given: Any = next((held[key] for key in ("arguments", "args", "input", "parameters") if key in held), {})
+    said = given if isinstance(given, str) else json_bytes(given).decode()
+    return f"[call] {held.get('name', 'unknown')}({said})"
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
