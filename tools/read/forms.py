@@ -217,9 +217,9 @@ def _known_shape(samples: Mapping[str, Any], taken: Collection[str]) -> Shape | 
         answer, context = (next((plain[n] for n in FORMS["choice"].parts[at].names if n in plain), "") for at in (2, 3))
         return Shape("letters", (question, "", answer, context, "", *choices))
     for names in _TWO:
-        two = tuple(plain.get(name, "") for name in names)
+        two = tuple(plain[name] for name in names if name in plain)
         text = any(name in plain for name in _TEXT_NAMES if name not in names)
-        if all(isinstance(held.get(name), str) for name in two) and not text:
+        if len(two) == 2 and all(isinstance(held[name], str) for name in two) and not text:
             return Shape("two", two)
     turned = next((name for name, value in held.items() if _has_turns(value)), None)
     return None if turned is None else Shape(_chat_kind(held[turned]), (turned,))
