@@ -112,7 +112,7 @@ def _refused(name: str, is_link: bool, size: int, max_bytes: int) -> Unreadable 
 
 def _tar_members(path: Path, wanted: Callable[[str], bool], max_bytes: int) -> Iterator[Found]:
     with open_bytes(path) as packed:
-        metered = _Metered(_unpacked(packed), max(_UNSUSPECTED, _RATIO * path.stat().st_size))
+        metered = _Metered(_tar_bytes(packed), max(_UNSUSPECTED, _RATIO * path.stat().st_size))
         with tarfile.open(fileobj=cast(IO[bytes], metered), mode="r|", tarinfo=_Header) as archive:
             while (member := archive.next()) is not None:
                 metered.expect(member.offset_data + member.size + _MAX_HEADER)
@@ -173,7 +173,7 @@ class _Metered:
         return data
 
 
-def _unpacked(stream: IO[bytes]) -> IO[bytes]:
+def _tar_bytes(stream: IO[bytes]) -> IO[bytes]:
     """``stream``, decompressed where it begins as bzip2 or xz does."""
     head = stream.peek(6)[:6]  # type: ignore[attr-defined]
     if head.startswith(b"BZh"):

@@ -24,7 +24,6 @@ def read_folder(folder: Path, files: list[Path], reading: Reading) -> Iterator[R
 
     Raises:
         InputError: there is none.
-        MissingExtraError: there is HTML or PDF, and the packages that read them are missing.
     """
     chosen = _Chosen()
     documents = [path for path in files if chosen(path.name)]
@@ -39,8 +38,6 @@ def read_archive(path: Path, reading: Reading) -> Iterator[Records]:
 
     Raises:
         InputError: it is damaged from its beginning, or holds no document.
-        MissingExtraError: it holds HTML or PDF, and the packages that read them are missing.
-        OSError: it cannot be opened.
     """
     chosen = _Chosen()
     yield from _rows(members(path, chosen, reading.max_line), str(path), reading)

@@ -11,7 +11,6 @@ import os
 import queue
 import resource
 import signal
-import struct
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,15 +19,12 @@ from typing import IO
 import orjson
 
 from ...state.errors import MissingExtraError
-from .extract import FORMATS, Document, Unreadable, extract
+from .extract import Document, Unreadable, extract
 
 _MEMORY = 1 << 30  # address space of one process
 _SECONDS = 60  # processor time for one file: unlike time by the clock, it does not depend on what else runs
 _MOST_PROCESSES = 8  # each holds up to 100 MB of libraries
 _READY = b"ready\n"
-_REQUEST = struct.Struct(">BQQ")  # position of the format, bound of the text, bytes that follow
-_REPLY = struct.Struct(">Q")
-_KINDS = sorted(set(FORMATS.values()))
 
 
 class Extraction:
@@ -89,11 +85,10 @@ class _Worker:
             raise Unreadable("nobody waits for it any more")
         requests, replies = _pipes(process)
         try:
-            requests.write(_REQUEST.pack(_KINDS.index(kind), max_bytes, len(data)) + data)
+            requests.write(orjson.dumps([kind, max_bytes, len(data)]) + b"\n" + data)
             requests.flush()
-            (size,) = _REPLY.unpack(replies.read(_REPLY.size))
-            reply = orjson.loads(replies.read(size))
-        except (BrokenPipeError, struct.error, orjson.JSONDecodeError) as error:
+            reply = orjson.loads(replies.readline())
+        except (BrokenPipeError, orjson.JSONDecodeError) as error:
             process.kill()
             timed_out = process.wait() == -signal.SIGPROF
             self.close()
@@ -158,13 +153,13 @@ def serve(seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     replies.write(_READY)
     replies.flush()
-    while header := requests.read(_REQUEST.size):
-        kind, max_bytes, size = _REQUEST.unpack(header)
+    while header := requests.readline():
+        kind, max_bytes, size = orjson.loads(header)
         data = requests.read(size)
         signal.setitimer(signal.ITIMER_PROF, seconds)  # ends this process after so much time, even inside a library
-        reply = _reply(data, _KINDS[kind], max_bytes)
+        reply = _reply(data, kind, max_bytes)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        replies.write(_REPLY.pack(len(reply)) + reply)
+        replies.write(reply + b"\n")
         replies.flush()
 
 

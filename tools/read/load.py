@@ -193,12 +193,9 @@ def _with_vectors(batch: Records, vectors: VectorFile, reading: Reading) -> Reco
         length = f"{vectors.dimensions} " if vectors.dimensions else ""
         reading.refuse(batch.name, batch.lines[at], f"column {name!r} holds no list of {length}finite numbers", row)
     kept = np.flatnonzero(good).tolist()
-    return Records(
-        batch.name,
-        batch.table.take(pa.array(kept, pa.int64())),
-        [batch.lines[at] for at in kept],
-        None if batch.digests is None else [batch.digests[at] for at in kept],
-    )
+    lines = [batch.lines[at] for at in kept]
+    digests = None if batch.digests is None else [batch.digests[at] for at in kept]
+    return Records(batch.name, batch.table.take(pa.array(kept, pa.int64())), lines, digests)
 
 
 def _recognise(params: LoadParams, schema: pa.Schema, spool: Spool) -> _Columns:

@@ -168,7 +168,6 @@ def _maps(maps: pl.DataFrame) -> dict[str, dict[str, list[list[float | None]]]]:
 def _series(data: ReportData, part: Part) -> Json:
     """One part over the rounds: the data as it stood, and what each action that was measured led to."""
     noise = [getattr(one.noise, part.key, None) for one in data.rounds]
-    tried = [(one, part.of(one.after)) for one in data.rounds]
     return {
         "title": part.title,
         "lower": part.lower_is_better,
@@ -177,7 +176,7 @@ def _series(data: ReportData, part: Part) -> Json:
         "noise": [*noise, noise[-1]] if any(noise) else None,
         "tried": [
             {"round": one.round, "value": value, "action": one.action, "outcome": one.outcome}
-            for one, value in tried
-            if value is not None
+            for one in data.rounds
+            if (value := part.of(one.after)) is not None
         ],
     }
