@@ -66,16 +66,12 @@ def batch_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     Raises:
         InputError: the rows have more different keys than a table has columns.
     """
-    names: dict[str, None] = {}
-    for row in rows:
-        names.update(dict.fromkeys(row))
+    names = dict.fromkeys(name for row in rows for name in row)
     check_width(len(names))
-    fields, arrays = [], []
-    for name in names:
-        field, array = _column(name, [row.get(name) for row in rows])
-        fields.append(field)
-        arrays.append(array)
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+    columns = [_column(name, [row.get(name) for row in rows]) for name in names]
+    return pa.RecordBatch.from_arrays(
+        [array for _, array in columns], schema=pa.schema([field for field, _ in columns])
+    )
 
 
 def check_width(columns: int) -> None:

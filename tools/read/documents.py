@@ -95,9 +95,6 @@ def _rows(found: Iterator[Found], name: str, reading: Reading) -> Iterator[Recor
 
     ``line`` is the file's position among the documents. Several are extracted at a time, in processes of their own but
     for plain text; what cannot be read goes to the quarantine.
-
-    Raises:
-        MissingExtraError: the packages that read HTML or PDF are missing.
     """
     pending = Pending(name, reading)
     with Extraction() as extraction:

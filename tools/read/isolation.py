@@ -74,12 +74,7 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def extract(self, data: bytes, kind: str, max_bytes: int) -> Document:
-        """``extract`` of a file.
-
-        Raises:
-            Unreadable: as ``extract`` does, or the file ended the process.
-            MissingExtraError: as ``extract`` does.
-        """
+        """``extract`` of a file; it is ``Unreadable`` as well where it ended the process."""
         process = self._process = self._process or _started(self._seconds)
         if self._stopped:  # while the process started
             raise Unreadable("nobody waits for it any more")
@@ -107,7 +102,6 @@ class _Worker:
             process.kill()
 
     def close(self) -> None:
-        """End the process and forget it."""
         if self._process is not None:
             _end(self._process)
             self._process = None

@@ -199,7 +199,6 @@ def _with_vectors(batch: Records, vectors: VectorFile, reading: Reading) -> Reco
 
 
 def _recognise(params: LoadParams, schema: pa.Schema, spool: Spool) -> _Columns:
-    """What the columns mean, as named or recognised."""
     _check_named(params, schema.names)
     own_id = params.id_column or ("id" if "id" in schema.names else None)
     meant = (own_id, params.label_column, params.source_column, params.vector_column, "source")

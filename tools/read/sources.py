@@ -81,7 +81,6 @@ def _file(path: Path, name: str, reading: Reading) -> Iterator[Records]:
 
 
 def _format_named(path: Path) -> str | None:
-    """The format that a file's name says."""
     return _FORMATS.get(Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix)
 
 

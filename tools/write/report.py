@@ -125,7 +125,6 @@ def _csp_hash(script: str) -> str:
 
 
 def _drawn(data: ReportData) -> Json:
-    """Everything the page's script draws."""
     return {
         "points": _points(data.maps),
         "maps": _maps(data.maps),
