@@ -295,7 +295,6 @@ class VectorFile:
 
     def __init__(self, path: Path, spool: Path) -> None:
         self._path, self._raw = path, spool / "vectors.raw"
-        self._raw.touch()
         self._rows = 0
         self.dimensions: int | None = None
 

@@ -21,6 +21,7 @@ from .streams import BROKEN_ARCHIVE, Line, lines
 
 _MAX_JSON_BYTES = 256 << 20  # a JSON document is parsed whole, at about ten times its size in memory
 _PARQUET_BATCH_BYTES = 16 << 20
+_KINDS: dict[type, str] = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 _CSV_END = "\udffe"  # no decoded text holds a lone surrogate: no record can be mistaken for it
 
 
@@ -60,7 +61,7 @@ def parse_line(line: Line) -> tuple[dict[str, Any], str]:
 def _checked(value: Any) -> tuple[dict[str, Any], str]:
     """A parsed JSON value as a row, and its content id."""
     if not isinstance(value, dict):
-        raise BadRecord(f"not a JSON object but {_json_kind(value)}")
+        raise BadRecord(f"not a JSON object but {_KINDS.get(type(value), 'null')}")
     if not value:
         raise BadRecord("an empty object")
     try:
@@ -78,11 +79,6 @@ def _json_problem(data: bytes, error: orjson.JSONDecodeError) -> str:
     if text[error.pos : error.pos + 10].lstrip("-").startswith(("NaN", "Infinity")):
         return f"not valid JSON at column {error.colno}: JSON has no NaN and no Infinity"
     return f"not valid JSON at column {error.colno}: {error.msg}"
-
-
-def _json_kind(value: Any) -> str:
-    kinds: dict[type, str] = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    return kinds.get(type(value), "null")
 
 
 def read_json(stream: IO[bytes], name: str, reading: Reading) -> Iterator[Records]:

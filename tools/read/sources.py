@@ -127,7 +127,9 @@ def _delimiter(stream: IO[bytes]) -> str:
 def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
     """A folder that `datasets` saved, or of Parquet or JSON Lines files, or of documents."""
     if (folder / "dataset_dict.json").is_file():
-        folder = _chosen_split(folder, reading)
+        splits = [str(name) for name in _json_file(folder / "dataset_dict.json").get("splits", [])]
+        remedy = f"name its folder, for example {folder / (splits or ['train'])[0]}"
+        folder /= Path(_pick_split(splits, str(folder), remedy, reading)).name
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         yield from _saved_dataset(folder, reading)
         return
@@ -150,13 +152,6 @@ def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
             yield from _file(path, name, reading)
         return
     yield from read_folder(folder, files, reading)
-
-
-def _chosen_split(folder: Path, reading: Reading) -> Path:
-    """The folder of one split of a saved ``DatasetDict``."""
-    splits = [str(name) for name in _json_file(folder / "dataset_dict.json").get("splits", [])]
-    remedy = f"name its folder, for example {folder / (splits or ['train'])[0]}"
-    return folder / Path(_pick_split(splits, str(folder), remedy, reading)).name
 
 
 def _pick_split(splits: list[str], name: str, remedy: str, reading: Reading) -> str:
