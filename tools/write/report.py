@@ -104,10 +104,7 @@ def _visible(value: Any) -> Any:
     if isinstance(value, Record):
         return value.model_copy(update={name: _visible(item) for name, item in value})
     if isinstance(value, pl.DataFrame):
-        return value.with_columns(
-            pl.Series(column.name, [None if text is None else without_controls(text) for text in column], pl.String)
-            for column in value.select(pl.col(pl.String))
-        )
+        return value.with_columns(pl.col(pl.String).map_elements(without_controls, pl.String))
     return value
 
 
