@@ -5,13 +5,12 @@ from collections.abc import Iterator
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...state.canonical import Json
 from ...state.events import Load
 from ...state.values import Role, Values
-from ...tools.read.columns import as_text, content_id, is_json_text, plain_rows
+from ...tools.read.columns import content_id, is_json_text, own_ids, plain_rows
 from ...tools.read.load import distinct_ids
 from ...tools.read.shapes import CHATS, Shape, render
 from ..view import View
@@ -145,9 +144,7 @@ def _ids(batch: pa.RecordBatch, column: str, logged: pl.Series) -> pl.Series:
     A row without an id of its own has the hash of its content as it was read. It is taken as logged where the table may
     hold the same values otherwise: as floats, or as nested values in which keys that were absent are null.
     """
-    at = batch.schema.get_field_index(column)
-    own = pa.nulls(batch.num_rows, pa.string()) if at < 0 else as_text(batch.column(at), batch.schema.field(at))
-    ids = pl.Series("id", pc.if_else(pc.equal(pc.utf8_trim_whitespace(own), ""), None, own), dtype=pl.String).to_list()
+    ids = own_ids(batch, column).to_pylist()
     missing = [number for number, id in enumerate(ids) if id is None]
     if not missing:
         return pl.Series("id", ids, dtype=pl.String)

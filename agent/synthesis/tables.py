@@ -19,7 +19,7 @@ from ...state.events import SynthesisFigures
 from ...state.phrases import Advance, silent
 from ...state.rows import add_synthetic
 from ...state.values import Role
-from ...tools.read.columns import is_json_text, json_bytes, plain_rows
+from ...tools.read.columns import is_json_text, json_text, plain_rows
 from ...tools.read.shapes import row_of
 from ...tools.text import measures
 from ..steps.base import Content, Plain
@@ -121,7 +121,7 @@ def _originals(view: View, rows: Sequence[New], positions: np.ndarray) -> pa.Tab
 
 def _column(target: pa.Field, values: Sequence[object]) -> pa.Array:
     if is_json_text(target):
-        return pa.array([None if value is None else json_bytes(value).decode() for value in values], target.type)
+        return json_text(values)
     return pa.array(values, target.type)
 
 

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from ...state.errors import InputError
-from .columns import as_text, first_nested, values_of
+from .columns import as_text, column_of, first_nested, values_of
 
 _ALPACA_INPUTS = ("input", "context")  # Dolly calls the parts instruction, context, response
 _ALPACA_OUTPUTS = ("output", "response")
@@ -155,22 +155,16 @@ def text_of(batch: pa.RecordBatch, name: str) -> pl.Series:
     Raises:
         NestedText: a value is a list or an object.
     """
-    at = batch.schema.get_field_index(name)
-    if at < 0:
-        return pl.Series(name, [None] * batch.num_rows, dtype=pl.String)
-    field = batch.schema.field(at)
-    nested = first_nested(batch.column(at), field)
+    column, field = column_of(batch, name)
+    nested = first_nested(column, field)
     if nested is not None:
         raise NestedText(name, nested)
-    return pl.Series(name, as_text(batch.column(at), field), dtype=pl.String)
+    return pl.Series(name, as_text(column, field), dtype=pl.String)
 
 
 def _render_chats(batch: pa.RecordBatch, shape: Shape) -> pl.Series:
-    at = batch.schema.get_field_index(shape.columns[0])
-    if at < 0:
-        return pl.Series("text", [None] * batch.num_rows, dtype=pl.String)
     role, content = CHATS[shape.kind]
-    conversations = values_of(batch.column(at), batch.schema.field(at))
+    conversations = values_of(*column_of(batch, shape.columns[0]))
     return pl.Series("text", [_chat_text(turns, role, content) for turns in conversations], dtype=pl.String)
 
 

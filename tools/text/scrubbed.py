@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...state.preparation import ScrubParams
-from ..read.columns import content_id, is_json_text, is_text, json_bytes, plain_rows, values_of
+from ..read.columns import content_id, is_json_text, is_text, json_text, plain_rows, values_of
 from ..read.records import Records
 from .scrub import check_scrub, scrub
 
@@ -74,7 +74,7 @@ class Scrubber:
         values = self._values(values_of(column, field))
         if values is None:
             return column
-        return pa.array([None if value is None else json_bytes(value).decode() for value in values], pa.string())
+        return json_text(values)
 
     def _array(self, column: pa.Array) -> pa.Array:
         kind = column.type
