@@ -180,7 +180,6 @@ class Model:
 
         Raises:
             ModelError: the server refused, or stayed out of reach.
-            UsageError: the provider has no batches.
         """
         if self._live is not None:
             self._live.prefetch(requests)

@@ -22,7 +22,8 @@ def open_provider(params: LlmParams) -> Provider:
     """The provider that ``llm.model`` names. Neither network, key, script nor the vendor's package is touched yet.
 
     Raises:
-        UsageError: the name is not VENDOR:NAME, or the vendor is not known (the nearest is named).
+        UsageError: the name is not VENDOR:NAME, the vendor is not known (the nearest is named), or has no batches
+            where they are asked for.
     """
     vendor, _, model = (params.model or "").partition(":")
     if vendor not in _CLASSES:
@@ -35,6 +36,8 @@ def open_provider(params: LlmParams) -> Provider:
     if not model.strip():
         raise UsageError(f"llm.model: {vendor}: lacks the model's name, as in {vendor}:NAME")
     provider: Provider = getattr(import_module(f".{vendor}", __package__), _CLASSES[vendor])(model, params)
+    if params.batch and not provider.batches:
+        raise UsageError(f"{params.model} has no batches: leave --batch (llm.batch) off")
     return provider
 
 

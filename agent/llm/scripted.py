@@ -66,7 +66,6 @@ class Scripted(Provider):
 
     def ready(self) -> None:
         """As ``Provider.ready``: the script is read."""
-        super().ready()
         self._script()
 
     def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> Json:

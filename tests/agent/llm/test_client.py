@@ -310,12 +310,6 @@ def test_a_batch_that_is_gone_counts_as_paid_and_is_asked_singly(provider, llm_s
     assert resumed.purse.tokens == sum(sum(call.usage.values()) + call.unsure_tokens for call in calls)
 
 
-def test_ollama_has_no_batches(llm_server, tmp_path):
-    asking = model(llm_server(), tmp_path, "ollama", batch=True)
-    with pytest.raises(Exception, match="batch"):
-        asking.prefetch([request()])
-
-
 def test_a_refused_key_is_one_sentence_without_the_key(llm_server, tmp_path):
     from llm_server import Failure
 
