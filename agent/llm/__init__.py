@@ -28,6 +28,8 @@ ANSWER_TOKENS = {
     "describe": 1024,
 }
 
+BATCHED = ("critique", "quality", "label")  #: the kinds that go by batch where there are batches
+
 StopReason = Literal["end", "length", "refusal", "tool_use", "other"]
 OnText = Callable[[str], None]
 

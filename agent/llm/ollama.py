@@ -62,7 +62,11 @@ class Ollama(Vendor):
             return _assembled((part.model_dump(exclude_unset=True) for part in parts), on_text)
 
     def read(self, answer: Mapping[str, Any]) -> Reply:
-        """As ``Provider.read``."""
+        """As ``Provider.read``.
+
+        Raises:
+            ValueError: it is not done, or not of the shape the vendor documents.
+        """
         message = member(answer, "message", dict)
         if answer.get("done") is not True:
             raise ValueError("the answer is not done")

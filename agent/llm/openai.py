@@ -69,7 +69,11 @@ class OpenAI(BatchVendor):
             return _assembled((chunk.to_dict(mode="json", warnings=False) for chunk in stream), on_text)
 
     def read(self, answer: Mapping[str, Any]) -> Reply:
-        """As ``Provider.read``."""
+        """As ``Provider.read``.
+
+        Raises:
+            ValueError: it has no choices, or is not of the shape the vendor documents.
+        """
         choices = member(answer, "choices", list)
         if not choices:
             raise ValueError("the answer has no choices")

@@ -59,8 +59,8 @@ class Placer:
         raise NotImplementedError
 
 
-class _LivePlacer(Placer):
-    """Embeds the texts."""
+class LivePlacer(Placer):
+    """Embeds the texts by the run's encoder; ``advance`` is told the texts embedded."""
 
     def __init__(self, session: Session, advance: Advance) -> None:
         super().__init__(session.view)
@@ -94,11 +94,6 @@ class _LoggedPlacer(Placer):
         if len(found) < len(texts):
             raise IntegrityError("the log does not say where a text landed that the model wrote")
         return [found[text] for text in texts]
-
-
-def live_placer(session: Session, advance: Advance) -> Placer:
-    """A placer that embeds texts by the run's encoder; ``advance`` is told the texts embedded."""
-    return _LivePlacer(session, advance)
 
 
 def logged_placer(view: View, event: Act) -> Placer:
