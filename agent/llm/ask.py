@@ -146,13 +146,10 @@ def ask_about(
     The ids of a row hang on all the rows shown with it, so that those of one question fit no other.
 
     Args:
-        model: who is asked.
-        kind: of the question.
+        model: who is asked; ``kind`` and ``system`` as in ``asked``.
         texts: of the rows, shown as data.
         form: of an answer, whose ``entries`` are to be one for each row of its question.
-        entries: reads them.
         advance: called with questions answered.
-        system: as in ``asked``.
     """
     shown = sheets(kind, texts)
     known = {frozenset(sheet) for sheet in shown}

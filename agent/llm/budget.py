@@ -55,12 +55,9 @@ class Purse:
     """What was spent and what is set aside; never more than the bounds. Safe to use from several threads."""
 
     def __init__(self, price: Price | None, params: LlmParams, usd: float = 0.0, tokens: int = 0) -> None:
-        """Open the purse.
+        """Open the purse; by the log, ``usd`` dollars and ``tokens`` are spent already.
 
-        Args:
-            price: None where it is not known; then ``params.max_usd`` must be None.
-            params: the bounds.
-            usd: dollars spent before, by the log; ``tokens`` likewise.
+        ``price`` is None where it is not known; then ``params.max_usd`` must be None.
         """
         self.price = price
         self.usd = usd

@@ -51,9 +51,7 @@ class Model:
         """Make the model ready.
 
         Args:
-            provider: the vendor.
-            answers: the folder of recorded answers.
-            purse: what may be spent.
+            provider: who answers; ``answers``: the record; ``purse``: what may be spent.
             params: retries, deadline and parallelism.
             earlier: the calls already in the log; their answers cost nothing again.
             replayed: None, or the calls of one logged event, which are answered from the record alone: the

@@ -44,10 +44,7 @@ def open_provider(params: LlmParams) -> Provider:
 def open_model(folder: Path, config: Config, events: Iterable[Event]) -> Model | None:
     """The language model the configuration names, ready to be asked; None where it names none.
 
-    Args:
-        folder: where questions and answers are recorded.
-        config: names the model and its bounds.
-        events: the log so far; what its calls cost is spent.
+    Its record is in ``folder``. What the calls of ``events``, the log so far, cost is spent.
 
     Raises:
         UsageError: the name or the address is wrong, or ``llm.max_usd`` is set and the price is not known.

@@ -66,10 +66,9 @@ def price_of(provider: str, model: str, params: LlmParams, local: bool) -> Price
     what listens on this machine may pass questions on to a server that bills them.
 
     Args:
-        provider: anthropic, openai, ollama or scripted.
+        provider: anthropic, openai, ollama or scripted; ``local``: it is on this machine.
         model: its name at the provider, with or without a date at the end.
         params: ``usd_per_million`` wins over all; ``base_url`` says who serves the model.
-        local: the server is on this machine.
 
     Raises:
         UsageError: the price is unknown, but ``params.max_usd`` bounds what may be spent; or a price is negative.

@@ -49,11 +49,7 @@ class Addition:
 def add_rows(view: View, action: Synthesise, place: Placer, advance: Advance = silent) -> Addition:
     """Carry out a ``synthesise`` action on a trial copy.
 
-    Args:
-        view: the run; its model is asked.
-        action: for which clusters, and how many rows for each.
-        place: says where texts land.
-        advance: called with questions answered.
+    The run's model is asked; ``place`` says where texts land; ``advance`` is called with questions answered.
 
     Raises:
         ModelError: the language model cannot be reached.
