@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ...prompts import prompt
 from ...state.canonical import Json, canonical_json
 from ...state.phrases import Advance
-from . import ANSWER_TOKENS, BATCHED, Message, Reply, Request
+from . import ANSWER_TOKENS, Message, Reply, Request
 from .datamark import marked, opaque
 
 if TYPE_CHECKING:
@@ -161,8 +161,6 @@ def ask_about(
 
     rows = [[{"id": one, "text": text} for one, text in sheet.items()] for sheet in shown]
     questions = [asked(kind, {"rows": some}, schema(form), system) for some in rows]
-    if kind in BATCHED:
-        model.prefetch(questions)
     answers = model.ask_many(questions, reader(form, check), advance)
     found: list[E | None] = []
     for sheet, answer in zip(shown, answers, strict=True):  # an answer may be to another sheet

@@ -86,7 +86,7 @@ class Live:
         return self._purse.covers(missing)
 
     def prefetch(self, requests: Sequence[Request]) -> None:
-        """As ``Model.prefetch``."""
+        """Have questions answered by batch where ``llm.batch`` is set, for ``reply`` to find."""
         if self._batches is not None:
             try:
                 self._batches.fetch(self._questions(requests))

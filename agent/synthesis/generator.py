@@ -128,18 +128,16 @@ def _drawn(items: Sequence[_T], count: int, rng: np.random.Generator) -> list[_T
 
 def _schema(fields: tuple[str, ...]) -> Json:
     """The JSON schema of an answer."""
-    row = {
-        "type": "object",
-        "properties": {name: {"type": "string"} for name in fields},
-        "required": list(fields),
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {"rows": {"type": "array", "items": row}},
-        "required": ["rows"],
-        "additionalProperties": False,
-    }
+
+    def closed(properties: Json) -> Json:
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+
+    return closed({"rows": {"type": "array", "items": closed({name: {"type": "string"} for name in fields})}})
 
 
 def read(reply: Reply) -> GeneratedRows:
