@@ -60,7 +60,6 @@ def critique(
         advance: called with questions answered.
     """
     questions = [question(cluster, 0, text_of) for cluster in report.clusters]
-    model.prefetch(questions)
     first = model.ask_many(questions, reader(Judgement), advance)
     doubted = [
         at
@@ -69,7 +68,6 @@ def critique(
     ]
     others = [at for at in doubted if examples(report.clusters[at], 1)]
     questions = [question(report.clusters[at], 1, text_of) for at in others]
-    model.prefetch(questions)
     second = model.ask_many(questions, reader(Judgement), advance)
     again = dict(zip(others, second, strict=True))
     return tuple(combined(rules[at], judged, at in doubted, again.get(at)) for at, judged in enumerate(first))

@@ -25,7 +25,7 @@ from ..decide.facts import gather_budget, gather_facts
 from ..decide.policy import policy
 from ..decide.undo import in_force
 from ..session import Session
-from ..synthesis.placement import Placer, live_placer, logged_placer
+from ..synthesis.placement import LivePlacer, Placer, logged_placer
 from ..synthesis.tables import Addition, add_rows
 from ..view import View
 from .base import Content, Draft, Step
@@ -150,7 +150,7 @@ class Act(Step[_Instruments]):
     def measure(self, session: Session, advance: Advance) -> _Instruments:
         view = session.view
         return _Instruments(
-            live_placer(session, advance),
+            LivePlacer(session, advance),
             lambda rows, vectors: embed_missing(session, view, rows, advance, vectors),
         )
 

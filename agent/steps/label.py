@@ -16,7 +16,7 @@ from ...state.phrases import Advance, silent
 from ...state.values import LabelTally, Role, Values
 from ...tools.judge.labels import by_rules, filled_in, label_table, unsure, zero_shot
 from ...tools.judge.taxonomy import UNSURE, Entry, Taxonomy, taxonomy_of
-from ..llm.ask import ROWS_PER_QUESTION, ShortText, by_row, each_row_once, reader, request, schema, sheets
+from ..llm.ask import ROWS_PER_QUESTION, ShortText, ask_about
 from ..llm.client import Model
 from ..session import Session
 from ..view import View, derived_seed
@@ -141,11 +141,8 @@ def by_model(model: Model, texts: list[str], taxonomy: Taxonomy, advance: Advanc
     fields = "\n".join(_FIELDS[name] for name in _names(taxonomy))
     names = canonical_json({axis: entries for axis, entries in described.items() if entries}).decode()
     system = prompt("label").render({"taxonomy": names, "fields": fields})
-    asked = sheets("label", texts)
-    questions = [request("label", sheet, schema(form), system) for sheet in asked]
-    model.prefetch(questions)
-    answers = model.ask_many(questions, reader(form, each_row_once(asked, _entries)), advance)
-    return label_table([_label(entry, taxonomy) for entry in by_row(asked, answers, _entries)], "model")
+    found = ask_about(model, "label", texts, form, _entries, advance, system)
+    return label_table([_label(entry, taxonomy) for entry in found], "model")
 
 
 def answer_form(taxonomy: Taxonomy) -> type[BaseModel]:

@@ -13,7 +13,7 @@ from ...state.values import Role
 from ...tools.judge.quality import HIGHEST, LOWEST
 from ...tools.text import clean
 from ...tools.vectors.neighbors import unit
-from ..llm.ask import ROWS_PER_QUESTION, ShortText, by_row, each_row_once, reader, request, schema, sheets
+from ..llm.ask import ROWS_PER_QUESTION, ShortText, ask_about
 from ..llm.client import Model
 from ..session import Session
 from ..view import View, derived_seed
@@ -181,13 +181,5 @@ def teacher_scores(model: Model, texts: list[str], advance: Advance = silent) ->
 
     ``advance`` is called with questions answered, ten texts each.
     """
-    asked = sheets("quality", texts)
-    questions = [request("quality", sheet, schema(RowScores)) for sheet in asked]
-    model.prefetch(questions)
-    answers = model.ask_many(questions, reader(RowScores, each_row_once(asked, _entries)), advance)
-    scores = [np.nan if entry is None else entry.score for entry in by_row(asked, answers, _entries)]
-    return np.array(scores, dtype=np.float64)
-
-
-def _entries(answer: RowScores) -> list[RowScore]:
-    return answer.scores
+    found = ask_about(model, "quality", texts, RowScores, lambda answer: answer.scores, advance)
+    return np.array([np.nan if entry is None else entry.score for entry in found], dtype=np.float64)
