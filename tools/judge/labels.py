@@ -5,8 +5,8 @@ A label table has ``domain`` (string or null), ``tags`` (list of strings), ``dif
 null). Each step fills in what those before it left open.
 """
 
-import contextlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 from unicodedata import east_asian_width
 
@@ -15,7 +15,7 @@ import polars as pl
 
 from ...state.errors import InputError
 from ...state.phrases import Advance, silent
-from ..vectors.encoder import ModelNotLoaded, local_first, offline
+from ..vectors.encoder import ModelNotLoaded, local_first
 from .taxonomy import Entry, Taxonomy
 
 Labeller = Literal["rules", "zero_shot", "model"]
@@ -199,20 +199,17 @@ def _nli(model: str) -> Any:
         InputError: the model cannot be loaded, or is no NLI model.
     """
     try:
-        return local_first(model, lambda local: _loaded(model, local_files_only=local))
+        return local_first(model, partial(_loaded, model))
     except ModelNotLoaded as error:
         raise InputError(f"label.nli_model: cannot use the model {model!r}: {error}") from error
 
 
-def _loaded(model: str, *, local_files_only: bool) -> Any:
-    with offline() if local_files_only else contextlib.nullcontext():
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
-        from transformers.utils import logging
+def _loaded(model: str, local: bool) -> Any:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # its bar would break into ours
-        safe: dict[str, Any] = {"local_files_only": local_files_only, "trust_remote_code": False}
-        network = AutoModelForSequenceClassification.from_pretrained(model, use_safetensors=True, **safe)
-        tokeniser = AutoTokenizer.from_pretrained(model, **safe)
+    safe: dict[str, Any] = {"local_files_only": local, "trust_remote_code": False}
+    network = AutoModelForSequenceClassification.from_pretrained(model, use_safetensors=True, **safe)
+    tokeniser = AutoTokenizer.from_pretrained(model, **safe)
     if not any(str(name).lower().startswith("entail") for name in network.config.label2id):
         raise ValueError("it is no NLI model: none of its labels is called entailment")
     positions = int(getattr(network.config, "max_position_embeddings", _POSITIONS))
