@@ -9,7 +9,7 @@ come out the same.
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from ..table_tool import TableTool
 from .encoder import Encoder, open_encoder
 from .neighbors import unit
 
-__all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_encoder", "table_vectors", "vector_matrix"]
+__all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_encoder", "table_vectors"]
 
 _CALL_BATCHES = 4  # batches in one call of the encoder, which sorts them by tokens; also the grain of the progress
 _SHARD_CALLS = 8  # such calls in a shard: 2048 texts at the default batch size
@@ -150,13 +150,9 @@ class EmbedResult:
 
 
 def embed(
-    texts: Sequence[str] | pl.Series,
-    encoder: Encoder,
-    cache: VectorCache,
-    params: EmbedParams,
-    advance: Advance = silent,
+    texts: pl.Series, encoder: Encoder, cache: VectorCache, params: EmbedParams, advance: Advance = silent
 ) -> EmbedResult:
-    """Vectors of ``texts``, each distinct text embedded once and found in the cache ever after.
+    """Vectors of ``texts`` in their order, each distinct text embedded once and found in the cache ever after.
 
     Args:
         texts: strings, [n]; a null counts as an empty text. Only the first 64 · ``max_tokens`` characters of a
@@ -164,16 +160,12 @@ def embed(
         encoder: the model; ``cache`` must be one of its name and dimensions.
         params: ``batch_size`` fixes how texts are grouped, ``max_tokens`` how much of them is read.
 
-    Returns:
-        Vectors in the order of ``texts``.
-
     Raises:
         InputError: the model gave vectors that are not finite numbers.
         StorageError: the cache cannot be read or written; finished shards stay and are found by the next call.
     """
-    column = texts if isinstance(texts, pl.Series) else pl.Series("text", list(texts), dtype=pl.String)
     limit = params.max_tokens * _CHARACTERS_PER_TOKEN
-    keys, lengths = _keys_and_lengths(column, limit)
+    keys, lengths = _keys_and_lengths(texts, limit)
     unique, first, counts = np.unique(keys, return_index=True, return_counts=True)
     missing = np.flatnonzero(~cache.known(unique))
     rows_of_missing = int(counts[missing].sum())
@@ -189,7 +181,7 @@ def embed(
             vectors = np.empty((len(shard), encoder.dimensions), dtype=np.float32)
             for at in range(0, len(shard), call):
                 chosen = shard[at : at + call]
-                vectors[at : at + call] = encoder.encode(_text(column.gather(first[chosen]), limit).to_list())
+                vectors[at : at + call] = encoder.encode(_text(texts.gather(first[chosen]), limit).to_list())
                 advance(int(counts[chosen].sum()))
             if not np.isfinite(vectors).all():
                 raise InputError(f"the model {encoder.name!r} gave vectors that are not finite: choose another model")
@@ -216,28 +208,19 @@ def _keys_and_lengths(column: pl.Series, limit: int) -> tuple[np.ndarray, np.nda
     return keys, np.concatenate(lengths).astype(np.int64) if lengths else np.empty(0, dtype=np.int64)
 
 
-def vector_matrix(column: pl.Series) -> np.ndarray:
-    """A ``vector`` column (lists or arrays of numbers) as float32 [n, d] of unit length; zeros stay zeros.
-
-    Raises:
-        InputError: a row has no vector, or one of another length, or with a number that is not finite.
-    """
-    matrix, sound = sound_vectors(column.to_arrow(), None)
-    if not sound.all():
-        row = int(np.argmin(sound))
-        raise InputError(f"column {column.name!r}: row {row} has no vector as long as the first, of finite numbers")
-    return unit(matrix)
-
-
 def table_vectors(frame: pl.DataFrame) -> np.ndarray:
-    """The column ``vector`` of a table, as ``vector_matrix`` gives it.
+    """The column ``vector`` of a table (lists or arrays of numbers), float32 [n, d] of unit length; zeros stay zeros.
 
     Raises:
-        InputError: there is none, or a row has no vector.
+        InputError: there is none, or a row has no vector, one of another length, or a number that is not finite.
     """
     if "vector" not in frame.columns:
         raise InputError("the table has no column `vector`: run the tool `embed` first")
-    return vector_matrix(frame["vector"])
+    matrix, sound = sound_vectors(frame["vector"].to_arrow(), None)
+    if not sound.all():
+        row = int(np.argmin(sound))
+        raise InputError(f"column 'vector': row {row} has no vector as long as the first, of finite numbers")
+    return unit(matrix)
 
 
 def _with_vectors(frame: pl.DataFrame, params: EmbedParams, seed: int) -> pl.DataFrame:
