@@ -170,10 +170,7 @@ def neighbors_among(view: View, rows: np.ndarray) -> tuple[np.ndarray, NeighborG
     roles: tuple[Role, ...] = ("pool", "neighbor_indices", "neighbor_similarities")
     pool, neighbors, similarities = (view.array(role) for role in roles)
     mask = np.isin(pool, rows)
-    among = restrict(NeighborGraph(neighbors, similarities), mask)
-    local = np.cumsum(mask, dtype=np.int32) - 1
-    indices = among.indices[mask]
-    return mask, NeighborGraph(np.where(indices >= 0, local[indices], -1).astype(np.int32), among.similarities[mask])
+    return mask, restrict(NeighborGraph(neighbors, similarities), mask)
 
 
 # Clusters --------------------------------------------------------------------------------------------------------

@@ -41,8 +41,8 @@ def coverage(anchor: np.ndarray, radii: np.ndarray, vectors: np.ndarray, kept: n
         anchor: float32 [m, d]; ``radii``: float32 [m], from ``anchor_radii``.
         vectors: float32 [n, d]; ``kept``: bool [n].
     """
-    _, similarity = nearest(vectors, anchor, kept)
-    return float((similarity >= radii).mean())
+    _, similarity = nearest(vectors, anchor, 1, kept)
+    return float((similarity[:, 0] >= radii).mean())
 
 
 def balance(labels: np.ndarray) -> float:
