@@ -309,12 +309,11 @@ def worth(
     """The objective of rows that have been clustered, scored and probed."""
     anchor = view.array("anchor_vectors")
     covered = objective_tool.coverage(anchor, view.array("anchor_radii"), view.array("vectors"), kept.mask)
-    everyone = np.ones(len(kept.rows), dtype=bool)
     return objective_tool.objective(
         probe,
         objective_tool.Clustering(result.labels, scores.silhouette, scores.stability),
         covered=covered,
-        redundant=objective_tool.redundancy(kept.graph, everyone, view.config.semantic.cosine),
+        redundant=objective_tool.redundancy(kept.graph, view.config.semantic.cosine),
         noisy=float(kept.sparse.mean()),
         clustering_sd=clustering_sd,
         params=view.config.objective,

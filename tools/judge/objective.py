@@ -54,9 +54,9 @@ def balance(labels: np.ndarray) -> float:
     return float(-(share * np.log(share)).sum() / np.log(len(sizes)))
 
 
-def redundancy(graph: NeighborGraph, kept: np.ndarray, cosine: float) -> float:
-    """Share of kept rows with a kept neighbour at least ``cosine`` similar; ``graph`` is restricted to ``kept`` [n]."""
-    return float((graph.similarities[kept].max(axis=1, initial=-1.0) >= cosine).mean())
+def redundancy(graph: NeighborGraph, cosine: float) -> float:
+    """Share of the rows of ``graph`` with a neighbour at least ``cosine`` similar."""
+    return float((graph.similarities.max(axis=1, initial=-1.0) >= cosine).mean())
 
 
 def sparse_below(density: np.ndarray) -> float:

@@ -70,16 +70,12 @@ class VectorCache:
         self._keys, kept = np.unique(keys, return_index=True)
         self._shard_of = np.concatenate([self._shard_of, *numbers])[kept]
 
-    def _find(self, keys: np.ndarray) -> np.ndarray:
-        """Positions of ``keys`` among the known keys; −1 where a key is not known."""
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """Positions of ``keys`` (S16 [n]) among the keys that have a vector, int64 [n]; −1 where a key has none."""
         if not len(self._keys):
             return np.full(len(keys), -1, dtype=np.int64)
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         return np.where(self._keys[at] == keys, at, -1)
-
-    def known(self, keys: np.ndarray) -> np.ndarray:
-        """Whether each of ``keys`` (S16 [n]) has a vector: bool [n]."""
-        return self._find(keys) >= 0
 
     def write(self, shards: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
         """Store shards of (keys S16 [m], vectors float32 [m, d]) one by one as they come.
@@ -118,7 +114,7 @@ class VectorCache:
         """
         if not len(keys):
             return np.empty((0, self.dimensions), dtype=np.float32)
-        shard_of = self._shard_of[self._find(keys)]
+        shard_of = self._shard_of[self.find(keys)]
         order = np.argsort(shard_of, kind="stable")
         bounds = np.searchsorted(shard_of[order], np.arange(len(self._shards) + 1))
         try:
@@ -167,7 +163,7 @@ def embed(
     limit = params.max_tokens * _CHARACTERS_PER_TOKEN
     keys, lengths = _keys_and_lengths(texts, limit)
     unique, first, counts = np.unique(keys, return_index=True, return_counts=True)
-    missing = np.flatnonzero(~cache.known(unique))
+    missing = np.flatnonzero(cache.find(unique) < 0)
     rows_of_missing = int(counts[missing].sum())
     advance(len(keys) - rows_of_missing)
     # Longest first: equal lengths share a batch, and the largest demand for memory comes at the start. ``unique``
@@ -197,15 +193,14 @@ def _text(column: pl.Series, limit: int) -> pl.Series:
 
 
 def _keys_and_lengths(column: pl.Series, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Key (S16 [n]) and length in characters (uint32 [n]) of what is read of each text, batch by batch."""
-    digests, lengths = [], []
+    """Key (S16 [n]) and length in characters (int64 [n]) of what is read of each text, batch by batch."""
+    digests, lengths = list[bytes](), [np.empty(0, dtype=np.int64)]
     for start in range(0, len(column), _READ_ROWS):
         text = _text(column.slice(start, _READ_ROWS), limit)
         digests.append(b"".join(hashlib.sha256(one.encode()).digest()[:16] for one in text.to_list()))
         lengths.append(text.str.len_chars().to_numpy())
     # Equal-length byte strings: that numpy ignores trailing zero bytes when comparing cannot confuse two of them.
-    keys = np.frombuffer(b"".join(digests), dtype="S16")
-    return keys, np.concatenate(lengths).astype(np.int64) if lengths else np.empty(0, dtype=np.int64)
+    return np.frombuffer(b"".join(digests), dtype="S16"), np.concatenate(lengths)
 
 
 def table_vectors(frame: pl.DataFrame) -> np.ndarray:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -36,25 +36,6 @@ _HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 _Loaded = TypeVar("_Loaded")
 
 
-class Encoder(Protocol):
-    """Turns texts into unit vectors. Equal ``name`` means equal vectors: it stands in cache keys."""
-
-    @property
-    def name(self) -> str:
-        """The model, the hash of its weights, and every setting that changes a vector."""
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-
-    @property
-    def local(self) -> bool:
-        """Whether texts stay on this machine."""
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of ``texts``: float32 [n, dimensions], of unit length, in the order of ``texts``."""
-
-
 @dataclass
 class _SentenceEncoder:
     """A Sentence Transformers model on this machine; the embedded one is loaded at the first ``encode``."""
@@ -67,6 +48,7 @@ class _SentenceEncoder:
     local = True
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of ``texts`` in their order: float32 [n, dimensions], of unit length."""
         if self.model is None:
             with offline():
                 self.model = _load(self.source, self.params, True)
@@ -78,6 +60,11 @@ class _SentenceEncoder:
             show_progress_bar=False,
         )
         return np.asarray(vectors, dtype=np.float32).reshape(len(texts), self.dimensions)
+
+
+#: Turns texts into unit vectors. Equal ``name`` means equal vectors, for it stands in cache keys: the model, the hash
+#: of its weights or its server, and every setting that changes a vector. ``local``: the texts stay on this machine.
+Encoder = _SentenceEncoder | RemoteEncoder
 
 
 def open_encoder(params: EmbedParams) -> Encoder:

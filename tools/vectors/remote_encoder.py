@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ollama import Client
     from openai import OpenAI
 
-_VENDORS: tuple[Vendor, ...] = ("openai", "ollama")
 _PROBE = "How long are your vectors?"  # ours, not a row
 _MOST_INPUTS = 2048  # texts in one request of OpenAI's
 _MOST_BYTES = 250_000  # of one request, which OpenAI bounds at 300,000 tokens: no token is shorter than a byte
@@ -42,7 +41,11 @@ class RemoteEncoder:
     """
 
     def __init__(self, params: EmbedParams, retries: Retries | None = None) -> None:
-        self.vendor, self.model = _parts(params.model)
+        vendor, _, self.model = params.model.partition(":")
+        if not self.model:
+            form = "a model behind a server reads openai:NAME or ollama:NAME"
+            raise UsageError(f"embed.model: {params.model!r} names no model; {form}")
+        self.vendor: Vendor = "openai" if vendor == "openai" else "ollama"
         self._base_url = params.base_url
         self.server = urlsplit(address(self.vendor, params.base_url)).netloc
         self._batch = min(params.batch_size, _MOST_INPUTS)
@@ -131,7 +134,7 @@ class RemoteEncoder:
 
 def is_remote(model: str) -> bool:
     """Whether ``embed.model`` names a model behind a server."""
-    return model.partition(":")[0] in _VENDORS
+    return model.partition(":")[0] in ("openai", "ollama")
 
 
 def sent_to(params: EmbedParams) -> str | None:
@@ -144,14 +147,6 @@ def sent_to(params: EmbedParams) -> str | None:
         return None
     encoder = RemoteEncoder(params)
     return None if encoder.local else f"{encoder.vendor} at {encoder.server}"
-
-
-def _parts(named: str) -> tuple[Vendor, str]:
-    prefix, _, model = named.partition(":")
-    for vendor in _VENDORS:
-        if vendor == prefix and model:
-            return vendor, model
-    raise UsageError(f"embed.model: {named!r} names no model; a model behind a server reads openai:NAME or ollama:NAME")
 
 
 def _requests(texts: Sequence[str], most: int) -> Iterator[list[str]]:

@@ -233,7 +233,7 @@ def _fault_of(error: Exception, server: str) -> Fault:
         kind = _kind_of_status(status, error)
         return Fault(kind, f"the server at {server} answered {status}{_said(error)}", status, _retry_after(error))
     # The vendors wrap the transport's exception, which tells how far the question came.
-    names = _names(error) | _names(error.__cause__)
+    names = {base.__name__ for one in (error, error.__cause__) for base in type(one).__mro__}
     if names & _NEVER_SENT:
         return Fault("permanent", f"the question cannot be sent to {server}")
     if names & _NOT_REACHED or type(error) in (ConnectionError, ConnectionRefusedError):
@@ -247,10 +247,6 @@ def _fault_of(error: Exception, server: str) -> Fault:
     if isinstance(error, _UNREADABLE):
         return Fault("unsure", f"the answer of {server} is not what the vendor documents")
     raise error
-
-
-def _names(error: BaseException | None) -> set[str]:
-    return set() if error is None else {base.__name__ for base in type(error).__mro__}
 
 
 def _kind_of_status(status: int, error: Exception) -> FaultKind:
