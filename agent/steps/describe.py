@@ -214,11 +214,7 @@ class Reduce(Step[_Maps | None]):
             added.insert_column(0, pl.Series("row", pool[~known]))
             return _Maps(pl.concat([old, added]).sort("row"), {}, 0)
         maps = reduce_tool.reduce(vectors, view.config.reduce, view.config.seed, advance)
-        columns = {"row": pool}
-        for name, coordinates in maps.coordinates.items():
-            for axis, values in zip("xyz", coordinates.T, strict=False):
-                columns[f"{name}_{axis}"] = values
-        return _Maps(pl.DataFrame(columns), maps.trustworthiness, maps.landmarks)
+        return _Maps(pl.DataFrame({"row": pool, **maps.columns()}), maps.trustworthiness, maps.landmarks)
 
     def logged(self, view: View, event: Event) -> _Maps | None:
         assert isinstance(event, ReduceEvent)

@@ -5,7 +5,7 @@ end of the night, and the run does not depend on them any more.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +149,7 @@ def _side_files(session: Session, folder: Path) -> tuple[dict[Role, str], list[s
     config, store = session.config, session.store
     side, notes = dict[Role, str](), list[str]()
     if config.label.taxonomy is not None:
-        side["taxonomy"] = store.put_json(read_taxonomy(Path(config.label.taxonomy)).plain())
+        side["taxonomy"] = store.put_json(asdict(read_taxonomy(Path(config.label.taxonomy))))
     if config.synthesis.seeds is not None:
         side["seeds"] = store.put_json(read_hand_written(config.synthesis.seeds, folder / "seeds", config.scrub))
     if config.decontaminate.against:

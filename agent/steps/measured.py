@@ -170,10 +170,7 @@ def neighbors_among(view: View, rows: np.ndarray) -> tuple[np.ndarray, NeighborG
     roles: tuple[Role, ...] = ("pool", "neighbor_indices", "neighbor_similarities")
     pool, neighbors, similarities = (view.array(role) for role in roles)
     mask = np.isin(pool, rows)
-    among = restrict(NeighborGraph(neighbors, similarities), mask)
-    local = np.cumsum(mask, dtype=np.int32) - 1
-    indices = among.indices[mask]
-    return mask, NeighborGraph(np.where(indices >= 0, local[indices], -1).astype(np.int32), among.similarities[mask])
+    return mask, restrict(NeighborGraph(neighbors, similarities), mask)
 
 
 # Clusters --------------------------------------------------------------------------------------------------------
@@ -312,12 +309,11 @@ def worth(
     """The objective of rows that have been clustered, scored and probed."""
     anchor = view.array("anchor_vectors")
     covered = objective_tool.coverage(anchor, view.array("anchor_radii"), view.array("vectors"), kept.mask)
-    everyone = np.ones(len(kept.rows), dtype=bool)
     return objective_tool.objective(
         probe,
         objective_tool.Clustering(result.labels, scores.silhouette, scores.stability),
         covered=covered,
-        redundant=objective_tool.redundancy(kept.graph, everyone, view.config.semantic.cosine),
+        redundant=objective_tool.redundancy(kept.graph, view.config.semantic.cosine),
         noisy=float(kept.sparse.mean()),
         clustering_sd=clustering_sd,
         params=view.config.objective,
