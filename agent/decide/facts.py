@@ -8,7 +8,7 @@ import polars as pl
 from ...state.canonical import sha256_bytes, sha256_json
 from ...state.config import ClusterParams
 from ...state.decision import Budget, Facts, RoundRecord
-from ...state.events import Event, Keep, Measure, StepEvent, Undo
+from ...state.events import Event, Measure, Override, StepEvent
 from ...state.report import ClusterReport
 from ...state.rows import Removal, kept_rows, synthetic_rows
 from ...state.values import Values
@@ -88,7 +88,7 @@ def _since_override(history: History, events: Sequence[Event]) -> History:
     """The rounds since a person last overrode a measurement, which moved the data."""
     measured = 0
     for event in reversed(events):
-        if isinstance(event, Keep | Undo):
+        if isinstance(event, Override):
             return history[len(history) - measured :]
         measured += isinstance(event, Measure)
     return history

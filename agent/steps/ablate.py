@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ...state import events
 from ...state.config import Config, ObjectiveParams
-from ...state.events import Ablate as AblateEvent
-from ...state.events import Event, StageGain
 from ...state.phrases import Advance, number, silent
 from ...state.values import Values
 from ..session import Session
@@ -113,8 +112,7 @@ class Ablate(Step[_Trained]):
             scores.append(tuple(probe.scores.tolist()))
         return _Trained(tuple(scores), embedded, cached)
 
-    def logged(self, view: View, event: Event) -> _Trained:
-        assert isinstance(event, AblateEvent)
+    def logged(self, view: View, event: events.Ablate) -> _Trained:
         return _Trained(tuple(stage.scores for stage in event.stages), event.embedded, event.cached)
 
     def derive(self, view: View, measured: _Trained, advance: Advance = silent) -> Draft:
@@ -133,7 +131,7 @@ def _chosen(view: View) -> list[PutBack]:
     return put_back(view.ledger(), labels, view.config)
 
 
-def stage_gain(view: View, put: PutBack, scores: Sequence[float]) -> StageGain:
+def stage_gain(view: View, put: PutBack, scores: Sequence[float]) -> events.StageGain:
     """What the probe gains by a stage; ``scores`` are those with its rows put back, by seed, and empty where none was.
 
     Raises:
@@ -146,7 +144,7 @@ def stage_gain(view: View, put: PutBack, scores: Sequence[float]) -> StageGain:
     if len(scores):
         said = gain(kind, view.values.probe_scores, scores, view.config.objective)
     counts = {name: value for name, value in vars(put).items() if name != "rows"}
-    return StageGain.model_validate({**counts, "added": len(put.rows), "probe": kind, "scores": scores, **said})
+    return events.StageGain.model_validate({**counts, "added": len(put.rows), "probe": kind, "scores": scores, **said})
 
 
 def gain(

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ...state import events
 from ...state.config import ClusterParams
 from ...state.errors import IntegrityError
-from ...state.events import Cluster as ClusterEvent
-from ...state.events import Embed as EmbedEvent
-from ...state.events import Estimate, Event, StepEvent
-from ...state.events import Reduce as ReduceEvent
 from ...state.phrases import Advance, counted, silent
 from ...state.values import Role, Values
 from ...tools.judge import objective
@@ -61,7 +58,7 @@ class _Vectors:
     anchor: np.ndarray | None
     embedded: int
     cached: int
-    estimate: Estimate | None = None
+    estimate: events.Estimate | None = None
     lines: tuple[tuple[str, str], ...] = ()
 
 
@@ -84,8 +81,7 @@ class Embed(Step[_Vectors]):
         expected, lines = _expected_cost(view)
         return _Vectors(pool, anchor, embedded + more[0], cached + more[1], expected, lines)
 
-    def logged(self, view: View, event: Event) -> _Vectors:
-        assert isinstance(event, EmbedEvent)
+    def logged(self, view: View, event: events.Embed) -> _Vectors:
         ref = event.state.artefacts.get("anchor_vectors")
         anchor = None if ref is None or view.has("anchor_vectors") else np.asarray(view.store.array(ref))
         pool = logged_embedded(view, event, view.kept())
@@ -118,7 +114,7 @@ class Embed(Step[_Vectors]):
         )
 
 
-def _expected_cost(view: View) -> tuple[Estimate | None, tuple[tuple[str, str], ...]]:
+def _expected_cost(view: View) -> tuple[events.Estimate | None, tuple[tuple[str, str], ...]]:
     """What the language model may cost at most, before it is asked anything, and the same in words."""
     model, rows, config = view.model, view.kept(), view.config
     if model is None:
@@ -133,7 +129,7 @@ def _expected_cost(view: View) -> tuple[Estimate | None, tuple[tuple[str, str], 
         more = "that is more than --max-usd or --max-tokens: the budget may end before the rounds do"
         lines.append((more, "yellow"))
     tokens = expected.input_tokens + expected.output_tokens
-    return Estimate(calls=expected.calls, tokens=tokens, usd=expected.usd), tuple(lines)
+    return events.Estimate(calls=expected.calls, tokens=tokens, usd=expected.usd), tuple(lines)
 
 
 class Cluster(Step[Clustered | None]):
@@ -150,8 +146,7 @@ class Cluster(Step[Clustered | None]):
         start = view.array("centroids") if view.has("centroids") else None
         return cluster_rows(view, kept, _wanted(view), start)
 
-    def logged(self, view: View, event: Event) -> Clustered | None:
-        assert isinstance(event, ClusterEvent)
+    def logged(self, view: View, event: events.Cluster) -> Clustered | None:
         if _grouped(view, view.kept()) or event.state.values.clustering is None:
             return None
         return logged_clustered(view, event.state.artefacts, event.state.values.clustering)
@@ -220,8 +215,7 @@ class Reduce(Step[_Maps | None]):
                 columns[f"{name}_{axis}"] = values
         return _Maps(pl.DataFrame(columns), maps.trustworthiness, maps.landmarks)
 
-    def logged(self, view: View, event: Event) -> _Maps | None:
-        assert isinstance(event, ReduceEvent)
+    def logged(self, view: View, event: events.Reduce) -> _Maps | None:
         if _drawn(view):
             return None
         return _Maps(logged_frame(view, event, "maps"), event.trustworthiness, event.landmarks)
@@ -261,8 +255,7 @@ class Score(Step[ClusterScores]):
     def measure(self, session: Session, advance: Advance) -> ClusterScores:
         return scores_in_force(session.view, advance)
 
-    def logged(self, view: View, event: Event) -> ClusterScores:
-        assert isinstance(event, StepEvent)
+    def logged(self, view: View, event: events.StepEvent) -> ClusterScores:
         ref = view.state.artefacts.get("scores") or event.state.artefacts["scores"] or ""
         return scores_from_json(view.store.json(ref))
 

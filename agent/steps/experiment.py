@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from ...state import events
 from ...state.actions import ChangeK, Stop, Synthesise
 from ...state.config import ClusterParams
 from ...state.decision import Outcome, RoundRecord
-from ...state.events import Act as ActEvent
-from ...state.events import Embed, Event, StepEvent
-from ...state.events import Measure as MeasureEvent
 from ...state.phrases import Advance, counted, silent
 from ...state.rows import check_ledger, counts, kept_rows
 from ...state.values import Artefacts, Role, Trial, Values
@@ -85,8 +83,7 @@ class Baseline(Step[_Probed]):
         probe = probe_rows(view, kept.rows, kept.vectors, kind, budget, advance)
         return _Probed(scores, tuple(probe.scores.tolist()), spread)
 
-    def logged(self, view: View, event: Event) -> _Probed:
-        assert isinstance(event, StepEvent)
+    def logged(self, view: View, event: events.StepEvent) -> _Probed:
         values = event.state.values
         assert values.objective is not None
         return _Probed(scores_in_force(view, silent), values.probe_scores, values.objective.clustering_sd)
@@ -154,8 +151,7 @@ class Act(Step[_Instruments]):
             lambda rows, vectors: embed_missing(session, view, rows, advance, vectors),
         )
 
-    def logged(self, view: View, event: Event) -> _Instruments:
-        assert isinstance(event, ActEvent)
+    def logged(self, view: View, event: events.Act) -> _Instruments:
         return _Instruments(logged_placer(view, event), lambda rows, vectors: logged_embedded(view, event, rows))
 
     def derive(self, view: View, measured: _Instruments, advance: Advance = silent) -> Draft:
@@ -238,8 +234,7 @@ class Measure(Step[_Measured | None]):
             spread = clustering_noise(view, kept, params, advance)
         return _Measured(clustered, params, scores, probe, spread)
 
-    def logged(self, view: View, event: Event) -> _Measured | None:
-        assert isinstance(event, MeasureEvent)
+    def logged(self, view: View, event: events.Measure) -> _Measured | None:
         record = event.record
         if view.trial.refused or record.after is None or event.clustering is None:
             return None
@@ -288,7 +283,7 @@ def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundReco
     """The record of a round in which nothing was measured or nothing has changed."""
     ledger = view.ledger("trial_ledger" if outcome == "kept" else "ledger")
     check_ledger(ledger, view.values.ingested)
-    begun = max(event.seq for event in view.events if isinstance(event, Embed))
+    begun = max(event.seq for event in view.events if isinstance(event, events.Embed))
     return RoundRecord(
         round=view.state.round,
         state_key=view.values.state_key or "",

@@ -7,13 +7,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from ...state import events
 from ...state.canonical import sha256_file
 from ...state.errors import IntegrityError
-from ...state.events import Event
-from ...state.events import Export as ExportEvent
-from ...state.events import Publish as PublishEvent
-from ...state.events import Quantise as QuantiseEvent
-from ...state.events import Train as TrainEvent
 from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts
 from ...state.values import ModelFigures, Values
@@ -68,8 +64,7 @@ class Train(Step[_Written | None]):
         fields = {"tokens": result.tokens, "vocabulary": result.vocabulary, "losses": list(result.losses)}
         return _Written(_below(view.run.root, "model/dense"), (model,), fields)
 
-    def logged(self, view: View, event: Event) -> _Written | None:
-        assert isinstance(event, TrainEvent)
+    def logged(self, view: View, event: events.Train) -> _Written | None:
         if _why_not(view):
             return None
         fields = event.model_dump(include={"tokens", "vocabulary", "losses"})
@@ -130,8 +125,7 @@ class Quantise(Step[_Written | None]):
             advance(1)
         return _Written(_below(view.run.root, *(f"model/{name}" for name in formats)), models)
 
-    def logged(self, view: View, event: Event) -> _Written | None:
-        assert isinstance(event, QuantiseEvent)
+    def logged(self, view: View, event: events.StepEvent) -> _Written | None:
         if not view.values.models:
             return None
         files = _below(view.run.root, *(f"model/{name}" for name in view.config.quantise.formats))
@@ -177,8 +171,7 @@ class Export(Step[_Written]):
         files = {f"{view.run.curated.name}/{name}": sha for name, sha in result.files.items()}
         return _Written(files, fields={"rows": result.rows})
 
-    def logged(self, view: View, event: Event) -> _Written:
-        assert isinstance(event, ExportEvent)
+    def logged(self, view: View, event: events.Export) -> _Written:
         tally = view.ledger().filter(pl.col("status") != "removed").group_by("split").len()
         rows = {"train": 0, "anchor": 0, **dict(tally.iter_rows())}
         return _Written(_below(view.run.root, view.run.curated.name), fields={"rows": rows})
@@ -221,8 +214,7 @@ class Publish(Step[_Written]):
         write_pages(pages(view, peak), view.run)
         return _Written(_pages(view), fields={"peak_memory_mb": peak})
 
-    def logged(self, view: View, event: Event) -> _Written:
-        assert isinstance(event, PublishEvent)
+    def logged(self, view: View, event: events.Publish) -> _Written:
         return _Written(_pages(view), fields={"peak_memory_mb": event.peak_memory_mb})
 
     def derive(self, view: View, measured: _Written, advance: Advance = silent) -> Draft:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from ...prompts import prompt
 from ...state.canonical import canonical_json
 from ...state.config import Config
-from ...state.events import Event
+from ...state.events import StepEvent
 from ...state.phrases import Advance, silent
 from ...state.values import LabelTally, Role, Values
 from ...tools.judge.labels import by_rules, filled_in, label_table, unsure, zero_shot
@@ -45,7 +45,7 @@ class Label(Step[Classify | None]):
         taxonomy = taxonomy_of(session.view.json("taxonomy"))
         return partial(zero_shot, taxonomy=taxonomy, model=params.nli_model, min_margin=params.min_margin)
 
-    def logged(self, view: View, event: Event) -> Classify | None:
+    def logged(self, view: View, event: StepEvent) -> Classify | None:
         if view.config.label.nli_model is None:
             return None
         return lambda text: logged_frame(view, event, "zero_shot")

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from ...state import events
 from ...state.canonical import sha256_file
 from ...state.errors import InputError
-from ...state.events import Event
-from ...state.events import Load as LoadEvent
 from ...state.phrases import Advance, counted, silent
 from ...state.preparation import LoadParams
 from ...state.rows import Removal, counts, new_ledger, remove_rows
@@ -86,8 +85,7 @@ class Load(Step[Loaded]):
         }
         return Loaded(rows, side, values, fields, tuple(notes))
 
-    def logged(self, view: View, event: Event) -> Loaded:
-        assert isinstance(event, LoadEvent)
+    def logged(self, view: View, event: events.Load) -> Loaded:
         known = {"rows", "ledger"}
         side = {role: ref for role, ref in event.state.artefacts.items() if role not in known and ref is not None}
         fields = event.model_dump(include={"input_sha256", "duplicate_ids", "scrubbed"})

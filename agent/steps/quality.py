@@ -9,10 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
+from ...state import events
 from ...state.config import Config
 from ...state.errors import IntegrityError
-from ...state.events import Event
-from ...state.events import Quality as QualityEvent
 from ...state.phrases import Advance, silent
 from ...state.values import LearnedQuality, Role, Values
 from ...tools.judge.quality import Agreement, QualityModel, fit_scores, predict
@@ -52,13 +51,12 @@ class Quality(Step[np.ndarray | None]):
         learn_from = view.values.quality is None and view.config.quality.like is not None
         return endorsed_vectors(session) if learn_from else None
 
-    def logged(self, view: View, event: Event) -> np.ndarray | None:
+    def logged(self, view: View, event: events.Quality) -> np.ndarray | None:
         """As for every step: float32 [m, d], or None.
 
         Raises:
             IntegrityError: the vectors are not the user's own, where these were given.
         """
-        assert isinstance(event, QualityEvent)
         if view.values.quality is not None or view.config.quality.like is None:
             return None
         liked = np.asarray(view.store.array(event.state.artefacts["endorsed_vectors"] or ""))

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from ...state.errors import InputError
-from ...state.events import Event, StepEvent
+from ...state.events import StepEvent
 from ...state.phrases import Advance, silent
 from ...state.rows import Removal, hold_out, removed_by_reason
 from ...state.values import Role, Values
@@ -19,7 +19,7 @@ from ...tools.text import filters
 from ..session import Session
 from ..view import View
 from .base import Content, Draft, Step
-from .clean import has_vectors, logged_frame, separated
+from .clean import logged_frame, separated
 
 
 class Dedup(Step[pl.DataFrame | None]):
@@ -37,27 +37,25 @@ class Dedup(Step[pl.DataFrame | None]):
 
     def measure(self, session: Session, advance: Advance) -> pl.DataFrame | None:
         view = session.view
-        if not view.config.dedup.against or has_vectors(view):
+        if not view.config.dedup.against or view.has("given_vectors"):
             return None
         with session.store.scratch() as folder:
             return _found_in_corpus(view, folder)
 
-    def logged(self, view: View, event: Event) -> pl.DataFrame | None:
-        assert isinstance(event, StepEvent)
+    def logged(self, view: View, event: StepEvent) -> pl.DataFrame | None:
         return logged_frame(view, event, "in_corpus") if "in_corpus" in event.state.artefacts else None
 
     def derive(self, view: View, measured: pl.DataFrame | None, advance: Advance = silent) -> Draft:
         rows, config = view.kept(), view.config
         artefacts: dict[Role, Content] = {}
-        removals = list[Removal]()
-        if not has_vectors(view):
+        removals, left_out = list[Removal](), rows[:0]
+        if not view.has("given_vectors"):
             if measured is not None:
                 artefacts["in_corpus"] = measured
                 found = measured.filter(pl.col("row").is_in(rows))
-                score, names = found["score"].to_numpy(), found["duplicate_of"]
-                removals = [Removal("in_corpus", found["row"].to_numpy(), score, config.dedup.threshold, names)]
+                left_out, score, names = found["row"].to_numpy(), found["score"].to_numpy(), found["duplicate_of"]
+                removals = [Removal("in_corpus", left_out, score, config.dedup.threshold, names)]
             text = view.text(rows)
-            left_out = np.concatenate([removal.rows for removal in removals] or [rows[:0]])
             signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance))
             quality = quality_of_rules(view, rows)
             removals.append(
