@@ -139,10 +139,9 @@ def stage_gain(view: View, put: PutBack, scores: Sequence[float]) -> events.Stag
     """
     if len(scores) != (view.config.probe.seeds if len(put.rows) else 0):
         raise ValueError(f"{put.stage}: {len(scores)} trainings")
-    kind = view.values.probe_kind or ""
-    said: dict[str, float | str | None] = {"gain": None, "verdict": "nothing to put back"}
-    if len(scores):
-        said = gain(kind, view.values.probe_scores, scores, view.config.objective)
+    kind, before = view.values.probe_kind or "", view.values.probe_scores
+    nothing: dict[str, float | str | None] = {"gain": None, "verdict": "nothing to put back"}
+    said = gain(kind, before, scores, view.config.objective) if len(scores) else nothing
     counts = {name: value for name, value in vars(put).items() if name != "rows"}
     return events.StageGain.model_validate({**counts, "added": len(put.rows), "probe": kind, "scores": scores, **said})
 
@@ -162,8 +161,7 @@ def gain(
         params: what a gain must exceed.
 
     Returns:
-        ``with_stage`` and ``without`` (means), ``gain``, ``error``, ``noise`` and ``verdict``: helps, hurts or within
-        noise.
+        ``with_stage`` and ``without`` are means; ``verdict``: helps, hurts or within noise.
     """
     sign, scale = (1.0, 1.0) if kind == "macro_f1" else (-1.0, 1.0 / 8.0)
     differences = [sign * (one - other) for one, other in zip(with_stage, without, strict=True)]

@@ -1,7 +1,7 @@
 """After the loop: train, quantise, export, publish."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ class _Written:
 
     files: Mapping[str, str]
     models: tuple[ModelFigures, ...] = ()
-    fields: Mapping[str, object] | None = None
+    fields: Mapping[str, object] = field(default_factory=dict)
 
 
 def _below(root: Path, *folders: str) -> dict[str, str]:
@@ -73,12 +73,8 @@ class Train(Step[_Written | None]):
     def derive(self, view: View, measured: _Written | None, advance: Advance = silent) -> Draft:
         if measured is None:
             return Draft(outcome="skipped", reasons=(_why_not(view),))
-        return Draft(
-            values=Values(models=measured.models),
-            inputs=("ledger", "text"),
-            fields=measured.fields or {},
-            files=measured.files,
-        )
+        values = Values(models=measured.models)
+        return Draft(values=values, inputs=("ledger", "text"), fields=measured.fields, files=measured.files)
 
 
 def _why_not(view: View) -> str:
@@ -113,23 +109,18 @@ class Quantise(Step[_Written | None]):
         from ...tools.model.perplexity import evaluate
         from ...tools.model.quantise import quantise
 
-        anchor, models, formats = (
-            view.text(view.anchor()).to_list(),
-            view.values.models[:1],
-            view.config.quantise.formats,
-        )
-        for name in formats:
+        anchor, models = view.text(view.anchor()).to_list(), view.values.models[:1]
+        for name in view.config.quantise.formats:
             folder = view.run.model / name
             quantise(view.run.model / "dense", name, folder)
             models += (_figures(name, evaluate(folder, anchor, view.config.train.context)),)
             advance(1)
-        return _Written(_below(view.run.root, *(f"model/{name}" for name in formats)), models)
+        return _Written(_quantised(view), models)
 
     def logged(self, view: View, event: events.StepEvent) -> _Written | None:
         if not view.values.models:
             return None
-        files = _below(view.run.root, *(f"model/{name}" for name in view.config.quantise.formats))
-        return _Written(files, (*view.values.models[:1], *event.state.values.models[1:]))
+        return _Written(_quantised(view), (*view.values.models[:1], *event.state.values.models[1:]))
 
     def derive(self, view: View, measured: _Written | None, advance: Advance = silent) -> Draft:
         """As for every step.
@@ -143,6 +134,10 @@ class Quantise(Step[_Written | None]):
         if [model.name for model in measured.models] != names:
             raise IntegrityError(f"the models are not {', '.join(names)}")
         return Draft(values=Values(models=measured.models), files=measured.files)
+
+
+def _quantised(view: View) -> dict[str, str]:
+    return _below(view.run.root, *(f"model/{name}" for name in view.config.quantise.formats))
 
 
 def _figures(name: str, evaluation, parameters: int | None = None) -> ModelFigures:  # type: ignore[no-untyped-def]
@@ -182,7 +177,7 @@ class Export(Step[_Written]):
         return Draft(
             values=Values(curated_sha256=content_sha256(_curated(view))),
             inputs=("ledger", "originals", "text", "assignments", "row_labels", "synthetic", "synthetic_originals"),
-            fields={"counts": counts(ledger), **(measured.fields or {})},
+            fields={"counts": counts(ledger), **measured.fields},
             files=measured.files,
         )
 
@@ -218,7 +213,7 @@ class Publish(Step[_Written]):
         return _Written(_pages(view), fields={"peak_memory_mb": event.peak_memory_mb})
 
     def derive(self, view: View, measured: _Written, advance: Advance = silent) -> Draft:
-        return Draft(fields=measured.fields or {}, files=measured.files)
+        return Draft(fields=measured.fields, files=measured.files)
 
 
 def _pages(view: View) -> dict[str, str]:

@@ -24,20 +24,21 @@ from ...tools.repeats.benchmarks import read_benchmarks
 from ..session import Session
 from ..synthesis.evidence import read_hand_written
 from ..view import View
-from .base import Content, Draft, Step
+from .base import Draft, Step
 
 LEAST_LIKED = 10
+_COLUMNS = ("text_column", "text_columns", "label_column", "id_column", "source_column")
+_SAID = ("ingested", "quarantined", "shape", "notes", *_COLUMNS)  # of the reading, by the name of the value
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was read. ``rows`` is the table, or the reference of the one that was written.
+    """What was read: references of the ``rows`` and of what stands beside them (``side``).
 
-    ``fields`` are those of the event that only the reading knows; ``side`` the references of what stands beside the
-    rows.
+    ``fields`` are those of the event that only the reading knows.
     """
 
-    rows: Content
+    rows: str
     side: Mapping[Role, str]
     values: Values
     fields: Mapping[str, object]
@@ -66,17 +67,7 @@ class Load(Step[Loaded]):
                 side["quarantine"] = store.adopt(folder / "quarantine.bin")
             if result.vectors is not None:
                 side["given_vectors"] = store.adopt(result.vectors)
-        values = Values(
-            ingested=result.ingested,
-            quarantined=result.quarantined,
-            shape=result.shape,
-            text_column=result.text_column,
-            text_columns=result.text_columns,
-            label_column=result.label_column,
-            id_column=result.id_column,
-            source_column=result.source_column,
-            notes=result.notes,
-        )
+        values = Values(**{name: getattr(result, name) for name in _SAID})
         source = Path(session.source)
         fields = {
             "input_sha256": sha256_file(source) if source.is_file() else None,
@@ -86,16 +77,14 @@ class Load(Step[Loaded]):
         return Loaded(rows, side, values, fields, tuple(notes))
 
     def logged(self, view: View, event: events.Load) -> Loaded:
-        known = {"rows", "ledger"}
-        side = {role: ref for role, ref in event.state.artefacts.items() if role not in known and ref is not None}
+        named = event.state.artefacts
+        side: dict[Role, str] = {role: ref for role, ref in named.items() if role != "ledger" and ref is not None}
         fields = event.model_dump(include={"input_sha256", "duplicate_ids", "scrubbed"})
-        return Loaded(event.state.artefacts["rows"], side, event.state.values, fields)
+        return Loaded(side.pop("rows"), side, event.state.values, fields)
 
     def derive(self, view: View, measured: Loaded, advance: Advance = silent) -> Draft:
         values, params = measured.values, view.config.load
-        rows = measured.rows
-        frame = view.store.frame(rows, ["id", "text", "label"]) if isinstance(rows, str) else rows
-        assert isinstance(frame, pl.DataFrame)
+        frame = view.store.frame(measured.rows, ["id", "text", "label"])
         blank = frame["text"].str.strip_chars().fill_null("") == ""
         ledger = new_ledger(frame["id"], view.seq)
         if "given_vectors" not in measured.side:
@@ -107,7 +96,7 @@ class Load(Step[Loaded]):
         total = counts(ledger)
         ref = measured.side.get("quarantine")
         return Draft(
-            artefacts={"rows": rows, **measured.side, "ledger": ledger},
+            artefacts={"rows": measured.rows, **measured.side, "ledger": ledger},
             values=values.patched(Values(ingested=frame.height)),
             fields={
                 **measured.fields,

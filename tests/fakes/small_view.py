@@ -62,7 +62,9 @@ class SmallRun:
             originals = self.store.adopt(folder / "originals.parquet")
         values = Values(shape="text", text_column="text", text_columns=("text",), notes=(), quarantined=0, **self.known)
         fields = {"input_sha256": None, "duplicate_ids": 0, "scrubbed": None}
-        return self.step(self.begun(), Load(), Loaded(self.rows, {"originals": originals}, values, fields))
+        return self.step(
+            self.begun(), Load(), Loaded(self.store.put_frame(self.rows), {"originals": originals}, values, fields)
+        )
 
     def event(self, view, step, measured=None):
         """The event that a step makes of a view and a measurement."""
