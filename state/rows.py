@@ -90,11 +90,10 @@ def remove_rows(ledger: pl.DataFrame, removal: Removal, stage: str, event: int) 
         return ledger
     if not ledger["status"].gather(removal.rows).is_in(["kept", "synthetic"]).all():
         raise IntegrityError(f"{stage} tried to remove a row that is not kept ({removal.reason})")
-    score = None if removal.score is None else np.asarray(removal.score, dtype=np.float64)
     instead = removal.duplicate_of
     if isinstance(instead, np.ndarray):
         instead = ledger["id"].gather(instead)
-    evidence = {"score": score, "threshold": removal.threshold, "duplicate_of": instead}
+    evidence = {"score": removal.score, "threshold": removal.threshold, "duplicate_of": instead}
     why = {"status": "removed", "stage": stage, "reason": removal.reason, "event": event}
     return _overlay(ledger, removal.rows, {**why, **evidence})
 

@@ -129,9 +129,6 @@ class Values(BaseModel):
         # A value that is set to its default is set: a patch that takes one back must not be left out of the log.
         return super().__eq__(other) and isinstance(other, Values) and self.model_fields_set == other.model_fields_set
 
-    def __hash__(self) -> int:
-        return hash(frozenset(self.model_fields_set))
-
     def patched(self, patch: Values) -> Values:
         """These values with those that ``patch`` sets."""
         return self.model_copy(update={name: getattr(patch, name) for name in patch.model_fields_set})

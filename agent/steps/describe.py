@@ -14,7 +14,7 @@ from ...state import events
 from ...state.config import ClusterParams
 from ...state.errors import IntegrityError
 from ...state.phrases import Advance, counted, silent
-from ...state.values import Role, Values
+from ...state.values import Values
 from ...tools.judge import objective
 from ...tools.vectors import evidence
 from ...tools.vectors import reduce as reduce_tool
@@ -26,7 +26,7 @@ from ..llm.budget import BUDGET
 from ..llm.prices import estimate, exceeds, said
 from ..session import Session
 from ..view import View
-from .base import Content, Draft, Plain, Step
+from .base import Draft, Plain, Step
 from .clean import logged_frame
 from .measured import (
     Clustered,
@@ -99,11 +99,11 @@ class Embed(Step[_Vectors]):
         if measured.embedded + measured.cached > (0 if view.has("given_vectors") else lacking):
             raise IntegrityError(f"{measured.embedded} embedded and {measured.cached} cached, of {lacking} rows")
         artefacts = pool_contents(view, rows, measured.pool)
-        if measured.anchor is None and not view.has("anchor_vectors"):
-            raise IntegrityError("the held-out rows have no vectors")
         if measured.anchor is not None:
             artefacts["anchor_vectors"] = measured.anchor
             artefacts["anchor_radii"] = objective.anchor_radii(measured.anchor)
+        elif not view.has("anchor_vectors"):
+            raise IntegrityError("the held-out rows have no vectors")
         counts = {"rows": len(rows), "embedded": measured.embedded, "cached": measured.cached}
         return Draft(
             artefacts=artefacts,
@@ -155,11 +155,9 @@ class Cluster(Step[Clustered | None]):
         if measured is None:
             return Draft(inputs=("ledger", "assignments"), fields={"reused": True})
         kept = KeptRows.of(view)
-        params = resolved(_wanted(view), measured.result)
-        artefacts: dict[Role, Content] = {**measured.contents(kept), "scores": None}
-        labels = measured.result.labels
+        params, labels = resolved(_wanted(view), measured.result), measured.result.labels
         return Draft(
-            artefacts=artefacts,
+            artefacts={**measured.contents(kept), "scores": None},
             values=Values(clustering=params, state_key=state_key(kept.rows, params)),
             inputs=("ledger", "vectors"),
             fields={"k": len(measured.result.centroids), "noise": int((labels < 0).sum()), "rows": len(kept.rows)},
@@ -225,16 +223,12 @@ class Reduce(Step[_Maps | None]):
             return Draft(inputs=("vectors",), fields={"reused": True})
         before = len(view.frame("maps")) if view.has("maps") else None
         maps, pool = measured.frame, pl.Series("row", view.array("pool"))
-        fields = {
-            "placed": 0 if before is None else len(pool) - before,
-            "landmarks": measured.landmarks,
-            "trustworthiness": measured.trustworthiness,
-        }
+        placed = 0 if before is None else len(pool) - before
         return Draft(
             artefacts={"maps": maps.with_columns(pool)},
             values=Values(maps_of=view.ref("vectors")),
             inputs=("vectors",),
-            fields=fields,
+            fields={"placed": placed, "landmarks": measured.landmarks, "trustworthiness": measured.trustworthiness},
         )
 
 
@@ -261,18 +255,16 @@ class Score(Step[ClusterScores]):
 
     def derive(self, view: View, measured: ClusterScores, advance: Advance = silent) -> Draft:
         kept, config = KeptRows.of(view), view.config
-        annotations = view.frame("annotations")
-        quality = view.frame("quality") if view.has("quality") else None
-        suspects = doubtful(view.values, annotations, quality, kept.rows, view.quality_below)
+        suspects = doubtful(view, kept.rows, view.quality_below)
         repeats = alike(view, config.semantic, kept.rows, kept.graph)
         known = evidence.Evidence(
             kept.rows,
             kept.vectors,
             kept.graph,
             view.text(kept.rows),
-            strictness(view.values, annotations, kept.rows),
+            strictness(view, kept.rows),
             kept.sparse,
-            None if quality is None else row_quality(quality, kept.rows),
+            row_quality(view, kept.rows),
         )
         result, cosine = clustering_in_force(view).result, config.semantic.cosine
         report = evidence.cluster_report(

@@ -33,7 +33,6 @@ from .measured import (
     Embedded,
     KeptRows,
     ProbeKind,
-    assignments_frame,
     choose_probe,
     cluster_rows,
     clustering_in_force,
@@ -146,10 +145,8 @@ class Act(Step[_Instruments]):
 
     def measure(self, session: Session, advance: Advance) -> _Instruments:
         view = session.view
-        return _Instruments(
-            live_placer(session, advance),
-            lambda rows, vectors: embed_missing(session, view, rows, advance, vectors),
-        )
+        place = live_placer(session, advance)
+        return _Instruments(place, lambda rows, vectors: embed_missing(session, view, rows, advance, vectors))
 
     def logged(self, view: View, event: events.Act) -> _Instruments:
         return _Instruments(logged_placer(view, event), lambda rows, vectors: logged_embedded(view, event, rows))
@@ -251,17 +248,10 @@ class Measure(Step[_Measured | None]):
         probe = ProbeResult(_probe(view)[0], np.asarray(measured.probe))
         after = worth(view, kept, measured.clustered.result, measured.scores, probe, measured.clustering_sd)
         verdict = pays(view.objective, after, view.config.objective)
-        labels = assignments_frame(kept, measured.clustered.result)
-        tables = {**measured.clustered.contents(kept), "assignments": labels, "scores": scores_json(measured.scores)}
-        agreement, kappa = agreements(view.frame("assignments"), labels, view.kept(), kept.rows)
-        record = _record(view, verdict.outcome, verdict.reasons).model_copy(
-            update={
-                "verdict": verdict,
-                "after": after,
-                "label_agreement": round(agreement, 6),
-                "keep_agreement": round(kappa, 6),
-            }
-        )
+        tables = {**measured.clustered.contents(kept), "scores": scores_json(measured.scores)}
+        agreement, kappa = agreements(view, kept.rows, measured.clustered.result.labels)
+        found = {"verdict": verdict, "after": after, "label_agreement": agreement, "keep_agreement": kappa}
+        record = _record(view, verdict.outcome, verdict.reasons).model_copy(update=found)
         values = Values(trial=None)
         if verdict.outcome == "kept":
             record = record.model_copy(update={"k": len(measured.clustered.result.centroids)})
@@ -318,18 +308,17 @@ def _ended(view: View, record: RoundRecord, artefacts: Mapping[Role, Content], v
     )
 
 
-def agreements(old: pl.DataFrame, new: pl.DataFrame, before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+def agreements(view: View, after: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """How much an action changed: AMI of the labels on rows in both, and Cohen's κ of the keep-sets.
 
-    Args:
-        old: ``row`` and ``cluster`` before; ``new``: after.
-        before: kept positions before, uint32 [n]; ``after``: after, [m]. κ is over all positions.
+    ``after``: kept positions after it, uint32 [n]; ``labels``: their clusters, int32 [n]. κ is over all positions.
     """
     from sklearn.metrics import adjusted_mutual_info_score, cohen_kappa_score
 
-    both = old.join(new, on="row", suffix="_new").sort("row")
-    labels = float(adjusted_mutual_info_score(both["cluster"].to_numpy(), both["cluster_new"].to_numpy()))
+    both = view.frame("assignments").join(pl.DataFrame({"row": after, "new": labels}), on="row").sort("row")
+    agreement = round(float(adjusted_mutual_info_score(both["cluster"].to_numpy(), both["new"].to_numpy())), 6)
+    before = view.kept()
     if np.array_equal(before, after):
-        return labels, 1.0
+        return agreement, 1.0
     either = np.arange(max(before.max(), after.max()) + 1)
-    return labels, float(cohen_kappa_score(np.isin(either, before), np.isin(either, after)))
+    return agreement, round(float(cohen_kappa_score(np.isin(either, before), np.isin(either, after))), 6)

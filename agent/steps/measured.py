@@ -128,21 +128,19 @@ def pool_contents(view: View, rows: np.ndarray, found: Embedded | None) -> dict[
     if found is None:
         raise IntegrityError("there are rows without a vector")
     pool, vectors = _joined(view, missing, found.vectors)
-    graph = NeighborGraph(np.asarray(found.graph.indices), np.asarray(found.graph.similarities))
     return {
         "pool": pool,
         "vectors": vectors,
-        "neighbor_indices": graph.indices,
-        "neighbor_similarities": graph.similarities,
-        "density": density(graph),
+        "neighbor_indices": found.graph.indices,
+        "neighbor_similarities": found.graph.similarities,
+        "density": density(found.graph),
     }
 
 
 def row_vectors(session: Session, view: View, rows: np.ndarray, advance: Advance) -> tuple[np.ndarray, tuple[int, int]]:
     """Unit vectors of positions (uint32 [m]), float32 [m, d], the user's own or the encoder's; and the counts."""
     if view.has("given_vectors"):
-        given = np.asarray(view.array("given_vectors")[rows], dtype=np.float32)
-        return unit(given), (0, 0)
+        return unit(np.asarray(view.array("given_vectors")[rows], dtype=np.float32)), (0, 0)
     return text_vectors(session, view.text(rows), advance)
 
 
@@ -250,8 +248,7 @@ def score_rows(
 
 def scores_json(scores: score_tool.ClusterScores) -> Plain:
     """``scores`` as plain JSON; undefined values become null."""
-    plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(scores).items()}
-    return Plain(plain)
+    return Plain({name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in vars(scores).items()})
 
 
 def scores_from_json(value: Json) -> score_tool.ClusterScores:

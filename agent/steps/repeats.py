@@ -15,7 +15,7 @@ from ...tools.repeats import dedup, minhash
 from ...tools.repeats.benchmarks import index_benchmarks
 from ...tools.repeats.corpus import corpus_duplicates, open_corpus
 from ...tools.repeats.decontaminate import Contamination, contaminated
-from ...tools.text import filters
+from ..decide.facts import strictness
 from ..session import Session
 from ..view import View
 from .base import Content, Draft, Step
@@ -82,8 +82,7 @@ def quality_of_rules(view: View, rows: np.ndarray) -> np.ndarray | None:
     """
     if view.config.dedup.which_to_keep != "best_quality" or view.values.profile == "none":
         return None
-    rules = filters.bounds(view.values.profile, view.values.thresholds)
-    return 1.0 - filters.strictness(view.frame("annotations")[rows], rules).astype(np.float64)
+    return 1.0 - strictness(view, rows).astype(np.float64)
 
 
 class Decontaminate(Step[None]):
