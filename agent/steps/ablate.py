@@ -92,8 +92,7 @@ class Ablate(Step[_Trained]):
     def total(self, view: View) -> int | None:
         return view.config.probe.seeds * len(_chosen(view))
 
-    def measure(self, session: Session, advance: Advance) -> _Trained:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Trained:
         kind, kept = view.values.probe_kind, KeptRows.of(view)
         assert kind is not None
         scores, embedded, cached = list[tuple[float, ...]](), 0, 0

@@ -34,8 +34,7 @@ class Approve(Step[Answer]):
     def due(self, view: View) -> bool:
         return view.config.approve
 
-    def measure(self, session: Session, advance: Advance) -> Answer:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> Answer:
         shown = proposal(view)
         if granted(view):
             return Answer(shown_sha=shown_sha(shown), answer="approve")

@@ -121,7 +121,7 @@ class Step(Generic[M]):
         """How many units of work there are, where that is known."""
         return None
 
-    def measure(self, session: Session, advance: Advance) -> M:
+    def measure(self, session: Session, view: View, advance: Advance) -> M:
         """What needs models, the network, other files or a person. The audit takes it as logged."""
         return None  # type: ignore[return-value]
 
@@ -140,5 +140,5 @@ def run_step(step: Step[M], session: Session) -> None:
     if not step.due(view):
         return
     with session.step(step.name, step.total(view), step.unit) as advance:
-        draft = step.derive(view, step.measure(session, advance), advance)
+        draft = step.derive(view, step.measure(session, view, advance), advance)
     session.record(step.name, draft)

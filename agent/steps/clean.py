@@ -82,8 +82,8 @@ class Language(Step[pl.DataFrame]):
     def total(self, view: View) -> int | None:
         return view.values.ingested
 
-    def measure(self, session: Session, advance: Advance) -> pl.DataFrame:
-        return language.identify(session.view.texts().fill_null(""), advance)
+    def measure(self, session: Session, view: View, advance: Advance) -> pl.DataFrame:
+        return language.identify(view.texts().fill_null(""), advance)
 
     def logged(self, view: View, event: StepEvent) -> pl.DataFrame:
         return logged_frame(view, event, "languages")

@@ -71,8 +71,7 @@ class Embed(Step[_Vectors]):
     def total(self, view: View) -> int | None:
         return None if view.has("anchor_vectors") else len(view.kept()) + len(view.anchor())
 
-    def measure(self, session: Session, advance: Advance) -> _Vectors:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Vectors:
         pool = embed_missing(session, view, view.kept(), advance)
         embedded, cached = (pool.embedded, pool.cached) if pool else (0, 0)
         if view.has("anchor_vectors"):
@@ -138,8 +137,7 @@ class Cluster(Step[Clustered | None]):
     name = "cluster"
     takes = "the clustering: the cluster of each row, the centroids, the space, and what was chosen by itself"
 
-    def measure(self, session: Session, advance: Advance) -> Clustered | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> Clustered | None:
         kept = KeptRows.of(view)
         if _grouped(view, kept.rows):
             return None
@@ -194,8 +192,7 @@ class Reduce(Step[_Maps | None]):
     def total(self, view: View) -> int | None:
         return 2 * len(view.config.reduce.methods)
 
-    def measure(self, session: Session, advance: Advance) -> _Maps | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Maps | None:
         if _drawn(view):
             return None
         pool, vectors = view.array("pool"), np.asarray(view.array("vectors"))
@@ -246,8 +243,8 @@ class Score(Step[ClusterScores]):
     def total(self, view: View) -> int | None:
         return view.config.score.bootstraps
 
-    def measure(self, session: Session, advance: Advance) -> ClusterScores:
-        return scores_in_force(session.view, advance)
+    def measure(self, session: Session, view: View, advance: Advance) -> ClusterScores:
+        return scores_in_force(view, advance)
 
     def logged(self, view: View, event: events.StepEvent) -> ClusterScores:
         ref = view.state.artefacts.get("scores") or event.state.artefacts["scores"] or ""

@@ -38,7 +38,6 @@ from .measured import (
     clustering_in_force,
     clustering_noise,
     embed_missing,
-    embedded_by,
     logged_clustered,
     logged_embedded,
     pool_contents,
@@ -74,8 +73,7 @@ class Baseline(Step[_Probed]):
     def total(self, view: View) -> int | None:
         return view.config.probe.seeds
 
-    def measure(self, session: Session, advance: Advance) -> _Probed:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Probed:
         kept, scores = KeptRows.of(view), scores_in_force(view, advance)
         kind, budget = choose_probe(view, kept)
         spread = clustering_noise(view, kept, view.clustering, advance)
@@ -143,10 +141,11 @@ class Act(Step[_Instruments]):
     name = "act"
     takes = "where texts land that a language model wrote, and the vectors of rows that come back or are new"
 
-    def measure(self, session: Session, advance: Advance) -> _Instruments:
-        view = session.view
-        place = live_placer(session, advance)
-        return _Instruments(place, lambda rows, vectors: embed_missing(session, view, rows, advance, vectors))
+    def measure(self, session: Session, view: View, advance: Advance) -> _Instruments:
+        return _Instruments(
+            live_placer(session, advance),
+            lambda rows, vectors: embed_missing(session, view, rows, advance, vectors),
+        )
 
     def logged(self, view: View, event: events.Act) -> _Instruments:
         return _Instruments(logged_placer(view, event), lambda rows, vectors: logged_embedded(view, event, rows))
@@ -213,8 +212,7 @@ class Measure(Step[_Measured | None]):
         "the clustering and the scores of the trial, the probe's score by seed, and the spread of re-seeded clusterings"
     )
 
-    def measure(self, session: Session, advance: Advance) -> _Measured | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Measured | None:
         if view.trial.refused:
             return None
         kept = KeptRows.of(view, "trial_ledger")
@@ -283,7 +281,7 @@ def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundReco
         verdict=None,
         kept=counts(ledger)["kept"],
         k=len(view.array("centroids")),
-        embedded=sum(embedded_by(event) for event in view.events[begun:]),
+        embedded=sum(getattr(event, "embedded", 0) for event in view.events[begun:]),
         before=view.objective,
         after=None,
         label_agreement=1.0,

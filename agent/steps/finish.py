@@ -49,8 +49,7 @@ class Train(Step[_Written | None]):
     def total(self, view: View) -> int | None:
         return view.config.train.tokens
 
-    def measure(self, session: Session, advance: Advance) -> _Written | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Written | None:
         if _why_not(view):
             return None
         from ...tools.model.perplexity import evaluate
@@ -102,8 +101,7 @@ class Quantise(Step[_Written | None]):
     def total(self, view: View) -> int | None:
         return len(view.config.quantise.formats)
 
-    def measure(self, session: Session, advance: Advance) -> _Written | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Written | None:
         if not view.values.models:
             return None
         from ...tools.model.perplexity import evaluate
@@ -159,8 +157,7 @@ class Export(Step[_Written]):
     def total(self, view: View) -> int | None:
         return view.ledger().height
 
-    def measure(self, session: Session, advance: Advance) -> _Written:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Written:
         check_ledger(view.ledger(), view.values.ingested)
         result = write_curated(view, view.run.curated, advance)
         files = {f"{view.run.curated.name}/{name}": sha for name, sha in result.files.items()}
@@ -204,8 +201,8 @@ class Publish(Step[_Written]):
     unit = "pages"
     takes = "the peak of the memory"
 
-    def measure(self, session: Session, advance: Advance) -> _Written:
-        view, peak = session.view, peak_memory_mb()
+    def measure(self, session: Session, view: View, advance: Advance) -> _Written:
+        peak = peak_memory_mb()
         write_pages(pages(view, peak), view.run)
         return _Written(_pages(view), fields={"peak_memory_mb": peak})
 

@@ -37,11 +37,11 @@ class Label(Step[Classify | None]):
     def due(self, view: View) -> bool:
         return view.config.label.taxonomy is not None
 
-    def measure(self, session: Session, advance: Advance) -> Classify | None:
-        params = session.config.label
+    def measure(self, session: Session, view: View, advance: Advance) -> Classify | None:
+        params = view.config.label
         if params.nli_model is None:
             return None
-        taxonomy = taxonomy_of(session.view.json("taxonomy"))
+        taxonomy = taxonomy_of(view.json("taxonomy"))
         return partial(zero_shot, taxonomy=taxonomy, model=params.nli_model, min_margin=params.min_margin)
 
     def logged(self, view: View, event: StepEvent) -> Classify | None:

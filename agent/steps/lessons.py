@@ -99,9 +99,8 @@ def from_endorsed(view: View, endorsed: np.ndarray) -> Lesson:
     )
 
 
-def endorsed_vectors(session: Session) -> np.ndarray:
+def endorsed_vectors(session: Session, view: View) -> np.ndarray:
     """Unit vectors of the endorsed rows, each once, float32 [m, d]."""
-    view = session.view
     if view.has("liked_vectors"):
         return given_vectors(view.array("liked_vectors"))
     text = clean.normalise(view.frame("liked", "text")["text"], view.config.clean).fill_null("")

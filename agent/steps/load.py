@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-
 from ...state import events
 from ...state.canonical import sha256_file
 from ...state.errors import InputError
@@ -54,7 +51,7 @@ class Load(Step[Loaded]):
     def total(self, view: View) -> int | None:
         return view.config.load.limit
 
-    def measure(self, session: Session, advance: Advance) -> Loaded:
+    def measure(self, session: Session, view: View, advance: Advance) -> Loaded:
         params, store = session.config.load, session.store
         with store.scratch() as folder:
             side, notes = _side_files(session, folder / "side")
@@ -88,10 +85,11 @@ class Load(Step[Loaded]):
         blank = frame["text"].str.strip_chars().fill_null("") == ""
         ledger = new_ledger(frame["id"], view.seq)
         if "given_vectors" not in measured.side:
-            ledger = remove_rows(ledger, Removal("missing_text", _positions(blank)), self.name, view.seq)
+            textless = ledger["row"].filter(blank).to_numpy()
+            ledger = remove_rows(ledger, Removal("missing_text", textless), self.name, view.seq)
         unlabelled = frame["label"].is_null()
         if params.missing_label == "remove" and values.label_column is not None:
-            still = _positions(unlabelled & (ledger["status"] == "kept"))
+            still = ledger["row"].filter(unlabelled & (ledger["status"] == "kept")).to_numpy()
             ledger = remove_rows(ledger, Removal("missing_label", still), self.name, view.seq)
         total = counts(ledger)
         ref = measured.side.get("quarantine")
@@ -120,10 +118,6 @@ def _lines(view: View, measured: Loaded) -> tuple[tuple[str, str], ...]:
     if broken := measured.values.quarantined:
         lines.append((f"{counted(broken, 'broken line')} quarantined: {view.run.quarantine}", "yellow"))
     return tuple(lines)
-
-
-def _positions(mask: pl.Series) -> np.ndarray:
-    return np.flatnonzero(mask.to_numpy()).astype(np.uint32)
 
 
 def _side_files(session: Session, folder: Path) -> tuple[dict[Role, str], list[str]]:

@@ -43,10 +43,9 @@ class Quality(Step[np.ndarray | None]):
         asked = has_teacher(view.config) and view.values.quality is None
         return -(-view.config.quality.teacher_rows // ROWS_PER_QUESTION) if asked else None
 
-    def measure(self, session: Session, advance: Advance) -> np.ndarray | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> np.ndarray | None:
         learn_from = view.values.quality is None and view.config.quality.like is not None
-        return endorsed_vectors(session) if learn_from else None
+        return endorsed_vectors(session, view) if learn_from else None
 
     def logged(self, view: View, event: events.Quality) -> np.ndarray | None:
         """As for every step: float32 [m, d], or None.

@@ -35,8 +35,7 @@ class Dedup(Step[pl.DataFrame | None]):
     def total(self, view: View) -> int | None:
         return 2 * len(view.kept())
 
-    def measure(self, session: Session, advance: Advance) -> pl.DataFrame | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> pl.DataFrame | None:
         if not view.config.dedup.against or view.has("given_vectors"):
             return None
         with session.store.scratch() as folder:
