@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from .canonical import sha256_json
 from .config import ClusterParams
@@ -73,8 +73,6 @@ class RowCounts(Record):
 
 class Base(Record):
     """What every event has. ``hash`` is the SHA-256 of the canonical JSON of all else, ``prev_hash`` included."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     v: int = EVENT_VERSION
     seq: int

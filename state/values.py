@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer
+from pydantic import Field, model_serializer
 from pydantic_core import to_jsonable_python
 
 from .actions import Thresholds
@@ -71,10 +71,8 @@ class LabelTally(Record):
     difficulties: dict[str, int]
 
 
-class Values(BaseModel):
+class Values(Record):
     """The values of a run, or in a patch those that an event sets. What no step has set yet is None."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     # load
     ingested: int = 0

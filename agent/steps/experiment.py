@@ -13,8 +13,6 @@ from ...state.decision import Outcome, RoundRecord
 from ...state.phrases import Advance, counted, silent
 from ...state.rows import check_ledger, counts, kept_rows
 from ...state.values import Artefacts, Role, Trial, Values
-from ...tools.judge.probe import ProbeResult
-from ...tools.vectors.score import ClusterScores
 from ..decide.candidates import build_candidates
 from ..decide.caps import within_share
 from ..decide.decide import REJECTED, ends_converged, pays
@@ -32,6 +30,7 @@ from .measured import (
     Clustered,
     Embedded,
     KeptRows,
+    Probed,
     ProbeKind,
     choose_probe,
     cluster_rows,
@@ -51,16 +50,7 @@ from .measured import (
 from .removals import changed
 
 
-@dataclass(frozen=True)
-class _Probed:
-    """What the baseline cannot derive: the scores, the probe's by seed, and the spread of re-seeded clusterings."""
-
-    scores: ClusterScores
-    probe: tuple[float, ...]
-    clustering_sd: float
-
-
-class Baseline(Step[_Probed]):
+class Baseline(Step[Probed]):
     """Once, before anything is tried: choose the probe and its budget, and measure the data as it stands."""
 
     name = "baseline"
@@ -73,24 +63,22 @@ class Baseline(Step[_Probed]):
     def total(self, view: View) -> int | None:
         return view.config.probe.seeds
 
-    def measure(self, session: Session, view: View, advance: Advance) -> _Probed:
+    def measure(self, session: Session, view: View, advance: Advance) -> Probed:
         kept, scores = KeptRows.of(view), scores_in_force(view, advance)
         kind, budget = choose_probe(view, kept)
         spread = clustering_noise(view, kept, view.clustering, advance)
         probe = probe_rows(view, kept.rows, kept.vectors, kind, budget, advance)
-        return _Probed(scores, tuple(probe.scores.tolist()), spread)
+        return Probed(scores, tuple(probe.scores.tolist()), spread)
 
-    def logged(self, view: View, event: events.StepEvent) -> _Probed:
+    def logged(self, view: View, event: events.StepEvent) -> Probed:
         values = event.state.values
         assert values.objective is not None
-        return _Probed(scores_in_force(view, silent), values.probe_scores, values.objective.clustering_sd)
+        return Probed(scores_in_force(view, silent), values.probe_scores, values.objective.clustering_sd)
 
-    def derive(self, view: View, measured: _Probed, advance: Advance = silent) -> Draft:
+    def derive(self, view: View, measured: Probed, advance: Advance = silent) -> Draft:
         kept = KeptRows.of(view)
         kind, budget = choose_probe(view, kept)
-        probe = ProbeResult(kind, np.asarray(measured.probe))
-        result = clustering_in_force(view).result
-        objective = worth(view, kept, result, measured.scores, probe, measured.clustering_sd)
+        objective = worth(view, kept, clustering_in_force(view), measured, kind)
         return Draft(
             values=Values(probe_kind=kind, probe_budget=budget, probe_scores=measured.probe, objective=objective),
             inputs=("ledger", "assignments", "anchor_vectors"),
@@ -190,14 +178,11 @@ class Act(Step[_Instruments]):
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _Measured(Probed):
     """A trial that was clustered, scored and probed."""
 
     clustered: Clustered
     params: ClusterParams
-    scores: ClusterScores
-    probe: tuple[float, ...]
-    clustering_sd: float
 
 
 class Measure(Step[_Measured | None]):
@@ -227,7 +212,7 @@ class Measure(Step[_Measured | None]):
         spread = view.objective.clustering_sd
         if isinstance(view.decision.action, ChangeK):
             spread = clustering_noise(view, kept, params, advance)
-        return _Measured(clustered, params, scores, probe, spread)
+        return _Measured(scores, probe, spread, clustered, params)
 
     def logged(self, view: View, event: events.Measure) -> _Measured | None:
         record = event.record
@@ -235,7 +220,7 @@ class Measure(Step[_Measured | None]):
             return None
         clustered = logged_clustered(view, {**event.evidence}, event.clustering)
         scores = scores_from_json(view.store.json(event.evidence["scores"]))
-        return _Measured(clustered, event.clustering, scores, event.probe_scores, record.after.clustering_sd)
+        return _Measured(scores, event.probe_scores, record.after.clustering_sd, clustered, event.clustering)
 
     def derive(self, view: View, measured: _Measured | None, advance: Advance = silent) -> Draft:
         back: dict[Role, Content] = {"trial_ledger": None, **view.trial.before}
@@ -243,8 +228,7 @@ class Measure(Step[_Measured | None]):
             record = _record(view, "refused", (view.trial.refused or "it was not measured",))
             return _ended(view, record, back, Values(trial=None))
         kept = KeptRows.of(view, "trial_ledger")
-        probe = ProbeResult(_probe(view)[0], np.asarray(measured.probe))
-        after = worth(view, kept, measured.clustered.result, measured.scores, probe, measured.clustering_sd)
+        after = worth(view, kept, measured.clustered, measured, _probe(view)[0])
         verdict = pays(view.objective, after, view.config.objective)
         tables = {**measured.clustered.contents(kept), "scores": scores_json(measured.scores)}
         agreement, kappa = agreements(view, kept.rows, measured.clustered.result.labels)

@@ -286,25 +286,27 @@ def choose_probe(view: View, kept: KeptRows) -> tuple[ProbeKind, int]:
     return kind, max(1000, size // 2)
 
 
-def worth(
-    view: View,
-    kept: KeptRows,
-    result: ClusterResult,
-    scores: score_tool.ClusterScores,
-    probe: ProbeResult,
-    clustering_sd: float,
-) -> Objective:
+@dataclass(frozen=True)
+class Probed:
+    """What is not derived of an objective: scores, the probe's by seed, and the spread of re-seeded clusterings."""
+
+    scores: score_tool.ClusterScores
+    probe: tuple[float, ...]
+    clustering_sd: float
+
+
+def worth(view: View, kept: KeptRows, clustered: Clustered, found: Probed, kind: ProbeKind) -> Objective:
     """The objective of rows that have been clustered, scored and probed."""
     anchor = view.array("anchor_vectors")
     covered = objective_tool.coverage(anchor, view.array("anchor_radii"), view.array("vectors"), kept.mask)
     everyone = np.ones(len(kept.rows), dtype=bool)
     return objective_tool.objective(
-        probe,
-        objective_tool.Clustering(result.labels, scores.silhouette, scores.stability),
+        ProbeResult(kind, np.asarray(found.probe)),
+        objective_tool.Clustering(clustered.result.labels, found.scores.silhouette, found.scores.stability),
         covered=covered,
         redundant=objective_tool.redundancy(kept.graph, everyone, view.config.semantic.cosine),
         noisy=float(kept.sparse.mean()),
-        clustering_sd=clustering_sd,
+        clustering_sd=found.clustering_sd,
         params=view.config.objective,
     )
 
