@@ -172,14 +172,14 @@ class Load(StepEvent):
     scrubbed: dict[str, int] | None = None  # None: nothing was looked for
 
 
-class _Separation(StepEvent):
+class _Removals(StepEvent):
     """Rows were taken out, or refused to be."""
 
     counts: RowCounts
     by_reason: dict[str, int]
 
 
-class Clean(_Separation):
+class Clean(_Removals):
     """The text was normalised; copies went."""
 
     type: Literal["clean"] = "clean"
@@ -187,14 +187,14 @@ class Clean(_Separation):
     label_conflicts: int  # copies that carry another label than the row kept for them
 
 
-class Language(_Separation):
+class Language(_Removals):
     """The language of every row was identified."""
 
     type: Literal["language"] = "language"
     languages: dict[str, int]
 
 
-class Separation(_Separation):
+class Separation(_Removals):
     """The quality rules were applied; near-duplicates and rows of a corpus were sought; or texts of benchmarks."""
 
     type: Literal["filter", "dedup", "decontaminate"]

@@ -102,8 +102,7 @@ def restore_rows(ledger: pl.DataFrame, rows: np.ndarray, stage: str, reason: str
     """``ledger`` with removed ``rows`` (positions, uint32 [n]) in force again: kept, or synthetic."""
     if not len(rows):
         return ledger
-    synthetic = ledger["origin"].gather(rows) == "synthesis"
-    status = pl.select(pl.when(synthetic).then(pl.lit("synthetic")).otherwise(pl.lit("kept"))).to_series()
+    status = np.where(ledger["origin"].gather(rows) == "synthesis", "synthetic", "kept")
     why = {"status": status, "stage": stage, "reason": reason, "event": event}
     return _overlay(ledger, rows, {**why, **_UNMEASURED})
 
