@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from ...state.phrases import Advance
+from ...state.phrases import Advance, silent
 from ...state.preparation import DedupParams
 from .minhash import ShingleSets, in_threads
 
@@ -40,7 +40,7 @@ def matches(
     params: DedupParams,
     settled: int,
     closed: bool,
-    advance: Advance,
+    advance: Advance = silent,
 ) -> Iterator[Match]:
     """The entries that repeat, to at least the threshold, an entry kept before them, in keep order.
 

@@ -10,7 +10,6 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,16 +32,8 @@ def _f_measure(lcs: np.ndarray, length: int, lengths: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(2 * precision * recall, total, out=np.zeros(len(lcs)), where=total > 0))
 
 
-@dataclass(frozen=True)
-class Nearest:
-    """The text of the pool that a text repeats most: its number, in the order added, and ROUGE-L F."""
-
-    index: int
-    score: float
-
-
 class RougePool:
-    """Texts that others are held against; ``nearest`` finds the one that a text repeats."""
+    """Texts that others are held against."""
 
     def __init__(self, threshold: float, texts: Iterable[str] = ()) -> None:
         """``threshold``: ROUGE-L F above which a text repeats another; ``texts``: the first of the pool."""
@@ -54,9 +45,6 @@ class RougePool:
         self._holders: dict[tuple[int, int], array[int]] = {}
         self.add(texts)
 
-    def __len__(self) -> int:
-        return len(self._texts)
-
     def add(self, texts: Iterable[str]) -> None:
         """Add texts to the pool."""
         for text in texts:
@@ -67,22 +55,15 @@ class RougePool:
             self._texts.append(numbers)
             self._lengths.append(len(numbers))
 
-    def nearest(self, text: str) -> Nearest | None:
-        """The text of the pool with the highest ROUGE-L F above the threshold (the first of equals), or None."""
+    def repeats(self, text: str) -> bool:
+        """Whether a text has a ROUGE-L F above the threshold with any text of the pool."""
         # A token that the pool does not know matches nothing: one number stands for all of them.
         numbers = [self._numbers.get(token, -1) for token in tokens_of(text)]
-        if not numbers or not self._texts:
-            return None
         near = self._near(numbers)
         if not len(near):
-            return None
+            return False
         scores = _f_measure(self._lcs(numbers, near), len(numbers), self._length_of(near))
-        best = int(np.argmax(scores))
-        return Nearest(int(near[best]), float(scores[best])) if scores[best] > self.threshold else None
-
-    def repeats(self, texts: Iterable[str]) -> list[bool]:
-        """Whether each of ``texts`` has a ROUGE-L F above the threshold with any text of the pool."""
-        return [self.nearest(text) is not None for text in texts]
+        return bool((scores > self.threshold).any())
 
     def _near(self, numbers: list[int]) -> np.ndarray:
         """The pool's texts that share enough tokens for a score above the threshold: their numbers, int64 [m]."""

@@ -46,7 +46,6 @@ class Bound:
     kind: Kind
     measure: str
     value: float
-    description: str
 
     def fails(self, annotations: pl.DataFrame) -> np.ndarray:
         """Which rows fail: bool [n]. The limit has the measure's own precision, so that exactly at the limit passes."""
@@ -54,14 +53,9 @@ class Bound:
         return np.asarray(values < limit if self.kind == "min" else values > limit)
 
 
-def _bound(rule: str, value: float) -> Bound:
-    kind, measure = _RULES[rule]
-    return Bound(kind, measure, value, f"{'at least' if kind == 'min' else 'at most'}: {MEASURES[measure]}")
-
-
 # In the order in which a row is charged.
 PROFILES: dict[str, dict[str, Bound]] = {
-    name: {rule: _bound(rule, value) for rule, value in limits.items()} for name, limits in LIMITS.items()
+    name: {rule: Bound(*_RULES[rule], value) for rule, value in limits.items()} for name, limits in LIMITS.items()
 }
 _ANY_PROFILE = tuple(dict.fromkeys(rule for rules in PROFILES.values() for rule in rules))
 
@@ -100,7 +94,7 @@ def bounds(profile: str, overrides: dict[str, float | None]) -> dict[str, Bound]
         if value is None:
             chosen.pop(rule, None)
         else:
-            chosen[rule] = _bound(rule, float(value))
+            chosen[rule] = Bound(*_RULES[rule], float(value))
     return chosen
 
 
@@ -170,17 +164,15 @@ def strictness(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> np.ndarra
 
 
 def loosened(bounds: dict[str, Bound], rule: str, factor: float) -> dict[str, float | None]:
-    """The override that makes one rule ``factor`` times looser; empty where it cannot be (a limit of 0, a full share).
+    """The override that makes one rule ``factor`` (above 1) times looser; empty where it cannot be, as at a limit of 0.
 
     Raises:
-        UsageError: the rule is not among ``bounds``, or the factor is not above 1.
+        UsageError: the rule is not among ``bounds``.
     """
     if rule not in bounds:
         nearest = difflib.get_close_matches(rule, bounds, n=1, cutoff=0.0)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise UsageError(f"no rule {rule!r} is in force{hint}")
-    if factor <= 1:
-        raise UsageError(f"a rule is loosened by a factor above 1, not {factor}")
     bound = bounds[rule]
     value = bound.value * factor if bound.kind == "max" else bound.value / factor
     if bound.measure not in _UNBOUNDED:

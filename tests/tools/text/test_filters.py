@@ -207,8 +207,6 @@ def test_unknown_names_are_refused_with_the_nearest():
         bounds("instructions", {})
     with pytest.raises(UsageError, match=r"'gopher\.min_stop_words'"):
         loosened(bounds("web", {}), "stop_words", 2)
-    with pytest.raises(UsageError, match="above 1"):
-        loosened(bounds("web", {}), "gopher.min_words", 1)
 
 
 def test_overrides_and_factors():
