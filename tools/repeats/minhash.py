@@ -84,17 +84,17 @@ def _digests(text: pl.Series, ngram_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _lowered(text: pl.Series) -> pl.Series:
-    """``text`` with each row that is not all ASCII lower-cased as ``str.lower`` does; the kernels see to the others.
+    """``text`` with each row that is not all ASCII in lower case, its blanks beyond ASCII made spaces.
 
-    Unicode's tables differ between Polars and Python, and Python's define a shingle.
+    As ``str.lower`` does: Unicode's tables differ between Polars and Python, and Python's define a shingle. The kernels
+    see to ASCII.
     """
     text = text.fill_null("")
-    wide = text.str.len_bytes() != text.str.len_chars()
-    if not wide.any():
+    wide = (text.str.len_bytes() != text.str.len_chars()).arg_true()
+    if not len(wide):
         return text
-    lower = pl.Series([one.lower() for one in text.filter(wide).to_list()], dtype=pl.String)
-    order = np.argsort(wide.to_numpy(), kind="stable")
-    return pl.concat([text.filter(~wide).rename(""), lower]).gather(np.argsort(order))
+    lower = pl.Series([one.lower() for one in text.gather(wide)], dtype=pl.String)
+    return text.clone().scatter(wide, lower.str.replace_all(r"[\s--\x00-\x7F]", " "))  # which works in place
 
 
 def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -120,9 +120,8 @@ class ShingleSets:
 
     def __init__(self, text: pl.Series, ngram_size: int) -> None:
         """Make the sets of ``text`` (strings, [n], perhaps a memory map) available."""
-        from .shingles import make_sets, overlap
+        from .shingles import overlap
 
-        self._make_sets = make_sets
         self._overlap = overlap
         self._text = text
         self._ngram_size = ngram_size
@@ -169,8 +168,11 @@ class ShingleSets:
 
     def _made(self, text: pl.Series) -> list[np.ndarray]:
         digests, ends = _digests(text, self._ngram_size)
-        sets = np.split(digests[: self._make_sets(digests, ends)], ends[:-1])
-        return [one.copy() for one in sets]  # a view would hold the whole batch
+        made = []
+        for own in np.split(digests, ends[:-1]):
+            own.sort()
+            made.append(own[np.append(True, own[1:] != own[:-1])])
+        return made
 
     def _hold(self, row: int, hashes: np.ndarray) -> np.ndarray:
         self._held[row] = hashes
