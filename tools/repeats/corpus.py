@@ -76,11 +76,6 @@ def map_strings(batches: Iterable[pl.DataFrame], names: tuple[str, ...], file: P
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for batch in batches:
             writer.write_table(batch.select(names).to_arrow().cast(schema))
-    return mapped_strings(file)
-
-
-def mapped_strings(file: Path) -> pl.DataFrame:
-    """The columns that ``map_strings`` wrote to a file."""
     return pl.DataFrame(pa.ipc.open_file(pa.memory_map(str(file))).read_all())
 
 

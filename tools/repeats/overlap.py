@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..text.compiled import kernel
-from ..text.ngrams import BASE, Words, character, power
+from ..text.ngrams import BASE, Words, character
 
 #: Words that are compared for one text are bounded by so many for each of its own. Two texts that repeat the same few
 #: words over and over have as many runs in common as words of one times words of the other; then runs are cut short.
@@ -198,7 +198,7 @@ def longest(words: Words, known: Known, size: int, least: int, min_share: float)
     whole_bits, whole_shift, longest_whole = known.whole.bits, known.whole.shift, known.longest
     keys, places, begins = known.grams.keys, known.grams.places, known.grams.at
     text_of, known_first = known.text_of, known.words.first
-    leaving = power(size)
+    leaving = BASE ** np.uint64(size)
     for text in range(len(found)):
         best = found[text]
         span = (first[text], first[text + 1])

@@ -6,11 +6,6 @@ neighbour graph are looked at here: nothing is searched a second time, and no cl
 group of more like rows than the graph has neighbours, a few may stay.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
-
 import numpy as np
 import polars as pl
 
@@ -19,19 +14,14 @@ from ...state.errors import InputError
 from ...state.preparation import SemanticParams, WhichToKeep
 from ...state.rows import Removal
 from ..table_tool import TableTool
+from ..text.compiled import kernel_later
 from ..vectors.embed import table_vectors
 from ..vectors.neighbors import NeighborGraph, neighbor_graph, unit
 
 _COLUMN = {"longest": "text", "best_quality": "quality"}  # that a table must have
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Like rows: those of row i stand at ``start[i]:start[i + 1]`` of ``other`` and ``cosine``, by position."""
-
-    start: np.ndarray  # int64 [n + 1]
-    other: np.ndarray  # int64 [pairs · 2]
-    cosine: np.ndarray  # float32 [pairs · 2]
+_Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def semantic_duplicates(graph: NeighborGraph, rows: np.ndarray, params: SemanticParams, order: np.ndarray) -> Removal:
@@ -86,7 +76,11 @@ def keep_order(
 
 
 def _pairs(graph: NeighborGraph, cosine: float) -> _Pairs:
-    """The pairs of a graph that are at least ``cosine`` alike, from both sides; the higher of two cosines counts."""
+    """The pairs of a graph that are at least ``cosine`` alike, from both sides; the higher of two cosines counts.
+
+    Those of row i stand at ``start[i]:start[i + 1]`` (int64 [n + 1]) of the other rows, by position (int64
+    [pairs · 2]), and of the cosines (float32, as long).
+    """
     near = (graph.indices >= 0) & (graph.similarities >= np.float64(cosine))  # no float32 below it passes
     row, column = np.nonzero(near)
     neighbor, likeness = graph.indices[row, column].astype(np.int64), graph.similarities[row, column]
@@ -97,7 +91,7 @@ def _pairs(graph: NeighborGraph, cosine: float) -> _Pairs:
     new = np.ones(len(own), dtype=bool)
     new[1:] = (own[1:] != own[:-1]) | (other[1:] != other[:-1])
     count = np.bincount(own[new], minlength=len(graph.indices))
-    return _Pairs(np.concatenate([[0], np.cumsum(count)]), other[new], likeness[new])
+    return np.concatenate([[0], np.cumsum(count)]), other[new], likeness[new]
 
 
 def _thinned(pairs: _Pairs, order: np.ndarray, surplus: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,16 +99,16 @@ def _thinned(pairs: _Pairs, order: np.ndarray, surplus: int) -> tuple[np.ndarray
 
     At most ``surplus`` rows go: those of the highest cosine at which so many would, found by bisection.
     """
-    if not len(pairs.other) or not surplus:
+    levels = np.unique(pairs[2])
+    if not len(levels) or not surplus:
         return np.full(len(order), -1, dtype=np.int64), np.zeros(len(order), dtype=np.float32)
-    levels = np.unique(pairs.cosine)
     enough, too_few = 0, len(levels)
-    found: tuple[np.ndarray, np.ndarray] = _kernel()(pairs.start, pairs.other, pairs.cosine, order, levels[0])
+    found: tuple[np.ndarray, np.ndarray] = _greedy(*pairs, order, levels[0])
     if (found[0] >= 0).sum() <= surplus:
         return found
     while too_few - enough > 1:
         middle = (enough + too_few) // 2
-        tried = _kernel()(pairs.start, pairs.other, pairs.cosine, order, levels[middle])
+        tried = _greedy(*pairs, order, levels[middle])
         if (tried[0] >= 0).sum() >= surplus:
             enough, found = middle, tried
         else:
@@ -128,13 +122,7 @@ def _thinned(pairs: _Pairs, order: np.ndarray, surplus: int) -> tuple[np.ndarray
     return instead, cosine
 
 
-@cache
-def _kernel() -> Callable[..., Any]:
-    from ..text.compiled import kernel
-
-    return kernel()(_greedy)
-
-
+@kernel_later
 def _greedy(
     start: np.ndarray, other: np.ndarray, cosine: np.ndarray, order: np.ndarray, floor: np.float32
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -77,7 +77,10 @@ def _annotate(text: pl.Series, params: CleanParams) -> pl.DataFrame:
 
 
 def _removals(text: pl.Series, params: CleanParams, advance: Advance) -> list[Removal]:
-    """Rows whose normalised text is that of an earlier row; of every row only a hash is held in memory."""
+    """Rows whose normalised text is that of an earlier row; of every row only a hash is held in memory.
+
+    A hash that two texts have in common takes neither out.
+    """
     hashes = []
     for start in range(0, len(text), _BATCH_ROWS):
         batch = text.slice(start, _BATCH_ROWS)
@@ -93,14 +96,9 @@ def _removals(text: pl.Series, params: CleanParams, advance: Advance) -> list[Re
         normalise(text.gather(part["row"]), params) == normalise(text.gather(part["first"]), params)
         for part in later.iter_slices(_BATCH_ROWS)
     ]
-    agree = pl.concat(same) if same else pl.Series(dtype=pl.Boolean)
-    found, other = later.filter(agree), later.filter(~agree)["row"]
-    # Different texts of one hash: hardly ever any, and they may still repeat one another.
-    collided = exact_duplicates(normalise(text.gather(other), params), other.to_numpy())
-    rows = np.concatenate([found["row"].to_numpy(), collided.rows])
-    firsts = np.concatenate([found["first"].to_numpy(), np.asarray(collided.duplicate_of)])
-    order = np.argsort(rows)
-    return [Removal("exact_duplicate", rows[order], np.ones(len(rows)), 1.0, firsts[order])]
+    found = later.filter(pl.concat(same) if same else False)
+    ones = np.ones(found.height)
+    return [Removal("exact_duplicate", found["row"].to_numpy(), ones, 1.0, found["first"].to_numpy())]
 
 
 TOOL = TableTool("clean", annotate=_annotate, removals=_removals)

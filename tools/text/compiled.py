@@ -1,12 +1,11 @@
 """Compiling kernels: Python functions over arrays that Numba turns into machine code.
 
-A module of kernels imports Numba when it is loaded, so it is itself imported inside the functions that use it.
+``kernel`` loads Numba, so a module that uses it is itself imported inside the functions that need it.
 """
 
 from collections.abc import Callable
+from functools import cache, wraps
 from typing import Any, cast
-
-from numba import njit
 
 
 def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -15,6 +14,8 @@ def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
     A kernel runs without the interpreter's lock, so threads run it side by side. Its machine code is kept on disk for
     the next process, where Numba finds a folder that it may write to.
     """
+
+    from numba import njit
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         compiler: Any = njit
@@ -25,3 +26,9 @@ def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
         return cast(Callable[..., Any], made)
 
     return compiled
+
+
+def kernel_later(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As ``kernel``, but compiled when it is first called: its module loads without Numba."""
+    made = cache(lambda: kernel()(function))
+    return wraps(function)(lambda *arguments: made()(*arguments))

@@ -123,19 +123,10 @@ def _words_of(
 
 
 @kernel()
-def power(exponent: int) -> np.uint64:
-    """``BASE`` to the power of ``exponent``, modulo 2^64."""
-    power = np.uint64(1)
-    for _ in range(exponent):
-        power *= BASE
-    return power
-
-
-@kernel()
 def gram_hashes(hashes: np.ndarray, first: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The hash of every run of ``size`` words within a text, and the word it begins at (uint64 and int64 [w])."""
     found, at = np.empty(len(hashes), np.uint64), np.empty(len(hashes), np.int64)
-    leaving, count = power(size), 0
+    leaving, count = BASE ** np.uint64(size), 0
     for text in range(len(first) - 1):
         rolling = np.uint64(0)
         for word in range(first[text], first[text + 1]):

@@ -4,11 +4,11 @@ A segment is ``offsets[i] : offsets[i + 1]``, int64. Counting repeats takes a ta
 NumPy lacks; it is compiled by Numba the first time, and kept on disk where there is a folder to write to.
 """
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
+
+from .compiled import kernel_later
 
 
 def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -56,16 +56,10 @@ def _walked(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray, step: int) -
     """``_walk``, with room for the hash table of the longest segment, at most half full."""
     longest = int(np.max(ends - starts, initial=1))
     slots = np.empty(1 << (2 * max(longest, 1) - 1).bit_length(), dtype=np.int64)
-    return np.asarray(_kernel()(keys, starts, ends, slots, step))
+    return np.asarray(_walk(keys, starts, ends, slots, step))
 
 
-@cache
-def _kernel() -> Callable[..., Any]:
-    from .compiled import kernel  # with it Numba is loaded
-
-    return kernel()(_walk)
-
-
+@kernel_later
 def _walk(keys: Any, starts: Any, ends: Any, slots: Any, step: int) -> Any:
     """How often each key was met, at its first place in its segment; −1 where one was met that repeats another.
 
