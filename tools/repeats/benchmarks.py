@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 #: Words that a benchmark's text must have to be looked for at all. Shorter ones are labels and figures of speech.
 LEAST_WORDS = 5
-# An n-gram that more rows of its benchmark hold is the benchmark's template, and tells nothing of a question. The
-# second bound keeps a passage that a hundred questions of a large benchmark are about.
+# An n-gram that more rows of its benchmark hold is the benchmark's template. The second bound keeps a passage that a
+# hundred questions of a large benchmark are about.
 _COMMON_ROWS = 10
 _COMMON_SHARE = 0.01
 _PLACES = 16  # where one text repeats one n-gram over and over, so many places of it are looked at
@@ -61,8 +61,6 @@ def read_benchmarks(paths: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
     Every text of a row counts by itself, because data may hold a question without its answer: the strings of every
     column but ``id``, those in lists and objects too. Values without blank space are names, labels or addresses.
 
-    ``paths``: anything ``load`` reads.
-
     Returns:
         A row per text: ``row`` (Int64, the number of the benchmark's row), ``id``, ``column``, ``text`` and ``file``
         (its name), strings; and the notes.
@@ -82,16 +80,12 @@ def read_benchmarks(paths: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
 
 
 def index_benchmarks(texts: pl.DataFrame, params: DecontaminateParams) -> Benchmarks:
-    """Texts ready to be found.
+    """The texts of ``read_benchmarks`` ready to be found.
 
     GPT-3 ignored the n-grams that stood in more than 10 training documents, as too common to tell anything. That would
     pass over a benchmark that is in the data eleven times; here an n-gram (or a short text) is ignored that stands in
     more than 10 rows, and more than 1 %, of its own benchmark; and one of numbers and single letters alone, such as
     counting to sixteen.
-
-    Args:
-        texts: from ``read_benchmarks``.
-        params: ``ngram_size`` and ``method``.
     """
     size = params.ngram_size or _SIZES[params.method]
     return Benchmarks(texts.drop("row"), size, _known(texts, size))
@@ -185,10 +179,9 @@ def _telling(words: Words) -> np.ndarray:
 def _gram_index(
     hashes: np.ndarray, at: np.ndarray, telling: np.ndarray, text_of: np.ndarray, owners: pl.DataFrame
 ) -> GramIndex:
-    """The index of the runs that are ``telling`` (bool [p]) and not common in their file.
+    """The index of the runs (uint64 [p], from the word ``at``) that are ``telling`` and not common in their file.
 
-    ``hashes`` uint64 [p] and ``at`` int64 [p], the first word, of each run; ``owners``: ``file`` and ``row`` of each
-    text, and whether it is ``new``: of equal texts the first is found.
+    ``owners``: ``file`` and ``row`` of each text, and whether it is ``new``: of equal texts the first is found.
     """
     from .overlap import index_of
 

@@ -39,7 +39,6 @@ def open_corpus(files: Iterable[str], folder: Path, params: DedupParams, clean: 
     Args:
         files: named in ``Corpus.names`` as they are here.
         folder: for the memory maps, which last as long as it; created if missing.
-        params: ``ngram_size`` and ``num_perm``.
         clean: how the text is normalised: as that of the rows to be compared is.
 
     Raises:
@@ -91,14 +90,8 @@ def corpus_duplicates(
 ) -> Removal:
     """Rows that repeat a row of the corpus: the same text, or shingles alike to at least the threshold.
 
-    Near-duplicates are found and verified as in the data itself; a row is compared with rows of the corpus alone.
-
-    Args:
-        signed: the rows, with a text that is normalised as the corpus is.
-        left_out: positions (uint32) of rows that are out already and compared with nothing.
-
-    Returns:
-        The rows to remove, with their Jaccard similarity to the row of the corpus that ``duplicate_of`` names.
+    A row, whose text is normalised as the corpus is, is compared with rows of the corpus alone; those at the positions
+    ``left_out`` (uint32) with nothing. ``duplicate_of`` names the row of the corpus.
     """
     text, rows = signed.text, signed.rows
     standing = np.arange(len(text)) if left_out is None else np.flatnonzero(~np.isin(rows, left_out))

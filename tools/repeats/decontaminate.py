@@ -63,8 +63,7 @@ def contaminated(
     Args:
         text: strings, [n]; a null holds nothing.
         rows: positions, uint32 [n], ascending; ``text[i]`` belongs to ``rows[i]``.
-        benchmarks: from ``open_benchmarks`` with the same parameters.
-        params: ``method`` and ``min_coverage``.
+        benchmarks: opened with the same parameters.
 
     Returns:
         The removals, with the words of the longest span as score against those of an n-gram (for ``longest_span`` the

@@ -4,7 +4,6 @@ Signatures: ``minhash``. Candidates and their verification: ``lsh``. Rows that s
 """
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,8 @@ from ...state.rows import Removal
 from ..table_tool import TableTool
 from ..text.batches import batches
 from ..text.clean import exact_duplicates, normalise
+from ..text.filters import bounds, choose_profile, strictness
+from ..text.measures import annotate
 from .corpus import corpus_duplicates, map_strings, open_corpus, signature_map
 from .lsh import matches
 from .minhash import BATCH_BYTES, SignedRows, signatures
@@ -34,17 +35,13 @@ def near_duplicates(
 
     Rows are visited in keep order: the settled ones first, then by position, by length (longest first) or by quality
     (best first). A row is compared with the *kept* rows it shares an LSH bucket with, so A ~ B ~ C never removes C for
-    its likeness to a removed B. Every removal is confirmed by the true Jaccard similarity. The work per row is bounded
-    (``lsh.MAX_REPRESENTATIVES``, ``lsh.MAX_VERIFIED``), so a bucket of thousands costs no more per row than a small
-    one.
+    its likeness to a removed B. Every removal is confirmed by the true Jaccard similarity.
 
     With ``params.target_rows`` only the likest of these rows go: by their similarity to the row kept for them, most
-    similar first and the later in keep order first of equals, until so many rows are left. The rows kept for them stay
-    whatever the target.
+    similar first and the later in keep order first of equals, until so many rows are left.
 
     Args:
         signed: the rows, n of them, with what ``signatures`` gave for the same parameters.
-        params: ``threshold``, ``ngram_size``, ``which_to_keep`` and ``target_rows``.
         settled: so many entries at the front stay whatever they resemble.
         quality: float [n], higher is better; needed where ``which_to_keep`` is ``best_quality``.
         left_out: positions (uint32) of rows that are out already: compared with nothing and not counted.
@@ -92,9 +89,6 @@ def _keep_order(
 
 def _rule_quality(text: pl.Series) -> np.ndarray:
     """How far each row is from the limits of the quality rules (float [n], higher is better)."""
-    from ..text.filters import bounds, choose_profile, strictness
-    from ..text.measures import annotate
-
     rules = bounds(choose_profile(text, "text"), {})
     return 1.0 - strictness(annotate(text), rules).astype(np.float64)
 
@@ -102,8 +96,7 @@ def _rule_quality(text: pl.Series) -> np.ndarray:
 def _removals(text: pl.Series, params: DedupParams, advance: Advance) -> list[Removal]:
     """All that repeats: exact copies, copies once normalised, rows of the corpus, near-duplicates.
 
-    A null repeats nothing.
-    ``target_rows`` bounds what goes as a near-duplicate; what repeats otherwise goes whatever the target.
+    A null repeats nothing. ``target_rows`` bounds the near-duplicates alone.
     """
     positions = np.arange(len(text), dtype=np.uint32)
     exact = exact_duplicates(text, positions)
@@ -111,7 +104,9 @@ def _removals(text: pl.Series, params: DedupParams, advance: Advance) -> list[Re
     advance(len(text) - len(rows))
     with tempfile.TemporaryDirectory(prefix="recryst-dedup-") as name:
         folder, clean = Path(name), CleanParams()
-        normal = map_strings(_normalised(text.gather(rows), clean), ("text",), folder / "text.arrow")["text"]
+        given = text.gather(rows).alias("text")
+        parts = (normalise(given.slice(*part), clean).to_frame() for part in batches(given, BATCH_BYTES))
+        normal = map_strings(parts, ("text",), folder / "text.arrow")["text"]
         removals = [exact, exact_duplicates(normal, rows, "normalised_duplicate")]
         room = signature_map(folder / "text.npy", (len(rows), params.num_perm))
         signed = SignedRows(normal, rows, signatures(normal, params, advance, room))
@@ -123,11 +118,6 @@ def _removals(text: pl.Series, params: DedupParams, advance: Advance) -> list[Re
         gone = np.concatenate([removal.rows for removal in removals[1:]])
         removals.append(near_duplicates(signed, params, quality=quality, left_out=gone))
     return removals
-
-
-def _normalised(text: pl.Series, clean: CleanParams) -> Iterator[pl.DataFrame]:
-    for start, count in batches(text, BATCH_BYTES):
-        yield normalise(text.slice(start, count).alias("text"), clean).to_frame()
 
 
 TOOL = TableTool("dedup", removals=_removals)

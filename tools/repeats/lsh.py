@@ -56,7 +56,6 @@ def matches(
         params: ``threshold``, ``ngram_size``.
         settled: so many entries, the first, are kept without comparison.
         closed: whether only the settled ones are kept, so that every other is compared with them alone.
-        advance: told the entries done, settled ones apart.
     """
     from .buckets import foresee, visit
 

@@ -36,15 +36,10 @@ class SignedRows(NamedTuple):
 def signatures(
     text: pl.Series, params: DedupParams, advance: Advance = silent, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """MinHash signatures of word shingles, those of datasketch 2.0.
+    """MinHash signatures of word shingles: uint32 [n, num_perm], written to ``out`` (perhaps a memory map) if given.
 
-    Args:
-        text: strings, [n], perhaps a memory map; a null counts as empty. It is read in batches.
-        params: ``ngram_size`` and ``num_perm``.
-        out: where to write them (uint32 [n, num_perm], perhaps a memory map); none: into memory.
-
-    Returns:
-        uint32 [n, num_perm]; the share of equal places estimates the Jaccard similarity of two rows.
+    The share of equal places estimates the Jaccard similarity of two rows. ``text``: strings, [n], perhaps a memory
+    map; a null counts as empty. It is read in batches.
     """
     from .shingles import sign
 

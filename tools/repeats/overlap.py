@@ -182,8 +182,7 @@ def longest(words: Words, known: Known, size: int, least: int, min_share: float)
 
     Args:
         words: of n texts.
-        known: what they are held against, indexed for the same ``size`` and ``least``.
-        size: words of an n-gram.
+        known: what they are held against, indexed for n-grams of the same ``size``.
         least: words that a shorter text must have.
         min_share: share of the known text's words that a run must have; then the run with the largest share is taken,
             the longest of equals. 0: the longest run. Of equals the first is taken.

@@ -57,33 +57,23 @@ class RougePool:
 
     def repeats(self, text: str) -> bool:
         """Whether a text has a ROUGE-L F above the threshold with any text of the pool."""
-        # A token that the pool does not know matches nothing: one number stands for all of them.
-        numbers = [self._numbers.get(token, -1) for token in tokens_of(text)]
-        near = self._near(numbers)
-        if not len(near):
-            return False
-        scores = _f_measure(self._lcs(numbers, near), len(numbers), self._length_of(near))
-        return bool((scores > self.threshold).any())
-
-    def _near(self, numbers: list[int]) -> np.ndarray:
-        """The pool's texts that share enough tokens for a score above the threshold: their numbers, int64 [m]."""
-        held = [self._holders[key] for key in _counted(numbers) if key in self._holders]
-        if not held:
-            return np.zeros(0, dtype=np.int64)
-        shared = np.bincount(np.concatenate([np.frombuffer(one, dtype=np.int64) for one in held]))
-        found = np.flatnonzero(shared)
-        bound = 2 * shared[found] / (len(numbers) + self._length_of(found))
-        return np.asarray(found[bound > self.threshold - _SLACK])
-
-    def _length_of(self, places: np.ndarray) -> np.ndarray:
-        return np.asarray(np.frombuffer(self._lengths, dtype=np.int64)[places])
-
-    def _lcs(self, numbers: list[int], places: np.ndarray) -> np.ndarray:
         from rapidfuzz.distance import LCSseq
         from rapidfuzz.process import cdist
 
-        texts = [self._texts[place] for place in places.tolist()]
-        return np.asarray(cdist([numbers], texts, scorer=LCSseq.similarity, dtype=np.int32)[0])
+        # A token that the pool does not know matches nothing: one number stands for all of them.
+        numbers = [self._numbers.get(token, -1) for token in tokens_of(text)]
+        held = [self._holders[key] for key in _counted(numbers) if key in self._holders]
+        if not held:
+            return False
+        shared = np.bincount(np.concatenate([np.frombuffer(one, dtype=np.int64) for one in held]))
+        lengths = np.frombuffer(self._lengths, dtype=np.int64)[: len(shared)]
+        near = np.flatnonzero(2 * shared / (len(numbers) + lengths) > self.threshold - _SLACK)
+        near = near[shared[near] > 0]
+        if not len(near):
+            return False
+        texts = [self._texts[place] for place in near.tolist()]
+        lcs = np.asarray(cdist([numbers], texts, scorer=LCSseq.similarity, dtype=np.int32)[0])
+        return bool((_f_measure(lcs, len(numbers), lengths[near]) > self.threshold).any())
 
 
 def _counted(numbers: list[int]) -> list[tuple[int, int]]:

@@ -35,8 +35,7 @@ def semantic_duplicates(graph: NeighborGraph, rows: np.ndarray, params: Semantic
     Args:
         graph: the nearest neighbours of n rows.
         rows: their positions in the data, uint32 [n], ascending.
-        params: ``cosine`` and ``target_rows``.
-        order: the n rows from the one that stays most surely to the one that goes first, int [n]: ``keep_order``.
+        order: from ``keep_order``, int [n].
 
     Returns:
         The rows to remove, each with its cosine to the kept row that ``duplicate_of`` names: of those before it, the
@@ -58,16 +57,13 @@ def semantic_duplicates(graph: NeighborGraph, rows: np.ndarray, params: Semantic
 def keep_order(
     which: WhichToKeep, size: int, measured: np.ndarray | None = None, last: np.ndarray | None = None
 ) -> np.ndarray:
-    """The rows from the one that stays most surely to the one that goes first; equals by position.
+    """The rows (int64 [n]) from the one that stays most surely to the one that goes first; equals by position.
 
     Args:
         which: ``first`` goes by position alone.
         measured: float or int [n], what the choice goes by: text length (``longest``), quality, higher being better
             (``best_quality``), cosine to the centroid of the row's cluster (``nearest``, ``furthest``).
         last: bool [n], rows that stand behind all others, as synthetic ones do; None: none does.
-
-    Returns:
-        int64 [n], a permutation.
     """
     if which == "first" or measured is None:
         measured = np.zeros(size)

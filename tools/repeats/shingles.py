@@ -194,12 +194,8 @@ def sign(digests, ends, multiply, shift, signed):  # type: ignore[no-untyped-def
 
     h is the first four bytes of a digest as a little-endian number, through MurmurHash3's finaliser.
 
-    Args:
-        digests: uint64, as ``digest`` writes them.
-        ends: int64 [n], likewise.
-        multiply: uint32 [p].
-        shift: uint32 [p].
-        signed: uint32 [n, p], the result.
+    ``digests`` and ``ends``: as ``digest`` writes them; ``multiply`` and ``shift``: uint32 [p]; ``signed``: uint32
+    [n, p], the result.
     """
     first = 0
     for row in range(len(ends)):

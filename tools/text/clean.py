@@ -51,17 +51,10 @@ def _composed(text: pl.Series, params: CleanParams) -> pl.Series:
 
 
 def exact_duplicates(text: pl.Series, rows: np.ndarray, reason: str = "exact_duplicate") -> Removal:
-    """Rows whose text is byte for byte that of an earlier row.
+    """Rows (positions, uint32 [n]) whose text is byte for byte that of an earlier row; of equal rows the first stays.
 
     A 64-bit hash finds the rows that repeat, and only those are compared as text, so the cost in memory is 12 bytes
-    a row and a hash collision removes nothing.
-
-    Args:
-        text: strings, [n]; nulls are duplicates of nothing.
-        rows: positions, uint32 [n]; ``text[i]`` belongs to ``rows[i]``.
-
-    Returns:
-        The rows to remove, each with the position of the first row of that text, which stays.
+    a row and a hash collision removes nothing. A null repeats nothing.
     """
     hashed = pl.DataFrame({"at": pl.int_range(len(text), dtype=pl.UInt32, eager=True), "hash": text.hash()})
     repeats = hashed.filter(text.is_not_null() & hashed["hash"].is_duplicated())["at"]

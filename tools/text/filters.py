@@ -108,23 +108,14 @@ def _nearest(rule: str, chosen: dict[str, Bound]) -> str:
 
 
 def verdicts(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> pl.DataFrame:
-    """Which rows fail which rule.
-
-    ``annotations``: what ``annotate`` gave, n rows.
-
-    Returns:
-        A Boolean column for each rule, named as the rule, n rows; true where the row fails it.
-    """
+    """Which rows of what ``annotate`` gave fail which rule: a Boolean column for each rule, named as the rule."""
     return pl.DataFrame({rule: bound.fails(annotations) for rule, bound in bounds.items()})
 
 
 def failing(annotations: pl.DataFrame, rows: np.ndarray, bounds: dict[str, Bound]) -> list[Removal]:
-    """The rows that fail a rule, each charged to the first it fails.
+    """The rows that fail a rule, each charged to the first of ``bounds`` that it fails.
 
-    Args:
-        annotations: what ``annotate`` gave, n rows.
-        rows: positions, uint32 [n]; ``annotations[i]`` belongs to ``rows[i]``.
-        bounds: the rules, in the order in which they charge.
+    ``annotations``: what ``annotate`` gave for ``rows`` (positions, uint32 [n]).
 
     Returns:
         One ``Removal`` for each rule that takes a row out: its name as reason, the measure as score, its limit as
@@ -144,14 +135,9 @@ def failing(annotations: pl.DataFrame, rows: np.ndarray, bounds: dict[str, Bound
 
 
 def strictness(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> np.ndarray:
-    """How suspicious each row is: the share of rules whose limit it is within 10 % of, or beyond.
+    """How suspicious each row is, float32 [n]: the share of rules whose limit it is within 10 % of, or beyond.
 
-    A limit of 0 has no tenth, so only what is beyond it counts.
-
-    ``annotations``: what ``annotate`` gave, n rows.
-
-    Returns:
-        float32 [n] in [0, 1]; 0 everywhere without rules.
+    A limit of 0 has no tenth, so only what is beyond it counts; without rules no row is suspicious.
     """
     near = np.zeros(annotations.height, dtype=np.float32)
     for bound in bounds.values():

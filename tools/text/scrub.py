@@ -62,12 +62,7 @@ def scrub(text: pl.Series, params: ScrubParams) -> tuple[pl.Series, dict[str, in
 
 
 def check_scrub(params: ScrubParams) -> None:
-    """Refuse what ``scrub`` cannot do, before anything is read.
-
-    Raises:
-        MissingExtraError: a package that knows a kind is not installed.
-        UsageError: there are no phone numbers of the region.
-    """
+    """Refuse what ``scrub`` cannot do, before anything is read; the errors are those of ``scrub``."""
     _replacements(params)
 
 
@@ -113,12 +108,7 @@ def _by_finder(text: pl.Series, find: Callable[[str], list[tuple[int, int]]]) ->
 
 
 def _phone_finder(region: str) -> Callable[[str], list[tuple[int, int]]]:
-    """A function from a text to where phone numbers stand in it, in order.
-
-    Raises:
-        MissingExtraError: the package phonenumbers is missing.
-        UsageError: there are no phone numbers of the region.
-    """
+    """A function from a text to where phone numbers stand in it, in order."""
     try:
         import phonenumbers
     except ImportError as error:

@@ -20,12 +20,7 @@ from .scrub import check_scrub, scrub
 
 
 class Scrubber:
-    """Scrubs batches, and counts what it replaced by kind.
-
-    Raises:
-        MissingExtraError: a package that knows a kind is not installed.
-        UsageError: there are no phone numbers of the region.
-    """
+    """Scrubs batches, and counts what it replaced by kind. Raises what ``check_scrub`` raises."""
 
     def __init__(self, params: ScrubParams) -> None:
         check_scrub(params)

@@ -28,9 +28,7 @@ def maxima(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 def occurrences(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """How often each key stands in its segment.
 
-    Args:
-        keys: uint64 [t], hashes.
-        starts: int64 [n]; ``ends``: int64 [n]. A segment is ``starts[i] : ends[i]``, empty where they cross.
+    ``keys``: uint64 [t], hashes; a segment is ``starts[i] : ends[i]`` (int64 [n]), empty where they cross.
 
     Returns:
         int64 [t]: at the first place of a key in its segment how often it stands there, elsewhere 0.
@@ -39,15 +37,10 @@ def occurrences(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.nd
 
 
 def repeated_ngrams(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
-    """Where n-grams that repeat an earlier one begin; after each the search goes on behind its last word.
+    """Where n-grams that repeat an earlier one begin, bool [t]; after each the search goes on behind its last word.
 
-    Args:
-        keys: uint64 [t], ``keys[i]`` names the n-gram that begins at word ``i``.
-        starts: int64 [n]; ``ends``: int64 [n]. N-grams begin in ``starts[i] : ends[i]``, nowhere where they cross.
-        size: words in an n-gram.
-
-    Returns:
-        bool [t].
+    ``keys``: uint64 [t], ``keys[i]`` names the n-gram that begins at word ``i``, of ``size`` words. They begin in
+    ``starts[i] : ends[i]`` (int64 [n]), nowhere where these cross.
     """
     return _walked(keys, starts, ends, size) < 0
 
