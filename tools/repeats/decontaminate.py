@@ -56,7 +56,7 @@ def contaminated(
 ) -> Contamination:
     """Rows that share words with a benchmark's text: lower-cased runs of letters and digits, whatever is between them.
 
-    Each row by itself, in batches. ``benchmark_ngram``: the row has an n-gram of the text. ``benchmark_span``: their
+    Each row by itself. ``benchmark_ngram``: the row has an n-gram of the text. ``benchmark_span``: their
     longest run in common covers ``min_coverage`` of the text. ``benchmark_text``: the text is shorter than an n-gram,
     has 5 words or more, and is whole lines of the row, as a question in a conversation is.
 

@@ -31,7 +31,7 @@ def near_duplicates(
     quality: np.ndarray | None = None,
     left_out: np.ndarray | None = None,
 ) -> Removal:
-    """Rows whose shingles are, to at least the threshold, those of a row that stays.
+    """Rows that nearly repeat a row that stays.
 
     Rows are visited in keep order: the settled ones first, then by position, by length (longest first) or by quality
     (best first). A row is compared with the *kept* rows it shares an LSH bucket with, so A ~ B ~ C never removes C for
@@ -41,7 +41,7 @@ def near_duplicates(
     similar first and the later in keep order first of equals, until so many rows are left.
 
     Args:
-        signed: the rows, n of them, with what ``signatures`` gave for the same parameters.
+        signed: n rows, signed with the same parameters.
         settled: so many entries at the front stay whatever they resemble.
         quality: float [n], higher is better; needed where ``which_to_keep`` is ``best_quality``.
         left_out: positions (uint32) of rows that are out already: compared with nothing and not counted.

@@ -102,10 +102,7 @@ def _least_equal(num_perm: int, threshold: float) -> int:
 
 
 def band_rows(num_perm: int, threshold: float) -> int:
-    """Hashes per band: as many as let two rows at the threshold meet with ``MIN_RECALL``, at least one.
-
-    More hashes per band mean fewer false candidates; two rows of similarity s meet with 1 − (1 − sʳ)ᵇ.
-    """
+    """Hashes per band, at least one: two rows of similarity s meet with 1 − (1 − sʳ)ᵇ, here ``MIN_RECALL`` or more."""
     sizes = range(1, num_perm + 1)
     return max((r for r in sizes if 1 - (1 - threshold**r) ** (num_perm // r) >= MIN_RECALL), default=1)
 

@@ -7,6 +7,7 @@ datasketch 2.0 (``MinHash(seed=1, scheme="affine32")``, SHA-1): h → a·h + b m
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -135,12 +136,8 @@ class ShingleSets:
         text = self._text.gather(rows)
         used = text.str.len_bytes().fill_null(0).cast(pl.Int64).cum_sum().to_numpy()
         rows = rows[: np.searchsorted(used, _HELD_HASHES, side="right")]  # a shingle has two bytes or more
-        text = text.head(len(rows))
-
-        def work(batch: tuple[int, int]) -> list[np.ndarray]:
-            return self._made(text.slice(*batch))
-
-        made = (one for batch in in_threads(work, batches(text, BATCH_BYTES)) for one in batch)
+        parts = (text.slice(*batch) for batch in batches(text.head(len(rows)), BATCH_BYTES))
+        made = chain.from_iterable(in_threads(self._made, parts))
         for row, hashes in zip(rows.tolist(), made, strict=True):
             self._hold(row, hashes)
 

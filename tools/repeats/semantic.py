@@ -1,9 +1,8 @@
 """Semantic duplicates: rows that say in other words what another row says.
 
-After SemDeDup (Abbas et al. 2023, §3): of rows whose embeddings lie above a cosine one stays, by default the one
-furthest from its cluster's centroid. Where SemDeDup compares all pairs of a cluster, only pairs of the shared
-neighbour graph are looked at here: nothing is searched a second time, and no cluster border parts two like rows. Of a
-group of more like rows than the graph has neighbours, a few may stay.
+After SemDeDup (Abbas et al. 2023, §3), which compares all pairs of a cluster. Only pairs of the shared neighbour graph
+are looked at here: nothing is searched a second time, and no cluster border parts two like rows. Of a group of more
+like rows than the graph has neighbours, a few may stay.
 """
 
 import numpy as np
@@ -135,11 +134,7 @@ def _greedy(
 
 
 def _without_repeats(frame: pl.DataFrame, params: SemanticParams, seed: int) -> pl.DataFrame:
-    """The frame without the rows whose ``vector`` says what another's says.
-
-    Raises:
-        InputError: the column that ``which_to_keep`` goes by is missing, or a vector is unusable.
-    """
+    """The frame without the rows whose ``vector`` says what another's says."""
     vectors = table_vectors(frame)
     graph = neighbor_graph(vectors, NeighborParams(), seed)
     order = keep_order(params.which_to_keep, frame.height, _measured(frame, vectors, params.which_to_keep))

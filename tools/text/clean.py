@@ -27,12 +27,8 @@ def normalise(text: pl.Series, params: CleanParams) -> pl.Series:
     """Texts in one Unicode form, without invisible characters, carriage returns or stray blank space.
 
     In this order: the Unicode normal form (UAX #15), every line end as LF, control, zero-width, bidi and other
-    invisible characters removed, trailing spaces of lines and outer blank space stripped. Idempotent.
-
-    ``text``: strings, [n]; a null stays null.
-
-    Returns:
-        Strings, [n], under the same name; a text of invisible characters alone becomes empty.
+    invisible characters removed, trailing spaces of lines and outer blank space stripped. Idempotent. The series keeps
+    its name and its nulls; a text of invisible characters alone becomes empty.
     """
     column = pl.col(text.name)
     column = column.str.replace_all(_LINE_END, "\n").str.replace_all(_INVISIBLE, "")

@@ -1,9 +1,8 @@
 """Quality rules on text, in profiles: what counts as junk depends on the kind of text.
 
 A *measure* is one number about one text; a *rule* is a bound on it, named ``FAMILY.min_MEASURE`` or
-``FAMILY.max_MEASURE`` for the measure ``FAMILY.MEASURE``. The measures of every rule are taken once (``annotate``), so
-other thresholds need no second look at the text. The families are those of MassiveText (``gopher``), of ``c4``, of
-``fineweb`` and the house's own, ``basic``; the sources stand in ``measures``, the limits in ``profiles``.
+``FAMILY.max_MEASURE`` for the measure ``FAMILY.MEASURE``. The families and their sources stand in ``measures``, the
+limits in ``profiles``.
 """
 
 import difflib
@@ -61,12 +60,10 @@ _ANY_PROFILE = tuple(dict.fromkeys(rule for rules in PROFILES.values() for rule 
 
 
 def choose_profile(text: pl.Series, shape: str) -> str:
-    """The profile that suits the rows: ``chat``, ``instruction``, ``short`` or ``web``.
+    """The profile that suits the rows (strings, [n]; nulls do not count) of a shape that the loader recognised.
 
-    Args:
-        text: strings, [n]; nulls do not count.
-        shape: what the loader recognised. ``messages`` and ``sharegpt`` are chats, ``alpaca`` are instructions; any
-            other shape is ``short`` where the median text has fewer than ``SHORT_MEDIAN_WORDS`` words, else ``web``.
+    Any shape but chats and instructions is ``short`` where the median text has fewer than ``SHORT_MEDIAN_WORDS`` words,
+    else ``web``.
     """
     if shape in ("sharegpt", "messages"):
         return "chat"
@@ -181,11 +178,8 @@ def _annotate(text: pl.Series, params: FilterParams) -> pl.DataFrame:
     failed = verdicts(annotations, rules)
     added = [rule for rule, value in params.thresholds.items() if value is not None]
     names = dict.fromkeys([*_ANY_PROFILE, *added]) if params.profile == "auto" else rules
-    columns = [
-        (failed[rule] if rule in rules else pl.Series([None] * len(text), dtype=pl.Boolean)).alias(f"fails.{rule}")
-        for rule in names
-    ]
-    return annotations.with_columns(columns)
+    unheld = pl.lit(None, dtype=pl.Boolean)
+    return annotations.with_columns(**{f"fails.{rule}": failed[rule] if rule in rules else unheld for rule in names})
 
 
 def _removals(text: pl.Series, params: FilterParams, advance: Advance) -> list[Removal]:

@@ -35,11 +35,9 @@ _PREFIX = "__label__"
 
 
 def identify(text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
-    """The likeliest language of each text.
+    """The likeliest language of each text (strings, [n]).
 
     Only the words of a text's beginning are shown to the model, in lower case, because it takes capitals for foreign.
-
-    ``text``: strings, [n].
 
     Returns:
         ``language`` (String, [n]: ISO 639 code, null where no letter is left to read) and ``language_score`` (Float32,

@@ -23,10 +23,9 @@ BASE = np.uint64(0x9E3779B97F4A7C15)
 
 @functools.cache
 def alphabet_table() -> np.ndarray:
-    """What each code point is, int32 [0x110000].
+    """What each code point is, int32 [0x110000]: 0 parts words, −1 ends a line as well.
 
-    0 parts words, −1 ends a line as well; anything else is the character in lower case, with ``ALONE`` where it is a
-    word by itself.
+    Anything else is the character in lower case, with ``ALONE`` where it is a word by itself.
     """
     codes = np.concatenate([np.arange(0xD800), np.arange(0xE000, 0x110000)]).astype("<u4")
     characters = pl.Series(list(codes.tobytes().decode("utf-32-le")))

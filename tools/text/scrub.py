@@ -46,10 +46,8 @@ def scrub(text: pl.Series, params: ScrubParams) -> tuple[pl.Series, dict[str, in
     first line to its last, and of a URL with a password the user's name goes too. Phone numbers are those that are
     valid by the numbering plan they belong to: with a country code, or as they are written in ``phone_region``.
 
-    ``text``: strings, [n]; a null stays null.
-
     Returns:
-        Strings, [n], under the same name, and how many of each kind were replaced; no counts where no kind is named.
+        The texts, nulls as they were, and how many of each kind were replaced; no counts where no kind is named.
 
     Raises:
         MissingExtraError: a package that knows the kind is not installed.
