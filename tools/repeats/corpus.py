@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import ArrayLike
 
 from ...state.errors import storage_error
 from ...state.preparation import CleanParams, DedupParams, LoadParams
@@ -85,16 +86,14 @@ def signature_map(file: Path, shape: tuple[int, int]) -> np.ndarray:
     return np.lib.format.open_memmap(file, mode="w+", dtype=np.uint32, shape=shape)
 
 
-def corpus_duplicates(
-    signed: SignedRows, corpus: Corpus, params: DedupParams, left_out: np.ndarray | None = None
-) -> Removal:
+def corpus_duplicates(signed: SignedRows, corpus: Corpus, params: DedupParams, left_out: ArrayLike = ()) -> Removal:
     """Rows that repeat a row of the corpus: the same text, or shingles alike to at least the threshold.
 
     A row, whose text is normalised as the corpus is, is compared with rows of the corpus alone; those at the positions
     ``left_out`` (uint32) with nothing. ``duplicate_of`` names the row of the corpus.
     """
     text, rows = signed.text, signed.rows
-    standing = np.arange(len(text)) if left_out is None else np.flatnonzero(~np.isin(rows, left_out))
+    standing = np.flatnonzero(~np.isin(rows, left_out))
     same, first = _copies(text, standing, corpus)
     others = np.setdiff1d(standing, same)
     settled = len(corpus.text)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 from ...state.errors import UsageError
 from ...state.phrases import Advance, silent
@@ -29,7 +30,7 @@ def near_duplicates(
     settled: int = 0,
     advance: Advance = silent,
     quality: np.ndarray | None = None,
-    left_out: np.ndarray | None = None,
+    left_out: ArrayLike = (),
 ) -> Removal:
     """Rows that nearly repeat a row that stays.
 
@@ -37,8 +38,8 @@ def near_duplicates(
     (best first). A row is compared with the *kept* rows it shares an LSH bucket with, so A ~ B ~ C never removes C for
     its likeness to a removed B. Every removal is confirmed by the true Jaccard similarity.
 
-    With ``params.target_rows`` only the likest of these rows go: by their similarity to the row kept for them, most
-    similar first and the later in keep order first of equals, until so many rows are left.
+    With ``params.target_rows`` only the likest of these rows go, of equals the later in keep order first, until so many
+    rows are left.
 
     Args:
         signed: n rows, signed with the same parameters.
@@ -54,8 +55,7 @@ def near_duplicates(
     """
     text, rows, table = signed.text, signed.rows, (signed.signatures[:0], signed.signatures)
     order = _keep_order(text, rows, params, settled, quality)
-    if left_out is not None:
-        order = order[~np.isin(rows[order], left_out)]
+    order = order[~np.isin(rows[order], left_out)]
     found = list(matches(text, table, order, params, settled, closed=False, advance=advance))
     if params.target_rows is not None:
         found.reverse()
@@ -72,19 +72,16 @@ def _keep_order(
     text: pl.Series, rows: np.ndarray, params: DedupParams, settled: int, quality: np.ndarray | None
 ) -> np.ndarray:
     """The entries (int64 [n]) in the order in which they may claim a place; ties by position."""
-    later = np.asarray(rows[settled:], dtype=np.int64)
-    if params.which_to_keep == "longest":
-        measured = text[settled:].str.len_chars().fill_null(0).to_numpy().astype(np.float64)
-    elif params.which_to_keep == "best_quality":
-        if quality is None:
-            raise UsageError(
-                "dedup.which_to_keep is best_quality, and no quality of the rows is known here; use first or longest"
-            )
-        measured = np.asarray(quality, dtype=np.float64)[settled:]
-    else:
-        measured = np.zeros(len(later))
-    order = np.lexsort((later, -measured)) + settled
-    return np.concatenate([np.arange(settled), order]).astype(np.int64)
+    if params.which_to_keep == "first":
+        quality = np.zeros(len(rows))
+    elif params.which_to_keep == "longest":
+        quality = text.str.len_chars().fill_null(0).to_numpy().astype(np.float64)
+    elif quality is None:
+        raise UsageError(
+            "dedup.which_to_keep is best_quality, and no quality of the rows is known here; use first or longest"
+        )
+    order = np.lexsort((rows[settled:], -quality[settled:])) + settled
+    return np.concatenate([np.arange(settled), order])
 
 
 def _rule_quality(text: pl.Series) -> np.ndarray:
@@ -112,8 +109,7 @@ def _removals(text: pl.Series, params: DedupParams, advance: Advance) -> list[Re
         signed = SignedRows(normal, rows, signatures(normal, params, advance, room))
         if params.against:
             corpus = open_corpus(params.against, folder, params, clean)
-            gone = removals[1].rows
-            removals.append(corpus_duplicates(signed, corpus, params, left_out=gone))
+            removals.append(corpus_duplicates(signed, corpus, params, left_out=removals[1].rows))
         quality = _rule_quality(normal) if params.which_to_keep == "best_quality" else None
         gone = np.concatenate([removal.rows for removal in removals[1:]])
         removals.append(near_duplicates(signed, params, quality=quality, left_out=gone))

@@ -50,8 +50,7 @@ def matches(
 
     Args:
         text: strings, [n], perhaps a memory map.
-        signed: signatures (uint32 [m, num_perm] and [n − m, num_perm], perhaps memory maps) of the first m entries and
-            of the others.
+        signed: signatures (uint32 [m, num_perm], [n − m, num_perm]) of the first m entries and of the others.
         order: int64, the entries in keep order, the settled ones first; those left out are as if they were not there.
         params: ``threshold``, ``ngram_size``.
         settled: so many entries, the first, are kept without comparison.

@@ -163,7 +163,9 @@ class ShingleSets:
         made = []
         for own in np.split(digests, ends[:-1]):
             own.sort()
-            made.append(own[np.append(True, own[1:] != own[:-1])])
+            new = np.ones(len(own), dtype=bool)
+            np.not_equal(own[1:], own[:-1], out=new[1:])
+            made.append(own[new])
         return made
 
     def _hold(self, row: int, hashes: np.ndarray) -> np.ndarray:

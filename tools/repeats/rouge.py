@@ -1,9 +1,8 @@
 """ROUGE-L (Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries", section 3) of one text against many.
 
-The scores are those of Google's ``rouge_score`` without stemmer, to the last bit. What makes it fast changes no
-verdict: only texts that share enough tokens to pass the threshold at all are compared, and those by rapidfuzz's
-bit-parallel LCS (Hyyrö 2004). A text of m tokens and one of n that share c tokens, each counted as often as both have
-it, have an LCS of at most c ≤ min(m, n), and F = 2·LCS / (m + n): F > 0.7 needs lengths within a factor of 0.54.
+The scores are those of Google's ``rouge_score`` without stemmer, to the last bit. Only texts that share enough tokens
+to pass the threshold at all are compared, by rapidfuzz's bit-parallel LCS (Hyyrö 2004): texts of m and n tokens that
+share c, each counted as often as both have it, have an LCS of at most c, and F = 2·LCS / (m + n).
 """
 
 import re

@@ -109,8 +109,7 @@ def _thinned(pairs: _Pairs, order: np.ndarray, surplus: int) -> tuple[np.ndarray
         else:
             too_few = middle
     instead, cosine = found
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
+    place = np.argsort(order)
     gone = np.flatnonzero(instead >= 0)
     spared = gone[np.lexsort((-place[gone], -cosine[gone]))][surplus:]
     instead[spared] = -1

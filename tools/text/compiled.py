@@ -4,8 +4,8 @@
 """
 
 from collections.abc import Callable
-from functools import cache, wraps
-from typing import Any, cast
+from functools import cache, partial, wraps
+from typing import Any
 
 
 def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -18,12 +18,11 @@ def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
     from numba import njit
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-        compiler: Any = njit
+        compiler: Callable[..., Callable[..., Callable[..., Any]]] = partial(njit, *signature, nogil=True)
         try:
-            made = compiler(*signature, nogil=True, cache=True)(function)
+            return compiler(cache=True)(function)
         except (RuntimeError, OSError):  # no folder for the machine code, or no room in it
-            made = compiler(*signature, nogil=True)(function)
-        return cast(Callable[..., Any], made)
+            return compiler()(function)
 
     return compiled
 

@@ -75,7 +75,6 @@ def annotate(text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
 
 
 def _measure(text: pl.Series, tokeniser: Tokeniser) -> pl.DataFrame:
-    """``annotate`` for one batch."""
     words = tokeniser(text)
     body = text.str.replace_all(_HEADING, "")
     found = {

@@ -1,7 +1,7 @@
 """Sums, maxima and repeats within consecutive segments of a flat array: the words of a text, the lines of a page.
 
 A segment is ``offsets[i] : offsets[i + 1]``, int64. Counting repeats takes a table of hashes for each segment, which
-NumPy lacks; it is compiled by Numba the first time, and kept on disk where there is a folder to write to.
+NumPy lacks: it is compiled.
 """
 
 from typing import Any

@@ -56,10 +56,7 @@ class Tokens:
 
 
 class Tokeniser:
-    """Splits texts into words, and remembers the tokens of the runs it has met.
-
-    What it remembers only saves time: the words of a text do not depend on the texts before.
-    """
+    """Splits texts into words, and remembers the tokens of the runs it has met, which only saves time."""
 
     def __init__(self) -> None:
         self._forget()
