@@ -48,9 +48,8 @@ class RougePool:
         """Add texts to the pool."""
         for text in texts:
             numbers = [self._numbers.setdefault(token, len(self._numbers)) for token in tokens_of(text)]
-            place = len(self._texts)
             for key in _counted(numbers):
-                self._holders.setdefault(key, array("q")).append(place)
+                self._holders.setdefault(key, array("q")).append(len(self._texts))
             self._texts.append(numbers)
             self._lengths.append(len(numbers))
 
