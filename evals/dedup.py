@@ -17,7 +17,7 @@ import polars as pl
 
 from ..state.preparation import DedupParams
 from ..state.rows import Removal
-from ..tools.repeats.corpus import map_strings, mapped_strings
+from ..tools.repeats.corpus import map_strings
 from ..tools.repeats.dedup import near_duplicates
 from ..tools.repeats.lsh import band_rows
 from ..tools.repeats.minhash import SignedRows, signatures
@@ -152,7 +152,7 @@ def _ours(file: Path, threads: int) -> _Measured:
     settings: Any = config
     settings.NUMBA_NUM_THREADS = threads or settings.NUMBA_NUM_THREADS
     _removed(["a", "a"])
-    text, params = mapped_strings(file)["text"], DedupParams()
+    text, params = pl.read_ipc(file)["text"], DedupParams()
     begun = time.perf_counter()
     signed = _signed(text, params)
     signing = time.perf_counter() - begun
@@ -163,7 +163,7 @@ def _ours(file: Path, threads: int) -> _Measured:
 def _datasketch(file: Path, threads: int) -> _Measured:
     from datasketch import MinHash, MinHashLSH
 
-    text, params = mapped_strings(file)["text"], DedupParams()
+    text, params = pl.read_ipc(file)["text"], DedupParams()
     size = band_rows(params.num_perm, params.threshold)
     lsh = MinHashLSH(num_perm=params.num_perm, params=(params.num_perm // size, size))
     empty = MinHash(num_perm=params.num_perm, seed=1)

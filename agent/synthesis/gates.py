@@ -230,7 +230,7 @@ def _fresh(work: _Work, attempts: list[_Attempt]) -> list[_Attempt]:
         elif other:
             work.drop("same_input_other_output", attempt)
         # ROUGE-L sees a–z and 0–9 alone: in another script, only an equal text counts as a copy here.
-        elif attempt.text in work.texts or work.pool.nearest(said) is not None:
+        elif attempt.text in work.texts or work.pool.repeats(said):
             work.drop("near_copy", attempt)
         else:
             passed.append(attempt)

@@ -20,12 +20,7 @@ from .scrub import check_scrub, scrub
 
 
 class Scrubber:
-    """Scrubs batches, and counts what it replaced by kind.
-
-    Raises:
-        MissingExtraError: a package that knows a kind is not installed.
-        UsageError: there are no phone numbers of the region.
-    """
+    """Scrubs batches, and counts what it replaced by kind. Raises what ``check_scrub`` raises."""
 
     def __init__(self, params: ScrubParams) -> None:
         check_scrub(params)
@@ -54,7 +49,11 @@ class Scrubber:
         digests = batch.digests
         if digests is not None and self._counts.total() > found:
             rows = zip(digests, plain_rows(batch.table), plain_rows(table), strict=True)
-            digests = [own if old == new else content_id(_filled(new)) for own, old, new in rows]
+            # Whether a null was written or its key was missing does not show, and depends on the rows around it.
+            digests = [
+                own if old == new else content_id({name: value for name, value in new.items() if value is not None})
+                for own, old, new in rows
+            ]
         return Records(batch.name, table, batch.lines, digests)
 
     def _scrub(self, text: pl.Series) -> pl.Series | None:
@@ -171,11 +170,6 @@ def _distinct(names: list[str]) -> list[str]:
         seen.add(own)
         result.append(own)
     return result
-
-
-def _filled(row: dict[str, Any]) -> dict[str, Any]:
-    # Whether a null was written or its key was missing does not show any more, and depends on the rows around it.
-    return {name: value for name, value in row.items() if value is not None}
 
 
 def _holds_text(kind: pa.DataType) -> bool:
