@@ -14,10 +14,11 @@ from ...state.events import Approve, Decide, Resume
 from ...state.values import Values
 from ..view import View
 from . import undo
+from .candidates import own_candidate
 from .decide import decide
 from .facts import gather_budget, gather_facts
-from .own_action import own_candidate
-from .policy import policy
+from .policy import Case
+from .rules_policy import choose
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ def proposal(view: View) -> Proposal:
 
 def _rolled_back(view: View) -> RolledBack:
     """The last trial that was rolled back, which a person may keep all the same."""
-    records = [record for record in view.history() if record.outcome == "rolled_back"]
-    record = records[-1]
+    record = next(record for record in reversed(view.history()) if record.outcome == "rolled_back")
     gain = None if record.after is None else round(record.after.value - record.before.value, 6)
     return RolledBack(round=record.round, action=record.action, gain=gain)
 
@@ -149,6 +149,5 @@ def _choose(view: View, answer: Answer, values: Values) -> Settled:
 
 def _decide(view: View, candidates: tuple[Candidate, ...], chosen: Candidate) -> Decision:
     """The decision for what a person chose; the budget still has the last word."""
-    budget = gather_budget(view)
-    chooser = policy("rules", None)
-    return decide(chooser, view.report(), view.critiques(), candidates, view.history(), budget, human=chosen.id)
+    case = Case(view.report(), view.critiques(), candidates, view.history(), gather_budget(view))
+    return decide(choose, case, human=chosen.id)
