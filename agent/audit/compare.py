@@ -27,7 +27,7 @@ from ..steps.base import Content, Draft, Step, config_sha
 from ..steps.cycle import STEPS, following
 from ..view import View
 from .bills import TALK, lost
-from .contents import ABSENT, difference, differences, short
+from .contents import difference, differences, short, unlike_leaves
 from .files import outside, where
 
 #: What no step derives, and why it cannot be: the page ``docs/audit.md`` tells more.
@@ -187,10 +187,8 @@ def _envelope(view: View, event: Event) -> Iterator[str]:
     """What an event has of the clock, the chain and the process: it must be possible."""
     first = view.events[0] if view.events else event
     attempts = 1 + sum(isinstance(one, Resume) for one in [*view.events, event])
-    wanted = [("v", event.v, EVENT_VERSION), ("seq", event.seq, view.seq), ("run_id", event.run_id, first.run_id)]
-    for name, logged, derived_again in [*wanted, ("attempt", event.attempt, attempts)]:
-        if logged != derived_again:
-            yield f"{name} is {short(logged)}, derived again {short(derived_again)}"
+    wanted = {"v": EVENT_VERSION, "seq": view.seq, "run_id": first.run_id, "attempt": attempts}
+    yield from unlike_leaves(event.model_dump(include=set(wanted)), wanted)
     if not _is_utc(event.ts):
         yield f"ts is {short(event.ts)}, which is no time in UTC"
     if not isinstance(event, StepEvent):
@@ -198,9 +196,7 @@ def _envelope(view: View, event: Event) -> Iterator[str]:
     if not 0 <= event.seconds < float("inf"):
         yield f"seconds is {event.seconds}, which is no span of time"
     if event.sent is not None:
-        to = sent_to(view.config.embed)
-        if event.sent.to != to:
-            yield f"sent.to is {short(event.sent.to)}, derived again {short(to)}"
+        yield from unlike_leaves({"to": event.sent.to}, {"to": sent_to(view.config.embed)}, "sent")
         if event.sent.texts <= 0:
             yield f"sent.texts is {event.sent.texts}, which is no number of texts that were sent"
 
@@ -225,9 +221,7 @@ def _note(view: View, event: Event, source: str) -> Iterator[str]:
             wanted |= {"input": source, "runs_on": runs_on(view.config), "config": view.config.model_dump(mode="json")}
         else:
             wanted["after"] = view.state.last
-        logged = _body(event)
-        for path, one, other in differences({name: logged.get(name, ABSENT) for name in wanted}, plain(wanted)):
-            yield f"{path} is {short(one)}, derived again {short(other)}"
+        yield from unlike_leaves(_body(event), plain(wanted))
         if not event.code.get("version") or set(event.code) - {"version", "commit"}:
             yield "code names no version of the program, or something else beside it"
     if isinstance(event, Resume) and event.torn_bytes < 0:
@@ -256,10 +250,8 @@ def unlike_questions(asked: Sequence[LlmCall], event: Event) -> Iterator[str]:
             continue
         waiting[sha] -= 1
         met.append(sha)
-        for name in _ASKED:
-            logged, again = getattr(call, name), getattr(by_sha[sha], name)
-            if logged != again:
-                yield f"llm.{number}.{name} is {short(logged)}, derived again {short(again)}"
+        again = {name: getattr(by_sha[sha], name) for name in _ASKED}
+        yield from unlike_leaves(call.model_dump(), again, f"llm.{number}")
     if sorted(met) == sorted(wanted) and met != wanted:
         yield "llm stands in another order than the questions that follow from the evidence"
     for sha in waiting.elements():
