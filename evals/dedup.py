@@ -2,8 +2,6 @@
 
 import multiprocessing
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ..agent.account.summary import peak_memory_mb
 from ..state.preparation import DedupParams
 from ..state.rows import Removal
 from ..tools.repeats.corpus import map_strings, mapped_strings
@@ -192,5 +191,4 @@ def _peak_mb() -> int:
     status = Path("/proc/self/status")
     if status.is_file():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) >> 10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak >> (20 if sys.platform == "darwin" else 10)
+    return int(peak_memory_mb())
