@@ -17,11 +17,10 @@ from ...state.log import read_log
 from ...state.run import RunDirectory
 from ...state.store import Store
 from ...state.values import fold
-from ..llm.answers import Answers
 from ..steps.cycle import STEPS
 from ..view import View
 from . import files
-from .bills import bills
+from .bills import unpaid
 from .compare import TAKEN, Replay
 
 
@@ -86,7 +85,7 @@ def check(view: View, source: str, report: AuditReport) -> None:
     written = len(report.failures) == failed
     _note(report, "answers", files.check_answers(run, events))
     try:
-        report.failures += unpaid(view)
+        report.failures += list(unpaid(view))
     except RecrystError as error:
         report.failures.append(str(error))
     failed = len(report.failures)
@@ -99,12 +98,6 @@ def check(view: View, source: str, report: AuditReport) -> None:
             report.verified["events derived again"] += not wrong
             report.verified["decisions"] += isinstance(event, Decide)
             report.verified["verdicts"] += isinstance(event, Measure)
-
-
-def unpaid(view: View) -> list[str]:
-    """What the log says of a question's cost that its recorded answer contradicts."""
-    found = bills(Answers(view.run.llm), view.config, view.events)
-    return [f"{files.where(view.run, event)}: {wrong}" for event, wrong in found]
 
 
 def _note(report: AuditReport, what: str, found: Iterable[str]) -> None:

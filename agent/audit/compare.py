@@ -17,7 +17,6 @@ from ...state.canonical import Json, canonical_json, plain
 from ...state.errors import IntegrityError, RecrystError
 from ...state.events import EVENT, EVENT_VERSION, Base, Chat, Error, Event, LlmCall, Resume, Start, StepEvent
 from ...state.rows import check_ledger
-from ...state.store import Store
 from ...state.values import Role, RunState
 from ...tools.vectors.remote_encoder import sent_to
 from ..llm.client import Model
@@ -47,12 +46,7 @@ class Replay:
     """The events of one log, each to be compared with what its step makes of those before it."""
 
     def __init__(self, view: View, source: str) -> None:
-        """Make ready.
-
-        Args:
-            view: the run as its log ends; its tables are shared by the views of the events.
-            source: the input that ``run.yaml`` names.
-        """
+        """``view``: the run as its log ends; the events' views share its tables. ``source``: as in ``run.yaml``."""
         self._whole, self.events, self._source = view, view.events, source
         self._states = list(accumulate(self.events, RunState.after, initial=RunState()))
 
@@ -65,12 +59,7 @@ class Replay:
         )
 
     def failures(self, number: int, with_files: bool = True) -> Iterator[str]:
-        """What one event says that does not follow, each as a sentence that names the place.
-
-        Args:
-            number: of the event.
-            with_files: also what it wrote beside the log.
-        """
+        """What an event says that does not follow, ``with_files`` also what it wrote; sentences that name the place."""
         view, event = self.view(number), self.events[number]
         place = where(view.run, event)
         try:
@@ -113,7 +102,10 @@ def wrongs(view: View, event: Event, source: str) -> Iterator[str]:
     draft, asked = derived(STEPS[event.type], view, event)
     yield from unlike(draft, view, event, step.tolerance)
     yield from unlike_questions(asked, event)
-    _check_ledgers(view, event)
+    ingested = view.values.patched(event.state.values).ingested
+    for role in ("ledger", "trial_ledger"):
+        if ref := event.state.artefacts.get(role):
+            check_ledger(view.store.frame(ref), ingested)  # it adds up, whoever wrote it
 
 
 def derived(step: Step[Any], view: View, event: Event) -> tuple[Draft, list[LlmCall]]:
@@ -140,38 +132,29 @@ def expected(draft: Draft, view: View, event: StepEvent, tolerance: float) -> tu
 
     A content that is not the logged one has a name of its own, and what that stands for comes second: how it differs.
     """
-    put = _Logged(view.store, event, tolerance)
-    blank = {"seq": 0, "prev_hash": "", "run_id": "", "ts": "", "seconds": 0.0, "type": event.type}
-    body = _body(EVENT.validate_python({**plain(draft.event(view, put)), **blank}))
-    return {name: value for name, value in body.items() if name not in _ENVELOPE}, put.unlike
+    evidence: Mapping[Role, str] = getattr(event, "evidence", {})
+    unlike: dict[str, str] = {}
 
-
-class _Logged:
-    """Answers for each content of a draft with the reference that the event logs, where that is of the same content."""
-
-    def __init__(self, store: Store, event: StepEvent, tolerance: float) -> None:
-        self._store, self._event, self._tolerance = store, event, tolerance
-        self.unlike: dict[str, str] = {}  # stands for a content in the derived event → how it differs
-
-    def __call__(self, role: Role, content: Content) -> str | None:
+    def put(role: Role, content: Content) -> str | None:
+        """The reference that the event logs for a content, where that is of the same content; else its name."""
         if content is None or isinstance(content, str):
             return content
-        evidence: Mapping[Role, str] = getattr(self._event, "evidence", {})
         found = "there is none in the log"
-        for ref in (self._event.state.artefacts.get(role), evidence.get(role)):
+        for ref in (event.state.artefacts.get(role), evidence.get(role)):
             if ref is not None:
-                found = self._difference(ref, content)
+                try:
+                    found = difference(view.store, ref, content, tolerance)
+                except IntegrityError as error:
+                    found = str(error)
                 if not found:
                     return ref
-        stand_in = f"<{len(self.unlike)}>"
-        self.unlike[stand_in] = found
+        stand_in = f"<{len(unlike)}>"
+        unlike[stand_in] = found
         return stand_in
 
-    def _difference(self, ref: str, content: Content) -> str:
-        try:
-            return difference(self._store, ref, content, self._tolerance)
-        except IntegrityError as error:
-            return str(error)
+    blank = {"seq": 0, "prev_hash": "", "run_id": "", "ts": "", "seconds": 0.0, "type": event.type}
+    body = _body(EVENT.validate_python({**plain(draft.event(view, put)), **blank}))
+    return {name: value for name, value in body.items() if name not in _ENVELOPE}, unlike
 
 
 def _body(event: Base) -> Json:
@@ -256,16 +239,3 @@ def unlike_questions(asked: Sequence[LlmCall], event: Event) -> Iterator[str]:
         yield "llm stands in another order than the questions that follow from the evidence"
     for sha in waiting.elements():
         yield f"llm lacks the question {sha[:12]}…, which follows from the evidence"
-
-
-def _check_ledgers(view: View, event: StepEvent) -> None:
-    """A ledger adds up, whoever wrote it.
-
-    Raises:
-        IntegrityError: it does not.
-    """
-    ingested = view.values.patched(event.state.values).ingested
-    for role in ("ledger", "trial_ledger"):
-        ref = event.state.artefacts.get(role)
-        if ref:
-            check_ledger(view.store.frame(ref), ingested)

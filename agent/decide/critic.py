@@ -22,12 +22,7 @@ def critique(
 ) -> tuple[tuple[Critique, ...], Granularity | None]:
     """A critique per cluster of a report, and what pairs of rows say of the number of clusters (None: not asked).
 
-    Args:
-        report: the clusters in figures.
-        config: names the critic.
-        model: asked if the critic is the language model.
-        text_of: text of positions (uint32 [n]), strings [n].
-        advance: called with questions answered.
+    The auditor calls this too, with the recorded model.
     """
     by_rules = rules.critique(report, config.critique)
     # Without text the rows are vectors of something else, and there is nothing to read.

@@ -44,13 +44,10 @@ def doubtful(
     rows: np.ndarray,
     below: float | None,
 ) -> Removal:
-    """The rows that the quality rules suspect and that score below ``below``: neither is enough alone.
+    """Those of ``rows`` (positions, uint32 [n], ascending) that the quality rules suspect and that score below a bound.
 
-    Args:
-        values: of the run's state; ``annotations``: the rules' measures of every position.
-        scores: predicted quality of every embedded row, or None where none was learned.
-        rows: positions, uint32 [n], ascending.
-        below: a score; None where none was learned.
+    Neither is enough alone. ``annotations``: the rules' measures of every position. ``scores``: predicted quality of
+    every embedded row; None, as the bound is, where none was learned.
     """
     if scores is None or below is None or not len(rows):
         return Removal(REFILTER_QUALITY, rows[:0])
