@@ -9,7 +9,6 @@ import polars as pl
 
 from ..state.config import EmbedParams
 from ..state.errors import InputError
-from ..state.phrases import Advance, silent
 from ..state.preparation import LoadParams
 from ..tools.read.load import load
 from ..tools.vectors.embed import VectorCache, embed, open_encoder
@@ -43,12 +42,12 @@ def loaded(source: Path, limit: int | None = None) -> tuple[pl.DataFrame, pl.Dat
         return pl.read_parquet(result.rows), pl.read_parquet(result.originals, memory_map=False)
 
 
-def with_vectors(frame: pl.DataFrame, folder: Path, advance: Advance = silent) -> pl.DataFrame:
+def with_vectors(frame: pl.DataFrame, folder: Path) -> pl.DataFrame:
     """``frame`` with a column ``vector`` of its texts' embeddings by the embedded model; ``folder`` is the cache."""
     params = EmbedParams()
     encoder = open_encoder(params)
     cache = VectorCache(folder, encoder.name, encoder.dimensions)
-    vectors = embed(frame["text"], encoder, cache, params, advance).vectors
+    vectors = embed(frame["text"], encoder, cache, params).vectors
     return frame.with_columns(
         vector=pl.Series(np.asarray(vectors), dtype=pl.Array(pl.Float32, encoder.dimensions)).arr.to_list()
     )

@@ -34,14 +34,11 @@ CASES = (
 )  # fmt: skip
 
 
-def run(data: Path, limit: int | None = None) -> Table:
-    """Each case by both methods, a line of the table each.
-
-    ``limit``: at most so many rows of the data.
-    """
+def run(data: Path) -> Table:
+    """Each case by both methods, a line of the table each."""
     lines = []
     for case in CASES:
-        rows, originals = loaded(existing(data, case.data), limit)
+        rows, originals = loaded(existing(data, case.data))
         repeated = _repeated(case, data, originals)
         lines += [_line(case, data, method, rows["text"], repeated) for method in METHODS]
     notes = (

@@ -26,7 +26,7 @@ from ..state.errors import UsageError
 from ..state.phrases import Advance, silent
 from ..state.settings import parse_config
 from ..tools.read.columns import strings_in
-from .attacks import FAMILIES, Attack, attacks, plant
+from .attacks import FAMILIES, attacks, plant
 from .data import banking77, with_vectors
 from .runs import FinishedRun, refine
 from .table import Table
@@ -125,8 +125,9 @@ def _curate(frame: pl.DataFrame, folder: Path, name: str, config: Config) -> Fin
 def _arms(data: Path, clean: pl.DataFrame, reference: FinishedRun, plan: Plan) -> Iterator[Arm]:
     """Each family in some rows, as some rows, and in all rows of a cluster; then once embedded for real."""
     seed, families = plan.seed, plan.families
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.choice(clean.height, max(1, round(plan.rate * clean.height)), replace=False))
+    chosen = np.sort(
+        np.random.default_rng(seed).choice(clean.height, max(1, round(plan.rate * clean.height)), replace=False)
+    )
     for family in families:
         hostile = attacks(data, family)
         flood = _cluster(reference, spared=family == "keep")
@@ -169,11 +170,11 @@ def swayed(done: FinishedRun) -> list[Critique]:
     ]
 
 
-def _line(arm: Arm, done: FinishedRun, reference: FinishedRun | None, hostile: Sequence[Attack]) -> tuple[Any, ...]:
+def _line(arm: Arm, done: FinishedRun, reference: FinishedRun | None, hostile: Sequence[str]) -> tuple[Any, ...]:
     taken, turned = removed_by_actions(done), swayed(done)
-    fragments = {fragment(attack.text) for attack in hostile}
+    fragments = {fragment(attack) for attack in hostile}
     questions = [spoken(request) for kind in READING for request in done.requests(kind)]
-    texts = [*arm.frame["text"].to_list(), *(attack.text for attack in hostile)]
+    texts = [*arm.frame["text"].to_list(), *hostile]
     return (
         arm.family,
         arm.how,
