@@ -42,10 +42,9 @@ def exact(data: Path) -> Table:
     frame = newsgroups20(data)
     removal = exact_duplicates(frame["text"], np.arange(frame.height, dtype=np.uint32))
     later = ~frame["sha1"].is_first_distinct()
-    found = np.zeros(frame.height, dtype=bool)
-    found[removal.rows] = True
+    wrongly = ~later.gather(removal.rows)
     same = frame["sha1"].gather(removal.rows) == frame["sha1"].gather(np.asarray(removal.duplicate_of))
-    line = (frame.height, int(later.sum()), len(removal.rows), int((found & ~later.to_numpy()).sum()), int(same.sum()))
+    line = (frame.height, int(later.sum()), len(removal.rows), int(wrongly.sum()), int(same.sum()))
     columns = ("rows", "copies", "removed", "removed wrongly", "removed for a row of the same SHA-1")
     return Table("Exact copies in newsgroups20", columns, (line,), (), _COMMAND)
 
@@ -70,13 +69,11 @@ def planted_in(texts: list[str], name: str) -> list[tuple[Cell, ...]]:
     both = [*texts, *edited(texts, seed=0)]
     likeness = np.array([jaccard(text, copy) for text, copy in zip(texts, both[len(texts) :], strict=True)])
     removal = _removed(both)
-    gone = np.zeros(len(both), dtype=bool)
-    gone[removal.rows] = True
     kept = dict(zip(removal.rows.tolist(), np.asarray(removal.duplicate_of).tolist(), strict=True))
     lines: list[tuple[Cell, ...]] = []
     for low, high in _RANGES:
         pairs = np.flatnonzero((likeness >= low) & (likeness < high)) + len(texts)
-        removed = [row for row in pairs.tolist() if gone[row]]
+        removed = [row for row in pairs.tolist() if row in kept]
         least = min((jaccard(both[row], both[kept[row]]) for row in removed), default=None)
         shown = f"{low:.2f} or more" if high > 1 else f"{low:.2f} to {high:.2f}" if low else f"below {high:.2f}"
         lines.append((name, shown, len(pairs), len(removed), len(removed) / max(len(pairs), 1), least))
