@@ -14,7 +14,7 @@ from ...tools.read.columns import content_id, is_json_text, own_ids, plain_rows
 from ...tools.read.load import distinct_ids
 from ...tools.read.shapes import CHATS, Shape, render
 from ..view import View
-from .contents import of_tables, short
+from .contents import of_tables, short, unlike_leaves
 
 _BATCH_ROWS = 8192
 _MEANINGS = ("text", "label", "source")
@@ -41,9 +41,7 @@ def unlike_originals(view: View, load: Load) -> Iterator[str]:
         "missing_label": 0 if values.label_column is None else made["label"].null_count(),
         "duplicate_ids": duplicates,
     }
-    for name, derived in counted.items():
-        if (logged := getattr(load, name)) != derived:
-            yield f"{name} is {short(logged)}, derived again {short(derived)}"
+    yield from unlike_leaves(load.model_dump(include=set(counted)), counted)
 
 
 def _out_of_place(view: View, load: Load) -> Iterator[str]:
@@ -74,9 +72,7 @@ def _out_of_place(view: View, load: Load) -> Iterator[str]:
         "id_column": config.load.id_column or ("id" if "id" in names else None),
         "source_column": config.load.source_column or ("source" if values.source_column else None),
     }
-    for name, derived in wanted.items():
-        if (logged := getattr(values, name)) != derived:
-            yield f"state.values.{name} is {short(logged)}, derived again {short(derived)}"
+    yield from unlike_leaves({name: getattr(values, name) for name in wanted}, wanted, "state.values")
     if shape.kind not in ("alpaca", "text", *CHATS):
         yield f"state.values.shape is {short(shape.kind)}, which is no shape of rows"
     scrubbed = load.scrubbed

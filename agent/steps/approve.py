@@ -66,11 +66,11 @@ class Approve(Step[Answer]):
                 raise IntegrityError("nobody was asked, and nothing was approved beforehand")
             values = Values(answer="approve", rejected=False, auto_rounds=view.values.auto_rounds - 1)
             return Draft(values=values, fields={"answer": measured})
-        settled = settle(view, measured)
+        values, candidates = settle(view, measured)
         return Draft(
-            values=settled.values,
+            values=values,
             actor="human" if measured.by == "person" else "agent",
-            fields={"answer": measured, "candidates": () if settled.candidate is None else (settled.candidate,)},
+            fields={"answer": measured, "candidates": candidates},
         )
 
 

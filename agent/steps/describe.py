@@ -293,8 +293,8 @@ class Critique(Step[None]):
         if view.values.critiqued == key:
             return Draft(inputs=("report", "critiques"), fields={"reused": True})
         model = None if by == "rules" else view.model
-        judged = critique(report, view.config, model, view.text, advance)
-        critiques, lines = judged.critiques, list[tuple[str, str]]()
+        critiques, granularity = critique(report, view.config, model, view.text, advance)
+        lines = list[tuple[str, str]]()
         by_rules = sum(critique.by == "rules" for critique in critiques)
         review = tuple(critique.cluster for critique in critiques if critique.review)
         if by == "llm" and by_rules:
@@ -308,7 +308,7 @@ class Critique(Step[None]):
         verdicts = dict(sorted(Counter(critique.verdict for critique in critiques).items()))
         return Draft(
             artefacts={"critiques": Plain([critique.model_dump(mode="json") for critique in critiques])},
-            values=Values(critiqued=key, granularity=judged.granularity),
+            values=Values(critiqued=key, granularity=granularity),
             inputs=("report", "text"),
             actor="rules" if by == "rules" else "agent",
             fields={"verdicts": verdicts, "by_rules": by_rules, "review": review},

@@ -18,7 +18,7 @@ from ..decide.caps import within_share
 from ..decide.decide import REJECTED, ends_converged, pays
 from ..decide.decide import decide as take_decision
 from ..decide.facts import gather_budget, gather_facts
-from ..decide.policy import policy
+from ..decide.policy import Case, policy
 from ..decide.undo import in_force
 from ..session import Session
 from ..synthesis.placement import LivePlacer, Placer, logged_placer
@@ -95,8 +95,8 @@ class Decide(Step[None]):
         facts, budget = gather_facts(view), gather_budget(view)
         candidates = build_candidates(report, critiques, facts, history, view.config.caps)
         by = view.config.backend("policy")
-        chooser = policy(by, view.model if by == "llm" else None)
-        decision = take_decision(chooser, report, critiques, candidates, history, budget)
+        chooser = policy(view.model if by == "llm" else None)
+        decision = take_decision(chooser, Case(report, critiques, candidates, history, budget))
         values, lines = Values(decision=decision), list[tuple[str, str]]()
         if isinstance(decision.action, Stop):
             reason = "; ".join(decision.reasons)
