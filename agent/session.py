@@ -156,7 +156,7 @@ def code_version() -> dict[str, str]:
     """The version of Recryst and, when it runs from a checkout, the commit."""
     version = {"version": __version__}
     root = Path(__file__).parent.parent
-    if (root / ".git").exists():
+    if (root / ".git").exists() and shutil.which("git"):
         found = subprocess.run(
             ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10
         )

@@ -258,7 +258,7 @@ def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[Candidate]:
         return
     fewer = seen.between_same / max(1, seen.between_asked)
     more = seen.within_different / max(1, seen.within_asked)
-    wanted = max(2, k - seen.between_same) if fewer > more else min(k + seen.within_different, facts.kept // 5)
+    wanted = max(2, k - seen.between_same) if fewer > more else min(k + seen.within_different, max(k, facts.kept // 5))
     if fewer != more and wanted != k:
         reason = (
             f"{seen.between_same} of {seen.between_asked} pairs of neighbouring clusters share a theme, and "

@@ -22,7 +22,7 @@ def critique(
 ) -> tuple[tuple[Critique, ...], Granularity | None]:
     """A critique per cluster of a report, and what pairs of rows say of the number of clusters (None: not asked).
 
-    The auditor calls this too, with the recorded model.
+    The auditor calls this too, with the recorded model. ``text_of``: from positions (uint32, [n]) to strings, [n].
     """
     by_rules = rules.critique(report, config.critique)
     # Without text the rows are vectors of something else, and there is nothing to read.
