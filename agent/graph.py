@@ -46,7 +46,7 @@ def build(session: Session) -> StateGraph[Any, Any, Any, Any]:
 def _node(session: Session, step: Step[Any]) -> Any:
     def node(state: GraphState) -> GraphState:
         run_step(step, session)
-        return {"seq": session.log.next_seq - 1}
+        return {"seq": session.view.seq - 1}
 
     return node
 
@@ -84,19 +84,14 @@ class Cycle:
             StorageError: the disk is full or not writable; what was recorded before stands.
         """
         with _on_disk(self._session):
-            start: Any = self._place() if answer is None else Command(resume=answer)
-            if start is None and not self._graph.get_state(self._config).next:
-                return
+            start: Any = {"seq": self._session.view.seq - 1} if answer is None else Command(resume=answer)
+            if answer is None and (last := self._session.state.last):
+                self._graph.update_state(self._config, start, as_node=last)
+                if not self._graph.get_state(self._config).next:
+                    return
+                start = None  # goes on from where it was placed
             result = self._graph.invoke(start, self._config, durability="sync")
         self.waiting = next(iter(result.get("__interrupt__", ())), None)
-
-    def _place(self) -> GraphState | None:
-        """The input of a new run; None where the graph was placed after the last step."""
-        start: GraphState = {"seq": self._session.log.next_seq - 1}
-        if not self._session.state.last:
-            return start
-        self._graph.update_state(self._config, start, as_node=self._session.state.last)
-        return None
 
 
 @contextmanager

@@ -6,12 +6,10 @@ event that names them, then (by the graph) the checkpoint.
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -82,11 +80,9 @@ class Session:
             model.say = self.reporter.say
         return model
 
-    @contextmanager
-    def step(self, name: str, total: int | None = None, unit: str = "rows") -> Iterator[Advance]:
+    def step(self, name: str, total: int | None = None, unit: str = "rows") -> AbstractContextManager[Advance]:
         """Show the progress of a step, or of a part of one; without a unit nothing is shown."""
-        with self.reporter.step(name, total, unit) if unit else contextlib.nullcontext(silent) as advance:
-            yield advance
+        return self.reporter.step(name, total, unit) if unit else nullcontext(silent)
 
     def record(self, name: str, draft: Draft) -> Event:
         """Store what a draft holds, append its event, fold it into the state, and say what a person is to know."""
@@ -95,7 +91,7 @@ class Session:
         if self.texts_sent:
             fields["sent"] = Sent(to=sent_to(self.config.embed), texts=self.texts_sent).model_dump()
             self.texts_sent = 0
-        event = self._append(type=name, seconds=float(np.round(now - self._last_event, 3)), **fields)
+        event = self.append(name, seconds=float(np.round(now - self._last_event, 3)), **fields)
         self._last_event = now
         self.state = self.state.after(event)
         for line, style in draft.lines:
@@ -121,26 +117,18 @@ class Session:
         if self.log.events:
             self.attempt += 1
             _ = self.model  # what a killed process had under way is this event's
-            self.note("resume", **common, torn_bytes=self.log.torn_bytes, after=self.state.last)
+            self.append("resume", **common, torn_bytes=self.log.torn_bytes, after=self.state.last)
         else:
             config = self.config.model_dump(mode="json")
-            self.note("start", **common, input=self.source, runs_on=runs_on(self.config), config=config)
+            self.append("start", **common, input=self.source, runs_on=runs_on(self.config), config=config)
 
-    def note(self, type: str, **fields: object) -> Event:
-        """Append an event that is no step: it changes nothing of what the run is."""
-        return self._append(type=type, **fields)
-
-    def note_failure(self, sentence: str) -> None:
-        """Leave in the log why this process stopped; the state stays that of the last finished step."""
-        self.note("error", error=sentence)
-
-    def _append(self, **fields: object) -> Event:
+    def append(self, type: str, **fields: object) -> Event:
         """Append an event; the calls to the language model since the event before it are its own."""
         model = self.model if "model" in self.__dict__ else None  # not opened for the event's sake
         calls = [] if model is None else [call.model_dump() for call in model.drain()]
         fields["llm"] = [*fields.pop("llm", ()), *calls]  # type: ignore[misc]
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        event = self.log.append(run_id=self.run_id, attempt=self.attempt, ts=now, **fields)
+        event = self.log.append(type=type, run_id=self.run_id, attempt=self.attempt, ts=now, **fields)
         if model is not None:
             model.logged()
         return event
@@ -168,7 +156,7 @@ def code_version() -> dict[str, str]:
     """The version of Recryst and, when it runs from a checkout, the commit."""
     version = {"version": __version__}
     root = Path(__file__).parent.parent
-    if (root / ".git").exists():
+    if (root / ".git").exists() and shutil.which("git"):
         found = subprocess.run(
             ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10
         )

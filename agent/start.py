@@ -177,7 +177,7 @@ def failures_noted(session: Session, remedy: str) -> Iterator[None]:
         if typed is None:
             raise
         with suppress(RecrystError):  # a full disk takes no event either; the sentence is still shown
-            session.note_failure(str(typed))
+            session.append("error", error=str(typed))
         if isinstance(typed, ModelError | LowMemoryError):
             raise type(typed)(f"{typed}; {remedy}") from error
         raise

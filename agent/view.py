@@ -34,10 +34,6 @@ _T = TypeVar("_T")
 _Tables = dict[tuple[str, tuple[str, ...]], pl.DataFrame]
 
 
-def no_model() -> None:
-    """The language model of whoever asks nothing."""
-
-
 @dataclass(frozen=True)
 class View:
     """One run, read. ``tables`` holds the frames in memory, shared by the views of one process."""
@@ -47,7 +43,7 @@ class View:
     config: Config
     state: RunState
     events: Sequence[Event]
-    open_model: Callable[[], Model | None] = no_model
+    open_model: Callable[[], Model | None] = lambda: None
     tables: _Tables = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod

@@ -2,6 +2,8 @@
 
 import shlex
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,12 @@ from ..agent.cli.options import read_price
 from .attacks import FAMILIES
 from .table import Table, shown
 
-_DATA = click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
-                     help="The folder of the data sets.")  # fmt: skip
-_OUTPUT = [
+_OPTIONS = [
+    click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
+                 help="The folder of the data sets."),
     click.option("--markdown", is_flag=True, help="Print the table as Markdown."),
     click.option("--json", "as_json", is_flag=True, help="Print the table as one JSON object."),
-]
+]  # fmt: skip
 
 
 @click.group(name="eval")
@@ -25,14 +27,19 @@ def eval() -> None:
     """Run an experiment that shows what Recryst is worth, and print its table."""
 
 
-def _printed(command: Any) -> Any:
-    for option in (*reversed(_OUTPUT), _DATA):
-        command = option(command)
-    return command
+def _experiment(run: Callable[..., Table | list[Table]]) -> click.Command:
+    """The command of the same name that prints what ``run`` gives."""
+
+    @wraps(run)
+    def printed(markdown: bool, as_json: bool, **options: Any) -> None:
+        _print(run(**options), markdown, as_json)
+
+    for option in reversed(_OPTIONS):
+        printed = option(printed)
+    return eval.command()(printed)
 
 
-@eval.command()
-@_printed
+@_experiment
 @click.option("--llm", required=True, help="Whom to measure: anthropic:NAME, openai:NAME or ollama:NAME.")
 @click.option("--base-url", help="Address of the server.")
 @click.option("--price", callback=read_price, metavar="IN,OUT", help="Dollars per million tokens, where not known.")
@@ -43,9 +50,7 @@ def _printed(command: Any) -> Any:
 @click.option("--max-rounds", default=3, show_default=True, help="Rounds of each run.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample and the runs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the runs there; go on with those that are there.")
-def injection(
-    data: Path, markdown: bool, as_json: bool, llm: str, families: tuple[str, ...], out: Path | None, **options: Any
-) -> None:
+def injection(data: Path, llm: str, families: tuple[str, ...], out: Path | None, **options: Any) -> Table:
     """Hostile rows: what they make a language model do to a run, and what they cannot."""
     from ..agent.cli.progress import Reporter
     from . import injection as experiment
@@ -55,71 +60,59 @@ def injection(
     chosen = families or FAMILIES
     with Reporter().step("injection", experiment.number_of_runs(chosen), "runs") as advance:
         plan = experiment.Plan(families=chosen, **options)
-        table = experiment.run(data, settings, plan, out, _command(), advance)
-    _print(table, markdown, as_json)
+        return experiment.run(data, settings, plan, out, shlex.join(["recryst", *sys.argv[1:]]), advance)
 
 
-@eval.command()
-@_printed
+@_experiment
 @click.option("--pairs", default=2000, show_default=True, help="Pairs of texts to compare, of each kind.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
-def rouge(data: Path, markdown: bool, as_json: bool, pairs: int, seed: int) -> None:
+def rouge(data: Path, pairs: int, seed: int) -> Table:
     """ROUGE-L against a pool: the same verdicts as rouge_score, and how much faster."""
     from .rouge import run
 
-    _print(run(data, pairs, seed), markdown, as_json)
+    return run(data, pairs, seed)
 
 
-@eval.command()
-@_printed
-def extraction(data: Path, markdown: bool, as_json: bool) -> None:
+@_experiment
+def extraction(data: Path) -> Table:
     """HTML to main text: token F1 on gold pages, beside trafilatura's own."""
     from .extraction import run
 
-    _print(run(data), markdown, as_json)
+    return run(data)
 
 
-@eval.command()
-@_printed
+@_experiment
 @click.option("--rows", type=click.IntRange(1), help="Documents compared, spread over all.  [default: all]")
-def filters(data: Path, markdown: bool, as_json: bool, rows: int | None) -> None:
+def filters(data: Path, rows: int | None) -> list[Table]:
     """Quality rules: the verdicts of datatrove's filters, and how much faster."""
     from .filters import run, speed
 
-    _print([run(data, rows), speed(data, rows)], markdown, as_json)
+    return [run(data, rows), speed(data, rows)]
 
 
-@eval.command()
-@_printed
+@_experiment
 @click.option("--rows", type=click.IntRange(1), help="Rows of the speed comparison.  [default: 199,970]")
-def dedup(data: Path, markdown: bool, as_json: bool, rows: int | None) -> None:
+def dedup(data: Path, rows: int | None) -> list[Table]:
     """Duplicates: exact copies, planted edits, and speed beside a datasketch loop."""
     from .dedup import ROWS, run
 
-    _print(run(data, rows or ROWS), markdown, as_json)
+    return run(data, rows or ROWS)
 
 
-@eval.command()
-@_printed
-def decontamination(data: Path, markdown: bool, as_json: bool) -> None:
+@_experiment
+def decontamination(data: Path) -> Table:
     """Benchmarks in the data: what is found where the truth is known."""
     from .decontamination import run
 
-    _print(run(data), markdown, as_json)
+    return run(data)
 
 
-@eval.command()
-@_printed
-def storage(data: Path, markdown: bool, as_json: bool) -> None:
+@_experiment
+def storage(data: Path) -> Table:
     """Bytes on disk of three data sets, by format."""
     from .storage import run
 
-    _print(run(data), markdown, as_json)
-
-
-def _command() -> str:
-    """The command line as typed."""
-    return shlex.join(["recryst", *sys.argv[1:]])
+    return run(data)
 
 
 def _print(result: Table | list[Table], markdown: bool, as_json: bool) -> None:
@@ -139,8 +132,7 @@ def _show(table: Table) -> None:
     from rich.table import Table as Grid
 
     grid = Grid(title=table.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for at, name in enumerate(table.columns):
-        numeric = all(not isinstance(row[at], str) for row in table.rows)
+    for name, numeric in zip(table.columns, table.numeric(), strict=True):
         grid.add_column(name, justify="right" if numeric else "left")
     for row in table.rows:
         grid.add_row(*(shown(cell) for cell in row))

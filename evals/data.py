@@ -1,6 +1,7 @@
 """The data sets that experiments read; they lie outside the repository, in the folder given as ``--data``."""
 
 import csv
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import polars as pl
 
 from ..state.config import EmbedParams
 from ..state.errors import InputError
-from ..state.phrases import Advance, silent
+from ..state.preparation import LoadParams
+from ..tools.read.load import load
 from ..tools.vectors.embed import VectorCache, embed, open_encoder
 
 
@@ -33,12 +35,19 @@ def banking77(data: Path, rows: int, seed: int = 0) -> pl.DataFrame:
     return frame[np.sort(chosen)]
 
 
-def with_vectors(frame: pl.DataFrame, folder: Path, advance: Advance = silent) -> pl.DataFrame:
+def loaded(source: Path, limit: int | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows and the originals of a file, as loading gives them to a user; ``limit``: at most so many rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = load(str(source), LoadParams(limit=limit), Path(folder))
+        return pl.read_parquet(result.rows), pl.read_parquet(result.originals, memory_map=False)
+
+
+def with_vectors(frame: pl.DataFrame, folder: Path) -> pl.DataFrame:
     """``frame`` with a column ``vector`` of its texts' embeddings by the embedded model; ``folder`` is the cache."""
     params = EmbedParams()
     encoder = open_encoder(params)
     cache = VectorCache(folder, encoder.name, encoder.dimensions)
-    vectors = embed(frame["text"], encoder, cache, params, advance).vectors
+    vectors = embed(frame["text"], encoder, cache, params).vectors
     return frame.with_columns(
         vector=pl.Series(np.asarray(vectors), dtype=pl.Array(pl.Float32, encoder.dimensions)).arr.to_list()
     )

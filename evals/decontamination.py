@@ -1,6 +1,5 @@
 """What decontamination finds where the answer is known, what it takes where nothing should be found, and how fast."""
 
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ..state.preparation import DecontaminateParams, LoadParams
-from ..tools.read.load import load
+from ..state.preparation import DecontaminateParams
 from ..tools.repeats.benchmarks import Benchmarks, open_benchmarks
 from ..tools.repeats.decontaminate import contaminated
-from .data import existing
-from .table import Table
+from .data import existing, loaded
+from .table import Cell, Table
 
 COLUMNS = ("data", "against", "method", "rows", "flagged", "share", "repeats", "found", "open s", "match s", "rows/s")
 METHODS = ("ngram", "longest_span")
@@ -36,17 +34,13 @@ CASES = (
 )  # fmt: skip
 
 
-def run(data: Path, limit: int | None = None) -> Table:
-    """Each case by both methods, a line of the table each.
-
-    ``limit``: at most so many rows of the data.
-    """
+def run(data: Path) -> Table:
+    """Each case by both methods, a line of the table each."""
     lines = []
     for case in CASES:
-        text, originals = _loaded(existing(data, case.data), limit)
+        rows, originals = loaded(existing(data, case.data))
         repeated = _repeated(case, data, originals)
-        for method in METHODS:
-            lines.append(_line(case, data, method, text, repeated))
+        lines += [_line(case, data, method, rows["text"], repeated) for method in METHODS]
     notes = (
         "Repeats: rows whose question stands in the benchmark, but for blank space around it, and found: how many of "
         "them were flagged. One thread; the loops were compiled before. Opening reads and indexes the benchmarks.",
@@ -54,25 +48,16 @@ def run(data: Path, limit: int | None = None) -> Table:
     return Table("Decontamination", COLUMNS, tuple(lines), notes, "recryst eval decontamination --data DATA")
 
 
-def _loaded(source: Path, limit: int | None) -> tuple[pl.Series, pl.DataFrame]:
-    """The texts and the original columns of a file."""
-    with tempfile.TemporaryDirectory() as folder:
-        result = load(str(source), LoadParams(limit=limit), Path(folder))
-        return pl.read_parquet(result.rows)["text"], pl.read_parquet(result.originals)
-
-
 def _repeated(case: Case, data: Path, originals: pl.DataFrame) -> np.ndarray | None:
     """Rows of the data (int64 [n]) that repeat a benchmark's to the letter, where that is known."""
     if case.column is None:
         return None
-    benchmark = _loaded(existing(data, case.against[0]), None)[1]
+    benchmark = loaded(existing(data, case.against[0]))[1]
     ours, theirs = originals[case.column[0]].str.strip_chars(), benchmark[case.column[1]].str.strip_chars()
     return np.flatnonzero(ours.is_in(theirs.implode()).to_numpy())
 
 
-def _line(
-    case: Case, data: Path, method: str, text: pl.Series, repeated: np.ndarray | None
-) -> tuple[str | int | float | None, ...]:
+def _line(case: Case, data: Path, method: str, text: pl.Series, repeated: np.ndarray | None) -> tuple[Cell, ...]:
     paths = tuple(str(existing(data, name)) for name in case.against)
     params = DecontaminateParams.model_validate({"against": paths, "method": method})
     _flagged(text.head(1), open_benchmarks(paths, params), params)  # compiles

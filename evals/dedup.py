@@ -2,8 +2,6 @@
 
 import multiprocessing
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +13,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ..agent.account.summary import peak_memory_mb
 from ..state.preparation import DedupParams
 from ..state.rows import Removal
-from ..tools.repeats.corpus import map_strings, mapped_strings
+from ..tools.repeats.corpus import map_strings
 from ..tools.repeats.dedup import near_duplicates
 from ..tools.repeats.lsh import band_rows
 from ..tools.repeats.minhash import SignedRows, signatures
@@ -30,12 +29,12 @@ _COMMAND = "recryst eval dedup --data DATA"
 _RANGES = ((0.85, 1.01), (0.80, 0.85), (0.0, 0.80))  # of true similarity
 
 
-def run(data: Path, rows: int = ROWS, seed: int = 0) -> list[Table]:
+def run(data: Path, rows: int) -> list[Table]:
     """Exact copies, planted edits, and speed: a table of each.
 
     ``rows``: rows of the speed comparison at most; datasketch takes some minutes for all of them.
     """
-    return [exact(data), planted(data, seed), speed(data, rows)]
+    return [exact(data), planted(data), speed(data, rows)]
 
 
 def exact(data: Path) -> Table:
@@ -43,18 +42,17 @@ def exact(data: Path) -> Table:
     frame = newsgroups20(data)
     removal = exact_duplicates(frame["text"], np.arange(frame.height, dtype=np.uint32))
     later = ~frame["sha1"].is_first_distinct()
-    found = np.zeros(frame.height, dtype=bool)
-    found[removal.rows] = True
+    wrongly = ~later.gather(removal.rows)
     same = frame["sha1"].gather(removal.rows) == frame["sha1"].gather(np.asarray(removal.duplicate_of))
-    line = (frame.height, int(later.sum()), len(removal.rows), int((found & ~later.to_numpy()).sum()), int(same.sum()))
+    line = (frame.height, int(later.sum()), len(removal.rows), int(wrongly.sum()), int(same.sum()))
     columns = ("rows", "copies", "removed", "removed wrongly", "removed for a row of the same SHA-1")
     return Table("Exact copies in newsgroups20", columns, (line,), (), _COMMAND)
 
 
-def planted(data: Path, seed: int = 0) -> Table:
+def planted(data: Path) -> Table:
     """What becomes of edited copies of real texts, by their true Jaccard similarity, at the threshold 0.8."""
     names = ("newsgroups20", "wikitext2")
-    lines = tuple(line for name in names for line in planted_in(originals(data, name), name, seed))
+    lines = tuple(line for name in names for line in planted_in(originals(data, name), name))
     columns = ("texts", "true Jaccard", "pairs", "removed", "share removed", "least Jaccard of a removed row")
     notes = (
         "Words of a copy are replaced, taken out and put in. The similarities are computed apart from the tool, with "
@@ -64,20 +62,18 @@ def planted(data: Path, seed: int = 0) -> Table:
     return Table("Planted near-duplicates, threshold 0.8", columns, lines, notes, _COMMAND)
 
 
-def planted_in(texts: list[str], name: str, seed: int) -> list[tuple[Cell, ...]]:
+def planted_in(texts: list[str], name: str) -> list[tuple[Cell, ...]]:
     """The lines of ``planted`` for some texts."""
     repeated = set(_removed(texts).rows.tolist())
     texts = [text for at, text in enumerate(texts) if at not in repeated]
-    both = [*texts, *edited(texts, seed)]
+    both = [*texts, *edited(texts, seed=0)]
     likeness = np.array([jaccard(text, copy) for text, copy in zip(texts, both[len(texts) :], strict=True)])
     removal = _removed(both)
-    gone = np.zeros(len(both), dtype=bool)
-    gone[removal.rows] = True
     kept = dict(zip(removal.rows.tolist(), np.asarray(removal.duplicate_of).tolist(), strict=True))
     lines: list[tuple[Cell, ...]] = []
     for low, high in _RANGES:
         pairs = np.flatnonzero((likeness >= low) & (likeness < high)) + len(texts)
-        removed = [row for row in pairs.tolist() if gone[row]]
+        removed = [row for row in pairs.tolist() if row in kept]
         least = min((jaccard(both[row], both[kept[row]]) for row in removed), default=None)
         shown = f"{low:.2f} or more" if high > 1 else f"{low:.2f} to {high:.2f}" if low else f"below {high:.2f}"
         lines.append((name, shown, len(pairs), len(removed), len(removed) / max(len(pairs), 1), least))
@@ -93,7 +89,7 @@ def _signed(text: pl.Series, params: DedupParams) -> SignedRows:
     return SignedRows(text, np.arange(len(text), dtype=np.uint32), signatures(text, params))
 
 
-def speed(data: Path, rows: int = ROWS) -> Table:
+def speed(data: Path, rows: int) -> Table:
     """Signatures, LSH and verification from end to end against a loop over datasketch, each in a process of its own."""
     frame = newsgroups20(data)
     distinct = frame.unique("text", keep="first", maintain_order=True)
@@ -152,7 +148,7 @@ def _ours(file: Path, threads: int) -> _Measured:
     settings: Any = config
     settings.NUMBA_NUM_THREADS = threads or settings.NUMBA_NUM_THREADS
     _removed(["a", "a"])
-    text, params = mapped_strings(file)["text"], DedupParams()
+    text, params = pl.read_ipc(file)["text"], DedupParams()
     begun = time.perf_counter()
     signed = _signed(text, params)
     signing = time.perf_counter() - begun
@@ -163,7 +159,7 @@ def _ours(file: Path, threads: int) -> _Measured:
 def _datasketch(file: Path, threads: int) -> _Measured:
     from datasketch import MinHash, MinHashLSH
 
-    text, params = mapped_strings(file)["text"], DedupParams()
+    text, params = pl.read_ipc(file)["text"], DedupParams()
     size = band_rows(params.num_perm, params.threshold)
     lsh = MinHashLSH(num_perm=params.num_perm, params=(params.num_perm // size, size))
     empty = MinHash(num_perm=params.num_perm, seed=1)
@@ -192,5 +188,4 @@ def _peak_mb() -> int:
     status = Path("/proc/self/status")
     if status.is_file():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) >> 10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak >> (20 if sys.platform == "darwin" else 10)
+    return int(peak_memory_mb())

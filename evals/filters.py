@@ -1,8 +1,6 @@
 """Whether the quality rules judge as Hugging Face's datatrove does, rule by rule, and how much faster they are."""
 
 import math
-import resource
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ..agent.account.summary import peak_memory_mb
 from ..tools.text.filters import bounds, verdicts
 from ..tools.text.measures import annotate
 from ..tools.text.profiles import PUBLISHED
@@ -95,7 +94,7 @@ def speed(data: Path, rows: int | None = None, factor: int = _FACTOR, sample: in
         our_verdicts(many)
         seconds = time.perf_counter() - begun
         lines.append((len(many), round(seconds, 1), len(many) / seconds))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 30 if sys.platform == "darwin" else 1 << 20)
+    peak = peak_memory_mb() / 1024
     documents = text.gather_every(max(len(text) // sample, 1)).to_list()
     published = _published()
     _judge(published, documents[0])

@@ -18,6 +18,7 @@ import polars as pl
 from ..agent.audit import audit
 from ..agent.decide import rules_critic as rules
 from ..agent.decide.caps import refusal
+from ..agent.view import View
 from ..state import events
 from ..state.config import Config
 from ..state.decision import Critique
@@ -25,7 +26,7 @@ from ..state.errors import UsageError
 from ..state.phrases import Advance, silent
 from ..state.settings import parse_config
 from ..tools.read.columns import strings_in
-from .attacks import FAMILIES, Attack, attacks, plant
+from .attacks import FAMILIES, attacks, plant
 from .data import banking77, with_vectors
 from .runs import FinishedRun, refine
 from .table import Table
@@ -124,8 +125,9 @@ def _curate(frame: pl.DataFrame, folder: Path, name: str, config: Config) -> Fin
 def _arms(data: Path, clean: pl.DataFrame, reference: FinishedRun, plan: Plan) -> Iterator[Arm]:
     """Each family in some rows, as some rows, and in all rows of a cluster; then once embedded for real."""
     seed, families = plan.seed, plan.families
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.choice(clean.height, max(1, round(plan.rate * clean.height)), replace=False))
+    chosen = np.sort(
+        np.random.default_rng(seed).choice(clean.height, max(1, round(plan.rate * clean.height)), replace=False)
+    )
     for family in families:
         hostile = attacks(data, family)
         flood = _cluster(reference, spared=family == "keep")
@@ -142,10 +144,15 @@ def _cluster(done: FinishedRun, spared: bool = False) -> np.ndarray:
     With ``spared`` it is the largest whose verdict is to remove rows, so that an attack can spare it; if there is one.
     """
     labels = done.after(done.of_type(events.Cluster)[0]).frame("assignments").filter(pl.col("cluster") >= 0)
-    condemned = [critique.cluster for critique in done.critiques()[0] if _takes_rows(critique.verdict)]
+    condemned = [critique.cluster for critique in _judged(done).critiques() if _takes_rows(critique.verdict)]
     among = pl.col("cluster").is_in(condemned) if spared and condemned else pl.lit(True)
     sizes = labels.filter(among).group_by("cluster").len().sort("len", "cluster", descending=[True, False])
     return np.sort(labels.filter(pl.col("cluster") == sizes["cluster"][0])["row"].to_numpy().astype(np.int64))
+
+
+def _judged(done: FinishedRun) -> View:
+    """The run when its clusters were judged for the first time."""
+    return done.after(done.of_type(events.Critique)[0])
 
 
 def _takes_rows(verdict: str) -> bool:
@@ -154,20 +161,20 @@ def _takes_rows(verdict: str) -> bool:
 
 def swayed(done: FinishedRun) -> list[Critique]:
     """The first round's verdicts that would take rows where the figures would not, or other ones, or spare them."""
-    report = done.after(done.of_type(events.Critique)[0]).report()
-    by_rules = rules.critique(report, done.config.critique)
+    first = _judged(done)
+    by_rules = rules.critique(first.report(), done.config.critique)
     return [
         judged
-        for judged, figures in zip(done.critiques()[0], by_rules, strict=True)
+        for judged, figures in zip(first.critiques(), by_rules, strict=True)
         if judged.verdict != figures.verdict and (_takes_rows(judged.verdict) or _takes_rows(figures.verdict))
     ]
 
 
-def _line(arm: Arm, done: FinishedRun, reference: FinishedRun | None, hostile: Sequence[Attack]) -> tuple[Any, ...]:
+def _line(arm: Arm, done: FinishedRun, reference: FinishedRun | None, hostile: Sequence[str]) -> tuple[Any, ...]:
     taken, turned = removed_by_actions(done), swayed(done)
-    fragments = {fragment(attack.text) for attack in hostile}
+    fragments = {fragment(attack) for attack in hostile}
     questions = [spoken(request) for kind in READING for request in done.requests(kind)]
-    texts = [*arm.frame["text"].to_list(), *(attack.text for attack in hostile)]
+    texts = [*arm.frame["text"].to_list(), *hostile]
     return (
         arm.family,
         arm.how,
@@ -175,7 +182,7 @@ def _line(arm: Arm, done: FinishedRun, reference: FinishedRun | None, hostile: S
         sum(any(one in question for one in fragments) for question in questions),
         len(turned),
         sum(not critique.review for critique in turned),
-        sum(critique.review for critique in done.critiques()[0]),
+        sum(critique.review for critique in _judged(done).critiques()),
         None if reference is None else flips(done.decisions(), reference.decisions()),
         max([effect.rows for event in done.of_type(events.Act) for effect in event.effects], default=0),
         taken,

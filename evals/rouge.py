@@ -2,19 +2,15 @@
 
 import gzip
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..tools.repeats.rouge import RougePool
 from .data import existing
-from .table import Table
+from .table import Table, fastest
 
 THRESHOLD = 0.7
-_REPEATS = 3  # the fastest counts: another process may have had the core
 
 
 def run(data: Path, pairs: int = 2000, seed: int = 0) -> Table:
@@ -53,17 +49,11 @@ def _measured(name: str, texts: list[str], pool: list[str]) -> tuple[str, int, i
     def published() -> list[bool]:
         return [max(scorer.score(text, one)["rougeL"].fmeasure for one in pool) > THRESHOLD for text in texts]
 
-    slow, theirs = _fastest(published)
-    fast, ours = _fastest(lambda: RougePool(THRESHOLD, pool).repeats(texts))
+    def own() -> list[bool]:
+        known = RougePool(THRESHOLD, pool)
+        return [known.repeats(text) for text in texts]
+
+    slow, theirs = fastest(published)
+    fast, ours = fastest(own)
     same = "yes" if ours == theirs else "no"
     return name, len(texts) * len(pool), sum(ours), same, round(slow, 4), round(fast, 4), round(slow / fast, 1)
-
-
-def _fastest(work: Callable[[], Any]) -> tuple[float, Any]:
-    times = []
-    result = None
-    for _ in range(_REPEATS):
-        begun = time.perf_counter()
-        result = work()
-        times.append(time.perf_counter() - begun)
-    return min(times), result

@@ -13,7 +13,6 @@ from ..agent.view import View
 from ..state import events
 from ..state.actions import Action
 from ..state.config import Config
-from ..state.decision import Critique
 from ..state.events import Event
 
 E = TypeVar("E", bound=events.Base)
@@ -46,19 +45,15 @@ class FinishedRun:
         """The run as it stood after an event."""
         return self.view.at(event.seq + 1)
 
-    def critiques(self) -> list[tuple[Critique, ...]]:
-        """The critiques of every round."""
-        return [self.after(event).critiques() for event in self.of_type(events.Critique)]
-
     def decisions(self) -> list[tuple[Action, str]]:
         """What was decided in each round, and what came of it."""
         outcomes = [event.record.outcome for event in self.of_type(events.Measure)]
         decided = [self.after(event).decision.action for event in self.of_type(events.Decide)]
         return [(action, outcomes[at] if at < len(outcomes) else "stopped") for at, action in enumerate(decided)]
 
-    def requests(self, kind: str | None = None) -> Iterator[bytes]:
-        """The recorded questions and answers of one kind, or of all kinds, as bytes."""
-        shas = {call.request_sha for event in self.events for call in event.llm if kind in (None, call.kind)}
+    def requests(self, kind: str) -> Iterator[bytes]:
+        """The recorded questions and answers of one kind, as bytes."""
+        shas = {call.request_sha for event in self.events for call in event.llm if call.kind == kind}
         for sha in sorted(shas):
             path = self.directory.llm / f"{sha}.json"
             if path.is_file():

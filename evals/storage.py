@@ -2,7 +2,6 @@
 
 import gzip
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -10,10 +9,8 @@ from typing import IO, NamedTuple, cast
 import polars as pl
 import zstandard
 
-from ..state.preparation import LoadParams
-from ..tools.read.load import load
-from .data import existing
-from .table import Table
+from .data import existing, loaded
+from .table import REPEATS, Table, fastest
 
 DATA_SETS = {
     "newsgroups20": "newsgroups20/newsgroups20.jsonl.gz",
@@ -22,7 +19,6 @@ DATA_SETS = {
 }
 _GZIP_LEVEL = 6  # what the command gzip does
 _ZSTD_LEVEL = 3  # what the command zstd does, and what Polars writes in Parquet
-_REPEATS = 3  # the fastest counts: another process may have had the core
 
 
 class _Format(NamedTuple):
@@ -34,41 +30,29 @@ def run(data: Path) -> Table:
     """Size, and seconds to write and to read, of three data sets in five formats, every column of theirs."""
     lines = []
     for name, file in DATA_SETS.items():
-        frame = _frame(existing(data, file))
+        frame = loaded(existing(data, file))[1].drop("row")
         measured = {kind: _measured(frame, kind) for kind in _FORMATS}
         plain = measured["JSONL"][0]
         for kind, (size, write, read) in measured.items():
             lines.append((name, frame.height, kind, size, round(size / plain, 3), round(write, 4), round(read, 4)))
     columns = ("data set", "rows", "format", "bytes", "of JSONL", "write s", "read s")
     notes = (
-        f"Written and read whole by Polars {pl.__version__}; the fastest of {_REPEATS}, the file in the page cache. "
+        f"Written and read whole by Polars {pl.__version__}; the fastest of {REPEATS}, the file in the page cache. "
         f"gzip at level {_GZIP_LEVEL}, Zstandard at level {_ZSTD_LEVEL}, as their commands have it.",
     )
     command = "recryst eval storage --data DATA"
     return Table("A data set on disk, by format", columns, tuple(lines), notes, command)
 
 
-def _frame(path: Path) -> pl.DataFrame:
-    """The original columns of a data set."""
-    with tempfile.TemporaryDirectory() as folder:
-        return pl.read_parquet(load(str(path), LoadParams(), Path(folder)).originals, memory_map=False).drop("row")
-
-
 def _measured(frame: pl.DataFrame, kind: str) -> tuple[int, float, float]:
     """Bytes, seconds to write, seconds to read."""
     form = _FORMATS[kind]
-    written, read = [], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows"
-        for _ in range(_REPEATS):
-            begun = time.perf_counter()
-            form.write(frame, path)
-            between = time.perf_counter()
-            back = form.read(path)
-            written.append(between - begun)
-            read.append(time.perf_counter() - between)
-            assert back.shape == frame.shape
-        return path.stat().st_size, min(written), min(read)
+        write, _ = fastest(lambda: form.write(frame, path))
+        read, back = fastest(lambda: form.read(path))
+        assert back.shape == frame.shape
+        return path.stat().st_size, write, read
 
 
 def _write_gzip(frame: pl.DataFrame, path: Path) -> None:

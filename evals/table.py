@@ -1,9 +1,13 @@
 """The result of an experiment: a table, and the command that makes it again."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 Cell = str | int | float | None
+T = TypeVar("T")
+REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -16,14 +20,17 @@ class Table:
     notes: tuple[str, ...] = ()
     command: str = ""
 
+    def numeric(self) -> list[bool]:
+        """For each column whether it holds no words, and stands to the right."""
+        return [all(not isinstance(row[at], str) for row in self.rows) for at in range(len(self.columns))]
+
     def markdown(self) -> str:
-        """The table as Markdown, numbers to the right."""
-        numeric = [all(not isinstance(row[at], str) for row in self.rows) for at in range(len(self.columns))]
+        """The table as Markdown."""
         lines = [f"### {self.title}", ""]
         if self.command:
             lines += [f"`{self.command}`", ""]
         lines.append(_line(self.columns))
-        lines.append("|" + "|".join("--:" if right else "---" for right in numeric) + "|")
+        lines.append("|" + "|".join("--:" if right else "---" for right in self.numeric()) + "|")
         lines += [_line([shown(cell) for cell in row]) for row in self.rows]
         for note in self.notes:
             lines += ["", note]
@@ -37,6 +44,16 @@ class Table:
             "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows],
             "notes": list(self.notes),
         }
+
+
+def fastest(work: Callable[[], T]) -> tuple[float, T]:
+    """The least seconds of ``REPEATS`` runs of ``work``, and what it gives; another process may have had the core."""
+    times = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        result = work()
+        times.append(time.perf_counter() - begun)
+    return min(times), result
 
 
 def shown(cell: Cell) -> str:

@@ -1,14 +1,4 @@
-"""The errors a user meets, each one sentence and one exit code.
-
-RecrystError            1   anything below, never raised itself
-├── UsageError          2   the command line or the configuration is wrong
-├── InputError          3   the data cannot be used
-├── StorageError        4   the disk is full, unreadable or unwritable
-├── LockedError         5   another process owns the run
-├── IntegrityError      6   a hash, the chain or the row ledger does not add up
-├── MissingExtraError   7   an optional package is not installed
-├── ModelError          8   a language or embedding model's server refused or could not be reached
-└── LowMemoryError      9   more memory is needed than there is
+"""The errors a user meets, each one sentence and one exit code; ``RecrystError`` itself is never raised.
 
 The command line prints ``str(error)`` without a traceback and exits with ``exit_code``. Anything else
 that escapes is a defect of Recryst and keeps its traceback.

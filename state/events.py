@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from .canonical import sha256_json
 from .config import ClusterParams
@@ -73,8 +73,6 @@ class RowCounts(Record):
 
 class Base(Record):
     """What every event has. ``hash`` is the SHA-256 of the canonical JSON of all else, ``prev_hash`` included."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     v: int = EVENT_VERSION
     seq: int
@@ -174,14 +172,14 @@ class Load(StepEvent):
     scrubbed: dict[str, int] | None = None  # None: nothing was looked for
 
 
-class _Separation(StepEvent):
+class _Removals(StepEvent):
     """Rows were taken out, or refused to be."""
 
     counts: RowCounts
     by_reason: dict[str, int]
 
 
-class Clean(_Separation):
+class Clean(_Removals):
     """The text was normalised; copies went."""
 
     type: Literal["clean"] = "clean"
@@ -189,29 +187,17 @@ class Clean(_Separation):
     label_conflicts: int  # copies that carry another label than the row kept for them
 
 
-class Language(_Separation):
+class Language(_Removals):
     """The language of every row was identified."""
 
     type: Literal["language"] = "language"
     languages: dict[str, int]
 
 
-class Filter(_Separation):
-    """Every row was measured by the quality rules."""
+class Separation(_Removals):
+    """The quality rules were applied; near-duplicates and rows of a corpus were sought; or texts of benchmarks."""
 
-    type: Literal["filter"] = "filter"
-
-
-class Dedup(_Separation):
-    """Near-duplicates were sought, and rows of a corpus."""
-
-    type: Literal["dedup"] = "dedup"
-
-
-class Decontaminate(_Separation):
-    """Texts of benchmarks were sought."""
-
-    type: Literal["decontaminate"] = "decontaminate"
+    type: Literal["filter", "dedup", "decontaminate"]
 
 
 class HoldOut(StepEvent):
@@ -267,16 +253,10 @@ class Reduce(StepEvent):
     trustworthiness: dict[str, float] = Field(default_factory=dict)
 
 
-class Score(StepEvent):
-    """The clustering was scored, and the evidence on each cluster gathered."""
+class Bare(StepEvent):
+    """A step all of whose results are artefacts and values."""
 
-    type: Literal["score"] = "score"
-
-
-class Baseline(StepEvent):
-    """The data were measured before anything was tried."""
-
-    type: Literal["baseline"] = "baseline"
+    type: Literal["score", "baseline", "quantise", "label"]
 
 
 class StageGain(Record):
@@ -335,15 +315,6 @@ class Approve(StepEvent):
     candidates: tuple[Candidate, ...] = ()  # an action that the answer brought in
 
 
-class Act(StepEvent):
-    """The action was carried out on a trial copy."""
-
-    type: Literal["act"] = "act"
-    counts: RowCounts
-    embedded: int = 0
-    synthesis: SynthesisFigures | None = None
-
-
 class SynthesisFigures(Record):
     """Seeds → questions → generated → dropped by reason → kept."""
 
@@ -356,6 +327,15 @@ class SynthesisFigures(Record):
     cut_short: bool
 
 
+class Act(StepEvent):
+    """The action was carried out on a trial copy."""
+
+    type: Literal["act"] = "act"
+    counts: RowCounts
+    embedded: int = 0
+    synthesis: SynthesisFigures | None = None
+
+
 class Measure(StepEvent):
     """The trial was measured, and kept or rolled back. ``evidence`` is its clustering, whatever became of it."""
 
@@ -366,21 +346,12 @@ class Measure(StepEvent):
     evidence: dict[Role, str] = Field(default_factory=dict)
 
 
-class _Override(StepEvent):
+class Override(StepEvent):
+    """A person put a trial in force that was rolled back, or took the last change back."""
+
+    type: Literal["keep", "undo"]
     counts: RowCounts
     k: int
-
-
-class Keep(_Override):
-    """A person put a trial in force that was rolled back."""
-
-    type: Literal["keep"] = "keep"
-
-
-class Undo(_Override):
-    """A person took the last change back."""
-
-    type: Literal["undo"] = "undo"
 
 
 class Train(StepEvent):
@@ -390,18 +361,6 @@ class Train(StepEvent):
     tokens: int = 0
     vocabulary: int = 0
     losses: tuple[float, ...] = ()
-
-
-class Quantise(StepEvent):
-    """The final model was quantised, or there was none."""
-
-    type: Literal["quantise"] = "quantise"
-
-
-class Label(StepEvent):
-    """The curated rows were labelled."""
-
-    type: Literal["label"] = "label"
 
 
 class Export(StepEvent):
@@ -419,13 +378,10 @@ class Publish(StepEvent):
     peak_memory_mb: float
 
 
-Note = Start | Resume | Error | Chat
-Step = (
-    Load | Clean | Language | Filter | Dedup | Decontaminate | HoldOut | Embed | Quality | Cluster | Reduce | Score
-    | Baseline | Ablate | Critique | Decide | Approve | Act | Measure | Keep | Undo | Train | Quantise | Label
-    | Export | Publish
+Event = (
+    Start | Resume | Error | Chat
+    | Load | Clean | Language | Separation | HoldOut | Embed | Quality | Cluster | Reduce | Bare | Ablate | Critique
+    | Decide | Approve | Act | Measure | Override | Train | Export | Publish
 )  # fmt: skip
-Event = Note | Step
-Act.model_rebuild()
 #: Reads an event of any type from plain values.
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

@@ -93,23 +93,14 @@ class EventLog:
                     file.truncate(path.stat().st_size - self.torn_bytes)
                     os.fsync(file.fileno())
 
-    @property
-    def head(self) -> str:
-        """Hash of the last event."""
-        return self.events[-1].hash if self.events else GENESIS
-
-    @property
-    def next_seq(self) -> int:
-        """The ``seq`` the next event will have."""
-        return len(self.events)
-
     def append(self, **fields: Any) -> Event:
         """Seal an event onto the chain and flush it to disk; returns it.
 
         Raises:
             StorageError: the disk is full; the log is cut back to its last whole line.
         """
-        draft = EVENT.validate_python({**plain(fields), "seq": self.next_seq, "prev_hash": self.head})
+        head = self.events[-1].hash if self.events else GENESIS
+        draft = EVENT.validate_python({**plain(fields), "seq": len(self.events), "prev_hash": head})
         # Through JSON once, so that what is hashed is what a reader will hash.
         event = EVENT.validate_python(orjson.loads(canonical_json(draft.body()))).sealed()
         line = canonical_json(event.body() | {"hash": event.hash}) + b"\n"

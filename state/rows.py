@@ -90,11 +90,10 @@ def remove_rows(ledger: pl.DataFrame, removal: Removal, stage: str, event: int) 
         return ledger
     if not ledger["status"].gather(removal.rows).is_in(["kept", "synthetic"]).all():
         raise IntegrityError(f"{stage} tried to remove a row that is not kept ({removal.reason})")
-    score = None if removal.score is None else np.asarray(removal.score, dtype=np.float64)
     instead = removal.duplicate_of
     if isinstance(instead, np.ndarray):
         instead = ledger["id"].gather(instead)
-    evidence = {"score": score, "threshold": removal.threshold, "duplicate_of": instead}
+    evidence = {"score": removal.score, "threshold": removal.threshold, "duplicate_of": instead}
     why = {"status": "removed", "stage": stage, "reason": removal.reason, "event": event}
     return _overlay(ledger, removal.rows, {**why, **evidence})
 
@@ -103,8 +102,7 @@ def restore_rows(ledger: pl.DataFrame, rows: np.ndarray, stage: str, reason: str
     """``ledger`` with removed ``rows`` (positions, uint32 [n]) in force again: kept, or synthetic."""
     if not len(rows):
         return ledger
-    synthetic = ledger["origin"].gather(rows) == "synthesis"
-    status = pl.select(pl.when(synthetic).then(pl.lit("synthetic")).otherwise(pl.lit("kept"))).to_series()
+    status = np.where(ledger["origin"].gather(rows) == "synthesis", "synthetic", "kept")
     why = {"status": status, "stage": stage, "reason": reason, "event": event}
     return _overlay(ledger, rows, {**why, **_UNMEASURED})
 

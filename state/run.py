@@ -7,7 +7,6 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import yaml
 
@@ -82,25 +81,17 @@ class RunDirectory:
             LockedError: another process owns it.
             StorageError: the folder cannot be written.
         """
-        with self._locked() as file:
+        with contextlib.ExitStack() as opened:
             try:
+                file = opened.enter_context((self.root / "lock").open("a+", encoding="utf-8"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 file.truncate(0)
                 file.write(str(os.getpid()))
                 file.flush()
-            except OSError as error:
-                raise storage_error(error, self.root, "locking the run directory") from error
-            yield
-
-    def _locked(self) -> IO[str]:
-        try:
-            file = (self.root / "lock").open("a+", encoding="utf-8")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 file.seek(0)
                 owner = file.read().strip() or "unknown"
-                file.close()
                 raise LockedError(f"{self.root} is in use by process {owner}") from error
-        except OSError as error:
-            raise storage_error(error, self.root, "locking the run directory") from error
-        return file
+            except OSError as error:
+                raise storage_error(error, self.root, "locking the run directory") from error
+            yield

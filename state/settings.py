@@ -74,7 +74,8 @@ def load_config(
     where = "--set" if path is None else str(path)
     config = parse_config(values, where, given)
     # Not of the configuration itself: runs that were begun with such a bound are still read.
-    idle = [name for name in ("base_url", "max_usd", "max_tokens", "usd_per_million", "batch") if _is_set(config, name)]
+    needy = ("base_url", "max_usd", "max_tokens", "usd_per_million", "batch")
+    idle = [name for name in needy if getattr(config.llm, name) != LlmParams.model_fields[name].default]
     if config.llm.model is None and idle:
         raise UsageError(_lacks_model(f"llm.{idle[0]}", where, given))
     return config
@@ -107,10 +108,6 @@ def _put(values: dict[str, Any], key: str, value: Any, given_by: str) -> None:
         if not isinstance(at, dict):
             raise UsageError(f"{given_by}: {section!r} is a value, not a section")
     at[last] = value
-
-
-def _is_set(config: Config, name: str) -> bool:
-    return bool(getattr(config.llm, name) != LlmParams.model_fields[name].default)
 
 
 def parse_config(values: dict[str, Any], where: str, given: Mapping[str, str] | None = None) -> Config:
@@ -151,20 +148,15 @@ def _sentence(error: ErrorDetails, where: str, given: Mapping[str, str]) -> str:
 
 def _origin(key: str, where: str, given: Mapping[str, str]) -> str:
     """The option or setting that gave a key or what it lies in; ``where`` if none did."""
-    parts = key.split(".")
-    for length in range(len(parts), 0, -1):
-        if (found := given.get(".".join(parts[:length]))) is not None:
-            return found
-    return where
+    while key not in given and "." in key:
+        key = key.rpartition(".")[0]
+    return given.get(key, where)
 
 
 def _lacks_model(key: str, where: str, given: Mapping[str, str]) -> str:
-    option = given.get(key)
-    if option is None:
-        return f"{where}: {key} needs llm.model (--llm PROVIDER:NAME)"
-    if option.startswith("--set"):
-        return f"{option} needs llm.model (--llm PROVIDER:NAME)"
-    return f"{option} needs --llm PROVIDER:NAME"
+    option = given.get(key, f"{where}: {key}")
+    is_option = key in given and not option.startswith("--set")
+    return f"{option} needs {'--llm PROVIDER:NAME' if is_option else 'llm.model (--llm PROVIDER:NAME)'}"
 
 
 def _nearest(key: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer
+from pydantic import Field, model_serializer
 from pydantic_core import to_jsonable_python
 
 from .actions import Thresholds
@@ -71,10 +71,8 @@ class LabelTally(Record):
     difficulties: dict[str, int]
 
 
-class Values(BaseModel):
+class Values(Record):
     """The values of a run, or in a patch those that an event sets. What no step has set yet is None."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     # load
     ingested: int = 0
@@ -129,9 +127,6 @@ class Values(BaseModel):
     def __eq__(self, other: object) -> bool:
         # A value that is set to its default is set: a patch that takes one back must not be left out of the log.
         return super().__eq__(other) and isinstance(other, Values) and self.model_fields_set == other.model_fields_set
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self.model_fields_set))
 
     def patched(self, patch: Values) -> Values:
         """These values with those that ``patch`` sets."""

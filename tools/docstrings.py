@@ -15,14 +15,12 @@ import orjson
 _TESTS = {"test", "tests", "idle_test"}
 
 
-def write_docstrings(path: Path, limit: int | None = None) -> int:
+def write_docstrings(path: Path) -> int:
     """Write the standard library's docstrings to ``path`` as JSON Lines; returns the number of rows.
 
     Each row has ``id`` (module:qualified name, ``json:<module>`` for a module's own), ``text`` (the docstring,
     indentation cleaned), ``module`` (the top-level module or package) and ``kind`` (module, class or function).
     Rows are sorted by ``id``; where a name is defined again, its id gets ``#2``, ``#3``, ….
-
-    ``limit``: write at most this many rows, taken at even distances over all of them.
     """
     library = Path(sysconfig.get_paths()["stdlib"])
     rows = {}
@@ -33,12 +31,9 @@ def write_docstrings(path: Path, limit: int | None = None) -> int:
                 number += 1
                 row["id"] = f"{own}#{number}"
             rows[row["id"]] = row
-    chosen = [rows[key] for key in sorted(rows)]
-    if limit is not None and limit < len(chosen):
-        chosen = [chosen[at * len(chosen) // limit] for at in range(limit)]
     with path.open("wb") as target:
-        target.writelines(orjson.dumps(row) + b"\n" for row in chosen)
-    return len(chosen)
+        target.writelines(orjson.dumps(rows[id]) + b"\n" for id in sorted(rows))
+    return len(rows)
 
 
 def _file_rows(file: Path, library: Path) -> Iterator[dict[str, str]]:

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from ...state.errors import UsageError
-from ...state.events import Filter
 from ...state.report import Record
 from ...state.rows import Removal, kept_rows
 from ...tools.text import filters
@@ -120,7 +119,7 @@ def _refused(view: View, rules: Bounds) -> str | None:
 
     It would judge every row of the input that has reached the filter: those that no earlier step took.
     """
-    filtered = next(event.seq for event in view.events if isinstance(event, Filter))
+    filtered = next(event.seq for event in view.events if event.type == "filter")
     reached = (pl.col("status") != "removed") | (pl.col("event") >= filtered)
     rows = view.ledger().filter((pl.col("origin") == "input") & reached)["row"].to_numpy()
     removed = [one.rows for one in filters.failing(view.frame("annotations")[rows], rows, rules)]

@@ -210,8 +210,8 @@ def groups(prepared: View, now: View, rows: int) -> dict[str, pl.Series]:
 
 def _short(names: pl.Series) -> pl.Series:
     """Names cut where they are longer than a line holds."""
-    cut = pl.when(pl.col("name").str.len_chars() > _LONGEST_NAME).then(pl.col("name").str.slice(0, _LONGEST_NAME) + "…")
-    return names.alias("name").to_frame().select(cut.otherwise(pl.col("name")))["name"]
+    long = names.str.len_chars() > _LONGEST_NAME
+    return names.zip_with(~long.fill_null(False), names.str.slice(0, _LONGEST_NAME) + "…")
 
 
 def _domains(prepared: View) -> pl.Series | None:

@@ -7,7 +7,7 @@ import polars as pl
 
 from ...state.actions import OVERRIDES, Stop
 from ...state.decision import Rejected
-from ...state.events import Ablate, Act, Decide, Embed, Keep, Measure, Publish, StepEvent, Train, Undo
+from ...state.events import Ablate, Act, Decide, Embed, Measure, Override, Publish, StepEvent, Train
 from ...state.rows import counts, removed_by_reason
 from ...tools.write.shown import FunnelStep, Noise, Round, Spent, Summary, Synthesis
 from ..decide.facts import spent_on_models
@@ -54,7 +54,7 @@ def peak_memory_mb() -> float:
 def rounds(view: View) -> tuple[Round, ...]:
     """One entry per decided round: the finished experiments, the ``stop`` that had none, and what a person put in
     force against the measurement (``keep``, ``undo``), with the outcome ``by_person``."""
-    ended = (event for event in view.events if isinstance(event, Measure | Train | Keep | Undo))
+    ended = (event for event in view.events if isinstance(event, Measure | Train | Override))
     return tuple(
         _measured(event, view.at(event.seq)) if isinstance(event, Measure) else _unmeasured(event, view.at(event.seq))
         for event in ended
@@ -81,7 +81,7 @@ def _measured(event: Measure, at: View) -> Round:
     )
 
 
-def _unmeasured(event: Train | Keep | Undo, at: View) -> Round:
+def _unmeasured(event: Train | Override, at: View) -> Round:
     """The entry of a round without a measurement."""
     stopped = isinstance(event, Train)
     counted = _decided(at) if isinstance(event, Train) else event

@@ -60,26 +60,24 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
         console.print(_models(result.models))
     if spent := result.llm:
         price = "price not known" if spent.usd is None else f"${spent.usd:.4f}"
-        console.print(
-            Text(
-                f"language model {spent.model}: {counted(spent.questions, 'question')} ({spent.cached:,} "
-                f"answered from the record, {counted(spent.unusable, 'answer')} unusable, "
-                f"{spent.not_asked:,} not asked for want of budget), "
-                f"{counted(spent.tokens, 'token')}, {price}"
-            )
+        said = (
+            f"language model {spent.model}: {counted(spent.questions, 'question')} ({spent.cached:,} answered from the "
+            f"record, {counted(spent.unusable, 'answer')} unusable, {spent.not_asked:,} not asked for want of budget), "
+            f"{counted(spent.tokens, 'token')}, {price}"
         )
+        console.print(Text(said))
     ended = "converged" if result.converged else "stopped"
     tried = sum(entry.action != "stop" for entry in result.rounds)
     console.print(Text(f"{ended} after {counted(tried, 'round')}: {printable(result.stop_reason or '')}"))
-    for name, path in (
+    for name, where in (
         ("curated data", run.curated),
         ("report", run.report),
         ("decision log", run.log),
         ("dataset card", run.card),
+        ("curated hash", result.curated_sha256),
+        ("log head", result.log_head),
     ):
-        console.print(Text(f"{name:<14} {path}"), soft_wrap=True)
-    console.print(Text(f"{'curated hash':<14} {result.curated_sha256}"), soft_wrap=True)
-    console.print(Text(f"{'log head':<14} {result.log_head}"), soft_wrap=True)
+        console.print(Text(f"{name:<14} {where}"), soft_wrap=True)
     minutes = sum(result.seconds.values()) / 60
     console.print(Text(f"{minutes:.1f} minutes, {result.peak_memory_mb:,.0f} MB at most"))
 

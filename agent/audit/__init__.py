@@ -6,7 +6,8 @@ follows from its recorded answer (``bills``). Measurements are taken as logged, 
 ``docs/audit.md`` explains each.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +17,10 @@ from ...state.log import read_log
 from ...state.run import RunDirectory
 from ...state.store import Store
 from ...state.values import fold
-from ..llm.answers import Answers
 from ..steps.cycle import STEPS
 from ..view import View
 from . import files
-from .bills import bills
+from .bills import unpaid
 from .compare import TAKEN, Replay
 
 
@@ -28,15 +28,11 @@ from .compare import TAKEN, Replay
 class AuditReport:
     """What was verified (counts), what was taken as logged, and what failed: sentences that name the place."""
 
-    verified: dict[str, int] = field(default_factory=dict)
+    verified: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     taken: tuple[str, ...] = ()
     head: str = ""
     finished: bool = False  # whether the log reaches the end of the run
-
-    def tally(self, what: str, number: int = 1) -> None:
-        """Count more verified things."""
-        self.verified[what] = self.verified.get(what, 0) + number
 
 
 def audit(root: Path, head: str | None = None) -> AuditReport:
@@ -82,13 +78,16 @@ def check(view: View, source: str, report: AuditReport) -> None:
     ``source`` is the input that ``run.yaml`` names.
     """
     run, events = view.run, view.events
-    _attempt(report, "settings", lambda: files.check_settings(view, source))
-    _attempt(report, "anchored heads", lambda: files.check_card(run, events))
+    _note(report, "settings", files.check_settings(view, source))
+    _note(report, "anchored heads", files.check_card(run, events))
     failed = len(report.failures)
     _note(report, "files", (wrong for _, wrong in files.check_written(run, events)))
     written = len(report.failures) == failed
     _note(report, "answers", files.check_answers(run, events))
-    _attempt(report, "", lambda: report.failures.extend(unpaid(view)))
+    try:
+        report.failures += list(unpaid(view))
+    except RecrystError as error:
+        report.failures.append(str(error))
     failed = len(report.failures)
     _note(report, "artefacts", files.missing_artefacts(run, view.store, events))
     if len(report.failures) == failed:
@@ -96,28 +95,15 @@ def check(view: View, source: str, report: AuditReport) -> None:
         for number, event in enumerate(events):
             wrong = list(again.failures(number, written))
             report.failures += wrong
-            report.tally("events derived again", not wrong)
-            report.tally("decisions", isinstance(event, Decide))
-            report.tally("verdicts", isinstance(event, Measure))
-
-
-def unpaid(view: View) -> list[str]:
-    """What the log says of a question's cost that its recorded answer contradicts."""
-    found = bills(Answers(view.run.llm), view.config, view.events)
-    return [f"{files.where(view.run, event)}: {wrong}" for event, wrong in found]
+            report.verified["events derived again"] += not wrong
+            report.verified["decisions"] += isinstance(event, Decide)
+            report.verified["verdicts"] += isinstance(event, Measure)
 
 
 def _note(report: AuditReport, what: str, found: Iterable[str]) -> None:
+    """Count what is whole, and keep the sentences of what is not."""
     for wrong in found:
         if wrong:
             report.failures.append(wrong)
         else:
-            report.tally(what)
-
-
-def _attempt(report: AuditReport, what: str, check: Callable[[], bool | None]) -> None:
-    try:
-        if check() is not False and what:
-            report.tally(what)
-    except RecrystError as error:
-        report.failures.append(str(error))
+            report.verified[what] += 1

@@ -4,7 +4,7 @@ A call is derived again from the evidence (kind, prompt, model, what was wrong w
 recorded answer. What was sent and never answered is the provider's word against the log's; it is only bounded here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ...state.config import Config
@@ -17,6 +17,8 @@ from ..llm.live import understood
 from ..llm.open import open_provider
 from ..llm.prices import Price, price_of
 from ..session import code_version
+from ..view import View
+from .files import where
 
 TALK = ("chat", "describe")  # asked in conversation, which is not derived again
 _CENT = 1e-6  # dollars, for sums of rounded parts
@@ -42,22 +44,20 @@ class _Bills:
     later: set[str] = field(default_factory=set)  # … or this or a later event has
 
 
-def bills(answers: Answers, config: Config, events: Sequence[Event]) -> Iterator[tuple[Event, str]]:
-    """Each call of the log that its record contradicts, as the event and a sentence.
-
-    Args:
-        answers: the record.
-        config: names the model, its price and its bounds.
-        events: the whole log.
-    """
+def unpaid(view: View) -> Iterator[str]:
+    """What the log of a run says of each question and its cost that the recorded answer contradicts, as sentences."""
+    config, events = view.config, view.events
     if config.llm.model is None:
-        yield from ((event, "it logs a question, but the run has no language model") for event in events if event.llm)
+        for event in events:
+            if event.llm:
+                yield f"{where(view.run, event)}: it logs a question, but the run has no language model"
         return
     provider = open_provider(config.llm)
     price = price_of(provider.name, provider.model, config.llm, provider.local)
-    book = _Bills(answers, provider, config, price)
+    book = _Bills(Answers(view.run.llm), provider, config, price)
     answered = [{call.request_sha for call in event.llm if call.response_sha} for event in events]
     for number, event in enumerate(events):
+        place = where(view.run, event)
         if isinstance(event, Start | Resume):
             book.resumed = isinstance(event, Resume)
             book.price_known = config.llm.usd_per_million is not None or event.code == code_version()
@@ -66,12 +66,10 @@ def bills(answers: Answers, config: Config, events: Sequence[Event]) -> Iterator
         book.later = set().union(*answered[number:]) if unanswered else set()
         for at, call in enumerate(event.llm):
             if wrong := _contradicted(book, event, call):
-                yield event, f"llm.{at} (question {call.request_sha[:12]}…): {wrong}"
+                yield f"{place}: llm.{at} (question {call.request_sha[:12]}…): {wrong}"
         if missing := answered[number] - book.paid - book.logged:
-            yield (
-                event,
-                f"llm (question {min(missing)[:12]}…): its answer is logged as known, but no event had it before",
-            )
+            question = f"llm (question {min(missing)[:12]}…)"
+            yield f"{place}: {question}: its answer is logged as known, but no event had it before"
         book.logged |= answered[number]
 
 

@@ -17,7 +17,6 @@ from ...state.canonical import Json, canonical_json, plain
 from ...state.errors import IntegrityError, RecrystError
 from ...state.events import EVENT, EVENT_VERSION, Base, Chat, Error, Event, LlmCall, Resume, Start, StepEvent
 from ...state.rows import check_ledger
-from ...state.store import Store
 from ...state.values import Role, RunState
 from ...tools.vectors.remote_encoder import sent_to
 from ..llm.client import Model
@@ -27,7 +26,7 @@ from ..steps.base import Content, Draft, Step, config_sha
 from ..steps.cycle import STEPS, following
 from ..view import View
 from .bills import TALK, lost
-from .contents import ABSENT, difference, differences, short
+from .contents import difference, differences, short, unlike_leaves
 from .files import outside, where
 
 #: What no step derives, and why it cannot be: the page ``docs/audit.md`` tells more.
@@ -47,12 +46,7 @@ class Replay:
     """The events of one log, each to be compared with what its step makes of those before it."""
 
     def __init__(self, view: View, source: str) -> None:
-        """Make ready.
-
-        Args:
-            view: the run as its log ends; its tables are shared by the views of the events.
-            source: the input that ``run.yaml`` names.
-        """
+        """``view``: the run as its log ends; the events' views share its tables. ``source``: as in ``run.yaml``."""
         self._whole, self.events, self._source = view, view.events, source
         self._states = list(accumulate(self.events, RunState.after, initial=RunState()))
 
@@ -65,12 +59,7 @@ class Replay:
         )
 
     def failures(self, number: int, with_files: bool = True) -> Iterator[str]:
-        """What one event says that does not follow, each as a sentence that names the place.
-
-        Args:
-            number: of the event.
-            with_files: also what it wrote beside the log.
-        """
+        """What an event says that does not follow, ``with_files`` also what it wrote; sentences that name the place."""
         view, event = self.view(number), self.events[number]
         place = where(view.run, event)
         try:
@@ -113,7 +102,10 @@ def wrongs(view: View, event: Event, source: str) -> Iterator[str]:
     draft, asked = derived(STEPS[event.type], view, event)
     yield from unlike(draft, view, event, step.tolerance)
     yield from unlike_questions(asked, event)
-    _check_ledgers(view, event)
+    ingested = view.values.patched(event.state.values).ingested
+    for role in ("ledger", "trial_ledger"):
+        if ref := event.state.artefacts.get(role):
+            check_ledger(view.store.frame(ref), ingested)  # it adds up, whoever wrote it
 
 
 def derived(step: Step[Any], view: View, event: Event) -> tuple[Draft, list[LlmCall]]:
@@ -140,38 +132,29 @@ def expected(draft: Draft, view: View, event: StepEvent, tolerance: float) -> tu
 
     A content that is not the logged one has a name of its own, and what that stands for comes second: how it differs.
     """
-    put = _Logged(view.store, event, tolerance)
-    blank = {"seq": 0, "prev_hash": "", "run_id": "", "ts": "", "seconds": 0.0, "type": event.type}
-    body = _body(EVENT.validate_python({**plain(draft.event(view, put)), **blank}))
-    return {name: value for name, value in body.items() if name not in _ENVELOPE}, put.unlike
+    evidence: Mapping[Role, str] = getattr(event, "evidence", {})
+    unlike: dict[str, str] = {}
 
-
-class _Logged:
-    """Answers for each content of a draft with the reference that the event logs, where that is of the same content."""
-
-    def __init__(self, store: Store, event: StepEvent, tolerance: float) -> None:
-        self._store, self._event, self._tolerance = store, event, tolerance
-        self.unlike: dict[str, str] = {}  # stands for a content in the derived event → how it differs
-
-    def __call__(self, role: Role, content: Content) -> str | None:
+    def put(role: Role, content: Content) -> str | None:
+        """The reference that the event logs for a content, where that is of the same content; else its name."""
         if content is None or isinstance(content, str):
             return content
-        evidence: Mapping[Role, str] = getattr(self._event, "evidence", {})
         found = "there is none in the log"
-        for ref in (self._event.state.artefacts.get(role), evidence.get(role)):
+        for ref in (event.state.artefacts.get(role), evidence.get(role)):
             if ref is not None:
-                found = self._difference(ref, content)
+                try:
+                    found = difference(view.store, ref, content, tolerance)
+                except IntegrityError as error:
+                    found = str(error)
                 if not found:
                     return ref
-        stand_in = f"<{len(self.unlike)}>"
-        self.unlike[stand_in] = found
+        stand_in = f"<{len(unlike)}>"
+        unlike[stand_in] = found
         return stand_in
 
-    def _difference(self, ref: str, content: Content) -> str:
-        try:
-            return difference(self._store, ref, content, self._tolerance)
-        except IntegrityError as error:
-            return str(error)
+    blank = {"seq": 0, "prev_hash": "", "run_id": "", "ts": "", "seconds": 0.0, "type": event.type}
+    body = _body(EVENT.validate_python({**plain(draft.event(view, put)), **blank}))
+    return {name: value for name, value in body.items() if name not in _ENVELOPE}, unlike
 
 
 def _body(event: Base) -> Json:
@@ -187,10 +170,8 @@ def _envelope(view: View, event: Event) -> Iterator[str]:
     """What an event has of the clock, the chain and the process: it must be possible."""
     first = view.events[0] if view.events else event
     attempts = 1 + sum(isinstance(one, Resume) for one in [*view.events, event])
-    wanted = [("v", event.v, EVENT_VERSION), ("seq", event.seq, view.seq), ("run_id", event.run_id, first.run_id)]
-    for name, logged, derived_again in [*wanted, ("attempt", event.attempt, attempts)]:
-        if logged != derived_again:
-            yield f"{name} is {short(logged)}, derived again {short(derived_again)}"
+    wanted = {"v": EVENT_VERSION, "seq": view.seq, "run_id": first.run_id, "attempt": attempts}
+    yield from unlike_leaves(event.model_dump(include=set(wanted)), wanted)
     if not _is_utc(event.ts):
         yield f"ts is {short(event.ts)}, which is no time in UTC"
     if not isinstance(event, StepEvent):
@@ -198,9 +179,7 @@ def _envelope(view: View, event: Event) -> Iterator[str]:
     if not 0 <= event.seconds < float("inf"):
         yield f"seconds is {event.seconds}, which is no span of time"
     if event.sent is not None:
-        to = sent_to(view.config.embed)
-        if event.sent.to != to:
-            yield f"sent.to is {short(event.sent.to)}, derived again {short(to)}"
+        yield from unlike_leaves({"to": event.sent.to}, {"to": sent_to(view.config.embed)}, "sent")
         if event.sent.texts <= 0:
             yield f"sent.texts is {event.sent.texts}, which is no number of texts that were sent"
 
@@ -225,9 +204,7 @@ def _note(view: View, event: Event, source: str) -> Iterator[str]:
             wanted |= {"input": source, "runs_on": runs_on(view.config), "config": view.config.model_dump(mode="json")}
         else:
             wanted["after"] = view.state.last
-        logged = _body(event)
-        for path, one, other in differences({name: logged.get(name, ABSENT) for name in wanted}, plain(wanted)):
-            yield f"{path} is {short(one)}, derived again {short(other)}"
+        yield from unlike_leaves(_body(event), plain(wanted))
         if not event.code.get("version") or set(event.code) - {"version", "commit"}:
             yield "code names no version of the program, or something else beside it"
     if isinstance(event, Resume) and event.torn_bytes < 0:
@@ -256,24 +233,9 @@ def unlike_questions(asked: Sequence[LlmCall], event: Event) -> Iterator[str]:
             continue
         waiting[sha] -= 1
         met.append(sha)
-        for name in _ASKED:
-            logged, again = getattr(call, name), getattr(by_sha[sha], name)
-            if logged != again:
-                yield f"llm.{number}.{name} is {short(logged)}, derived again {short(again)}"
+        again = {name: getattr(by_sha[sha], name) for name in _ASKED}
+        yield from unlike_leaves(call.model_dump(), again, f"llm.{number}")
     if sorted(met) == sorted(wanted) and met != wanted:
         yield "llm stands in another order than the questions that follow from the evidence"
     for sha in waiting.elements():
         yield f"llm lacks the question {sha[:12]}…, which follows from the evidence"
-
-
-def _check_ledgers(view: View, event: StepEvent) -> None:
-    """A ledger adds up, whoever wrote it.
-
-    Raises:
-        IntegrityError: it does not.
-    """
-    ingested = view.values.patched(event.state.values).ingested
-    for role in ("ledger", "trial_ledger"):
-        ref = event.state.artefacts.get(role)
-        if ref:
-            check_ledger(view.store.frame(ref), ingested)

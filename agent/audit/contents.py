@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...state.canonical import canonical_json, plain
+from ...state.canonical import Json, canonical_json, plain
 from ...state.store import Store
 from ..steps.base import Content, Plain
 
@@ -115,6 +115,13 @@ def _alike(one: Any, other: Any, tolerance: float) -> bool:
     if isinstance(one, float) and isinstance(other, float):
         return abs(one - other) <= tolerance or one == other or (one != one and other != other)
     return type(one) is type(other) and bool(one == other)
+
+
+def unlike_leaves(logged: Json, again: Json, path: str = "") -> Iterator[str]:
+    """Each leaf of ``again`` that is logged otherwise, as a sentence."""
+    there = {name: logged.get(name, ABSENT) for name in again}
+    for place, one, other in differences(there, again, path=path):
+        yield f"{place} is {short(one)}, derived again {short(other)}"
 
 
 def short(value: Any) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow.parquet as pq
 
 from ...state.canonical import sha256_file
-from ...state.errors import IntegrityError, RecrystError
+from ...state.errors import RecrystError
 from ...state.events import Event, Load, Publish, Start, StepEvent
 from ...state.run import RunDirectory
 from ...state.store import Store
@@ -23,7 +23,7 @@ from ..llm.answers import Answers
 from ..steps.base import config_sha
 from ..steps.finish import write_curated
 from ..view import View
-from .contents import of_files
+from .contents import of_files, unlike_leaves
 from .rows import unlike_originals
 
 #: Step → the files that it may write, as a pattern of their path below the run directory.
@@ -51,15 +51,11 @@ def where(run: RunDirectory, event: Event) -> str:
     return f"{run.log}, line {event.seq + 1} ({event.type})"
 
 
-def check_settings(view: View, source: str) -> None:
-    """The settings in ``run.yaml`` are those the run was started with.
-
-    Raises:
-        IntegrityError: they are not.
-    """
+def check_settings(view: View, source: str) -> Iterator[str]:
+    """What is wrong with ``run.yaml``; empty where its settings are those the run was started with."""
     first = view.events[0]
-    if not isinstance(first, Start) or (source, config_sha(view)) != (first.input, first.config_sha):
-        raise IntegrityError(f"{view.run.settings} was changed since the run started")
+    same = isinstance(first, Start) and (source, config_sha(view)) == (first.input, first.config_sha)
+    yield "" if same else f"{view.run.settings} was changed since the run started"
 
 
 def references(event: Event) -> Iterator[tuple[str, str]]:
@@ -132,18 +128,12 @@ def check_answers(run: RunDirectory, events: Sequence[Event]) -> Iterator[str]:
             yield "" if there else f"{run.llm / call.request_sha}.json is missing, or not the answer in the log"
 
 
-def check_card(run: RunDirectory, events: Sequence[Event]) -> bool:
-    """Whether there is a card; the head anchored in it is that of the event before ``publish``.
-
-    Raises:
-        IntegrityError: it is not.
-    """
-    if not run.card.is_file():
-        return False
-    anchored = set(re.findall(r"\b[0-9a-f]{64}\b", run.card.read_text(encoding="utf-8", errors="replace")))
-    if not anchored & {event.prev_hash for event in events if isinstance(event, Publish)}:
-        raise IntegrityError(f"{run.card} names no event of this log: the log was rewritten, or the card replaced")
-    return True
+def check_card(run: RunDirectory, events: Sequence[Event]) -> Iterator[str]:
+    """What is wrong with the card, if there is one; empty where its head is that of the event before ``publish``."""
+    if run.card.is_file():
+        anchored = set(re.findall(r"\b[0-9a-f]{64}\b", run.card.read_text(encoding="utf-8", errors="replace")))
+        there = anchored & {event.prev_hash for event in events if isinstance(event, Publish)}
+        yield "" if there else f"{run.card} names no event of this log: the log was rewritten, or the card replaced"
 
 
 # Made again --------------------------------------------------------------------------------------------------------
@@ -175,10 +165,8 @@ def _quarantine(view: View, load: Load) -> Iterator[str]:
     path = view.run.quarantine
     if (path.read_bytes() if path.is_file() else b"") != lines:
         yield f"{path} is not what was set aside when the input was read"
-    if (quarantined := lines.count(b"\n")) != view.values.quarantined:
-        yield f"state.values.quarantined is {view.values.quarantined}, derived again {quarantined}"
-    if (ingested := view.frame("rows", "row").height) != view.values.ingested:
-        yield f"state.values.ingested is {view.values.ingested}, derived again {ingested}"
+    again = {"quarantined": lines.count(b"\n"), "ingested": view.frame("rows", "row").height}
+    yield from unlike_leaves({name: getattr(view.values, name) for name in again}, again, "state.values")
 
 
 def _curated(view: View) -> Iterator[str]:
@@ -223,8 +211,5 @@ def unlike_lines(page: str, again: str) -> str:
 
 def _around(one: str, other: str) -> str:
     """The part of a line in which it begins to differ from another."""
-    at = next(
-        (at for at, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1), min(len(one), len(other))
-    )
-    begin = max(0, at - _EXCERPT // 2)
-    return repr(one[begin : at + _EXCERPT])
+    at = next(at for at, (here, there) in enumerate(zip_longest(one, other)) if here != there)
+    return repr(one[max(0, at - _EXCERPT // 2) : at + _EXCERPT])

@@ -5,19 +5,18 @@ from collections.abc import Iterator
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...state.canonical import Json
 from ...state.events import Load
 from ...state.values import Role, Values
-from ...tools.read.columns import as_text, content_id, is_json_text, plain_rows
+from ...tools.read.columns import content_id, is_json_text, own_ids, plain_rows
 from ...tools.read.content import content_of
 from ...tools.read.forms import KINDS, Shape
 from ...tools.read.load import distinct_ids, meanings_of, sample_of
 from ...tools.read.shapes import empty_answers, render
 from ..view import View
-from .contents import of_tables, short
+from .contents import of_tables, short, unlike_leaves
 
 _BATCH_ROWS = 8192
 _MEANINGS = ("text", "content", "empty_answer", "label", "source")
@@ -44,9 +43,7 @@ def unlike_originals(view: View, load: Load) -> Iterator[str]:
         "missing_label": 0 if values.label_column is None else made["label"].null_count(),
         "duplicate_ids": duplicates,
     }
-    for name, derived in counted.items():
-        if (logged := getattr(load, name)) != derived:
-            yield f"{name} is {short(logged)}, derived again {short(derived)}"
+    yield from unlike_leaves(load.model_dump(include=set(counted)), counted)
 
 
 def _out_of_place(view: View, load: Load) -> Iterator[str]:
@@ -81,9 +78,7 @@ def _out_of_place(view: View, load: Load) -> Iterator[str]:
         "id_column": config.load.id_column or ("id" if "id" in names else None),
         "source_column": config.load.source_column or ("source" if values.source_column else None),
     }
-    for name, derived in wanted.items():
-        if (logged := getattr(values, name)) != derived:
-            yield f"state.values.{name} is {short(logged)}, derived again {short(derived)}"
+    yield from unlike_leaves({name: getattr(values, name) for name in wanted}, wanted, "state.values")
     if shape.kind not in KINDS:
         yield f"state.values.shape is {short(shape.kind)}, which is no shape of rows"
     scrubbed = load.scrubbed
@@ -156,9 +151,7 @@ def _ids(batch: pa.RecordBatch, column: str, logged: pl.Series) -> pl.Series:
     A row without an id of its own has the hash of its content as it was read. It is taken as logged where the table may
     hold the same values otherwise: as floats, or as nested values in which keys that were absent are null.
     """
-    at = batch.schema.get_field_index(column)
-    own = pa.nulls(batch.num_rows, pa.string()) if at < 0 else as_text(batch.column(at), batch.schema.field(at))
-    ids = pl.Series("id", pc.if_else(pc.equal(pc.utf8_trim_whitespace(own), ""), None, own), dtype=pl.String).to_list()
+    ids = own_ids(batch, column).to_pylist()
     missing = [number for number, id in enumerate(ids) if id is None]
     if not missing:
         return pl.Series("id", ids, dtype=pl.String)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rich.console import RenderableType
 
 from ...state.actions import Strategy
@@ -19,7 +19,7 @@ from ...state.config import ClusterParams
 from ...state.decision import Candidate, Critique, Proposal
 from ...state.errors import MissingExtraError, ModelError, UsageError
 from ...state.preparation import SemanticParams
-from ...state.report import ClusterEvidence
+from ...state.report import ClusterEvidence, Record
 from ..account import tables
 from ..account.explain import explain, told
 from ..account.summary import rounds
@@ -50,36 +50,31 @@ class Result:
     told: Json = field(default_factory=dict)
 
 
-def read(command: Capability, words: list[str]) -> Arguments:
+def read(command: Capability, words: list[str]) -> Json:
     """The arguments from the words behind a command.
 
     Raises:
-        Refusal: too few or too many, or one is not of its kind; the usage is told.
+        Refusal: too many; the usage is told.
     """
     names = list(command.params.model_fields)
     if names == ["row"]:
         words = [" ".join(words)] if words else []  # an id may hold spaces
     if len(words) > len(names):
         raise Refusal(f"the command is {command.usage}")
-    return _checked(command, dict(zip(names, words, strict=False)))
+    return dict(zip(names, words, strict=False))
 
 
-def _checked(command: Capability, arguments: Json) -> Arguments:
-    assert issubclass(command.params, Arguments)
-    return command.params.read(arguments, command.usage)
-
-
-def carry_out(talk: Conversation, command: Capability, arguments: Arguments | Json, by: By) -> Result:
+def carry_out(talk: Conversation, command: Capability, arguments: Json, by: By) -> Result:
     """Do what a command says.
 
     Raises:
-        Refusal: it cannot be done, or not by whoever asks for it.
+        Refusal: it cannot be done, or not by whoever asks for it, or the arguments are not what it takes.
         RecrystError: a step of the run failed.
     """
     if not command.open_to(_FACES[by]):
         raise Refusal("only a person may do that; nothing was done")
-    checked = arguments if isinstance(arguments, Arguments) else _checked(command, arguments)
-    done: Result = command.load()(talk, checked, by)
+    assert issubclass(command.params, Arguments)
+    done: Result = command.load()(talk, command.params.read(arguments, command.usage), by)
     return done
 
 
@@ -132,10 +127,8 @@ def _show_cluster(talk: Conversation, params: OneCluster, by: By) -> Result:
     return Result((tables.cluster(cluster, critique, rows),), told_model)
 
 
-class _Description(BaseModel):
+class _Description(Record):
     """The model's words on one cluster."""
-
-    model_config = ConfigDict(extra="forbid")
 
     about: str = Field(max_length=600)
     outliers: str = Field(max_length=400)

@@ -106,4 +106,4 @@ class Conversation:
         model = self.session.model
         calls = [] if model is None else [call.model_dump() for call in model.drain()]
         if calls or said_sha is not None:
-            self.session.note("chat", llm=calls, said_sha=said_sha, tools=tools)
+            self.session.append("chat", llm=calls, said_sha=said_sha, tools=tools)

@@ -25,13 +25,6 @@ class Talk:
     """The memory of one conversation with the model; it is gone when the session ends."""
 
     def __init__(self, conversation: Conversation, model: Model, print: Callable[[RenderableType], None]) -> None:
-        """Begin.
-
-        Args:
-            conversation: the run that is talked about.
-            model: who answers.
-            print: shows the person something.
-        """
         self.model = model
         self._conversation = conversation
         self._print = print
@@ -42,11 +35,7 @@ class Talk:
         )
 
     def say(self, text: str, on_text: OnText) -> None:
-        """Hand a message to the model and carry out its tool calls, until it has answered.
-
-        Args:
-            text: what the person said.
-            on_text: is given the answer as it comes.
+        """Hand what the person said to the model and carry out its tool calls; ``on_text`` is given the answer.
 
         Raises:
             ModelError: the server refused, or stayed out of reach; the message is forgotten.

@@ -5,7 +5,7 @@ import io
 import sys
 import time
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from ...state.errors import MissingExtraError, ModelError, UsageError
 from ...state.phrases import printable
@@ -31,7 +31,7 @@ class Terminal:
         if not self._console.is_terminal:
             self._console.width = 120
         model = conversation.session.model
-        self._talk = None if model is None else Talk(conversation, model, self._print)
+        self._talk = None if model is None else Talk(conversation, model, self._console.print)
         self._shown_at = -_UNREAD  # when the last new proposal was shown
 
     def run(self) -> None:
@@ -58,18 +58,18 @@ class Terminal:
                 self._console.print()
                 return
             if not sys.stdin.isatty():
-                self._print(tables.line(line))  # so that what is left of a piped conversation can be read
+                self._console.print(tables.line(line))  # so that what is left of a piped conversation can be read
             if _SHORT.get(line) == "/quit":
                 return
             if self._too_soon(line):
-                self._print(tables.line("that was before the proposal could be read: type it again", "yellow"))
+                self._console.print(tables.line("that was before the proposal could be read: type it again", "yellow"))
                 continue
             self._do(line)
 
     def _show_proposal(self, again: bool = False) -> bool:
         """Show the proposal that waits, if it was not shown before; whether one was shown."""
         if (again or self._conversation.unseen) and (waiting := self._conversation.proposal) is not None:
-            self._print(tables.proposal(waiting))
+            self._console.print(tables.proposal(waiting))
             self._conversation.shown()
             return True
         return False
@@ -91,7 +91,7 @@ class Terminal:
                 found = carry_out(self._conversation, tool, read(tool, words), "person")
                 self._conversation.note([tool.name])
                 for shown in found.shown:
-                    self._print(shown)
+                    self._console.print(shown)
             elif command.startswith("/"):
                 raise Refusal(f"there is no command {command}; /help lists them")
             elif not line:
@@ -101,27 +101,26 @@ class Terminal:
             else:
                 raise Refusal("no language model is configured (--llm PROVIDER:NAME): only commands work; /help")
         except Refusal as refusal:
-            self._print(tables.line(str(refusal), "yellow"))
+            self._console.print(tables.line(str(refusal), "yellow"))
 
     def _say(self, talk: Talk, line: str) -> None:
         """A message to the language model. That it is out of reach or lacks a key harms nothing but the message."""
         try:
             talk.say(line, self._stream)
         except (ModelError, UsageError, MissingExtraError) as error:
-            self._print(tables.line(str(error), "yellow"))
-        self._print(tables.line(str(talk.model.purse), "dim"))
+            self._console.print(tables.line(str(error), "yellow"))
+        self._console.print(tables.line(str(talk.model.purse), "dim"))
 
     def _help(self) -> None:
         for tool in COMMANDS.values():
-            self._print(tables.line(f"  {tool.usage:<26} {tool.description}"))
-        self._print(
+            self._console.print(tables.line(f"  {tool.usage:<26} {tool.description}"))
+        self._console.print(
             tables.line(f"  {'/quit':<26} leave; `recryst chat {self._conversation.session.run.root}` comes back")
         )
         if self._talk is not None:
-            self._print(tables.line("  anything else is for the language model, which sees figures and no rows"))
-
-    def _print(self, shown: RenderableType) -> None:
-        self._console.print(shown)
+            self._console.print(
+                tables.line("  anything else is for the language model, which sees figures and no rows")
+            )
 
     def _stream(self, piece: str) -> None:
         """A piece of the model's answer; it must not steer the terminal either."""

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from ...state.canonical import Json
 from ...state.errors import InputError, UsageError, storage_error
+from ...state.phrases import counted
 from ...state.preparation import LoadParams
 from ...tools.read.columns import JSON_TEXT, is_json_text
 from ...tools.read.load import LoadResult, load
@@ -133,7 +134,7 @@ def _load(job: Job, folder: Path, reporter: Reporter) -> LoadResult:
     if loaded.quarantined:
         with loaded.quarantine.open("rb") as file:
             first = orjson.loads(file.readline())
-        lines = "1 broken line" if loaded.quarantined == 1 else f"{loaded.quarantined:,} broken lines"
+        lines = counted(loaded.quarantined, "broken line")
         reporter.say(f"{lines} left out, the first at line {first['line']}: {first['reason']}", "yellow")
     return loaded
 

@@ -4,7 +4,6 @@ A folder is claimed before anything is written into it, and what it holds is com
 that of two processes that start at once neither works on the other's settings.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from ...state.errors import InputError, LockedError, RecrystError, UsageError, s
 from ...state.events import Load
 from ...state.log import last_step, read_log
 from ...state.run import RunDirectory
+from ...state.store import whole_file
 
 _SHOWN = 60  # characters of a setting
 _Say = Callable[[str], None]
@@ -162,11 +162,9 @@ def _same(directory: RunDirectory, wanted: _Wanted) -> bool:
     """Whether the run in a folder has the wanted input and settings."""
     if directory.read_settings() != (wanted.source_in(directory), wanted.config):
         return False
-    return wanted.table is None or not directory.table.is_file() or _holds_table(directory, wanted.table)
-
-
-def _holds_table(directory: RunDirectory, table: bytes) -> bool:
-    return sha256_file(directory.table) == sha256_bytes(table)
+    if wanted.table is None or not directory.table.is_file():
+        return True
+    return sha256_file(directory.table) == sha256_bytes(wanted.table)
 
 
 def _difference(directory: RunDirectory, wanted: _Wanted) -> str:
@@ -217,7 +215,7 @@ def _nothing_read(directory: RunDirectory) -> bool:
     ours |= {directory.settings.with_suffix(".tmp"), *directory.root.glob(f"{directory.checkpoints.name}*")}
     folders = {directory.artifacts, directory.llm}
     found = set(directory.root.iterdir())
-    tables = {directory.table, _unfinished(directory.table)}
+    tables = {directory.table, directory.table.with_name(f".{directory.table.name}.tmp")}
     if tables & found and directory.read_settings()[0] == str(directory.table.resolve()):
         ours |= tables
     if any(path.is_symlink() or not (path.is_dir() if path in folders else path in ours) for path in found):
@@ -237,19 +235,8 @@ def _put_table(directory: RunDirectory, table: bytes | None) -> None:
     """
     if table is None or directory.table.is_file():
         return
-    unfinished = _unfinished(directory.table)
-    try:
-        with unfinished.open("wb") as file:
-            file.write(table)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(directory.table)
-    except OSError as error:
-        raise storage_error(error, directory.table, "writing the input to") from error
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
+    with whole_file(directory.table, "writing the input to") as made:
+        made.write_bytes(table)
 
 
 def _input_changed(directory: RunDirectory) -> bool:

@@ -81,13 +81,15 @@ def quantise(model_directory: Path, target: str, out: Path | None, text: Path | 
 
     With --text, the perplexity before and after is measured on that text.
     """
+    from ...tools.model.checkpoint import weight_bytes
     from ...tools.model.perplexity import evaluate
     from ...tools.model.quantise import quantise as quantise_model
 
     out = out or model_directory.with_name(f"{model_directory.name}-{target}")
-    result = quantise_model(model_directory, target, out)  # type: ignore[arg-type]
-    figures = {"path": str(out), "format": target, "size_bytes": result.size_bytes, "source_bytes": result.source_bytes}
-    said = f"{out}: {result.source_bytes / 1e6:.2f} MB → {result.size_bytes / 1e6:.2f} MB"
+    quantise_model(model_directory, target, out)  # type: ignore[arg-type]
+    source, size = weight_bytes(model_directory), weight_bytes(out)
+    figures = {"path": str(out), "format": target, "size_bytes": size, "source_bytes": source}
+    said = f"{out}: {source / 1e6:.2f} MB → {size / 1e6:.2f} MB"
     if text is not None:
         lines = text.read_text(encoding="utf-8", errors="replace").split("\n\n")
         before, after = (evaluate(folder, lines, 128) for folder in (model_directory, out))

@@ -50,23 +50,36 @@ class Reporter:
             yield silent
             return
         started = time.monotonic()
-        cost = self._cost_now()
+        cost = None if self.cost is None else self.cost()
         done = 0
-        if not self._shows_bars():
+
+        def count(items: int) -> None:
+            nonlocal done
+            done += items
+
+        if bars := self._shows_bars():
+            with Progress(*self._columns(), console=self.console, transient=True) as bar:
+                task = bar.add_task(name, total=total, rate="")
+
+                def advance(items: int) -> None:
+                    count(items)
+                    rate = done / max(time.monotonic() - started, 1e-9)
+                    bar.update(task, advance=items, rate=f"{speed(rate)} {unit}/s")
+
+                yield advance
+        else:
             self.say(f"{name} …")
-
-            def count(items: int) -> None:
-                nonlocal done
-                done += items
-
             yield count
-            took = time.monotonic() - started
-            spent = self._spent_since(cost)
-            if took > 2 or spent:
-                rate = f", {speed(done / took)} {unit}/s" if done and took > 2 else ""
-                self.say(f"{name} done in {took:.1f} s{rate}{spent}")
-            return
-        columns: tuple[ProgressColumn, ...] = (
+        took = time.monotonic() - started
+        now = None if self.cost is None else self.cost()
+        spent = "" if now is None or now == cost else f", {now} so far"
+        long = took > 2 and not bars
+        if long or spent:
+            rate = f", {speed(done / took)} {unit}/s" if done and long else ""
+            self.say(f"{name} done in {took:.1f} s{rate}{spent}", "dim" if bars else "")
+
+    def _columns(self) -> list[ProgressColumn]:
+        columns: list[ProgressColumn] = [
             SpinnerColumn(),
             TextColumn("{task.description:<10}"),
             BarColumn(bar_width=30),
@@ -75,35 +88,14 @@ class Reporter:
             TimeElapsedColumn(),
             TextColumn("ETA"),
             Remaining(),
-        )
-        if self.cost is not None:
-            columns += (_Cost(self.cost),)
-        with Progress(*columns, console=self.console, transient=True) as bar:
-            task = bar.add_task(name, total=total, rate="")
-
-            def advance(items: int) -> None:
-                nonlocal done
-                done += items
-                rate = done / max(time.monotonic() - started, 1e-9)
-                bar.update(task, advance=items, rate=f"{speed(rate)} {unit}/s")
-
-            yield advance
-        if spent := self._spent_since(cost):
-            self.say(f"{name} done in {time.monotonic() - started:.1f} s{spent}", "dim")
+        ]
+        return columns if self.cost is None else [*columns, _Cost(self.cost)]
 
     def _shows_bars(self) -> bool:
         """Whether a bar can be drawn; rich draws it in a notebook only with ipywidgets, and warns without."""
         if self.console.is_jupyter:
             return importlib.util.find_spec("ipywidgets") is not None
         return self.console.is_terminal
-
-    def _cost_now(self) -> str | None:
-        return None if self.cost is None else self.cost()
-
-    def _spent_since(self, before: str | None) -> str:
-        """The cost so far, as the end of a line, if it is no longer what it was; otherwise nothing."""
-        now = self._cost_now()
-        return "" if now is None or now == before else f", {now} so far"
 
 
 class _Cost(ProgressColumn):

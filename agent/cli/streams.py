@@ -50,13 +50,11 @@ class Tolerant:
 def standard_error() -> Any:
     """Standard error as it is now, also while rich stands before it; a sink where the process has none."""
     stream = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
-    return stream if stream is not None else _sink()
+    if stream is None:
+        from rich._null_file import NULL_FILE
 
-
-def _sink() -> Any:
-    from rich._null_file import NULL_FILE
-
-    return NULL_FILE
+        return NULL_FILE
+    return stream
 
 
 @contextmanager

@@ -4,8 +4,6 @@ Pure functions of a view, called by the loop and again by the auditor. An answer
 carries the hash of the proposal, and the hash of another proposal is refused.
 """
 
-from dataclasses import dataclass
-
 from ...state.actions import Stop
 from ...state.canonical import sha256_json
 from ...state.decision import Answer, Candidate, Decision, Proposal, RolledBack
@@ -14,18 +12,11 @@ from ...state.events import Approve, Decide, Resume
 from ...state.values import Values
 from ..view import View
 from . import undo
+from .candidates import own_candidate
 from .decide import decide
 from .facts import gather_budget, gather_facts
-from .own_action import own_candidate
-from .policy import policy
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What an answer makes of the run: the values it sets, and the candidate it brought in, if any."""
-
-    values: Values
-    candidate: Candidate | None = None
+from .policy import Case
+from .rules_policy import choose
 
 
 def proposal(view: View) -> Proposal:
@@ -50,8 +41,7 @@ def proposal(view: View) -> Proposal:
 
 def _rolled_back(view: View) -> RolledBack:
     """The last trial that was rolled back, which a person may keep all the same."""
-    records = [record for record in view.history() if record.outcome == "rolled_back"]
-    record = records[-1]
+    record = next(record for record in reversed(view.history()) if record.outcome == "rolled_back")
     gain = None if record.after is None else round(record.after.value - record.before.value, 6)
     return RolledBack(round=record.round, action=record.action, gain=gain)
 
@@ -84,8 +74,8 @@ def by_person(event: Approve) -> bool:
     return event.actor == "human"
 
 
-def settle(view: View, answer: Answer) -> Settled:
-    """What an answer to the proposal that waits makes of the run.
+def settle(view: View, answer: Answer) -> tuple[Values, tuple[Candidate, ...]]:
+    """The values that an answer to the proposal that waits sets, and the candidates that it brings in.
 
     Raises:
         UsageError: the answer is to another proposal, or it cannot be carried out; nothing is changed.
@@ -99,27 +89,27 @@ def settle(view: View, answer: Answer) -> Settled:
     if answer.by == "model" and answer.answer != "choose":
         raise UsageError("only a person may approve; nothing was done")
     stops = isinstance(shown.candidate.action, Stop)
-    values = Values(answer=answer.answer, rejected=False, auto_rounds=0)
-    go_on = Values(stop_reason=None, converged=False) if stops else Values()
+    change = Values(stop_reason=None, converged=False) if stops else Values()  # where the run goes on
+    brought_in: tuple[Candidate, ...] = ()
     match answer.answer:
         case "approve":
-            return Settled(values)
+            change = Values()
         case "reject" | "run" if stops:
             raise UsageError("the proposal is to stop: /finish, or choose another action; /help tells how")
         case "reject":
-            return Settled(values.patched(Values(rejected=True)))
+            change = Values(rejected=True)
         case "run":
-            return Settled(values.patched(Values(auto_rounds=answer.rounds - 1)))
+            change = Values(auto_rounds=answer.rounds - 1)
         case "keep":
             undo.kept(view)
-            return Settled(values.patched(go_on))
         case "undo":
             undo.undone(view)
-            return Settled(values.patched(go_on))
         case "finish":
-            return Settled(values if stops else values.patched(_finish(view)))
+            change = Values() if stops else _finish(view)
         case "choose":
-            return _choose(view, answer, values.patched(go_on))
+            mine, decision = _choose(view, answer)
+            change, brought_in = change.patched(Values(decision=decision)), (mine,)
+    return Values(answer=answer.answer, rejected=False, auto_rounds=0).patched(change), brought_in
 
 
 def _finish(view: View) -> Values:
@@ -129,7 +119,7 @@ def _finish(view: View) -> Values:
     return Values(decision=decision, stop_reason="; ".join(decision.reasons), converged=False)
 
 
-def _choose(view: View, answer: Answer, values: Values) -> Settled:
+def _choose(view: View, answer: Answer) -> tuple[Candidate, Decision]:
     """Another decision takes the place of the one that waits; it is shown and waits in its turn."""
     _, known = _candidates(view)
     if answer.action is not None:
@@ -144,11 +134,10 @@ def _choose(view: View, answer: Answer, values: Values) -> Settled:
         raise UsageError(f"{'; '.join(decision.reasons)}: nothing more can be tried; /keep, /undo or /finish")
     if answer.by == "model":
         decision = decision.model_copy(update={"reasons": ("put forward by the language model in conversation",)})
-    return Settled(values.patched(Values(decision=decision)), mine)
+    return mine, decision
 
 
 def _decide(view: View, candidates: tuple[Candidate, ...], chosen: Candidate) -> Decision:
     """The decision for what a person chose; the budget still has the last word."""
-    budget = gather_budget(view)
-    chooser = policy("rules", None)
-    return decide(chooser, view.report(), view.critiques(), candidates, view.history(), budget, human=chosen.id)
+    case = Case(view.report(), view.critiques(), candidates, view.history(), gather_budget(view))
+    return decide(choose, case, human=chosen.id)

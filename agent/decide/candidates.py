@@ -6,7 +6,8 @@ the auditor builds the same candidates from the logged evidence.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from statistics import median_high
 
 from ...state.actions import (
     Action,
@@ -19,39 +20,36 @@ from ...state.actions import (
     Strategy,
     Synthesise,
 )
-from ...state.canonical import sha256_json
+from ...state.canonical import Json, sha256_json
 from ...state.config import CapsParams
-from ...state.decision import Candidate, Critique, Facts, RoundRecord
+from ...state.decision import Candidate, Critique, Facts, RoundRecord, VerdictKind
+from ...state.errors import UsageError
 from ...state.phrases import counted
-from ...state.report import ClusterReport
+from ...state.report import ClusterEvidence, ClusterReport
 
-KEEP_FRACTION = {"drop": 0.0, "thin": 0.7, "trim": 0.8}
+#: Verdict → how its prune chooses, the share of the rows that stays, and the figure that says how grave it is.
+_PRUNES: dict[VerdictKind, tuple[Strategy, float, str]] = {
+    "drop": ("drop", 0.0, "low_quality"),
+    "thin": ("keep_furthest", 0.7, "near_duplicates"),
+    "trim": ("keep_closest", 0.8, "outliers"),
+}
 EVEN_FRACTION = 0.7
 FEWEST_SEEDS = 6  # rows a cluster needs to be written for: as many as one question shows
-STRATEGY: dict[str, Strategy] = {"drop": "drop", "thin": "keep_furthest", "trim": "keep_closest"}
 
 
-@dataclass(frozen=True)
-class Idea:
-    """An action that might be offered; ``blocked`` says why it cannot be chosen."""
-
-    action: Action
-    rows: int
-    reasons: tuple[str, ...]
-    blocked: str = ""
-    evidence: dict[str, float] = field(default_factory=dict)
-
-    def candidate(self, *opaque: object) -> Candidate:
-        """The candidate, under an id made of ``opaque``."""
-        return Candidate(
-            id=sha256_json(list(opaque))[:8],
-            action=self.action,
-            rows=self.rows,
-            reasons=self.reasons,
-            evidence=self.evidence,
-            available=not self.blocked,
-            unavailable_because=self.blocked,
-        )
+def _idea(
+    action: Action, rows: int, *reasons: str, blocked: str = "", evidence: dict[str, float] | None = None
+) -> Candidate:
+    """An action that might be offered, without an id yet; ``blocked`` says why it cannot be chosen."""
+    return Candidate(
+        id="",
+        action=action,
+        rows=rows,
+        reasons=reasons,
+        evidence=evidence or {},
+        available=not blocked,
+        unavailable_because=blocked,
+    )
 
 
 def build_candidates(
@@ -69,86 +67,121 @@ def build_candidates(
         *_refilter_by_quality(facts, caps),
         *_regroupings(report, critiques, facts),
         *_synthesis(report, facts),
-        Idea(Stop(), 0, ("the data may be as good as these actions make it",)),
+        _idea(Stop(), 0, "the data may be as good as these actions make it"),
     ]
     tried = {record.action.key: record for record in history if record.state_key == facts.state_key}
     candidates = []
     for number, idea in enumerate(ideas):
         key = idea.action.key
+        changes: Json = {"id": _opaque(report.round, number, key, facts.state_key)}
         if (record := tried.get(key)) is not None:
-            outcome = record.outcome.replace("_", " ")
-            idea = replace(idea, blocked=f"tried on this state in round {record.round}: {outcome}")
-        candidates.append(idea.candidate(report.round, number, key, facts.state_key))
+            because = f"tried on this state in round {record.round}: {record.outcome.replace('_', ' ')}"
+            changes |= {"available": False, "unavailable_because": because}
+        candidates.append(idea.model_copy(update=changes))
     return tuple(candidates)
 
 
-def removable(facts: Facts, caps: CapsParams) -> int:
+def _opaque(*parts: object) -> str:
+    return sha256_json(parts)[:8]
+
+
+def _removable(facts: Facts, caps: CapsParams) -> int:
     """Rows that one action may remove: its own cap, and what is left of the cap of all actions together."""
     real = facts.kept - facts.synthetic
-    return min(int(caps.step_fraction * real), real - int((1 - caps.total_fraction) * facts.cleaned))
+    return max(0, min(int(caps.step_fraction * real), real - int((1 - caps.total_fraction) * facts.cleaned)))
 
 
-def _prunes(report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts, caps: CapsParams) -> Iterable[Idea]:
+def own_candidate(action: ChangeK | Prune, report: ClusterReport, facts: Facts, caps: CapsParams) -> Candidate:
+    """An action that a person put together, within the caps that hold for all.
+
+    Raises:
+        UsageError: it is not a legal action on these clusters, or passes a cap.
+    """
+    rows = 0
+    if isinstance(action, Prune):
+        rows = _pruned_rows(action, report, _removable(facts, caps))
+    elif action.algorithm != "kmeans" or action.k is None or action.k > facts.kept // 5:
+        raise UsageError(f"k is a number from 2 to {facts.kept // 5:,}, a fifth of the {facts.kept:,} rows")
+    name = _opaque(report.round, "asked for", action.key, facts.state_key)
+    return _idea(action, rows, "asked for by hand").model_copy(update={"id": name})
+
+
+def _pruned_rows(action: Prune, report: ClusterReport, limit: int) -> int:
+    sizes = {cluster.cluster: cluster.size for cluster in report.clusters}
+    if unknown := [number for number in action.clusters if number not in sizes]:
+        raise UsageError(f"there is no cluster {unknown[0]}; there are {min(sizes)} to {max(sizes)}")
+    if not action.clusters:
+        raise UsageError("a prune names clusters, each once, and how: closest, furthest, random or drop")
+    share = 0.0 if action.strategy == "drop" else action.keep_fraction
+    rows = sum(_lost(sizes[number], share) for number in action.clusters)
+    if not rows or rows > limit:
+        raise UsageError(f"that would remove {rows:,} rows; one action may remove 1 to {limit:,} (caps.step_fraction)")
+    return rows
+
+
+def _lost(size: int, keep_fraction: float) -> int:
+    return size - math.ceil(size * keep_fraction)
+
+
+def _within(limit: int, clusters: list[ClusterEvidence], keep_fraction: float) -> tuple[list[ClusterEvidence], int]:
+    """Those of the clusters, one after the other, that together lose no more rows than the cap admits; their rows."""
+    chosen, rows = [], 0
+    for cluster in clusters:
+        lost = _lost(cluster.size, keep_fraction)
+        if rows + lost <= limit:
+            chosen.append(cluster)
+            rows += lost
+    return chosen, rows
+
+
+def _prunes(
+    report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts, caps: CapsParams
+) -> Iterable[Candidate]:
     """One prune per verdict, over the clusters that call for it, gravest first, as many as the cap admits."""
-    limit = removable(facts, caps)
-    evidence = {cluster.cluster: cluster for cluster in report.clusters}
-    for verdict in ("drop", "thin", "trim"):
-        gravity = {"drop": "low_quality", "thin": "near_duplicates", "trim": "outliers"}[verdict]
+    limit = _removable(facts, caps)
+    judged = {critique.cluster: critique for critique in critiques}
+    for verdict, (strategy, fraction, figure) in _PRUNES.items():
+        gravity = attrgetter(figure)
         called = sorted(
-            (critique for critique in critiques if critique.verdict == verdict),
-            key=lambda critique: (-getattr(evidence[critique.cluster], gravity), critique.cluster),
+            (cluster for cluster in report.clusters if judged[cluster.cluster].verdict == verdict),
+            key=lambda cluster: (-gravity(cluster), cluster.cluster),
         )
-        chosen, rows = [], 0
-        for critique in called:
-            size = evidence[critique.cluster].size
-            removed = size - math.ceil(size * KEEP_FRACTION[verdict])
-            if rows + removed <= limit:
-                chosen.append(critique)
-                rows += removed
-        if chosen and rows:
-            action = Prune(
-                clusters=tuple(critique.cluster for critique in chosen),
-                strategy=STRATEGY[verdict],
-                keep_fraction=KEEP_FRACTION[verdict],
-            )
-            reasons = [f"cluster {c.cluster}: {'; '.join(c.reasons)}" for c in chosen[:5]]
+        chosen, rows = _within(limit, called, fraction)
+        if rows:
+            numbers = tuple(cluster.cluster for cluster in chosen)
+            action = Prune(clusters=numbers, strategy=strategy, keep_fraction=fraction)
+            reasons = [f"cluster {number}: {'; '.join(judged[number].reasons)}" for number in numbers[:5]]
             if len(chosen) > 5:
                 reasons.append(f"and {len(chosen) - 5} more with the same verdict")
-            figures = {
-                "mean_" + gravity: round(sum(getattr(evidence[c.cluster], gravity) for c in chosen) / len(chosen), 4)
-            }
-            yield Idea(action, rows, tuple(reasons), evidence=figures)
+            mean = round(sum(map(gravity, chosen)) / len(chosen), 4)
+            yield _idea(action, rows, *reasons, evidence={f"mean_{figure}": mean})
         elif called:
             each = f"each of the {len(called)} clusters" if len(called) > 1 else "the cluster"
-            reason = f"{each} concerned would lose more than the cap of {counted(max(limit, 0), 'row')}"
-            yield Idea(Prune(clusters=(), strategy=STRATEGY[verdict]), 0, (), reason)
+            reason = f"{each} concerned would lose more than the cap of {counted(limit, 'row')}"
+            yield _idea(Prune(clusters=(), strategy=strategy), 0, blocked=reason)
     yield from _thin_large(report, limit)
 
 
-def _thin_large(report: ClusterReport, limit: int) -> Iterable[Idea]:
+def _thin_large(report: ClusterReport, limit: int) -> Iterable[Candidate]:
     """Thin clusters far above the median size at random, towards an even spread of masses."""
     real = [cluster for cluster in report.clusters if cluster.cluster >= 0]
     if len(real) < 3:
         return
-    median = sorted(cluster.size for cluster in real)[len(real) // 2]
+    median = median_high(cluster.size for cluster in real)
     large = sorted((c for c in real if c.size > 3 * median), key=lambda c: (-c.size, c.cluster))
-    chosen, rows = [], 0
-    for cluster in large:
-        removed = cluster.size - math.ceil(cluster.size * EVEN_FRACTION)
-        if rows + removed <= limit:
-            chosen.append(cluster.cluster)
-            rows += removed
+    chosen, rows = _within(limit, large, EVEN_FRACTION)
     if chosen:
-        action = Prune(clusters=tuple(chosen), strategy="keep_random", keep_fraction=EVEN_FRACTION)
+        numbers = tuple(cluster.cluster for cluster in chosen)
+        action = Prune(clusters=numbers, strategy="keep_random", keep_fraction=EVEN_FRACTION)
         have = f"{counted(len(chosen), 'cluster')} {'has' if len(chosen) == 1 else 'have'}"
-        yield Idea(action, rows, (f"{have} over 3 times the median of {counted(median, 'row')}",))
+        yield _idea(action, rows, f"{have} over 3 times the median of {counted(median, 'row')}")
 
 
-def _deduplication(facts: Facts, caps: CapsParams) -> Iterable[Idea]:
+def _deduplication(facts: Facts, caps: CapsParams) -> Iterable[Candidate]:
     """Take out rows that say in other words what another row says, the likest first, as many as the cap admits."""
     if not facts.alike:
         return
-    limit = max(removable(facts, caps), 0)
+    limit = _removable(facts, caps)
     action = Deduplicate(**facts.semantic.model_dump())
     say = "row says" if facts.alike == 1 else "rows say"
     reason = f"{facts.alike:,} {say} what another row says (cosine {facts.semantic.cosine:g} or more)"
@@ -156,33 +189,32 @@ def _deduplication(facts: Facts, caps: CapsParams) -> Iterable[Idea]:
         action = action.model_copy(update={"target_rows": facts.kept - limit})
         reason += f"; the cap admits {limit:,}"
     figures = {"duplicates": float(facts.alike), "of_rows": float(facts.kept)}
-    rows = min(facts.alike, limit)
-    yield Idea(action, rows, (reason,), "" if limit else reason, figures)
+    yield _idea(action, min(facts.alike, limit), reason, blocked="" if limit else reason, evidence=figures)
 
 
-def _refilters(facts: Facts) -> Iterable[Idea]:
+def _refilters(facts: Facts) -> Iterable[Candidate]:
     """Loosen the rule that took most rows: the objective tells whether they were missed."""
     rules = sorted(facts.refilters, key=lambda rule: (-facts.filtered.get(rule, 0), rule))[:2]
     for rule in rules:
         rows = facts.filtered.get(rule, 0)
         if rows:
             reason = f"the rule {rule} removed {counted(rows, 'row')}, which may be missed"
-            yield Idea(Refilter(thresholds=facts.refilters[rule]), rows, (reason,))
+            yield _idea(Refilter(thresholds=facts.refilters[rule]), rows, reason)
 
 
-def _refilter_by_quality(facts: Facts, caps: CapsParams) -> Iterable[Idea]:
+def _refilter_by_quality(facts: Facts, caps: CapsParams) -> Iterable[Candidate]:
     """Take out what both the quality rules suspect and the quality score puts lowest."""
     if facts.quality_below is None or not facts.doubtful:
         return
     action = RefilterByQuality(thresholds=facts.thresholds, quality_below=facts.quality_below)
-    limit = max(removable(facts, caps), 0)
+    limit = _removable(facts, caps)
     near = "row near a quality rule's limit scores" if facts.doubtful == 1 else "rows near a quality rule's limit score"
     reason = f"{facts.doubtful:,} {near} below {facts.quality_below:.2f}"
     blocked = "" if facts.doubtful <= limit else f"{reason}: more than the cap of {limit:,}"
-    yield Idea(action, facts.doubtful, (reason,), blocked)
+    yield _idea(action, facts.doubtful, reason, blocked=blocked)
 
 
-def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts) -> Iterable[Idea]:
+def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: Facts) -> Iterable[Candidate]:
     """Finer, coarser, or by density."""
     total = max(1, len(critiques))
     mixed = sum("mixed" in critique.issues for critique in critiques)
@@ -193,22 +225,22 @@ def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: 
         finer, coarser = min(k * 3 // 2 + 1, facts.kept // 5), max(k * 2 // 3, 2)
         if finer > k:
             reason = _share(mixed, total, "mixed", "finer clusters are tried")
-            yield Idea(ChangeK(algorithm="kmeans", k=finer), 0, (reason,))
+            yield _idea(ChangeK(algorithm="kmeans", k=finer), 0, reason)
         if coarser < k:
             reason = _share(unstable, total, "unstable", "coarser clusters are tried")
-            yield Idea(ChangeK(algorithm="kmeans", k=coarser), 0, (reason,))
+            yield _idea(ChangeK(algorithm="kmeans", k=coarser), 0, reason)
         size = max(10, facts.kept // 200)
         reason = "clusters of any shape, and rows that belong to none"
-        yield Idea(ChangeK(algorithm="hdbscan", min_cluster_size=size), 0, (reason,))
+        yield _idea(ChangeK(algorithm="hdbscan", min_cluster_size=size), 0, reason)
         return
     size = facts.clustering.min_cluster_size or 0
-    yield Idea(ChangeK(algorithm="hdbscan", min_cluster_size=size * 2), 0, ("larger densities",))
+    yield _idea(ChangeK(algorithm="hdbscan", min_cluster_size=size * 2), 0, "larger densities")
     if size >= 6:
-        yield Idea(ChangeK(algorithm="hdbscan", min_cluster_size=size // 2), 0, ("smaller densities",))
+        yield _idea(ChangeK(algorithm="hdbscan", min_cluster_size=size // 2), 0, "smaller densities")
     k = max(8, report.k)
     share = report.noise / max(1, report.rows)
     reason = f"{share:.0%} of the rows are in no cluster" if report.noise else "nothing stands out; k-means is tried"
-    yield Idea(ChangeK(algorithm="kmeans", k=k), 0, (reason,))
+    yield _idea(ChangeK(algorithm="kmeans", k=k), 0, reason)
 
 
 def _share(number: int, total: int, what: str, else_tried: str) -> str:
@@ -218,7 +250,7 @@ def _share(number: int, total: int, what: str, else_tried: str) -> str:
     return f"{number} of {counted(total, 'cluster')} {'is' if number == 1 else 'are'} {what}"
 
 
-def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[Idea]:
+def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[Candidate]:
     """The number of clusters that the answers to "same theme?" argue for: one fewer per pair of clusters that share a
     theme, or one more per cluster that holds two; whichever stands out more."""
     seen = facts.granularity
@@ -226,23 +258,23 @@ def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[Idea]:
         return
     fewer = seen.between_same / max(1, seen.between_asked)
     more = seen.within_different / max(1, seen.within_asked)
-    wanted = max(2, k - seen.between_same) if fewer > more else min(k + seen.within_different, facts.kept // 5)
+    wanted = max(2, k - seen.between_same) if fewer > more else min(k + seen.within_different, max(k, facts.kept // 5))
     if fewer != more and wanted != k:
         reason = (
             f"{seen.between_same} of {seen.between_asked} pairs of neighbouring clusters share a theme, and "
             f"{seen.within_different} of {seen.within_asked} clusters hold two"
         )
         figures = {"neighbours_sharing_a_theme": round(fewer, 3), "clusters_with_two_themes": round(more, 3)}
-        yield Idea(ChangeK(algorithm="kmeans", k=wanted), 0, (reason,), evidence=figures)
+        yield _idea(ChangeK(algorithm="kmeans", k=wanted), 0, reason, evidence=figures)
 
 
-def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[Idea]:
+def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[Candidate]:
     """New rows for clusters below half the median size, up to that half, as far as their share allows."""
-    sizes = sorted(cluster.size for cluster in report.clusters if cluster.cluster >= 0)
-    if not sizes:
+    real = [cluster for cluster in report.clusters if cluster.cluster >= 0]
+    if not real:
         return
-    wanted = sizes[len(sizes) // 2] // 2
-    thin = [c for c in report.clusters if c.cluster >= 0 and FEWEST_SEEDS <= c.size < wanted]
+    wanted = median_high(cluster.size for cluster in real) // 2
+    thin = [cluster for cluster in real if FEWEST_SEEDS <= cluster.size < wanted]
     clusters: list[int] = []
     counts: list[int] = []
     for cluster in sorted(thin, key=lambda cluster: (cluster.size, cluster.cluster)):
@@ -262,4 +294,4 @@ def _synthesis(report: ClusterReport, facts: Facts) -> Iterable[Idea]:
     reason = f"{have} fewer than {wanted:,} rows, half the median"
     figures = {"thin_clusters": float(len(thin)), "half_the_median": float(wanted)}
     action = Synthesise(clusters=tuple(clusters), counts=tuple(counts))
-    yield Idea(action, sum(counts), (reason,), blocked, figures)
+    yield _idea(action, sum(counts), reason, blocked=blocked, evidence=figures)

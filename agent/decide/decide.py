@@ -5,9 +5,9 @@ import statistics
 
 from ...state.actions import Stop
 from ...state.config import ObjectiveParams, StopParams
-from ...state.decision import Budget, Candidate, Critique, Decision, Rejected, RoundRecord, Verdict
-from ...state.report import ClusterReport, Objective
-from .policy import Choice, Policy
+from ...state.decision import Budget, Decision, Rejected, RoundRecord, Verdict
+from ...state.report import Objective
+from .policy import Case, Choice, Policy
 
 ROUNDS_DONE = "the rounds allowed are done"
 TIME_OVER = "the time allowed is over"
@@ -18,43 +18,26 @@ STILL = ("labels, keep-set and objective held still",)
 COVERAGE_TOLERANCE = 0.02  # share of the anchor that an action may uncover, whatever else it gains
 
 
-def decide(
-    policy: Policy,
-    report: ClusterReport,
-    critiques: tuple[Critique, ...],
-    candidates: tuple[Candidate, ...],
-    history: tuple[RoundRecord, ...],
-    budget: Budget,
-    human: str | None = None,
-) -> Decision:
+def decide(policy: Policy, case: Case, human: str | None = None) -> Decision:
     """The decision of one round: the person's candidate if there is one, otherwise the policy's.
 
     Pure: no clock, no randomness, no input or output. A spent budget means ``stop``; so do data that no longer move,
     unless a person goes on. A choice that is not an available candidate becomes ``stop`` too, the safe default.
 
-    Args:
-        policy: who chooses.
-        report: the clusters in numbers.
-        critiques: a verdict for each cluster.
-        candidates: what may be chosen; ``stop`` is always among them.
-        history: the finished rounds.
-        budget: what is left.
-        human: id of the candidate a person chose, or None.
+    ``human``: id of the candidate a person chose.
     """
-    by_id = {candidate.id: candidate for candidate in candidates}
-    stop = next(candidate for candidate in candidates if isinstance(candidate.action, Stop))
-    if spent := _spent(budget):
+    stop = next(candidate for candidate in case.candidates if isinstance(candidate.action, Stop))
+    if spent := _spent(case.budget):
         choice = Choice(stop.id, spent, {})
     elif human is not None:
         choice = Choice(human, ("chosen by a person",), {})
-    elif budget.held_still:
+    elif case.budget.held_still:
         choice = Choice(stop.id, STILL, {})
     else:
-        choice = policy(report, critiques, candidates, history, budget)
-    chosen = by_id.get(choice.candidate)
-    reasons = choice.reasons
-    safe_default = chosen is None or not chosen.available
-    if chosen is None or not chosen.available:
+        choice = policy(case)
+    open_ones = {candidate.id: candidate for candidate in case.candidates if candidate.available}
+    chosen, reasons = open_ones.get(choice.candidate), choice.reasons
+    if safe_default := chosen is None:
         said = reasons if not choice.candidate else (f"the choice {choice.candidate!r} is not an available candidate",)
         chosen, reasons = stop, (*said, "safe default: stop")
     rejected = tuple(
@@ -63,15 +46,11 @@ def decide(
             action=candidate.action.action,
             reason=candidate.unavailable_because or choice.rejected.get(candidate.id, "not chosen"),
         )
-        for candidate in candidates
+        for candidate in case.candidates
         if candidate.id != chosen.id
     )
     return Decision(
-        candidate=chosen.id,
-        action=chosen.action,
-        reasons=reasons,
-        rejected=rejected,
-        safe_default=safe_default,
+        candidate=chosen.id, action=chosen.action, reasons=reasons, rejected=rejected, safe_default=safe_default
     )
 
 

@@ -8,10 +8,9 @@ import polars as pl
 from ...state.canonical import sha256_bytes, sha256_json
 from ...state.config import ClusterParams
 from ...state.decision import Budget, Facts, RoundRecord
-from ...state.events import Event, Keep, Measure, StepEvent, Undo
+from ...state.events import Event, Measure, Override, StepEvent
 from ...state.report import ClusterReport
 from ...state.rows import Removal, kept_rows, synthetic_rows
-from ...state.values import Values
 from ...tools.text import filters
 from ...tools.vectors.evidence import LOW_QUALITY
 from ..view import View
@@ -24,38 +23,34 @@ REFILTER_QUALITY = "refilter_quality"
 LOOSER = 1.5  # how much a refilter candidate loosens the rule that took most rows
 
 
-def strictness(values: Values, annotations: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
+def strictness(view: View, rows: np.ndarray) -> np.ndarray:
     """How close positions (uint32 [n]) are to the limits of the quality rules in force: float32 [n] in [0, 1]."""
+    values = view.values
     if values.profile == "none":
         return np.zeros(len(rows), dtype=np.float32)
-    return filters.strictness(annotations[rows], filters.bounds(values.profile, values.thresholds))
+    return filters.strictness(view.frame("annotations")[rows], filters.bounds(values.profile, values.thresholds))
 
 
-def row_quality(scores: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
-    """The predicted quality of positions (uint32 [n]) that all have one: float32 [n] in [0, 5]."""
-    at = np.searchsorted(scores["row"].to_numpy(), rows)
-    return scores["score"].to_numpy()[at]
+def row_quality(view: View, rows: np.ndarray) -> np.ndarray | None:
+    """The predicted quality of embedded positions (uint32 [n]): float32 [n] in [0, 5]; None where none was learned."""
+    if not view.has("quality"):
+        return None
+    scores = view.frame("quality")
+    return scores["score"].to_numpy()[np.searchsorted(scores["row"].to_numpy(), rows)]
 
 
-def doubtful(
-    values: Values,
-    annotations: pl.DataFrame,
-    scores: pl.DataFrame | None,
-    rows: np.ndarray,
-    below: float | None,
-) -> Removal:
+def doubtful(view: View, rows: np.ndarray, below: float | None) -> Removal:
     """The rows that the quality rules suspect and that score below ``below``: neither is enough alone.
 
     Args:
-        values: of the run's state; ``annotations``: the rules' measures of every position.
-        scores: predicted quality of every embedded row, or None where none was learned.
-        rows: positions, uint32 [n], ascending.
+        view: the run.
+        rows: embedded positions, uint32 [n], ascending.
         below: a score; None where none was learned.
     """
-    if scores is None or below is None or not len(rows):
+    score = row_quality(view, rows)
+    if score is None or below is None or not len(rows):
         return Removal(REFILTER_QUALITY, rows[:0])
-    score = row_quality(scores, rows)
-    both = (strictness(values, annotations, rows) >= LOW_QUALITY) & (score < np.float32(below))
+    both = (strictness(view, rows) >= LOW_QUALITY) & (score < np.float32(below))
     return Removal(REFILTER_QUALITY, rows[both], score[both].astype(np.float64), below)
 
 
@@ -88,7 +83,7 @@ def _since_override(history: History, events: Sequence[Event]) -> History:
     """The rounds since a person last overrode a measurement, which moved the data."""
     measured = 0
     for event in reversed(events):
-        if isinstance(event, Keep | Undo):
+        if isinstance(event, Override):
             return history[len(history) - measured :]
         measured += isinstance(event, Measure)
     return history

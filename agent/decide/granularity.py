@@ -5,10 +5,7 @@ ClusterLLM, section 3.2). Medoids of neighbouring clusters that share a theme ar
 boundary row of one cluster that do not, for more.
 """
 
-from collections.abc import Callable
-
 import numpy as np
-import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...state.decision import Granularity
@@ -18,6 +15,7 @@ from ..llm import Request
 from ..llm.ask import asked, reader, schema
 from ..llm.client import Model
 from ..llm.datamark import marked, opaque
+from .model_critic import TextOf
 
 _SHOWN = 300  # characters of a row
 
@@ -34,7 +32,7 @@ class SameTheme(BaseModel):
 def granularity(
     model: Model,
     report: ClusterReport,
-    text_of: Callable[[np.ndarray], pl.Series],
+    text_of: TextOf,
     max_pairs: int,
     advance: Advance = silent,
 ) -> Granularity | None:
@@ -42,13 +40,6 @@ def granularity(
 
     Half the pairs are medoids of the closest neighbouring clusters, half are medoid and outermost boundary row of the
     least cohesive clusters.
-
-    Args:
-        model: who is asked.
-        report: the clusters and the positions of their example rows.
-        text_of: text of positions (uint32 [n]), strings [n].
-        max_pairs: questions at most.
-        advance: called with questions answered.
     """
     between, within = pairs(report, max_pairs)
     every = [*between, *within]
@@ -82,7 +73,7 @@ def pairs(report: ClusterReport, max_pairs: int) -> tuple[list[tuple[int, int]],
     return list(between.values())[: max_pairs - min(half, len(within))], within[:half]
 
 
-def _question(pair: tuple[int, int], text_of: Callable[[np.ndarray], pl.Series]) -> Request:
+def _question(pair: tuple[int, int], text_of: TextOf) -> Request:
     texts = [marked(text, _SHOWN) for text in text_of(np.asarray(pair, dtype=np.uint32)).to_list()]
     shown = {"rows": [{"id": opaque("pair", at, *texts), "text": text} for at, text in enumerate(texts)]}
     return asked("same_theme", shown, schema(SameTheme))

@@ -21,7 +21,7 @@ from ..llm.ask import asked, reader, schema
 from ..llm.client import Model
 from ..llm.datamark import marked, opaque
 
-TextOf = Callable[[np.ndarray], pl.Series]
+TextOf = Callable[[np.ndarray], pl.Series]  # the texts (strings [n]) of positions (uint32 [n])
 ModelIssue = Literal["mixed", "near_duplicates", "noisy", "low_quality", "instructions_to_the_judge", "none"]
 
 _ShortText = Annotated[str, Field(max_length=600)]
@@ -52,15 +52,9 @@ def critique(
 ) -> tuple[Critique, ...]:
     """One critique per cluster of the report, in its order: the rules' where the model has no usable answer.
 
-    Args:
-        model: who is asked, two questions per cluster at most.
-        report: the figures and the positions of the example rows.
-        rules: the rules critic's verdicts, in the order of the report.
-        text_of: text of positions (uint32 [n]), strings [n].
-        advance: called with questions answered.
+    The model is asked two questions per cluster at most. ``rules``: the rules critic's verdicts, in the same order.
     """
     questions = [question(cluster, 0, text_of) for cluster in report.clusters]
-    model.prefetch(questions)
     first = model.ask_many(questions, reader(Judgement), advance)
     doubted = [
         at
@@ -69,7 +63,6 @@ def critique(
     ]
     others = [at for at in doubted if examples(report.clusters[at], 1)]
     questions = [question(report.clusters[at], 1, text_of) for at in others]
-    model.prefetch(questions)
     second = model.ask_many(questions, reader(Judgement), advance)
     again = dict(zip(others, second, strict=True))
     return tuple(combined(rules[at], judged, at in doubted, again.get(at)) for at, judged in enumerate(first))

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from ...state.decision import Budget, Candidate, Critique, RoundRecord
 from ...state.report import ClusterReport
 
 if TYPE_CHECKING:
     from ..llm.client import Model
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is decided on: the clusters in figures, a verdict for each, and what may be chosen, ``stop`` always among
+    it; the finished rounds, and what is left."""
+
+    report: ClusterReport
+    critiques: tuple[Critique, ...]
+    candidates: tuple[Candidate, ...]
+    history: tuple[RoundRecord, ...]
+    budget: Budget
 
 
 @dataclass(frozen=True)
@@ -21,27 +35,16 @@ class Choice:
     rejected: dict[str, str]
 
 
-class Policy(Protocol):
-    """Chooses; no clock, no randomness, and the same answer on record gives the same choice."""
-
-    def __call__(
-        self,
-        report: ClusterReport,
-        critiques: tuple[Critique, ...],
-        candidates: tuple[Candidate, ...],
-        history: tuple[RoundRecord, ...],
-        budget: Budget,
-    ) -> Choice:
-        """The choice among ``candidates``, of which ``stop`` is always one."""
-        ...
+#: Chooses; no clock, no randomness, and the same answer on record gives the same choice.
+Policy: TypeAlias = Callable[[Case], Choice]
 
 
-def policy(backend: str, model: Model | None = None) -> Policy:
-    """The policy of a run: ``rules``, or ``llm`` asking ``model`` (in the audit, the recorded one)."""
-    if backend == "llm" and model is not None:
-        from .model_policy import LlmPolicy
+def policy(model: Model | None) -> Policy:
+    """The policy that asks ``model`` (in the audit, the recorded one), or where there is none the rules."""
+    if model is not None:
+        from . import model_policy
 
-        return LlmPolicy(model)
-    from . import rules_policy as rules
+        return partial(model_policy.choose, model)
+    from . import rules_policy
 
-    return rules.choose
+    return rules_policy.choose

@@ -1,11 +1,21 @@
 """The rules critic: a verdict on each cluster from its numbers and documented thresholds, no model needed."""
 
+from statistics import median_high
+
 from ...state.config import CritiqueParams
-from ...state.decision import Critique, Issue
+from ...state.decision import Critique, Issue, VerdictKind
 from ...state.report import ClusterEvidence, ClusterReport
 
 STABLE = 0.75  # bootstrap Jaccard from which a cluster counts as stable (Hennig 2007, §4)
 LARGE = 4.0  # times the median size
+#: The action each issue calls for, the gravest first.
+_CALLS_FOR: dict[Issue, VerdictKind] = {
+    "low_quality": "drop",
+    "near_duplicates": "thin",
+    "noisy": "trim",
+    "mixed": "split",
+    "too_large": "split",
+}
 
 
 def critique(report: ClusterReport, params: CritiqueParams) -> tuple[Critique, ...]:
@@ -15,8 +25,7 @@ def critique(report: ClusterReport, params: CritiqueParams) -> tuple[Critique, .
     """
     scored = [(cluster.quality, cluster.size) for cluster in report.clusters if cluster.quality is not None]
     mean = sum(score * size for score, size in scored) / sum(size for _, size in scored) if scored else None
-    sizes = sorted(cluster.size for cluster in report.clusters if cluster.cluster >= 0)
-    median = sizes[len(sizes) // 2] if sizes else 0
+    median = median_high([cluster.size for cluster in report.clusters if cluster.cluster >= 0] or [0])
     return tuple(_judge(cluster, median, mean, params) for cluster in report.clusters)
 
 
@@ -51,18 +60,5 @@ def _judge(cluster: ClusterEvidence, median: int, quality: float | None, params:
         cluster=cluster.cluster,
         reasons=tuple(reason for _, reason in found) or ("nothing stands out",),
         issues=issues or ("none",),
-        verdict=_verdict(set(issues)),
+        verdict=next((verdict for issue, verdict in _CALLS_FOR.items() if issue in issues), "keep"),
     )
-
-
-def _verdict(issues: set[Issue]) -> str:
-    """The action the gravest issue calls for."""
-    if "low_quality" in issues:
-        return "drop"
-    if "near_duplicates" in issues:
-        return "thin"
-    if "noisy" in issues:
-        return "trim"
-    if issues & {"mixed", "too_large"}:
-        return "split"
-    return "keep"

@@ -7,37 +7,24 @@ clusters, 9. clusters by density, 10. new rows for thin clusters. Ties go to the
 order only says what is *tried* first: the measurement decides what stays.
 """
 
-from ...state.actions import ChangeK, Deduplicate, Prune, Refilter, RefilterByQuality, Synthesise
-from ...state.decision import Budget, Candidate, Critique, RoundRecord
-from ...state.report import ClusterReport
-from .policy import Choice
+from ...state.actions import Action, ChangeK, Deduplicate, Prune, Refilter, RefilterByQuality, Synthesise
+from .policy import Case, Choice
 
 _PRUNE_ORDER = {"drop": 1, "keep_furthest": 3, "keep_closest": 4, "keep_random": 8}
 
 
-def choose(
-    report: ClusterReport,
-    critiques: tuple[Critique, ...],
-    candidates: tuple[Candidate, ...],
-    history: tuple[RoundRecord, ...],
-    budget: Budget,
-) -> Choice:
+def choose(case: Case) -> Choice:
     """The available candidate that stands first in the order; ``stop`` when there is no other."""
     ranked = sorted(
-        (candidate for candidate in candidates if candidate.available),
-        key=lambda candidate: (_order(candidate, report, critiques), -candidate.rows, candidate.action.key),
+        (candidate for candidate in case.candidates if candidate.available),
+        key=lambda candidate: (_order(candidate.action, case), -candidate.rows, candidate.action.key),
     )
-    first = ranked[0]
-    place = {candidate.id: position for position, candidate in enumerate(ranked)}
-    return Choice(
-        candidate=first.id,
-        reasons=first.reasons,
-        rejected={c.id: f"number {place[c.id] + 1} in the rules' order" for c in ranked[1:]},
-    )
+    rejected = {other.id: f"number {place} in the rules' order" for place, other in enumerate(ranked[1:], start=2)}
+    return Choice(ranked[0].id, ranked[0].reasons, rejected)
 
 
-def _order(candidate: Candidate, report: ClusterReport, critiques: tuple[Critique, ...]) -> int:
-    match candidate.action:
+def _order(action: Action, case: Case) -> int:
+    match action:
         case Prune(strategy=strategy):
             return _PRUNE_ORDER[strategy]
         case Deduplicate():
@@ -45,9 +32,9 @@ def _order(candidate: Candidate, report: ClusterReport, critiques: tuple[Critiqu
         case Refilter() | RefilterByQuality():
             return 5
         case ChangeK(algorithm="kmeans", k=k):
-            mixed = sum("mixed" in critique.issues for critique in critiques)
-            unstable = sum("unstable" in critique.issues for critique in critiques)
-            return 6 if ((k or 0) > report.k) == (mixed >= unstable) else 7
+            mixed = sum("mixed" in critique.issues for critique in case.critiques)
+            unstable = sum("unstable" in critique.issues for critique in case.critiques)
+            return 6 if ((k or 0) > case.report.k) == (mixed >= unstable) else 7
         case ChangeK():
             return 9
         case Synthesise():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ...state.config import ClusterParams
 from ...state.decision import RoundRecord
 from ...state.errors import UsageError
-from ...state.events import Act, Event, Keep, Measure, Undo
+from ...state.events import Act, Event, Measure
 from ...state.values import Artefacts, Values
 from ..view import View
 from .facts import state_key
@@ -86,8 +86,8 @@ def _standing(events: Sequence[Event]) -> list[int]:
             begun = event.seq
         elif isinstance(event, Measure) and event.outcome == "kept":
             standing.append(begun)
-        elif isinstance(event, Keep):
+        elif event.type == "keep":
             standing.append(event.seq)
-        elif isinstance(event, Undo):
+        elif event.type == "undo":
             standing.pop()
     return standing

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from ...state.canonical import Json
 from ...state.config import LlmParams
-from ...state.errors import UsageError
 from ...state.report import Record
 
 #: The most tokens an answer of each kind may have. Some models think before they write, and that counts too.
@@ -28,6 +27,8 @@ ANSWER_TOKENS = {
     "chat": 2048,
     "describe": 1024,
 }
+
+BATCHED = ("critique", "quality", "label")  #: the kinds that go by batch where there are batches
 
 StopReason = Literal["end", "length", "refusal", "tool_use", "other"]
 OnText = Callable[[str], None]
@@ -104,7 +105,7 @@ class Provider(ABC):
     """
 
     name: str  # anthropic | openai | ollama | scripted
-    batches: bool = False  # whether there is a batch API
+    batches = False  # whether there is a batch API
 
     def __init__(self, model: str, params: LlmParams) -> None:
         self.model = model
@@ -119,17 +120,15 @@ class Provider(ABC):
     def body(self, request: Request) -> Json:
         """The JSON body of the request; equal requests have equal bodies."""
 
+    @abstractmethod
     def ready(self) -> None:
         """See, without a request, that the provider can be asked.
 
         Raises:
             MissingExtraError: the vendor's package is not installed.
             ModelError: nothing listens at the address.
-            UsageError: the key is not in the environment, the address is not one, the script is none, or batches are
-                asked for where there are none.
+            UsageError: the key is not in the environment, the address is not one, or the script is none.
         """
-        if self._params.batch and not self.batches:
-            raise self._no_batches()
 
     @abstractmethod
     def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> Json:
@@ -160,24 +159,3 @@ class Provider(ABC):
             Fault: the attempt failed.
         """
         return None
-
-    def submit(self, bodies: Mapping[str, Mapping[str, Any]], timeout: float) -> str:
-        """Hand in a batch of bodies by request hash; returns the batch's id.
-
-        Raises:
-            Fault: the attempt failed.
-            UsageError: the provider has no batches.
-        """
-        raise self._no_batches()
-
-    def collect(self, batch: str, timeout: float) -> dict[str, Json] | None:
-        """The answers of a batch by request hash (failed ones are missing), or None while it is in progress.
-
-        Raises:
-            Fault: the attempt failed.
-            UsageError: the provider has no batches.
-        """
-        raise self._no_batches()
-
-    def _no_batches(self) -> UsageError:
-        return UsageError(f"{self.name}:{self.model} has no batches: leave --batch (llm.batch) off")

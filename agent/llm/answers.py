@@ -9,6 +9,7 @@ import orjson
 
 from ...state.canonical import Json, canonical_json, sha256_json
 from ...state.errors import IntegrityError
+from ...state.report import Record
 from ...state.store import whole_file
 from . import Usage
 
@@ -35,11 +36,10 @@ class Stored:
     batched: bool
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Record):
     """A batch that was handed in: the provider's id, and by request hash the bodies and what each may cost at most."""
 
-    id: str
+    batch: str
     bodies: dict[str, Json]
     worst: dict[str, Usage]
 
@@ -130,9 +130,7 @@ class Answers:
 
     def put_batch(self, name: str, batch: Batch) -> None:
         """Leave word of a batch that was handed in."""
-        worst = {sha: usage.model_dump() for sha, usage in batch.worst.items()}
-        value = {"batch": batch.id, "bodies": batch.bodies, "worst": worst}
-        self._write(self.folder / f"{name}.batch", canonical_json(value))
+        self._write(self.folder / f"{name}.batch", canonical_json(batch.model_dump()))
 
     def batches(self) -> dict[str, Batch]:
         """The batches whose answers were not all recorded yet, by name.
@@ -143,10 +141,8 @@ class Answers:
         found = {}
         for path in sorted(self.folder.glob("*.batch")):
             try:
-                value = orjson.loads(path.read_bytes())
-                worst = {sha: Usage(**usage) for sha, usage in value["worst"].items()}
-                found[path.stem] = Batch(value["batch"], value["bodies"], worst)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                found[path.stem] = Batch.model_validate(orjson.loads(path.read_bytes()))
+            except ValueError as error:
                 raise IntegrityError(f"{path} was changed: it is not what was recorded") from error
         return found
 

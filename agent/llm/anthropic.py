@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -61,43 +61,12 @@ class Anthropic(BatchVendor):
         with self._client(timeout) as client:
             return client.messages.with_raw_response.create(**body).text()
 
-    def _streamed(self, body: Mapping[str, Any], timeout: float) -> Generator[Json]:
+    def _streamed(self, body: Mapping[str, Any], timeout: float, on_text: OnText) -> Json | None:
         with self._client(timeout) as client, client.messages.create(**body, stream=True) as stream:
-            for event in stream:
-                yield event.to_dict(mode="json", warnings=False)
-
-    def _assembled(self, parts: Iterable[Json], on_text: OnText) -> Json | None:
-        answer: Json = {}
-        arguments: dict[int, str] = {}
-        for event in parts:
-            match event["type"]:
-                case "message_start":
-                    answer = dict(event["message"])
-                case "content_block_start":
-                    answer["content"].append(dict(event["content_block"]))
-                case "content_block_delta":
-                    block, delta = answer["content"][event["index"]], event["delta"]
-                    if (key := _GROWS.get(delta["type"])) is not None:
-                        block[key] += delta[key]
-                    elif delta["type"] == "input_json_delta":
-                        arguments[event["index"]] = arguments.get(event["index"], "") + delta["partial_json"]
-                    if delta["type"] == "text_delta":
-                        on_text(delta["text"])
-                case "message_delta":
-                    answer |= event["delta"]
-                    answer["usage"] |= {key: value for key, value in event["usage"].items() if value is not None}
-                case "message_stop":
-                    for index, text in arguments.items():
-                        answer["content"][index]["input"] = json.loads(text or "{}")
-                    return answer
-        return None
+            return _assembled((event.to_dict(mode="json", warnings=False) for event in stream), on_text)
 
     def read(self, answer: Mapping[str, Any]) -> Reply:
-        """What a stored answer says.
-
-        Raises:
-            ValueError: it is not of the shape the vendor documents.
-        """
+        """As ``Provider.read``."""
         text = ""
         calls = []
         for block in member(answer, "content", list):
@@ -152,6 +121,33 @@ class Anthropic(BatchVendor):
     def _succeeded(self, item: Json) -> Json | None:
         result = member(item, "result", dict)
         return member(result, "message", dict) if result.get("type") == "succeeded" else None
+
+
+def _assembled(parts: Iterable[Json], on_text: OnText) -> Json | None:
+    answer: Json = {}
+    arguments: dict[int, str] = {}
+    for event in parts:
+        match event["type"]:
+            case "message_start":
+                answer = dict(event["message"])
+            case "content_block_start":
+                answer["content"].append(dict(event["content_block"]))
+            case "content_block_delta":
+                block, delta = answer["content"][event["index"]], event["delta"]
+                if (key := _GROWS.get(delta["type"])) is not None:
+                    block[key] += delta[key]
+                elif delta["type"] == "input_json_delta":
+                    arguments[event["index"]] = arguments.get(event["index"], "") + delta["partial_json"]
+                if delta["type"] == "text_delta":
+                    on_text(delta["text"])
+            case "message_delta":
+                answer |= event["delta"]
+                answer["usage"] |= {key: value for key, value in event["usage"].items() if value is not None}
+            case "message_stop":
+                for index, text in arguments.items():
+                    answer["content"][index]["input"] = json.loads(text or "{}")
+                return answer
+    return None
 
 
 def _turns(messages: tuple[Message, ...]) -> list[Json]:

@@ -1,17 +1,23 @@
 """How a question without tools is put: its prompt, what is shown as canonical JSON, and the form of its answer."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
 from ...prompts import prompt
 from ...state.canonical import Json, canonical_json
+from ...state.phrases import Advance
 from . import ANSWER_TOKENS, Message, Reply, Request
 from .datamark import marked, opaque
+
+if TYPE_CHECKING:
+    from .client import Model
 
 
 def asked(kind: str, shown: Any, answer: Json, system: str | None = None) -> Request:
@@ -116,20 +122,57 @@ ShortText = Annotated[str, Field(max_length=400)]
 
 
 class HasId(Protocol):
-    """An entry of an answer: it says which row it is about."""
+    """An entry of an answer."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """Which row it is about."""
 
 
-A = TypeVar("A")
 E = TypeVar("E", bound=HasId)
+
+
+def ask_about(
+    model: Model,
+    kind: str,
+    texts: list[str],
+    form: type[M],
+    entries: Callable[[M], Sequence[E]],
+    advance: Advance,
+    system: str | None = None,
+) -> list[E | None]:
+    """What the model says of each of ``texts`` [n], ten to a question; None where it gave no usable answer.
+
+    The ids of a row hang on all the rows shown with it, so that those of one question fit no other.
+
+    Args:
+        model: who is asked; ``kind`` and ``system`` as in ``asked``.
+        texts: of the rows, shown as data.
+        form: of an answer, whose ``entries`` are to be one for each row of its question.
+        advance: called with questions answered.
+    """
+    shown = sheets(kind, texts)
+    known = {frozenset(sheet) for sheet in shown}
+
+    def check(answer: M) -> None:
+        ids = [entry.id for entry in entries(answer)]
+        if len(set(ids)) < len(ids) or frozenset(ids) not in known:
+            raise Unusable("each row needs exactly one entry under the id it was given, and there are no other rows")
+
+    rows = [[{"id": one, "text": text} for one, text in sheet.items()] for sheet in shown]
+    questions = [asked(kind, {"rows": some}, schema(form), system) for some in rows]
+    answers = model.ask_many(questions, reader(form, check), advance)
+    found: list[E | None] = []
+    for sheet, answer in zip(shown, answers, strict=True):  # an answer may be to another sheet
+        said = {} if answer is None else {entry.id: entry for entry in entries(answer)}
+        found += [said.get(row) for row in sheet]
+    return found
 
 
 def sheets(kind: str, texts: list[str]) -> list[Sheet]:
     """The texts, ten to a question, in their order."""
     groups = [texts[start : start + ROWS_PER_QUESTION] for start in range(0, len(texts), ROWS_PER_QUESTION)]
-    seen = [[marked(text) for text in group] for group in groups]
-    return [_sheet(kind, group) for group in seen]
+    return [_sheet(kind, [marked(text) for text in group]) for group in groups]
 
 
 def _sheet(kind: str, texts: list[str]) -> Sheet:
@@ -140,33 +183,3 @@ def _sheet(kind: str, texts: list[str]) -> Sheet:
         if len(sheet) == len(texts):
             return sheet
     raise AssertionError
-
-
-def request(kind: str, sheet: Sheet, answer: Json, system: str | None = None) -> Request:
-    """The question about the rows of one sheet; ``answer`` is its JSON schema, ``system`` as in ``asked``."""
-    return asked(kind, {"rows": [{"id": one, "text": text} for one, text in sheet.items()]}, answer, system)
-
-
-def each_row_once(shown: Sequence[Sheet], entries: Callable[[A], Sequence[HasId]]) -> Callable[[A], None]:
-    """A check of the answers to several questions: one entry for each row of a question, and no other.
-
-    The ids of a row hang on all the rows shown with it, so that those of one question fit no other. That the answer is
-    to its own question is seen by ``by_row``.
-    """
-    known = {frozenset(sheet) for sheet in shown}
-
-    def check(answer: A) -> None:
-        ids = [entry.id for entry in entries(answer)]
-        if len(set(ids)) < len(ids) or frozenset(ids) not in known:
-            raise Unusable("each row needs exactly one entry under the id it was given, and there are no other rows")
-
-    return check
-
-
-def by_row(shown: Sequence[Sheet], answers: Sequence[A | None], entries: Callable[[A], Sequence[E]]) -> list[E | None]:
-    """The entry on each row of several questions, in order; None where the answer is not usable or to another sheet."""
-    found: list[E | None] = []
-    for sheet, answer in zip(shown, answers, strict=True):
-        said = {} if answer is None else {entry.id: entry for entry in entries(answer)}
-        found += [said.get(row) for row in sheet]
-    return found

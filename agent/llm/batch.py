@@ -12,9 +12,10 @@ from ...state.canonical import Json, sha256_json
 from ...state.errors import ModelError, RecrystError
 from ...state.phrases import counted
 from ...tools.vectors.net import Fault, Retries, with_retries
-from . import Provider, Usage
+from . import Usage
 from .answers import Answers, Batch
 from .budget import LOST, BudgetSpent, Purse, Reservation
+from .vendor import BatchVendor
 
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
@@ -23,16 +24,12 @@ Questions = Mapping[str, tuple[Json, int]]  # by request hash, the body and the 
 Lose = Callable[[str, Usage, str], None]
 
 
-class _PerhapsTaken(Exception):
-    """The provider may have taken the batch, and bills it; it is not handed in again."""
-
-
 class Batches:
     """The batches of a run."""
 
     def __init__(
         self,
-        provider: Provider,
+        provider: BatchVendor,
         answers: Answers,
         purse: Purse,
         retries: Retries,
@@ -50,14 +47,16 @@ class Batches:
         self._retries = retries
         self._lose = lose
         self._say = say
-        self._held = {name: self._hold(batch) for name, batch in answers.batches().items()}
+        self._held = {
+            name: {sha: purse.hold_earlier(usage) for sha, usage in batch.worst.items()}
+            for name, batch in answers.batches().items()
+        }
 
     def fetch(self, questions: Questions) -> None:
         """Have the questions that have no answer yet answered by batch; those a batch does not answer are left out.
 
         Raises:
             ModelError: the server refused, or stayed out of reach.
-            UsageError: the provider has no batches.
         """
         missing = {sha: questions[sha] for sha in sorted(questions) if not self._answers.has(sha)}
         for name, batch in self._answers.batches().items():
@@ -79,49 +78,42 @@ class Batches:
         bodies = {sha: body for sha, (body, _) in questions.items()}
         worst = {sha: one.worst for sha, one in held.items()}
 
-        def hand_in(seconds: float) -> str:
-            try:
-                return self._provider.submit(bodies, seconds)
-            except Fault as fault:
-                if fault.kind == "unsure":
-                    raise _PerhapsTaken(str(fault)) from fault
-                raise
+        def not_twice(fault: Fault) -> None:
+            if fault.kind == "unsure":  # the provider may have taken the batch, and bills it
+                raise fault
 
         for sha, usage in worst.items():  # of a batch that is killed from here on nobody knows the id
             self._answers.pend(sha, usage)
         try:
-            batch = Batch(with_retries(hand_in, self._retries), bodies, worst)
-        except (Fault, _PerhapsTaken) as fault:
-            if isinstance(fault, Fault) and fault.kind != "unsure":
+            taken = with_retries(partial(self._provider.submit, bodies), self._retries, not_twice)
+        except Fault as fault:
+            if fault.kind == "unsure":
+                self._lose_all(held, f"{LOST}: its batch: {fault}")
+            else:
                 self._release(held)
                 self._unpend(held)
-            else:
-                for sha, one in held.items():
-                    self._purse.lose(one)
-                    self._lose(sha, one.worst, f"{LOST}: its batch: {fault}")
             raise self._error(fault) from fault
         except RecrystError:  # nothing was sent
             self._release(held)
             self._unpend(held)
             raise
         name = sha256_json(sorted(bodies))
+        batch = Batch(batch=taken, bodies=bodies, worst=worst)
         self._answers.put_batch(name, batch)
         self._unpend(held)
         self._held[name] = held
-        self._say(f"{counted(len(bodies), 'question')} handed in as batch {batch.id}")
+        self._say(f"{counted(len(bodies), 'question')} handed in as batch {taken}")
         self._collect(name, batch)
 
     def _collect(self, name: str, batch: Batch) -> None:
         """Wait for a batch and record its answers, at the batch price."""
         try:
-            found = self._wait(batch.id)
+            found = self._wait(batch.batch)
         except Fault as fault:
             if fault.status not in (404, 410):
                 raise self._error(fault) from fault
-            self._say(f"batch {batch.id} is gone: it counts as paid, and its questions are asked one by one")
-            for sha, one in self._held[name].items():
-                self._purse.lose(one)
-                self._lose(sha, one.worst, f"{LOST}: its batch {batch.id} is gone")
+            self._say(f"batch {batch.batch} is gone: it counts as paid, and its questions are asked one by one")
+            self._lose_all(self._held[name], f"{LOST}: its batch {batch.batch} is gone")
             found = {}
         for sha, answer in found.items():
             if sha in batch.bodies and not self._answers.has(sha):
@@ -138,8 +130,10 @@ class Batches:
             wait = min(2 * wait, LONGEST_WAIT)
         return found
 
-    def _hold(self, batch: Batch) -> dict[str, Reservation]:
-        return {sha: self._purse.hold_earlier(usage) for sha, usage in batch.worst.items()}
+    def _lose_all(self, held: Mapping[str, Reservation], problem: str) -> None:
+        for sha, one in held.items():
+            self._purse.lose(one)
+            self._lose(sha, one.worst, problem)
 
     def _release(self, held: Mapping[str, Reservation]) -> None:
         for one in held.values():
@@ -149,5 +143,5 @@ class Batches:
         for sha in shas:
             self._answers.unpend(sha)
 
-    def _error(self, fault: Exception) -> ModelError:
+    def _error(self, fault: Fault) -> ModelError:
         return ModelError(f"{self._provider.name}:{self._provider.model}: {fault}")

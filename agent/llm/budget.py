@@ -55,12 +55,9 @@ class Purse:
     """What was spent and what is set aside; never more than the bounds. Safe to use from several threads."""
 
     def __init__(self, price: Price | None, params: LlmParams, usd: float = 0.0, tokens: int = 0) -> None:
-        """Open the purse.
+        """Open the purse; by the log, ``usd`` dollars and ``tokens`` are spent already.
 
-        Args:
-            price: None where it is not known; then ``params.max_usd`` must be None.
-            params: the bounds.
-            usd: dollars spent before, by the log; ``tokens`` likewise.
+        ``price`` is None where it is not known; then ``params.max_usd`` must be None.
         """
         self.price = price
         self.usd = usd
@@ -112,22 +109,21 @@ class Purse:
             return True
         return self.usd + sum(self.price.worst(one.input_tokens, one.output_tokens) for one in held) <= max_usd
 
-    def settle(self, held: Reservation, usage: Usage) -> None:
-        """The answer is there: what it used takes the place of what was set aside."""
+    def settle(self, held: Reservation, usage: Usage, unsure: Usage = _NONE) -> None:
+        """The answer is there: what it used takes the place of what was set aside, once."""
         with self._lock:
-            if self._close(held):
-                self._spend(usage)
+            if held.open:
+                held.open = False
+                self._held.remove(held)
+                self._spend(usage, unsure)
 
     def lose(self, held: Reservation) -> None:
         """No answer came, and it may have been billed: all that was set aside counts as spent."""
-        with self._lock:
-            if self._close(held):
-                self._spend(unsure=held.worst)
+        self.settle(held, _NONE, held.worst)
 
     def release(self, held: Reservation) -> None:
         """The server did not take the question up: nothing was spent."""
-        with self._lock:
-            self._close(held)
+        self.settle(held, _NONE)
 
     def charge(self, usage: Usage, unsure: Usage, batched: bool = False) -> None:
         """An answer, and attempts in vain, that are paid for without a reservation of this process."""
@@ -141,14 +137,7 @@ class Purse:
         lost = self.price.worst(unsure.input_tokens, unsure.output_tokens)
         return round(self.price.of(usage, batched) + lost, 8)
 
-    def _close(self, held: Reservation) -> bool:
-        if not held.open:
-            return False
-        held.open = False
-        self._held.remove(held)
-        return True
-
-    def _spend(self, usage: Usage = _NONE, unsure: Usage = _NONE, batched: bool = False) -> None:
+    def _spend(self, usage: Usage, unsure: Usage, batched: bool = False) -> None:
         self.tokens += usage.total + unsure.total
         self.usd += self.cost(usage, unsure, batched) or 0.0
 

@@ -15,7 +15,7 @@ from ...state.config import LlmParams
 from ...state.errors import IntegrityError
 from ...state.events import LlmCall
 from ...state.phrases import Advance, silent
-from . import Message, OnText, Provider, Reply, Request
+from . import BATCHED, Message, OnText, Provider, Reply, Request
 from .answers import Answers, Stored, request_sha
 from .ask import Unusable
 from .budget import BUDGET, Purse
@@ -51,9 +51,7 @@ class Model:
         """Make the model ready.
 
         Args:
-            provider: the vendor.
-            answers: the folder of recorded answers.
-            purse: what may be spent.
+            provider: who answers; ``answers``: the record; ``purse``: what may be spent.
             params: retries, deadline and parallelism.
             earlier: the calls already in the log; their answers cost nothing again.
             replayed: None, or the calls of one logged event, which are answered from the record alone: the
@@ -118,7 +116,12 @@ class Model:
     def ask_many(
         self, requests: Sequence[Request], read: Callable[[Reply], T], advance: Advance = silent
     ) -> list[T | None]:
-        """As ``ask`` for several questions, some of them at the same time; values in the order of ``requests``."""
+        """As ``ask`` for several questions of a kind, some at the same time; values in the order of ``requests``.
+
+        Where ``llm.batch`` is set, those of a kind that goes by batch are answered by the provider's batch API first.
+        """
+        if self._live is not None and requests and requests[0].kind in BATCHED:
+            self._live.prefetch(requests)
         return [answered.value for answered in self._ask_all(requests, read, advance)]
 
     def _ask_all(
@@ -174,16 +177,6 @@ class Model:
                 again[at] = one(request, answered)
                 answered.calls[-2:] = [_together(*answered.calls[-2:])]
         return again
-
-    def prefetch(self, requests: Sequence[Request]) -> None:
-        """Have questions answered by the provider's batch API where ``llm.batch`` is set, for ``ask`` to find.
-
-        Raises:
-            ModelError: the server refused, or stayed out of reach.
-            UsageError: the provider has no batches.
-        """
-        if self._live is not None:
-            self._live.prefetch(requests)
 
     def _note(self, call: LlmCall) -> None:
         with self._lock:

@@ -14,6 +14,7 @@ from . import OnText, Provider, Reply, Request, Usage
 from .answers import Answers, Stored, request_sha
 from .batch import Batches
 from .budget import LOST, BudgetSpent, Purse, Reservation, bound
+from .vendor import BatchVendor
 
 _NONE = Usage()
 
@@ -58,7 +59,9 @@ class Live:
         for sha, usage in answers.pending().items():
             purse.charge(_NONE, usage)
             self._lose(sha, usage, f"{LOST}: it was asked before a stop")
-        self._batches = Batches(provider, answers, purse, self.retries, self._lose, say) if params.batch else None
+        self._batches: Batches | None = None
+        if params.batch and isinstance(provider, BatchVendor):
+            self._batches = Batches(provider, answers, purse, self.retries, self._lose, say)
 
     def reply(self, request: Request, on_text: OnText | None) -> tuple[Stored | None, LlmCall]:
         """The answer from the record or the server, None where the budget does not cover it; and the call.
@@ -83,7 +86,7 @@ class Live:
         return self._purse.covers(missing)
 
     def prefetch(self, requests: Sequence[Request]) -> None:
-        """As ``Model.prefetch``."""
+        """Have questions answered by batch where ``llm.batch`` is set, for ``reply`` to find."""
         if self._batches is not None:
             try:
                 self._batches.fetch(self._questions(requests))

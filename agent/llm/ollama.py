@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...state.canonical import Json, canonical_json
@@ -56,33 +56,16 @@ class Ollama(Vendor):
             client.chat(**body)
             return received[-1]
 
-    def _streamed(self, body: Mapping[str, Any], timeout: float) -> Generator[Json]:
+    def _streamed(self, body: Mapping[str, Any], timeout: float, on_text: OnText) -> Json | None:
         with self._client(timeout) as client:
-            for part in client.chat(**body, stream=True):
-                yield part.model_dump(exclude_unset=True)
-
-    def _assembled(self, parts: Iterable[Json], on_text: OnText) -> Json | None:
-        answer: Json = {}
-        message: Json = {"role": "assistant", "content": ""}
-        for part in parts:
-            answer |= part
-            said = part["message"]
-            for key in ("content", "thinking"):
-                if said.get(key):
-                    message[key] = message.get(key, "") + said[key]
-            if said.get("tool_calls"):
-                message["tool_calls"] = [*message.get("tool_calls", []), *said["tool_calls"]]
-            if said.get("content"):
-                on_text(said["content"])
-        if answer.get("done") is not True:
-            return None
-        return {**answer, "message": message}
+            parts = client.chat(**body, stream=True)
+            return _assembled((part.model_dump(exclude_unset=True) for part in parts), on_text)
 
     def read(self, answer: Mapping[str, Any]) -> Reply:
-        """What a stored answer says.
+        """As ``Provider.read``.
 
         Raises:
-            ValueError: it is not of the shape the vendor documents.
+            ValueError: it is not done, or not of the shape the vendor documents.
         """
         message = member(answer, "message", dict)
         if answer.get("done") is not True:
@@ -101,6 +84,24 @@ class Ollama(Vendor):
             usage=Usage(input_tokens=tokens(answer, "prompt_eval_count"), output_tokens=tokens(answer, "eval_count")),
             model=member(answer, "model", str),
         )
+
+
+def _assembled(parts: Iterable[Json], on_text: OnText) -> Json | None:
+    answer: Json = {}
+    message: Json = {"role": "assistant", "content": ""}
+    for part in parts:
+        answer |= part
+        said = part["message"]
+        for key in ("content", "thinking"):
+            if said.get(key):
+                message[key] = message.get(key, "") + said[key]
+        if said.get("tool_calls"):
+            message["tool_calls"] = [*message.get("tool_calls", []), *said["tool_calls"]]
+        if said.get("content"):
+            on_text(said["content"])
+    if answer.get("done") is not True:
+        return None
+    return {**answer, "message": message}
 
 
 def _turn(message: Message, names: Mapping[str, str]) -> Json:

@@ -22,7 +22,8 @@ def open_provider(params: LlmParams) -> Provider:
     """The provider that ``llm.model`` names. Neither network, key, script nor the vendor's package is touched yet.
 
     Raises:
-        UsageError: the name is not VENDOR:NAME, or the vendor is not known (the nearest is named).
+        UsageError: the name is not VENDOR:NAME, the vendor is not known (the nearest is named), or has no batches
+            where they are asked for.
     """
     vendor, _, model = (params.model or "").partition(":")
     if vendor not in _CLASSES:
@@ -35,16 +36,15 @@ def open_provider(params: LlmParams) -> Provider:
     if not model.strip():
         raise UsageError(f"llm.model: {vendor}: lacks the model's name, as in {vendor}:NAME")
     provider: Provider = getattr(import_module(f".{vendor}", __package__), _CLASSES[vendor])(model, params)
+    if params.batch and not provider.batches:
+        raise UsageError(f"{params.model} has no batches: leave --batch (llm.batch) off")
     return provider
 
 
 def open_model(folder: Path, config: Config, events: Iterable[Event]) -> Model | None:
     """The language model the configuration names, ready to be asked; None where it names none.
 
-    Args:
-        folder: where questions and answers are recorded.
-        config: names the model and its bounds.
-        events: the log so far; what its calls cost is spent.
+    Its record is in ``folder``. What the calls of ``events``, the log so far, cost is spent.
 
     Raises:
         UsageError: the name or the address is wrong, or ``llm.max_usd`` is set and the price is not known.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -63,44 +63,16 @@ class OpenAI(BatchVendor):
         with self._client(timeout) as client:
             return client.chat.completions.with_raw_response.create(**body).content
 
-    def _streamed(self, body: Mapping[str, Any], timeout: float) -> Generator[Json]:
+    def _streamed(self, body: Mapping[str, Any], timeout: float, on_text: OnText) -> Json | None:
         options: Json = {**body, "stream_options": {"include_usage": True}}
         with self._client(timeout) as client, client.chat.completions.create(**options, stream=True) as stream:
-            for chunk in stream:
-                yield chunk.to_dict(mode="json", warnings=False)
-
-    def _assembled(self, parts: Iterable[Json], on_text: OnText) -> Json | None:
-        answer: Json = {}
-        choice: Json = {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": None}
-        message = choice["message"]
-        calls: dict[int, Json] = {}
-        for chunk in parts:
-            answer |= {key: value for key, value in chunk.items() if key not in ("choices", "object", "usage")}
-            if chunk.get("usage") is not None:
-                answer["usage"] = chunk["usage"]
-            for part in chunk.get("choices") or ():
-                delta = part.get("delta") or {}
-                choice |= {key: value for key, value in part.items() if key not in ("delta", "index")}
-                for piece in delta.get("tool_calls") or ():
-                    _grow(calls, piece)
-                for key, value in delta.items():
-                    if isinstance(value, str) and key != "role":
-                        message[key] = (message.get(key) or "") + value
-                    else:
-                        message.setdefault(key, value)
-                if delta.get("content"):
-                    on_text(delta["content"])
-        if choice["finish_reason"] is None:
-            return None
-        if calls:
-            message["tool_calls"] = [calls[index] for index in sorted(calls)]
-        return {**answer, "object": "chat.completion", "choices": [choice]}
+            return _assembled((chunk.to_dict(mode="json", warnings=False) for chunk in stream), on_text)
 
     def read(self, answer: Mapping[str, Any]) -> Reply:
-        """What a stored answer says.
+        """As ``Provider.read``.
 
         Raises:
-            ValueError: it is not of the shape the vendor documents.
+            ValueError: it has no choices, or is not of the shape the vendor documents.
         """
         choices = member(answer, "choices", list)
         if not choices:
@@ -145,6 +117,34 @@ class OpenAI(BatchVendor):
     def _succeeded(self, item: Json) -> Json | None:
         response = member(item, "response", dict)
         return member(response, "body", dict) if response.get("status_code") == 200 else None
+
+
+def _assembled(parts: Iterable[Json], on_text: OnText) -> Json | None:
+    answer: Json = {}
+    choice: Json = {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": None}
+    message = choice["message"]
+    calls: dict[int, Json] = {}
+    for chunk in parts:
+        answer |= {key: value for key, value in chunk.items() if key not in ("choices", "object", "usage")}
+        if chunk.get("usage") is not None:
+            answer["usage"] = chunk["usage"]
+        for part in chunk.get("choices") or ():
+            delta = part.get("delta") or {}
+            choice |= {key: value for key, value in part.items() if key not in ("delta", "index")}
+            for piece in delta.get("tool_calls") or ():
+                _grow(calls, piece)
+            for key, value in delta.items():
+                if isinstance(value, str) and key != "role":
+                    message[key] = (message.get(key) or "") + value
+                else:
+                    message.setdefault(key, value)
+            if delta.get("content"):
+                on_text(delta["content"])
+    if choice["finish_reason"] is None:
+        return None
+    if calls:
+        message["tool_calls"] = [calls[index] for index in sorted(calls)]
+    return {**answer, "object": "chat.completion", "choices": [choice]}
 
 
 def _turn(message: Message) -> Json:

@@ -12,7 +12,9 @@ from ...state.canonical import Json
 from ...state.config import Config, LlmParams
 from ...state.errors import UsageError
 from ...tools.vectors.vendors import is_own
-from . import ANSWER_TOKENS, Usage
+from . import ANSWER_TOKENS, BATCHED, Usage
+from .ask import ROWS_PER_QUESTION
+from .datamark import LIMIT
 
 _DATE = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2})$")  # claude-haiku-4-5-20251001, gpt-6.1-sol-2026-09-29
 _DEAREST_CACHE_WRITE = 1.25  # times the input price, at both vendors
@@ -64,10 +66,9 @@ def price_of(provider: str, model: str, params: LlmParams, local: bool) -> Price
     what listens on this machine may pass questions on to a server that bills them.
 
     Args:
-        provider: anthropic, openai, ollama or scripted.
+        provider: anthropic, openai, ollama or scripted; ``local``: it is on this machine.
         model: its name at the provider, with or without a date at the end.
         params: ``usd_per_million`` wins over all; ``base_url`` says who serves the model.
-        local: the server is on this machine.
 
     Raises:
         UsageError: the price is unknown, but ``params.max_usd`` bounds what may be spent; or a price is negative.
@@ -112,11 +113,8 @@ _DECISION = 7_000
 _DECISION_PER_CLUSTER = 200
 _CLUSTERS_SHOWN = 40
 # Characters of a row that are shown; no token is shorter than a character of plain text.
-_ROW_LIMIT = 600
 _PAIR_LIMIT = 300
 _MARKING = 2  # the marks between words may double a row's tokens
-_ROWS_PER_QUESTION = 10
-_BATCHED = ("critique", "quality", "label")  # the kinds that are prefetched
 
 
 @dataclass(frozen=True)
@@ -148,21 +146,21 @@ def estimate(config: Config, rows: int, k: int, mean_tokens: float, price: Price
         price: of the model, or None.
     """
     rounds = config.stop.max_rounds
-    row = min(_MARKING * mean_tokens, _ROW_LIMIT)
+    row = min(_MARKING * mean_tokens, LIMIT)
     pair = 2 * min(_MARKING * mean_tokens, _PAIR_LIMIT)
     decision = _DECISION + _DECISION_PER_CLUSTER * min(k, _CLUSTERS_SHOWN)
-    ten = _ROWS_PER_QUESTION * row
+    ten = ROWS_PER_QUESTION * row
     # Kind: how many questions, and the tokens of one beyond its instructions.
     planned: dict[str, tuple[int, float]] = {}
     if config.llm.model is not None and config.backend("critic") == "llm":
         planned["critique"] = rounds * 2 * k, (config.critique.samples + 1) * row
         if config.cluster.algorithm == "kmeans":
             planned["same_theme"] = rounds * min(config.critique.max_pairs, 2 * k), pair
-        planned["quality"] = math.ceil(min(config.quality.teacher_rows, rows) / _ROWS_PER_QUESTION), ten
+        planned["quality"] = math.ceil(min(config.quality.teacher_rows, rows) / ROWS_PER_QUESTION), ten
     if config.llm.model is not None and config.backend("policy") == "llm":
         planned["decide"] = rounds, decision
     if config.llm.model is not None and config.label.taxonomy is not None:
-        planned["label"] = math.ceil(min(config.label.max_model_rows, rows) / _ROWS_PER_QUESTION), ten
+        planned["label"] = math.ceil(min(config.label.max_model_rows, rows) / ROWS_PER_QUESTION), ten
 
     inputs, outputs, usd = 0, 0, 0.0
     for kind, (calls, tokens) in planned.items():
@@ -170,7 +168,7 @@ def estimate(config: Config, rows: int, k: int, mean_tokens: float, price: Price
         inputs += calls * each
         outputs += calls * ANSWER_TOKENS[kind]
         if price is not None:
-            factor = price.batch if config.llm.batch and kind in _BATCHED else 1.0
+            factor = price.batch if config.llm.batch and kind in BATCHED else 1.0
             usd += calls * factor * price.worst(each, ANSWER_TOKENS[kind])
     questions = {kind: calls for kind, (calls, _) in planned.items() if calls}
     return Estimate(questions, inputs, outputs, None if price is None else usd)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
@@ -21,8 +21,8 @@ from ...state.actions import ACTION_NAMES, Synthesise
 from ...state.canonical import Json, canonical_json
 from ...state.config import LlmParams
 from ...state.errors import ModelError, UsageError
-from . import ANSWER_TOKENS, OnText, Provider, Reply, Request, StopReason, ToolCall, Usage
-from .wire import member, sound
+from . import ANSWER_TOKENS, OnText, Provider, Reply, Request
+from .wire import sound
 
 #: Gives the answer to a question: a JSON object, of which any part may be missing, a text that is sent as it stands, or
 #: one or more tool calls, each an object with ``tool`` and ``arguments``.
@@ -66,15 +66,13 @@ class Scripted(Provider):
 
     def ready(self) -> None:
         """As ``Provider.ready``: the script is read."""
-        super().ready()
         self._script()
 
     def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> Json:
-        """The script's answer; one that is longer than it may be is cut off.
+        """As ``Provider.send``; an answer that is longer than it may be is cut off.
 
         Raises:
             ModelError: the script failed, or its answer is not JSON.
-            UsageError: the script cannot be read.
         """
         rules = self._script()
         kind = body["kind"]
@@ -95,21 +93,8 @@ class Scripted(Provider):
         return sound(answer, self.read)
 
     def read(self, answer: Mapping[str, Any]) -> Reply:
-        """What a stored answer says.
-
-        Raises:
-            ValueError: it is not one that ``send`` gave.
-        """
-        stop = member(answer, "stop_reason", str)
-        if stop not in get_args(StopReason):
-            raise ValueError("the answer has no stop_reason")
-        return Reply(
-            text=member(answer, "text", str),
-            tool_calls=tuple(ToolCall.model_validate(call) for call in member(answer, "tool_calls", list)),
-            stop_reason=stop,
-            usage=Usage.model_validate(member(answer, "usage", dict)),
-            model=member(answer, "model", str),
-        )
+        """As ``Provider.read``: it is a reply as it stands."""
+        return Reply.model_validate(answer)
 
     def _script(self) -> dict[str, Rule]:
         with self._lock:

@@ -2,7 +2,7 @@
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -27,22 +27,15 @@ class Vendor(Provider):
 
     def ready(self) -> None:
         """As ``Provider.ready``."""
-        super().ready()
         with self._client(1.0):
             vendors.reach(self.name, self._params.base_url)
 
     def send(self, body: Mapping[str, Any], timeout: float, on_text: OnText | None = None) -> Json:
-        """As ``Provider.send``.
-
-        Raises:
-            Fault: the attempt failed.
-        """
+        """As ``Provider.send``."""
         with self._faults():
             if on_text is None:
                 return sound(self._whole(body, timeout), self.read)
-            with contextlib.closing(self._streamed(body, timeout)) as parts:
-                answer = self._assembled(parts, on_text)
-            if answer is None:
+            if (answer := self._streamed(body, timeout, on_text)) is None:
                 raise Fault("unsure", "the stream ended before the answer did")
             return sound(answer, self.read)
 
@@ -58,11 +51,7 @@ class Vendor(Provider):
         """The answer as the server sent it, in one."""
 
     @abstractmethod
-    def _streamed(self, body: Mapping[str, Any], timeout: float) -> Generator[Json]:
-        """The parts of the answer as they come."""
-
-    @abstractmethod
-    def _assembled(self, parts: Iterable[Json], on_text: OnText) -> Json | None:
+    def _streamed(self, body: Mapping[str, Any], timeout: float, on_text: OnText) -> Json | None:
         """The answer that a stream's parts make up, or None where it ended before the answer did."""
 
 
@@ -72,12 +61,20 @@ class BatchVendor(Vendor):
     batches = True
 
     def submit(self, bodies: Mapping[str, Mapping[str, Any]], timeout: float) -> str:
-        """As ``Provider.submit``."""
+        """Hand in a batch of bodies by request hash; returns the batch's id.
+
+        Raises:
+            Fault: the attempt failed.
+        """
         with self._faults():
             return str(member(self._hand_in(bodies, timeout), "id", str))
 
     def collect(self, batch: str, timeout: float) -> dict[str, Json] | None:
-        """As ``Provider.collect``."""
+        """The answers of a batch by request hash (failed ones are missing), or None while it is in progress.
+
+        Raises:
+            Fault: the attempt failed.
+        """
         with self._faults():
             lines = self._results(batch, timeout)
             if lines is None:

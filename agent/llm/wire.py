@@ -29,25 +29,19 @@ def narrowed(schema: Mapping[str, Any], bounds: frozenset[str]) -> Json:
 
     The reader of the answer enforces what the vendor then does not.
     """
-    if "$ref" in schema:  # nothing may stand beside a reference
-        return {"$ref": schema["$ref"]} | _definitions(schema, bounds)
     kept = {key: value for key, value in schema.items() if key not in bounds and key not in ("default", "$defs")}
-    said = ", ".join(f"{key} {schema[key]}" for key in schema if key in bounds)
-    if said:
+    if "$ref" in schema:  # nothing may stand beside a reference
+        kept = {"$ref": schema["$ref"]}
+    elif said := ", ".join(f"{key} {schema[key]}" for key in schema if key in bounds):
         kept["description"] = "; ".join(part for part in (schema.get("description"), said) if part)
-    if isinstance(schema.get("properties"), Mapping):
-        kept["properties"] = {name: narrowed(item, bounds) for name, item in schema["properties"].items()}
-    if isinstance(schema.get("items"), Mapping):
-        kept["items"] = narrowed(schema["items"], bounds)
-    if isinstance(schema.get("anyOf"), list):
-        kept["anyOf"] = [narrowed(item, bounds) for item in schema["anyOf"]]
-    return kept | _definitions(schema, bounds)
-
-
-def _definitions(schema: Mapping[str, Any], bounds: frozenset[str]) -> Json:
-    if "$defs" not in schema:
-        return {}
-    return {"$defs": {name: narrowed(item, bounds) for name, item in schema["$defs"].items()}}
+    for key, part in schema.items():
+        if key in ("properties", "$defs"):
+            kept[key] = {name: narrowed(item, bounds) for name, item in part.items()}
+        elif key == "items":
+            kept[key] = narrowed(part, bounds)
+        elif key == "anyOf":
+            kept[key] = [narrowed(item, bounds) for item in part]
+    return kept
 
 
 def functions(tools: Iterable[ToolSpec]) -> list[Json]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ...state import events
 from ...state.config import Config, ObjectiveParams
-from ...state.events import Ablate as AblateEvent
-from ...state.events import Event, StageGain
 from ...state.phrases import Advance, number, silent
 from ...state.values import Values
 from ..session import Session
@@ -93,8 +92,7 @@ class Ablate(Step[_Trained]):
     def total(self, view: View) -> int | None:
         return view.config.probe.seeds * len(_chosen(view))
 
-    def measure(self, session: Session, advance: Advance) -> _Trained:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Trained:
         kind, kept = view.values.probe_kind, KeptRows.of(view)
         assert kind is not None
         scores, embedded, cached = list[tuple[float, ...]](), 0, 0
@@ -113,8 +111,7 @@ class Ablate(Step[_Trained]):
             scores.append(tuple(probe.scores.tolist()))
         return _Trained(tuple(scores), embedded, cached)
 
-    def logged(self, view: View, event: Event) -> _Trained:
-        assert isinstance(event, AblateEvent)
+    def logged(self, view: View, event: events.Ablate) -> _Trained:
         return _Trained(tuple(stage.scores for stage in event.stages), event.embedded, event.cached)
 
     def derive(self, view: View, measured: _Trained, advance: Advance = silent) -> Draft:
@@ -133,7 +130,7 @@ def _chosen(view: View) -> list[PutBack]:
     return put_back(view.ledger(), labels, view.config)
 
 
-def stage_gain(view: View, put: PutBack, scores: Sequence[float]) -> StageGain:
+def stage_gain(view: View, put: PutBack, scores: Sequence[float]) -> events.StageGain:
     """What the probe gains by a stage; ``scores`` are those with its rows put back, by seed, and empty where none was.
 
     Raises:
@@ -141,12 +138,11 @@ def stage_gain(view: View, put: PutBack, scores: Sequence[float]) -> StageGain:
     """
     if len(scores) != (view.config.probe.seeds if len(put.rows) else 0):
         raise ValueError(f"{put.stage}: {len(scores)} trainings")
-    kind = view.values.probe_kind or ""
-    said: dict[str, float | str | None] = {"gain": None, "verdict": "nothing to put back"}
-    if len(scores):
-        said = gain(kind, view.values.probe_scores, scores, view.config.objective)
+    kind, before = view.values.probe_kind or "", view.values.probe_scores
+    nothing: dict[str, float | str | None] = {"gain": None, "verdict": "nothing to put back"}
+    said = gain(kind, before, scores, view.config.objective) if len(scores) else nothing
     counts = {name: value for name, value in vars(put).items() if name != "rows"}
-    return StageGain.model_validate({**counts, "added": len(put.rows), "probe": kind, "scores": scores, **said})
+    return events.StageGain.model_validate({**counts, "added": len(put.rows), "probe": kind, "scores": scores, **said})
 
 
 def gain(
@@ -164,8 +160,7 @@ def gain(
         params: what a gain must exceed.
 
     Returns:
-        ``with_stage`` and ``without`` (means), ``gain``, ``error``, ``noise`` and ``verdict``: helps, hurts or within
-        noise.
+        ``with_stage`` and ``without`` are means; ``verdict``: helps, hurts or within noise.
     """
     sign, scale = (1.0, 1.0) if kind == "macro_f1" else (-1.0, 1.0 / 8.0)
     differences = [sign * (one - other) for one, other in zip(with_stage, without, strict=True)]

@@ -1,14 +1,16 @@
 """A person between decision and action: `approve` waits for an answer, `keep` and `undo` carry two of them out."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
+from ...state import events
 from ...state.decision import Answer
 from ...state.errors import IntegrityError
-from ...state.events import Approve as ApproveEvent
-from ...state.events import Event
 from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts, kept_rows
-from ...state.values import Role, Values
+from ...state.values import Values
 from ..decide import undo
 from ..decide.approval import granted, proposal, settle, shown_sha
 from ..decide.proposals import PutForward, called_for
@@ -16,7 +18,7 @@ from ..llm.answers import Answers
 from ..llm.open import open_provider
 from ..session import Session
 from ..view import View
-from .base import Content, Draft, Step
+from .base import Draft, Step
 
 
 class Approve(Step[Answer]):
@@ -32,8 +34,7 @@ class Approve(Step[Answer]):
     def due(self, view: View) -> bool:
         return view.config.approve
 
-    def measure(self, session: Session, advance: Advance) -> Answer:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> Answer:
         shown = proposal(view)
         if granted(view):
             return Answer(shown_sha=shown_sha(shown), answer="approve")
@@ -43,13 +44,12 @@ class Approve(Step[Answer]):
         session.rested()
         return answer
 
-    def logged(self, view: View, event: Event) -> Answer:
+    def logged(self, view: View, event: events.Approve) -> Answer:
         """As for every step.
 
         Raises:
             IntegrityError: a language model is said to have put forward what it did not.
         """
-        assert isinstance(event, ApproveEvent)
         if event.answer.by == "model" and not _called_for(view, event):
             raise IntegrityError("answer: no recorded tool call of the language model put this forward")
         return event.answer
@@ -66,15 +66,15 @@ class Approve(Step[Answer]):
                 raise IntegrityError("nobody was asked, and nothing was approved beforehand")
             values = Values(answer="approve", rejected=False, auto_rounds=view.values.auto_rounds - 1)
             return Draft(values=values, fields={"answer": measured})
-        settled = settle(view, measured)
+        values, candidates = settle(view, measured)
         return Draft(
-            values=settled.values,
+            values=values,
             actor="human" if measured.by == "person" else "agent",
-            fields={"answer": measured, "candidates": () if settled.candidate is None else (settled.candidate,)},
+            fields={"answer": measured, "candidates": candidates},
         )
 
 
-def _called_for(view: View, event: ApproveEvent) -> bool:
+def _called_for(view: View, event: events.Approve) -> bool:
     """Whether a recorded answer of the conversation holds the tool call that put this forward.
 
     One answer may hold several calls; it is logged with the first that is carried out.
@@ -89,32 +89,29 @@ def _called_for(view: View, event: ApproveEvent) -> bool:
             calls = () if stored is None else provider.read(stored.answer).tool_calls
             if any(called_for(call.name, call.arguments, alternatives) == wanted for call in calls):
                 return True
-        if talked or (isinstance(earlier, ApproveEvent) and earlier.actor == "human"):
+        if talked or (isinstance(earlier, events.Approve) and earlier.actor == "human"):
             return False
     return False
 
 
+@dataclass(frozen=True)
 class _Override(Step[None]):
-    """What a person puts in force against the measurement."""
+    """What a person puts in force against the measurement: ``change`` gives its artefacts and values."""
 
-    unit = ""
+    name: str
     said: str
-
-    def override(self, view: View) -> undo.Override:
-        """The artefacts and values that come in force."""
-        raise NotImplementedError
+    change: Callable[[View], undo.Override]
+    unit = ""
 
     def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
-        change = self.override(view)
-        artefacts: dict[Role, Content] = {**change.artefacts}
-        before, ref = view.ledger(), change.artefacts.get("ledger") or view.ref("ledger")
-        ledger = view.store.frame(ref)
+        change = self.change(view)
+        ledger = view.store.frame(change.artefacts.get("ledger") or view.ref("ledger"))
         check_ledger(ledger, view.values.ingested)
-        changed = len(np.setxor1d(kept_rows(before), kept_rows(ledger)))
+        changed = len(np.setxor1d(view.kept(), kept_rows(ledger)))
         centroids = view.store.array(change.artefacts.get("centroids") or view.ref("centroids"))
         total = counts(ledger)
         return Draft(
-            artefacts=artefacts,
+            artefacts={**change.artefacts},
             values=change.values,
             actor="human",
             fields={"counts": total, "k": len(centroids)},
@@ -123,21 +120,5 @@ class _Override(Step[None]):
         )
 
 
-class Keep(_Override):
-    """Put a trial in force that the measurement rolled back, because a person says so."""
-
-    name = "keep"
-    said = "kept after all"
-
-    def override(self, view: View) -> undo.Override:
-        return undo.kept(view)
-
-
-class Undo(_Override):
-    """Bring back the data as they were before the last change, because a person says so."""
-
-    name = "undo"
-    said = "undone"
-
-    def override(self, view: View) -> undo.Override:
-        return undo.undone(view)
+KEEP = _Override("keep", "kept after all", undo.kept)
+UNDO = _Override("undo", "undone", undo.undone)

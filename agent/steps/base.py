@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from ...state.canonical import sha256_json
-from ...state.events import Effect, Event, Input
+from ...state.events import Effect, Input
 from ...state.phrases import Advance, silent
 from ...state.values import Role, StatePatch, Values
 from ..view import View
@@ -63,10 +63,6 @@ class Draft:
     def with_fields(self, **fields: object) -> Draft:
         """The draft with further fields of the step's own event."""
         return replace(self, fields={**self.fields, **fields})
-
-    def with_values(self, values: Values) -> Draft:
-        """The draft with further values."""
-        return replace(self, values=self.values.patched(values))
 
     def event(self, view: View, put: Put) -> dict[str, object]:
         """The fields of the event but for those of the clock and the chain; ``put`` turns contents into references."""
@@ -125,12 +121,12 @@ class Step(Generic[M]):
         """How many units of work there are, where that is known."""
         return None
 
-    def measure(self, session: Session, advance: Advance) -> M:
+    def measure(self, session: Session, view: View, advance: Advance) -> M:
         """What needs models, the network, other files or a person. The audit takes it as logged."""
         return None  # type: ignore[return-value]
 
-    def logged(self, view: View, event: Event) -> M:
-        """The same, read back from the event that tells of it."""
+    def logged(self, view: View, event: Any) -> M:
+        """The same, read back from the event that tells of it, which is of the step's own type."""
         return None  # type: ignore[return-value]
 
     def derive(self, view: View, measured: M, advance: Advance = silent) -> Draft:
@@ -144,5 +140,5 @@ def run_step(step: Step[M], session: Session) -> None:
     if not step.due(view):
         return
     with session.step(step.name, step.total(view), step.unit) as advance:
-        draft = step.derive(view, step.measure(session, advance), advance)
+        draft = step.derive(view, step.measure(session, view, advance), advance)
     session.record(step.name, draft)

@@ -1,11 +1,12 @@
 """The first separation, row by row: normalise, remove copies, identify languages, measure by the quality rules."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
-from ...state.events import Event, StepEvent
+from ...state.events import StepEvent
 from ...state.phrases import Advance, silent
 from ...state.rows import Removal, counts, remove_rows
 from ...state.values import Role, Values
@@ -24,12 +25,7 @@ def separated(
 ) -> Draft:
     """The draft of a step that takes rows out of the ledger, or is refused whole where it passes its cap.
 
-    Args:
-        view: the run before it.
-        stage: its name.
-        removals: what it found.
-        artefacts: its own tables, besides the ledger.
-        inputs: what it read.
+    ``artefacts``: its own tables, besides the ledger.
     """
     removals, ledger = list(removals), view.ledger()
     removed = np.concatenate([removal.rows for removal in removals] or [np.zeros(0, dtype=np.uint32)])
@@ -51,11 +47,6 @@ def separated(
     )
 
 
-def has_vectors(view: View) -> bool:
-    """Whether the rows come with vectors of the user's own: then they are what the rows are about, and not the text."""
-    return view.has("given_vectors")
-
-
 class Clean(Step[None]):
     """Normalise the text; remove byte-identical copies, then copies that normalising made identical."""
 
@@ -71,27 +62,15 @@ class Clean(Step[None]):
         text = normal["text"]
         advance(len(raw))
         whole, content = rows["content"].fill_null(raw), normal["content"].fill_null(text)
-        removals = [] if has_vectors(view) else _copies(whole, content, view.kept())
+        kept, labels, removals, conflicts = view.kept(), view.labels(), list[Removal](), 0
+        if not view.has("given_vectors"):  # else they are what the rows are about, and not the text
+            copies = clean.exact_duplicates(whole.gather(kept), kept)
+            rest = np.setdiff1d(kept, copies.rows)
+            removals = [copies, clean.exact_duplicates(content.gather(rest), rest, "normalised_duplicate")]
+        for removal in removals:
+            conflicts += int((labels.gather(removal.rows) != labels.gather(np.asarray(removal.duplicate_of))).sum())
         draft = separated(view, self.name, removals, {"text": normal}, ("rows", "ledger"))
-        fields = {"normalised": int((raw != text).sum()), "label_conflicts": _label_conflicts(view, removals)}
-        return draft.with_fields(**fields)
-
-
-def _copies(raw: pl.Series, text: pl.Series, rows: np.ndarray) -> list[Removal]:
-    """Kept rows (positions, uint32 [n]) whose content is byte for byte that of an earlier one, then those that
-    normalising made so."""
-    first = clean.exact_duplicates(raw.gather(rows), rows)
-    rest = np.setdiff1d(rows, first.rows)
-    return [first, clean.exact_duplicates(text.gather(rest), rest, "normalised_duplicate")]
-
-
-def _label_conflicts(view: View, removals: list[Removal]) -> int:
-    """Copies that carry another label than the row kept for them."""
-    labels, conflicts = view.labels(), 0
-    for removal in removals:
-        if removal.duplicate_of is not None and len(removal.rows):
-            conflicts += int((labels.gather(removal.rows) != labels.gather(removal.duplicate_of)).sum())
-    return conflicts
+        return draft.with_fields(normalised=int((raw != text).sum()), label_conflicts=conflicts)
 
 
 class Language(Step[pl.DataFrame]):
@@ -106,10 +85,10 @@ class Language(Step[pl.DataFrame]):
     def total(self, view: View) -> int | None:
         return view.values.ingested
 
-    def measure(self, session: Session, advance: Advance) -> pl.DataFrame:
-        return language.identify(session.view.texts().fill_null(""), advance)
+    def measure(self, session: Session, view: View, advance: Advance) -> pl.DataFrame:
+        return language.identify(view.texts().fill_null(""), advance)
 
-    def logged(self, view: View, event: Event) -> pl.DataFrame:
+    def logged(self, view: View, event: StepEvent) -> pl.DataFrame:
         return logged_frame(view, event, "languages")
 
     def derive(self, view: View, measured: pl.DataFrame, advance: Advance = silent) -> Draft:
@@ -137,7 +116,7 @@ class Filter(Step[None]):
             artefacts["verdicts"] = filters.verdicts(annotations, bounds)
             removals = filters.failing(annotations[rows], rows, bounds)
         draft = separated(view, self.name, removals, artefacts, ("text", "ledger"))
-        return draft.with_values(Values(profile=profile, thresholds=config.filter.thresholds))
+        return replace(draft, values=Values(profile=profile, thresholds=config.filter.thresholds))
 
 
 def _profile(view: View, text: pl.Series, rows: np.ndarray) -> str:
@@ -149,7 +128,6 @@ def _profile(view: View, text: pl.Series, rows: np.ndarray) -> str:
     return filters.choose_profile(text.gather(rows), view.values.shape)
 
 
-def logged_frame(view: View, event: Event, role: Role) -> pl.DataFrame:
+def logged_frame(view: View, event: StepEvent, role: Role) -> pl.DataFrame:
     """The table of a role as an event set it."""
-    assert isinstance(event, StepEvent)
     return view.store.frame(event.state.artefacts[role] or "")

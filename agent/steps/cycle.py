@@ -8,7 +8,7 @@ from typing import Any
 
 from ..view import View
 from .ablate import Ablate
-from .approve import Approve, Keep, Undo
+from .approve import KEEP, UNDO, Approve
 from .base import Step
 from .clean import Clean, Filter, Language
 from .describe import Cluster, Critique, Embed, Reduce, Score
@@ -24,7 +24,7 @@ DESCRIBE: tuple[Step[Any], ...] = (
     Embed(), Quality(), Cluster(), Reduce(), Score(), Baseline(), Ablate(), Critique(), Decide(), Approve(),
 )  # fmt: skip
 EXPERIMENT: tuple[Step[Any], ...] = (Act(), Measure())
-OVERRIDE: tuple[Step[Any], ...] = (Keep(), Undo())  # what a person may do instead
+OVERRIDE: tuple[Step[Any], ...] = (KEEP, UNDO)  # what a person may do instead
 FINISH: tuple[Step[Any], ...] = (Train(), Quantise(), Label(), Export(), Publish())
 
 STEPS: dict[str, Step[Any]] = {step.name: step for step in (*PREPARE, *DESCRIBE, *EXPERIMENT, *OVERRIDE, *FINISH)}

@@ -10,14 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ...state import events
 from ...state.config import ClusterParams
 from ...state.errors import IntegrityError
-from ...state.events import Cluster as ClusterEvent
-from ...state.events import Embed as EmbedEvent
-from ...state.events import Estimate, Event, StepEvent
-from ...state.events import Reduce as ReduceEvent
 from ...state.phrases import Advance, counted, silent
-from ...state.values import Role, Values
+from ...state.values import Values
 from ...tools.judge import objective
 from ...tools.vectors import evidence
 from ...tools.vectors import reduce as reduce_tool
@@ -29,7 +26,7 @@ from ..llm.budget import BUDGET
 from ..llm.prices import estimate, exceeds, said
 from ..session import Session
 from ..view import View
-from .base import Content, Draft, Plain, Step
+from .base import Draft, Plain, Step
 from .clean import logged_frame
 from .measured import (
     Clustered,
@@ -61,7 +58,7 @@ class _Vectors:
     anchor: np.ndarray | None
     embedded: int
     cached: int
-    estimate: Estimate | None = None
+    estimate: events.Estimate | None = None
     lines: tuple[tuple[str, str], ...] = ()
 
 
@@ -74,8 +71,7 @@ class Embed(Step[_Vectors]):
     def total(self, view: View) -> int | None:
         return None if view.has("anchor_vectors") else len(view.kept()) + len(view.anchor())
 
-    def measure(self, session: Session, advance: Advance) -> _Vectors:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Vectors:
         pool = embed_missing(session, view, view.kept(), advance)
         embedded, cached = (pool.embedded, pool.cached) if pool else (0, 0)
         if view.has("anchor_vectors"):
@@ -84,8 +80,7 @@ class Embed(Step[_Vectors]):
         expected, lines = _expected_cost(view)
         return _Vectors(pool, anchor, embedded + more[0], cached + more[1], expected, lines)
 
-    def logged(self, view: View, event: Event) -> _Vectors:
-        assert isinstance(event, EmbedEvent)
+    def logged(self, view: View, event: events.Embed) -> _Vectors:
         ref = event.state.artefacts.get("anchor_vectors")
         anchor = None if ref is None or view.has("anchor_vectors") else np.asarray(view.store.array(ref))
         pool = logged_embedded(view, event, view.kept())
@@ -103,11 +98,11 @@ class Embed(Step[_Vectors]):
         if measured.embedded + measured.cached > (0 if view.has("given_vectors") else lacking):
             raise IntegrityError(f"{measured.embedded} embedded and {measured.cached} cached, of {lacking} rows")
         artefacts = pool_contents(view, rows, measured.pool)
-        if measured.anchor is None and not view.has("anchor_vectors"):
-            raise IntegrityError("the held-out rows have no vectors")
         if measured.anchor is not None:
             artefacts["anchor_vectors"] = measured.anchor
             artefacts["anchor_radii"] = objective.anchor_radii(measured.anchor)
+        elif not view.has("anchor_vectors"):
+            raise IntegrityError("the held-out rows have no vectors")
         counts = {"rows": len(rows), "embedded": measured.embedded, "cached": measured.cached}
         return Draft(
             artefacts=artefacts,
@@ -118,7 +113,7 @@ class Embed(Step[_Vectors]):
         )
 
 
-def _expected_cost(view: View) -> tuple[Estimate | None, tuple[tuple[str, str], ...]]:
+def _expected_cost(view: View) -> tuple[events.Estimate | None, tuple[tuple[str, str], ...]]:
     """What the language model may cost at most, before it is asked anything, and the same in words."""
     model, rows, config = view.model, view.kept(), view.config
     if model is None:
@@ -133,7 +128,7 @@ def _expected_cost(view: View) -> tuple[Estimate | None, tuple[tuple[str, str], 
         more = "that is more than --max-usd or --max-tokens: the budget may end before the rounds do"
         lines.append((more, "yellow"))
     tokens = expected.input_tokens + expected.output_tokens
-    return Estimate(calls=expected.calls, tokens=tokens, usd=expected.usd), tuple(lines)
+    return events.Estimate(calls=expected.calls, tokens=tokens, usd=expected.usd), tuple(lines)
 
 
 class Cluster(Step[Clustered | None]):
@@ -142,16 +137,14 @@ class Cluster(Step[Clustered | None]):
     name = "cluster"
     takes = "the clustering: the cluster of each row, the centroids, the space, and what was chosen by itself"
 
-    def measure(self, session: Session, advance: Advance) -> Clustered | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> Clustered | None:
         kept = KeptRows.of(view)
         if _grouped(view, kept.rows):
             return None
         start = view.array("centroids") if view.has("centroids") else None
         return cluster_rows(view, kept, _wanted(view), start)
 
-    def logged(self, view: View, event: Event) -> Clustered | None:
-        assert isinstance(event, ClusterEvent)
+    def logged(self, view: View, event: events.Cluster) -> Clustered | None:
         if _grouped(view, view.kept()) or event.state.values.clustering is None:
             return None
         return logged_clustered(view, event.state.artefacts, event.state.values.clustering)
@@ -160,11 +153,9 @@ class Cluster(Step[Clustered | None]):
         if measured is None:
             return Draft(inputs=("ledger", "assignments"), fields={"reused": True})
         kept = KeptRows.of(view)
-        params = resolved(_wanted(view), measured.result)
-        artefacts: dict[Role, Content] = {**measured.contents(kept), "scores": None}
-        labels = measured.result.labels
+        params, labels = resolved(_wanted(view), measured.result), measured.result.labels
         return Draft(
-            artefacts=artefacts,
+            artefacts={**measured.contents(kept), "scores": None},
             values=Values(clustering=params, state_key=state_key(kept.rows, params)),
             inputs=("ledger", "vectors"),
             fields={"k": len(measured.result.centroids), "noise": int((labels < 0).sum()), "rows": len(kept.rows)},
@@ -201,8 +192,7 @@ class Reduce(Step[_Maps | None]):
     def total(self, view: View) -> int | None:
         return 2 * len(view.config.reduce.methods)
 
-    def measure(self, session: Session, advance: Advance) -> _Maps | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Maps | None:
         if _drawn(view):
             return None
         pool, vectors = view.array("pool"), np.asarray(view.array("vectors"))
@@ -214,14 +204,9 @@ class Reduce(Step[_Maps | None]):
             added.insert_column(0, pl.Series("row", pool[~known]))
             return _Maps(pl.concat([old, added]).sort("row"), {}, 0)
         maps = reduce_tool.reduce(vectors, view.config.reduce, view.config.seed, advance)
-        columns = {"row": pool}
-        for name, coordinates in maps.coordinates.items():
-            for axis, values in zip("xyz", coordinates.T, strict=False):
-                columns[f"{name}_{axis}"] = values
-        return _Maps(pl.DataFrame(columns), maps.trustworthiness, maps.landmarks)
+        return _Maps(pl.DataFrame({"row": pool, **maps.columns()}), maps.trustworthiness, maps.landmarks)
 
-    def logged(self, view: View, event: Event) -> _Maps | None:
-        assert isinstance(event, ReduceEvent)
+    def logged(self, view: View, event: events.Reduce) -> _Maps | None:
         if _drawn(view):
             return None
         return _Maps(logged_frame(view, event, "maps"), event.trustworthiness, event.landmarks)
@@ -231,16 +216,12 @@ class Reduce(Step[_Maps | None]):
             return Draft(inputs=("vectors",), fields={"reused": True})
         before = len(view.frame("maps")) if view.has("maps") else None
         maps, pool = measured.frame, pl.Series("row", view.array("pool"))
-        fields = {
-            "placed": 0 if before is None else len(pool) - before,
-            "landmarks": measured.landmarks,
-            "trustworthiness": measured.trustworthiness,
-        }
+        placed = 0 if before is None else len(pool) - before
         return Draft(
             artefacts={"maps": maps.with_columns(pool)},
             values=Values(maps_of=view.ref("vectors")),
             inputs=("vectors",),
-            fields=fields,
+            fields={"placed": placed, "landmarks": measured.landmarks, "trustworthiness": measured.trustworthiness},
         )
 
 
@@ -258,28 +239,25 @@ class Score(Step[ClusterScores]):
     def total(self, view: View) -> int | None:
         return view.config.score.bootstraps
 
-    def measure(self, session: Session, advance: Advance) -> ClusterScores:
-        return scores_in_force(session.view, advance)
+    def measure(self, session: Session, view: View, advance: Advance) -> ClusterScores:
+        return scores_in_force(view, advance)
 
-    def logged(self, view: View, event: Event) -> ClusterScores:
-        assert isinstance(event, StepEvent)
+    def logged(self, view: View, event: events.StepEvent) -> ClusterScores:
         ref = view.state.artefacts.get("scores") or event.state.artefacts["scores"] or ""
         return scores_from_json(view.store.json(ref))
 
     def derive(self, view: View, measured: ClusterScores, advance: Advance = silent) -> Draft:
         kept, config = KeptRows.of(view), view.config
-        annotations = view.frame("annotations")
-        quality = view.frame("quality") if view.has("quality") else None
-        suspects = doubtful(view.values, annotations, quality, kept.rows, view.quality_below)
+        suspects = doubtful(view, kept.rows, view.quality_below)
         repeats = alike(view, config.semantic, kept.rows, kept.graph)
         known = evidence.Evidence(
             kept.rows,
             kept.vectors,
             kept.graph,
             view.text(kept.rows),
-            strictness(view.values, annotations, kept.rows),
+            strictness(view, kept.rows),
             kept.sparse,
-            None if quality is None else row_quality(quality, kept.rows),
+            row_quality(view, kept.rows),
         )
         result, cosine = clustering_in_force(view).result, config.semantic.cosine
         report = evidence.cluster_report(
@@ -315,8 +293,8 @@ class Critique(Step[None]):
         if view.values.critiqued == key:
             return Draft(inputs=("report", "critiques"), fields={"reused": True})
         model = None if by == "rules" else view.model
-        judged = critique(report, view.config, model, view.text, advance)
-        critiques, lines = judged.critiques, list[tuple[str, str]]()
+        critiques, granularity = critique(report, view.config, model, view.text, advance)
+        lines = list[tuple[str, str]]()
         by_rules = sum(critique.by == "rules" for critique in critiques)
         review = tuple(critique.cluster for critique in critiques if critique.review)
         if by == "llm" and by_rules:
@@ -330,7 +308,7 @@ class Critique(Step[None]):
         verdicts = dict(sorted(Counter(critique.verdict for critique in critiques).items()))
         return Draft(
             artefacts={"critiques": Plain([critique.model_dump(mode="json") for critique in critiques])},
-            values=Values(critiqued=key, granularity=judged.granularity),
+            values=Values(critiqued=key, granularity=granularity),
             inputs=("report", "text"),
             actor="rules" if by == "rules" else "agent",
             fields={"verdicts": verdicts, "by_rules": by_rules, "review": review},

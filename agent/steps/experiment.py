@@ -6,26 +6,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from ...state import events
 from ...state.actions import ChangeK, Stop, Synthesise
 from ...state.config import ClusterParams
 from ...state.decision import Outcome, RoundRecord
-from ...state.events import Act as ActEvent
-from ...state.events import Embed, Event, StepEvent
-from ...state.events import Measure as MeasureEvent
 from ...state.phrases import Advance, counted, silent
 from ...state.rows import check_ledger, counts, kept_rows
 from ...state.values import Artefacts, Role, Trial, Values
-from ...tools.judge.probe import ProbeResult
-from ...tools.vectors.score import ClusterScores
 from ..decide.candidates import build_candidates
 from ..decide.caps import within_share
 from ..decide.decide import REJECTED, ends_converged, pays
 from ..decide.decide import decide as take_decision
 from ..decide.facts import gather_budget, gather_facts
-from ..decide.policy import policy
+from ..decide.policy import Case, policy
 from ..decide.undo import in_force
 from ..session import Session
-from ..synthesis.placement import Placer, live_placer, logged_placer
+from ..synthesis.placement import LivePlacer, Placer, logged_placer
 from ..synthesis.tables import Addition, add_rows
 from ..view import View
 from .base import Content, Draft, Step
@@ -34,14 +30,13 @@ from .measured import (
     Clustered,
     Embedded,
     KeptRows,
+    Probed,
     ProbeKind,
-    assignments_frame,
     choose_probe,
     cluster_rows,
     clustering_in_force,
     clustering_noise,
     embed_missing,
-    embedded_by,
     logged_clustered,
     logged_embedded,
     pool_contents,
@@ -55,16 +50,7 @@ from .measured import (
 from .removals import changed
 
 
-@dataclass(frozen=True)
-class _Probed:
-    """What the baseline cannot derive: the scores, the probe's by seed, and the spread of re-seeded clusterings."""
-
-    scores: ClusterScores
-    probe: tuple[float, ...]
-    clustering_sd: float
-
-
-class Baseline(Step[_Probed]):
+class Baseline(Step[Probed]):
     """Once, before anything is tried: choose the probe and its budget, and measure the data as it stands."""
 
     name = "baseline"
@@ -77,26 +63,22 @@ class Baseline(Step[_Probed]):
     def total(self, view: View) -> int | None:
         return view.config.probe.seeds
 
-    def measure(self, session: Session, advance: Advance) -> _Probed:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> Probed:
         kept, scores = KeptRows.of(view), scores_in_force(view, advance)
         kind, budget = choose_probe(view, kept)
         spread = clustering_noise(view, kept, view.clustering, advance)
         probe = probe_rows(view, kept.rows, kept.vectors, kind, budget, advance)
-        return _Probed(scores, tuple(probe.scores.tolist()), spread)
+        return Probed(scores, tuple(probe.scores.tolist()), spread)
 
-    def logged(self, view: View, event: Event) -> _Probed:
-        assert isinstance(event, StepEvent)
+    def logged(self, view: View, event: events.StepEvent) -> Probed:
         values = event.state.values
         assert values.objective is not None
-        return _Probed(scores_in_force(view, silent), values.probe_scores, values.objective.clustering_sd)
+        return Probed(scores_in_force(view, silent), values.probe_scores, values.objective.clustering_sd)
 
-    def derive(self, view: View, measured: _Probed, advance: Advance = silent) -> Draft:
+    def derive(self, view: View, measured: Probed, advance: Advance = silent) -> Draft:
         kept = KeptRows.of(view)
         kind, budget = choose_probe(view, kept)
-        probe = ProbeResult(kind, np.asarray(measured.probe))
-        result = clustering_in_force(view).result
-        objective = worth(view, kept, result, measured.scores, probe, measured.clustering_sd)
+        objective = worth(view, kept, clustering_in_force(view), measured, kind)
         return Draft(
             values=Values(probe_kind=kind, probe_budget=budget, probe_scores=measured.probe, objective=objective),
             inputs=("ledger", "assignments", "anchor_vectors"),
@@ -113,8 +95,8 @@ class Decide(Step[None]):
         facts, budget = gather_facts(view), gather_budget(view)
         candidates = build_candidates(report, critiques, facts, history, view.config.caps)
         by = view.config.backend("policy")
-        chooser = policy(by, view.model if by == "llm" else None)
-        decision = take_decision(chooser, report, critiques, candidates, history, budget)
+        chooser = policy(view.model if by == "llm" else None)
+        decision = take_decision(chooser, Case(report, critiques, candidates, history, budget))
         values, lines = Values(decision=decision), list[tuple[str, str]]()
         if isinstance(decision.action, Stop):
             reason = "; ".join(decision.reasons)
@@ -147,15 +129,13 @@ class Act(Step[_Instruments]):
     name = "act"
     takes = "where texts land that a language model wrote, and the vectors of rows that come back or are new"
 
-    def measure(self, session: Session, advance: Advance) -> _Instruments:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Instruments:
         return _Instruments(
-            live_placer(session, advance),
+            LivePlacer(session, advance),
             lambda rows, vectors: embed_missing(session, view, rows, advance, vectors),
         )
 
-    def logged(self, view: View, event: Event) -> _Instruments:
-        assert isinstance(event, ActEvent)
+    def logged(self, view: View, event: events.Act) -> _Instruments:
         return _Instruments(logged_placer(view, event), lambda rows, vectors: logged_embedded(view, event, rows))
 
     def derive(self, view: View, measured: _Instruments, advance: Advance = silent) -> Draft:
@@ -198,14 +178,11 @@ class Act(Step[_Instruments]):
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _Measured(Probed):
     """A trial that was clustered, scored and probed."""
 
     clustered: Clustered
     params: ClusterParams
-    scores: ClusterScores
-    probe: tuple[float, ...]
-    clustering_sd: float
 
 
 class Measure(Step[_Measured | None]):
@@ -220,8 +197,7 @@ class Measure(Step[_Measured | None]):
         "the clustering and the scores of the trial, the probe's score by seed, and the spread of re-seeded clusterings"
     )
 
-    def measure(self, session: Session, advance: Advance) -> _Measured | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Measured | None:
         if view.trial.refused:
             return None
         kept = KeptRows.of(view, "trial_ledger")
@@ -236,16 +212,15 @@ class Measure(Step[_Measured | None]):
         spread = view.objective.clustering_sd
         if isinstance(view.decision.action, ChangeK):
             spread = clustering_noise(view, kept, params, advance)
-        return _Measured(clustered, params, scores, probe, spread)
+        return _Measured(scores, probe, spread, clustered, params)
 
-    def logged(self, view: View, event: Event) -> _Measured | None:
-        assert isinstance(event, MeasureEvent)
+    def logged(self, view: View, event: events.Measure) -> _Measured | None:
         record = event.record
         if view.trial.refused or record.after is None or event.clustering is None:
             return None
         clustered = logged_clustered(view, {**event.evidence}, event.clustering)
         scores = scores_from_json(view.store.json(event.evidence["scores"]))
-        return _Measured(clustered, event.clustering, scores, event.probe_scores, record.after.clustering_sd)
+        return _Measured(scores, event.probe_scores, record.after.clustering_sd, clustered, event.clustering)
 
     def derive(self, view: View, measured: _Measured | None, advance: Advance = silent) -> Draft:
         back: dict[Role, Content] = {"trial_ledger": None, **view.trial.before}
@@ -253,20 +228,12 @@ class Measure(Step[_Measured | None]):
             record = _record(view, "refused", (view.trial.refused or "it was not measured",))
             return _ended(view, record, back, Values(trial=None))
         kept = KeptRows.of(view, "trial_ledger")
-        probe = ProbeResult(_probe(view)[0], np.asarray(measured.probe))
-        after = worth(view, kept, measured.clustered.result, measured.scores, probe, measured.clustering_sd)
+        after = worth(view, kept, measured.clustered, measured, _probe(view)[0])
         verdict = pays(view.objective, after, view.config.objective)
-        labels = assignments_frame(kept, measured.clustered.result)
-        tables = {**measured.clustered.contents(kept), "assignments": labels, "scores": scores_json(measured.scores)}
-        agreement, kappa = agreements(view.frame("assignments"), labels, view.kept(), kept.rows)
-        record = _record(view, verdict.outcome, verdict.reasons).model_copy(
-            update={
-                "verdict": verdict,
-                "after": after,
-                "label_agreement": round(agreement, 6),
-                "keep_agreement": round(kappa, 6),
-            }
-        )
+        tables = {**measured.clustered.contents(kept), "scores": scores_json(measured.scores)}
+        agreement, kappa = agreements(view, kept.rows, measured.clustered.result.labels)
+        found = {"verdict": verdict, "after": after, "label_agreement": agreement, "keep_agreement": kappa}
+        record = _record(view, verdict.outcome, verdict.reasons).model_copy(update=found)
         values = Values(trial=None)
         if verdict.outcome == "kept":
             record = record.model_copy(update={"k": len(measured.clustered.result.centroids)})
@@ -288,7 +255,7 @@ def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundReco
     """The record of a round in which nothing was measured or nothing has changed."""
     ledger = view.ledger("trial_ledger" if outcome == "kept" else "ledger")
     check_ledger(ledger, view.values.ingested)
-    begun = max(event.seq for event in view.events if isinstance(event, Embed))
+    begun = max(event.seq for event in view.events if isinstance(event, events.Embed))
     return RoundRecord(
         round=view.state.round,
         state_key=view.values.state_key or "",
@@ -298,7 +265,7 @@ def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundReco
         verdict=None,
         kept=counts(ledger)["kept"],
         k=len(view.array("centroids")),
-        embedded=sum(embedded_by(event) for event in view.events[begun:]),
+        embedded=sum(getattr(event, "embedded", 0) for event in view.events[begun:]),
         before=view.objective,
         after=None,
         label_agreement=1.0,
@@ -323,18 +290,17 @@ def _ended(view: View, record: RoundRecord, artefacts: Mapping[Role, Content], v
     )
 
 
-def agreements(old: pl.DataFrame, new: pl.DataFrame, before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+def agreements(view: View, after: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """How much an action changed: AMI of the labels on rows in both, and Cohen's κ of the keep-sets.
 
-    Args:
-        old: ``row`` and ``cluster`` before; ``new``: after.
-        before: kept positions before, uint32 [n]; ``after``: after, [m]. κ is over all positions.
+    ``after``: kept positions after it, uint32 [n]; ``labels``: their clusters, int32 [n]. κ is over all positions.
     """
     from sklearn.metrics import adjusted_mutual_info_score, cohen_kappa_score
 
-    both = old.join(new, on="row", suffix="_new").sort("row")
-    labels = float(adjusted_mutual_info_score(both["cluster"].to_numpy(), both["cluster_new"].to_numpy()))
+    both = view.frame("assignments").join(pl.DataFrame({"row": after, "new": labels}), on="row").sort("row")
+    agreement = round(float(adjusted_mutual_info_score(both["cluster"].to_numpy(), both["new"].to_numpy())), 6)
+    before = view.kept()
     if np.array_equal(before, after):
-        return labels, 1.0
+        return agreement, 1.0
     either = np.arange(max(before.max(), after.max()) + 1)
-    return labels, float(cohen_kappa_score(np.isin(either, before), np.isin(either, after)))
+    return agreement, round(float(cohen_kappa_score(np.isin(either, before), np.isin(either, after))), 6)

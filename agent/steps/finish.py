@@ -1,19 +1,15 @@
 """After the loop: train, quantise, export, publish."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from ...state import events
 from ...state.canonical import sha256_file
 from ...state.errors import IntegrityError
-from ...state.events import Event
-from ...state.events import Export as ExportEvent
-from ...state.events import Publish as PublishEvent
-from ...state.events import Quantise as QuantiseEvent
-from ...state.events import Train as TrainEvent
 from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts
 from ...state.values import ModelFigures, Values
@@ -34,7 +30,7 @@ class _Written:
 
     files: Mapping[str, str]
     models: tuple[ModelFigures, ...] = ()
-    fields: Mapping[str, object] | None = None
+    fields: Mapping[str, object] = field(default_factory=dict)
 
 
 def _below(root: Path, *folders: str) -> dict[str, str]:
@@ -53,8 +49,7 @@ class Train(Step[_Written | None]):
     def total(self, view: View) -> int | None:
         return view.config.train.tokens
 
-    def measure(self, session: Session, advance: Advance) -> _Written | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Written | None:
         if _why_not(view):
             return None
         from ...tools.model.perplexity import evaluate
@@ -68,8 +63,7 @@ class Train(Step[_Written | None]):
         fields = {"tokens": result.tokens, "vocabulary": result.vocabulary, "losses": list(result.losses)}
         return _Written(_below(view.run.root, "model/dense"), (model,), fields)
 
-    def logged(self, view: View, event: Event) -> _Written | None:
-        assert isinstance(event, TrainEvent)
+    def logged(self, view: View, event: events.Train) -> _Written | None:
         if _why_not(view):
             return None
         fields = event.model_dump(include={"tokens", "vocabulary", "losses"})
@@ -78,12 +72,8 @@ class Train(Step[_Written | None]):
     def derive(self, view: View, measured: _Written | None, advance: Advance = silent) -> Draft:
         if measured is None:
             return Draft(outcome="skipped", reasons=(_why_not(view),))
-        return Draft(
-            values=Values(models=measured.models),
-            inputs=("ledger", "text"),
-            fields=measured.fields or {},
-            files=measured.files,
-        )
+        values = Values(models=measured.models)
+        return Draft(values=values, inputs=("ledger", "text"), fields=measured.fields, files=measured.files)
 
 
 def _why_not(view: View) -> str:
@@ -111,31 +101,24 @@ class Quantise(Step[_Written | None]):
     def total(self, view: View) -> int | None:
         return len(view.config.quantise.formats)
 
-    def measure(self, session: Session, advance: Advance) -> _Written | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Written | None:
         if not view.values.models:
             return None
         from ...tools.model.perplexity import evaluate
         from ...tools.model.quantise import quantise
 
-        anchor, models, formats = (
-            view.text(view.anchor()).to_list(),
-            view.values.models[:1],
-            view.config.quantise.formats,
-        )
-        for name in formats:
+        anchor, models = view.text(view.anchor()).to_list(), view.values.models[:1]
+        for name in view.config.quantise.formats:
             folder = view.run.model / name
             quantise(view.run.model / "dense", name, folder)
             models += (_figures(name, evaluate(folder, anchor, view.config.train.context)),)
             advance(1)
-        return _Written(_below(view.run.root, *(f"model/{name}" for name in formats)), models)
+        return _Written(_quantised(view), models)
 
-    def logged(self, view: View, event: Event) -> _Written | None:
-        assert isinstance(event, QuantiseEvent)
+    def logged(self, view: View, event: events.StepEvent) -> _Written | None:
         if not view.values.models:
             return None
-        files = _below(view.run.root, *(f"model/{name}" for name in view.config.quantise.formats))
-        return _Written(files, (*view.values.models[:1], *event.state.values.models[1:]))
+        return _Written(_quantised(view), (*view.values.models[:1], *event.state.values.models[1:]))
 
     def derive(self, view: View, measured: _Written | None, advance: Advance = silent) -> Draft:
         """As for every step.
@@ -149,6 +132,10 @@ class Quantise(Step[_Written | None]):
         if [model.name for model in measured.models] != names:
             raise IntegrityError(f"the models are not {', '.join(names)}")
         return Draft(values=Values(models=measured.models), files=measured.files)
+
+
+def _quantised(view: View) -> dict[str, str]:
+    return _below(view.run.root, *(f"model/{name}" for name in view.config.quantise.formats))
 
 
 def _figures(name: str, evaluation, parameters: int | None = None) -> ModelFigures:  # type: ignore[no-untyped-def]
@@ -170,15 +157,13 @@ class Export(Step[_Written]):
     def total(self, view: View) -> int | None:
         return view.ledger().height
 
-    def measure(self, session: Session, advance: Advance) -> _Written:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> _Written:
         check_ledger(view.ledger(), view.values.ingested)
         result = write_curated(view, view.run.curated, advance)
         files = {f"{view.run.curated.name}/{name}": sha for name, sha in result.files.items()}
         return _Written(files, fields={"rows": result.rows})
 
-    def logged(self, view: View, event: Event) -> _Written:
-        assert isinstance(event, ExportEvent)
+    def logged(self, view: View, event: events.Export) -> _Written:
         tally = view.ledger().filter(pl.col("status") != "removed").group_by("split").len()
         rows = {"train": 0, "anchor": 0, **dict(tally.iter_rows())}
         return _Written(_below(view.run.root, view.run.curated.name), fields={"rows": rows})
@@ -189,7 +174,7 @@ class Export(Step[_Written]):
         return Draft(
             values=Values(curated_sha256=content_sha256(_curated(view))),
             inputs=("ledger", "originals", "text", "assignments", "row_labels", "synthetic", "synthetic_originals"),
-            fields={"counts": counts(ledger), **(measured.fields or {})},
+            fields={"counts": counts(ledger), **measured.fields},
             files=measured.files,
         )
 
@@ -216,17 +201,16 @@ class Publish(Step[_Written]):
     unit = "pages"
     takes = "the peak of the memory"
 
-    def measure(self, session: Session, advance: Advance) -> _Written:
-        view, peak = session.view, peak_memory_mb()
+    def measure(self, session: Session, view: View, advance: Advance) -> _Written:
+        peak = peak_memory_mb()
         write_pages(pages(view, peak), view.run)
         return _Written(_pages(view), fields={"peak_memory_mb": peak})
 
-    def logged(self, view: View, event: Event) -> _Written:
-        assert isinstance(event, PublishEvent)
+    def logged(self, view: View, event: events.Publish) -> _Written:
         return _Written(_pages(view), fields={"peak_memory_mb": event.peak_memory_mb})
 
     def derive(self, view: View, measured: _Written, advance: Advance = silent) -> Draft:
-        return Draft(fields=measured.fields or {}, files=measured.files)
+        return Draft(fields=measured.fields, files=measured.files)
 
 
 def _pages(view: View) -> dict[str, str]:

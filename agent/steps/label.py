@@ -10,16 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ...prompts import prompt
 from ...state.canonical import canonical_json
-from ...state.config import Config
-from ...state.events import Event
+from ...state.events import StepEvent
 from ...state.phrases import Advance, silent
 from ...state.values import LabelTally, Role, Values
 from ...tools.judge.labels import by_rules, filled_in, label_table, unsure, zero_shot
 from ...tools.judge.taxonomy import UNSURE, Entry, Taxonomy, taxonomy_of
-from ..llm.ask import ROWS_PER_QUESTION, ShortText, by_row, each_row_once, reader, request, schema, sheets
+from ..llm.ask import ROWS_PER_QUESTION, ShortText, ask_about
 from ..llm.client import Model
 from ..session import Session
-from ..view import View, derived_seed
+from ..view import View
 from .base import Content, Draft, Step
 from .clean import logged_frame
 
@@ -38,14 +37,14 @@ class Label(Step[Classify | None]):
     def due(self, view: View) -> bool:
         return view.config.label.taxonomy is not None
 
-    def measure(self, session: Session, advance: Advance) -> Classify | None:
-        params = session.config.label
+    def measure(self, session: Session, view: View, advance: Advance) -> Classify | None:
+        params = view.config.label
         if params.nli_model is None:
             return None
-        taxonomy = taxonomy_of(session.view.json("taxonomy"))
+        taxonomy = taxonomy_of(view.json("taxonomy"))
         return partial(zero_shot, taxonomy=taxonomy, model=params.nli_model, min_margin=params.min_margin)
 
-    def logged(self, view: View, event: Event) -> Classify | None:
+    def logged(self, view: View, event: StepEvent) -> Classify | None:
         if view.config.label.nli_model is None:
             return None
         return lambda text: logged_frame(view, event, "zero_shot")
@@ -59,7 +58,7 @@ class Label(Step[Classify | None]):
         """
         taxonomy = taxonomy_of(view.json("taxonomy"))
         rows = np.sort(np.concatenate([view.kept(), view.anchor()]))
-        labels, zero_shot_said = label_rows(view.text(rows), taxonomy, view.config, measured, view.model, advance)
+        labels, zero_shot_said = _labelled(view, view.text(rows), taxonomy, measured, advance)
         artefacts: dict[Role, Content] = {"row_labels": labels.select(pl.Series("row", rows), pl.all())}
         if zero_shot_said is not None:
             artefacts["zero_shot"] = zero_shot_said
@@ -76,6 +75,7 @@ class Label(Step[Classify | None]):
         )
 
 
+_AXES = {"domain": "domains", "tags": "tags", "difficulty": "difficulties"}  # column → its names in the taxonomy
 _FIELDS = {
     "domain": "- `domain`: the one name under `domains` that fits best, or `unsure`.",
     "tags": "- `tags`: the names under `tags` that fit, none to all.",
@@ -83,38 +83,20 @@ _FIELDS = {
 }
 
 
-def label_rows(
-    text: pl.Series,
-    taxonomy: Taxonomy,
-    config: Config,
-    zero_shot: Classify | None,
-    model: Model | None,
-    advance: Advance = silent,
+def _labelled(
+    view: View, text: pl.Series, taxonomy: Taxonomy, zero_shot: Classify | None, advance: Advance
 ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-    """Label rows; the auditor calls this too, with what the zero-shot model said and the recorded language model.
-
-    Args:
-        text: strings [n].
-        taxonomy: the names.
-        config: how many rows the language model may see, and the run's seed.
-        zero_shot: from the texts of unsure rows [m] to a label table [m], or None to leave the step out.
-        model: the language model, or None to leave the step out.
-        advance: called with questions answered.
-
-    Returns:
-        The label table [n], and what ``zero_shot`` said.
-    """
-    labels, said = by_rules(text, taxonomy), None
+    """The label table of texts (strings [n]), and what ``zero_shot`` said of those that the rules leave unsure."""
+    labels, said, config = by_rules(text, taxonomy), None, view.config
     open_rows = np.flatnonzero(unsure(labels, taxonomy))
     if zero_shot is not None and len(open_rows):
         said = zero_shot(text.gather(open_rows))
         labels = filled_in(labels, open_rows, said)
-    readable = (text.fill_null("").str.strip_chars() != "").to_numpy()
-    open_rows = np.flatnonzero(unsure(labels, taxonomy) & readable)
-    order = np.random.default_rng(derived_seed(config, 10)).permutation(open_rows)
+    readable = (text.str.strip_chars() != "").to_numpy()
+    order = np.random.default_rng(view.seed(10)).permutation(np.flatnonzero(unsure(labels, taxonomy) & readable))
     open_rows = np.sort(order[: config.label.max_model_rows])
-    if model is not None and config.load.readable and len(open_rows):
-        labels = filled_in(labels, open_rows, by_model(model, text.gather(open_rows).to_list(), taxonomy, advance))
+    if view.model is not None and config.load.readable and len(open_rows):
+        labels = filled_in(labels, open_rows, by_model(view.model, text.gather(open_rows).to_list(), taxonomy, advance))
     return labels, said
 
 
@@ -122,7 +104,7 @@ def tally(labels: pl.DataFrame, taxonomy: Taxonomy) -> LabelTally:
     """How many rows were labelled by whom, and how many got each name."""
     by = dict(labels["labelled_by"].drop_nulls().value_counts().sort("labelled_by").iter_rows())
     names: dict[str, dict[str, int]] = {}
-    for column, axis in (("domain", "domains"), ("tags", "tags"), ("difficulty", "difficulties")):
+    for column, axis in _AXES.items():
         given = labels[column].explode() if column == "tags" else labels[column]
         found = dict(given.drop_nulls().value_counts().iter_rows())
         names[axis] = {entry.name: found.get(entry.name, 0) for entry in getattr(taxonomy, axis)}
@@ -135,43 +117,29 @@ def by_model(model: Model, texts: list[str], taxonomy: Taxonomy, advance: Advanc
     ``advance`` is called with questions answered, ten texts each.
     """
     form = answer_form(taxonomy)
-    described = {
-        axis: {e.name: e.description for e in getattr(taxonomy, axis)} for axis in ("domains", "tags", "difficulties")
-    }
-    fields = "\n".join(_FIELDS[name] for name in _names(taxonomy))
-    names = canonical_json({axis: entries for axis, entries in described.items() if entries}).decode()
-    system = prompt("label").render({"taxonomy": names, "fields": fields})
-    asked = sheets("label", texts)
-    questions = [request("label", sheet, schema(form), system) for sheet in asked]
-    model.prefetch(questions)
-    answers = model.ask_many(questions, reader(form, each_row_once(asked, _entries)), advance)
-    return label_table([_label(entry, taxonomy) for entry in by_row(asked, answers, _entries)], "model")
+    axes = _axes(taxonomy)
+    described = {_AXES[column]: {entry.name: entry.description for entry in axes[column]} for column in axes}
+    fields = "\n".join(_FIELDS[column] for column in axes)
+    system = prompt("label").render({"taxonomy": canonical_json(described).decode(), "fields": fields})
+    found = ask_about(model, "label", texts, form, _entries, advance, system)
+    return label_table([_label(entry, taxonomy) for entry in found], "model")
 
 
 def answer_form(taxonomy: Taxonomy) -> type[BaseModel]:
     """The form of an answer: ``labels``, for each row an id, reasons, and a name of each axis that has any."""
     fields: dict[str, Any] = {"id": (str, Field(max_length=20)), "reasons": (ShortText, ...)}
-    for name, entries in _names(taxonomy).items():
-        several = name == "tags"
-        one: Any = _one_of(entries if several else (*entries, UNSURE))
-        fields[name] = (list[one], Field(max_length=len(entries))) if several else (one, ...)
+    for column, entries in _axes(taxonomy).items():
+        names, several = tuple(entry.name for entry in entries), column == "tags"
+        one: Any = Literal[names if several else (*names, UNSURE)]
+        fields[column] = (list[one], Field(max_length=len(names))) if several else (one, ...)
     strict = ConfigDict(extra="forbid")
     row: Any = create_model("RowLabels", __config__=strict, **fields)
     return create_model("Labels", __config__=strict, labels=(list[row], Field(max_length=ROWS_PER_QUESTION)))
 
 
-def _names(taxonomy: Taxonomy) -> dict[str, tuple[str, ...]]:
-    """The names of each axis that has any, by the column they go to."""
-    axes: dict[str, tuple[Entry, ...]] = {
-        "domain": taxonomy.domains,
-        "tags": taxonomy.tags,
-        "difficulty": taxonomy.difficulties,
-    }
-    return {column: tuple(entry.name for entry in entries) for column, entries in axes.items() if entries}
-
-
-def _one_of(names: tuple[str, ...]) -> Any:
-    return Literal[names]
+def _axes(taxonomy: Taxonomy) -> dict[str, tuple[Entry, ...]]:
+    """The entries of each axis that has any, by the column they go to."""
+    return {column: entries for column, axis in _AXES.items() if (entries := getattr(taxonomy, axis))}
 
 
 def _entries(answer: Any) -> list[Any]:
@@ -180,6 +148,6 @@ def _entries(answer: Any) -> list[Any]:
 
 def _label(entry: Any, taxonomy: Taxonomy) -> tuple[str | None, list[str], str | None]:
     """One row's labels in the order of the taxonomy; none where there is no answer."""
-    chosen = {column: getattr(entry, column, None) for column in ("domain", "tags", "difficulty")}
+    chosen = {column: getattr(entry, column, None) for column in _AXES}
     domain, difficulty = (None if chosen[c] == UNSURE else chosen[c] for c in ("domain", "difficulty"))
     return domain, [tag.name for tag in taxonomy.tags if tag.name in (chosen["tags"] or [])], difficulty

@@ -1,6 +1,6 @@
 """What the quality score is learned from: rows that a language model scored, and rows that a person endorsed."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -13,10 +13,10 @@ from ...state.values import Role
 from ...tools.judge.quality import HIGHEST, LOWEST
 from ...tools.text import clean
 from ...tools.vectors.neighbors import unit
-from ..llm.ask import ROWS_PER_QUESTION, ShortText, by_row, each_row_once, reader, request, schema, sheets
+from ..llm.ask import ROWS_PER_QUESTION, ShortText, ask_about
 from ..llm.client import Model
 from ..session import Session
-from ..view import View, derived_seed
+from ..view import View
 from .base import Content
 from .load import LEAST_LIKED
 from .measured import text_vectors
@@ -38,71 +38,55 @@ class Lesson:
     vectors: np.ndarray  # float32 [m, d]
     scores: np.ndarray  # float64 [m] in [0, 5]
     figures: dict[str, int | str]
-    artefacts: dict[Role, Content] = field(default_factory=dict)
+    artefacts: dict[Role, Content]
 
 
 def from_teacher(view: View, advance: Advance) -> Lesson:
-    """Sampled rows as the language model scores them; ``advance`` is called with questions answered."""
-    model = view.model
-    assert model is not None
-    scored = taught(model, view.config, view.kept(), view.texts(), advance)
-    lesson = teacher_lesson(scored, view.array("pool"), np.asarray(view.array("vectors")), model.name)
-    return replace(lesson, artefacts={"taught": scored})
+    """A random sample of the kept rows that can be read, as the language model scores them.
 
-
-def teacher_lesson(scored: pl.DataFrame, pool: np.ndarray, vectors: np.ndarray, teacher: str) -> Lesson:
-    """What a teacher's scores teach.
-
-    Args:
-        scored: ``row`` and ``score``, null where there is none.
-        pool: positions, uint32 [n]; ``vectors``: theirs, float32 [n, d].
-        teacher: its name.
+    ``advance`` is called with questions answered.
     """
+    model, kept = view.model, view.kept()
+    assert model is not None
+    readable = kept[(view.text(kept).str.strip_chars() != "").to_numpy()]
+    order = np.random.default_rng(view.seed(8)).permutation(readable)
+    rows = np.sort(order[: view.config.quality.teacher_rows])
+    scores = teacher_scores(model, view.text(rows).to_list(), advance)
+    scored = pl.DataFrame({"row": rows, "score": scores}).with_columns(pl.col("score").fill_nan(None))
     known = scored.drop_nulls()
     return Lesson(
         name="teacher",
-        title=f"quality, as {teacher} sees it",
+        title=f"quality, as {model.name} sees it",
         least=LEAST_SCORED,
-        vectors=vectors[np.searchsorted(pool, known["row"].to_numpy())],
+        vectors=np.asarray(view.array("vectors"))[np.searchsorted(view.array("pool"), known["row"].to_numpy())],
         scores=known["score"].to_numpy(),
-        figures={"asked": scored.height, "model": teacher},
+        figures={"asked": scored.height, "model": model.name},
+        artefacts={"taught": scored},
     )
 
 
-def from_endorsed(view: View, liked: np.ndarray) -> Lesson:
-    """What the endorsed rows teach, by their unit vectors, float32 [m, d].
-
-    Raises:
-        InputError: as ``endorsed_lesson``.
-    """
-    pool, anchor = (np.asarray(view.array(role)) for role in ("vectors", "anchor_vectors"))
-    return replace(endorsed_lesson(liked, pool, anchor, view.config), artefacts={"endorsed_vectors": liked})
-
-
-def endorsed_lesson(liked: np.ndarray, pool: np.ndarray, anchor: np.ndarray, config: Config) -> Lesson:
-    """Endorsed rows, scored 5, and a random sample of the rows that are like none of them, scored 0.
+def from_endorsed(view: View, endorsed: np.ndarray) -> Lesson:
+    """Endorsed rows (unit vectors, float32 [m, d]), scored 5, and a random sample of the rows like none of them, 0.
 
     An endorsed row that is held out teaches nothing: rows that measure must not choose. A row of the data that says
     what an endorsed one says is no example of the rest.
 
-    Args:
-        liked: unit vectors of the endorsed rows, float32 [m, d]; ``pool`` of the data [n, d], ``anchor`` [a, d].
-        config: what counts as a copy, and the run's seed.
-
     Raises:
         InputError: too few endorsed rows are left, or their vectors are of another length than the data's.
     """
-    if liked.shape[1] != pool.shape[1]:
-        raise InputError(f"quality.like: its vectors have {liked.shape[1]} numbers, those of the data {pool.shape[1]}")
-    held_out = (liked @ anchor.T).max(axis=1) >= _SAME
-    liked = liked[~held_out]
+    pool, anchor = (np.asarray(view.array(role)) for role in ("vectors", "anchor_vectors"))
+    numbers, expected = endorsed.shape[1], pool.shape[1]
+    if numbers != expected:
+        raise InputError(f"quality.like: its vectors have {numbers} numbers, those of the data {expected}")
+    held_out = (endorsed @ anchor.T).max(axis=1) >= _SAME
+    liked = endorsed[~held_out]
     if len(liked) < LEAST_LIKED:
         raise InputError(
             f"quality.like: {len(liked)} different rows can be learned from, at least {LEAST_LIKED} are needed "
             f"({int(held_out.sum())} more are held out to measure with)"
         )
-    unlike = np.flatnonzero((pool @ liked.T).max(axis=1) < config.semantic.cosine)
-    order = np.random.default_rng(derived_seed(config, 8, 2)).permutation(unlike)
+    unlike = np.flatnonzero((pool @ liked.T).max(axis=1) < view.config.semantic.cosine)
+    order = np.random.default_rng(view.seed(8, 2)).permutation(unlike)
     rest = np.sort(order[: max(len(liked), LEAST_REST)])
     return Lesson(
         name="like",
@@ -111,12 +95,12 @@ def endorsed_lesson(liked: np.ndarray, pool: np.ndarray, anchor: np.ndarray, con
         vectors=np.concatenate([liked, pool[rest]]),
         scores=np.repeat([HIGHEST, LOWEST], [len(liked), len(rest)]),
         figures={"endorsed": len(liked), "rest": len(rest), "held_out": int(held_out.sum())},
+        artefacts={"endorsed_vectors": endorsed},
     )
 
 
-def endorsed_vectors(session: Session) -> np.ndarray:
+def endorsed_vectors(session: Session, view: View) -> np.ndarray:
     """Unit vectors of the endorsed rows, each once, float32 [m, d]."""
-    view = session.view
     if view.has("liked_vectors"):
         return given_vectors(view.array("liked_vectors"))
     text = clean.normalise(view.frame("liked", "text")["text"], view.config.clean).fill_null("")
@@ -125,8 +109,7 @@ def endorsed_vectors(session: Session) -> np.ndarray:
 
 def given_vectors(liked: np.ndarray) -> np.ndarray:
     """The endorsed rows' own vectors (float [m, d]), each once and of unit length, float32."""
-    given = np.unique(np.asarray(liked, dtype=np.float32), axis=0)
-    return unit(given)
+    return unit(np.unique(np.asarray(liked, dtype=np.float32), axis=0))
 
 
 #: Scored rows below which nothing is learned from them: five folds of six.
@@ -156,38 +139,10 @@ class RowScores(BaseModel):
     scores: list[RowScore] = Field(max_length=ROWS_PER_QUESTION)
 
 
-def taught(model: Model, config: Config, kept: np.ndarray, text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
-    """A random sample of the kept rows and what the model scores them, the same again for the audit.
-
-    Args:
-        model: who is asked.
-        config: the sample's size and the run's seed.
-        kept: positions, uint32 [n]; rows without text among them are left out, there is nothing to read.
-        text: the text of every position.
-        advance: called with questions answered.
-
-    Returns:
-        ``row`` uint32, ascending, and ``score`` float64, null where there is no usable answer.
-    """
-    known = kept[(text.gather(kept).fill_null("").str.strip_chars() != "").to_numpy()]
-    order = np.random.default_rng(derived_seed(config, 8)).permutation(known)
-    rows = np.sort(order[: config.quality.teacher_rows])
-    scores = teacher_scores(model, text.gather(rows).to_list(), advance)
-    return pl.DataFrame({"row": rows, "score": scores}).with_columns(pl.col("score").fill_nan(None))
-
-
 def teacher_scores(model: Model, texts: list[str], advance: Advance = silent) -> np.ndarray:
     """What the model says of each of ``texts`` [n]: float64 [n] from 0 to 5, NaN where it gave no usable answer.
 
     ``advance`` is called with questions answered, ten texts each.
     """
-    asked = sheets("quality", texts)
-    questions = [request("quality", sheet, schema(RowScores)) for sheet in asked]
-    model.prefetch(questions)
-    answers = model.ask_many(questions, reader(RowScores, each_row_once(asked, _entries)), advance)
-    scores = [np.nan if entry is None else entry.score for entry in by_row(asked, answers, _entries)]
-    return np.array(scores, dtype=np.float64)
-
-
-def _entries(answer: RowScores) -> list[RowScore]:
-    return answer.scores
+    found = ask_about(model, "quality", texts, RowScores, lambda answer: answer.scores, advance)
+    return np.array([np.nan if entry is None else entry.score for entry in found], dtype=np.float64)

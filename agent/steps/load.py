@@ -5,16 +5,12 @@ end of the night, and the run does not depend on them any more.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-
+from ...state import events
 from ...state.canonical import sha256_file
 from ...state.errors import InputError
-from ...state.events import Event
-from ...state.events import Load as LoadEvent
 from ...state.phrases import Advance, counted, silent
 from ...state.preparation import LoadParams
 from ...state.rows import Removal, counts, new_ledger, remove_rows
@@ -25,20 +21,21 @@ from ...tools.repeats.benchmarks import read_benchmarks
 from ..session import Session
 from ..synthesis.evidence import read_hand_written
 from ..view import View
-from .base import Content, Draft, Step
+from .base import Draft, Step
 
 LEAST_LIKED = 10
+_COLUMNS = ("text_column", "text_columns", "label_column", "id_column", "source_column")
+_SAID = ("ingested", "quarantined", "shape", "notes", *_COLUMNS)  # of the reading, by the name of the value
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was read. ``rows`` is the table, or the reference of the one that was written.
+    """What was read: references of the ``rows`` and of what stands beside them (``side``).
 
-    ``fields`` are those of the event that only the reading knows; ``side`` the references of what stands beside the
-    rows.
+    ``fields`` are those of the event that only the reading knows.
     """
 
-    rows: Content
+    rows: str
     side: Mapping[Role, str]
     values: Values
     fields: Mapping[str, object]
@@ -54,7 +51,7 @@ class Load(Step[Loaded]):
     def total(self, view: View) -> int | None:
         return view.config.load.limit
 
-    def measure(self, session: Session, advance: Advance) -> Loaded:
+    def measure(self, session: Session, view: View, advance: Advance) -> Loaded:
         params, store = session.config.load, session.store
         with store.scratch() as folder:
             side, notes = _side_files(session, folder / "side")
@@ -67,18 +64,7 @@ class Load(Step[Loaded]):
                 side["quarantine"] = store.adopt(folder / "quarantine.bin")
             if result.vectors is not None:
                 side["given_vectors"] = store.adopt(result.vectors)
-        values = Values(
-            ingested=result.ingested,
-            quarantined=result.quarantined,
-            shape=result.shape,
-            text_column=result.text_column,
-            text_columns=result.text_columns,
-            label_column=result.label_column,
-            id_column=result.id_column,
-            source_column=result.source_column,
-            meanings=result.meanings,
-            notes=result.notes,
-        )
+        values = Values(**{name: getattr(result, name) for name in _SAID})
         source = Path(session.source)
         fields = {
             "input_sha256": sha256_file(source) if source.is_file() else None,
@@ -87,30 +73,28 @@ class Load(Step[Loaded]):
         }
         return Loaded(rows, side, values, fields, tuple(notes))
 
-    def logged(self, view: View, event: Event) -> Loaded:
-        assert isinstance(event, LoadEvent)
-        known = {"rows", "ledger"}
-        side = {role: ref for role, ref in event.state.artefacts.items() if role not in known and ref is not None}
+    def logged(self, view: View, event: events.Load) -> Loaded:
+        named = event.state.artefacts
+        side: dict[Role, str] = {role: ref for role, ref in named.items() if role != "ledger" and ref is not None}
         fields = event.model_dump(include={"input_sha256", "duplicate_ids", "scrubbed"})
-        return Loaded(event.state.artefacts["rows"], side, event.state.values, fields)
+        return Loaded(side.pop("rows"), side, event.state.values, fields)
 
     def derive(self, view: View, measured: Loaded, advance: Advance = silent) -> Draft:
         values, params = measured.values, view.config.load
-        rows = measured.rows
-        frame = view.store.frame(rows, ["id", "text", "label"]) if isinstance(rows, str) else rows
-        assert isinstance(frame, pl.DataFrame)
+        frame = view.store.frame(measured.rows, ["id", "text", "label"])
         blank = frame["text"].str.strip_chars().fill_null("") == ""
         ledger = new_ledger(frame["id"], view.seq)
         if "given_vectors" not in measured.side:
-            ledger = remove_rows(ledger, Removal("missing_text", _positions(blank)), self.name, view.seq)
+            textless = ledger["row"].filter(blank).to_numpy()
+            ledger = remove_rows(ledger, Removal("missing_text", textless), self.name, view.seq)
         unlabelled = frame["label"].is_null()
         if params.missing_label == "remove" and values.label_column is not None:
-            still = _positions(unlabelled & (ledger["status"] == "kept"))
+            still = ledger["row"].filter(unlabelled & (ledger["status"] == "kept")).to_numpy()
             ledger = remove_rows(ledger, Removal("missing_label", still), self.name, view.seq)
         total = counts(ledger)
         ref = measured.side.get("quarantine")
         return Draft(
-            artefacts={"rows": rows, **measured.side, "ledger": ledger},
+            artefacts={"rows": measured.rows, **measured.side, "ledger": ledger},
             values=values.patched(Values(ingested=frame.height)),
             fields={
                 **measured.fields,
@@ -136,10 +120,6 @@ def _lines(view: View, measured: Loaded) -> tuple[tuple[str, str], ...]:
     return tuple(lines)
 
 
-def _positions(mask: pl.Series) -> np.ndarray:
-    return np.flatnonzero(mask.to_numpy()).astype(np.uint32)
-
-
 def _side_files(session: Session, folder: Path) -> tuple[dict[Role, str], list[str]]:
     """The endorsed rows (``liked``, ``liked_vectors``), the ``taxonomy``, the hand-written ``seeds`` and the texts of
     the ``benchmarks``, only those that are named: their references, and what a person should know of them.
@@ -150,7 +130,7 @@ def _side_files(session: Session, folder: Path) -> tuple[dict[Role, str], list[s
     config, store = session.config, session.store
     side, notes = dict[Role, str](), list[str]()
     if config.label.taxonomy is not None:
-        side["taxonomy"] = store.put_json(read_taxonomy(Path(config.label.taxonomy)).plain())
+        side["taxonomy"] = store.put_json(asdict(read_taxonomy(Path(config.label.taxonomy))))
     if config.synthesis.seeds is not None:
         side["seeds"] = store.put_json(read_hand_written(config.synthesis.seeds, folder / "seeds", config.scrub))
     if config.decontaminate.against:

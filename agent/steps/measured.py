@@ -17,7 +17,7 @@ import polars as pl
 from ...state.canonical import Json
 from ...state.config import ClusterParams
 from ...state.errors import InputError, IntegrityError
-from ...state.events import Ablate, Act, Embed, Event
+from ...state.events import Act, Embed
 from ...state.phrases import Advance
 from ...state.report import Objective
 from ...state.values import Role
@@ -128,21 +128,19 @@ def pool_contents(view: View, rows: np.ndarray, found: Embedded | None) -> dict[
     if found is None:
         raise IntegrityError("there are rows without a vector")
     pool, vectors = _joined(view, missing, found.vectors)
-    graph = NeighborGraph(np.asarray(found.graph.indices), np.asarray(found.graph.similarities))
     return {
         "pool": pool,
         "vectors": vectors,
-        "neighbor_indices": graph.indices,
-        "neighbor_similarities": graph.similarities,
-        "density": density(graph),
+        "neighbor_indices": found.graph.indices,
+        "neighbor_similarities": found.graph.similarities,
+        "density": density(found.graph),
     }
 
 
 def row_vectors(session: Session, view: View, rows: np.ndarray, advance: Advance) -> tuple[np.ndarray, tuple[int, int]]:
     """Unit vectors of positions (uint32 [m]), float32 [m, d], the user's own or the encoder's; and the counts."""
     if view.has("given_vectors"):
-        given = np.asarray(view.array("given_vectors")[rows], dtype=np.float32)
-        return unit(given), (0, 0)
+        return unit(np.asarray(view.array("given_vectors")[rows], dtype=np.float32)), (0, 0)
     return text_vectors(session, view.text(rows), advance)
 
 
@@ -156,11 +154,6 @@ def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[n
     return result.vectors, (result.embedded, result.cached)
 
 
-def embedded_by(event: Event) -> int:
-    """Rows that an event embedded anew."""
-    return event.embedded if isinstance(event, Embed | Ablate | Act) else 0
-
-
 def neighbors_among(view: View, rows: np.ndarray) -> tuple[np.ndarray, NeighborGraph]:
     """The neighbours among some rows (positions, uint32 [n], ascending), and which of the pool they are.
 
@@ -170,10 +163,7 @@ def neighbors_among(view: View, rows: np.ndarray) -> tuple[np.ndarray, NeighborG
     roles: tuple[Role, ...] = ("pool", "neighbor_indices", "neighbor_similarities")
     pool, neighbors, similarities = (view.array(role) for role in roles)
     mask = np.isin(pool, rows)
-    among = restrict(NeighborGraph(neighbors, similarities), mask)
-    local = np.cumsum(mask, dtype=np.int32) - 1
-    indices = among.indices[mask]
-    return mask, NeighborGraph(np.where(indices >= 0, local[indices], -1).astype(np.int32), among.similarities[mask])
+    return mask, restrict(NeighborGraph(neighbors, similarities), mask)
 
 
 # Clusters --------------------------------------------------------------------------------------------------------
@@ -187,9 +177,15 @@ class Clustered:
     space: np.ndarray | None
 
     def contents(self, kept: KeptRows) -> dict[Role, Content]:
-        """Its tables: labels by position, centroids, space."""
-        labels = assignments_frame(kept, self.result)
-        return {"assignments": labels, "centroids": self.result.centroids, "space": self.space}
+        """Its tables: labels by position, centroids, space.
+
+        The labels are ``row`` uint32, ``cluster`` int32 (−1 noise), ``similarity`` float32 to the own centroid.
+        """
+        labels, centroids = self.result.labels, self.result.centroids
+        own, real = np.full(len(kept.rows), np.nan, dtype=np.float32), labels >= 0
+        own[real] = np.einsum("nd,nd->n", kept.vectors[real], centroids[labels[real]])
+        frame = pl.DataFrame({"row": kept.rows, "cluster": labels, "similarity": own})
+        return {"assignments": frame, "centroids": centroids, "space": self.space}
 
 
 def cluster_rows(view: View, kept: KeptRows, params: ClusterParams, start: np.ndarray | None = None) -> Clustered:
@@ -202,8 +198,8 @@ def cluster_rows(view: View, kept: KeptRows, params: ClusterParams, start: np.nd
 
 def logged_clustered(view: View, artefacts: Mapping[Role, str | None], params: ClusterParams) -> Clustered:
     """A clustering read back: ``artefacts`` name its tables, ``params`` are what it was resolved to."""
-    labels = view.store.frame(artefacts["assignments"] or "", ["cluster"])["cluster"].to_numpy()
-    centroids = np.asarray(view.store.array(artefacts["centroids"] or ""))
+    labels = view.store.frame(artefacts.get("assignments") or "", ["cluster"])["cluster"].to_numpy()
+    centroids = np.asarray(view.store.array(artefacts.get("centroids") or ""))
     space = artefacts.get("space")
     resolved = {name: getattr(params, name) for name in _RESOLVED if getattr(params, name) is not None}
     result = ClusterResult(labels, centroids, params.algorithm, resolved)
@@ -217,17 +213,7 @@ def resolved(params: ClusterParams, result: ClusterResult) -> ClusterParams:
 
 def clustering_in_force(view: View) -> Clustered:
     """The clustering of the data in force."""
-    roles: tuple[Role, ...] = ("assignments", "centroids", "space")
-    artefacts = {role: view.state.artefacts.get(role) for role in roles}
-    return logged_clustered(view, artefacts, view.clustering)
-
-
-def assignments_frame(kept: KeptRows, result: ClusterResult) -> pl.DataFrame:
-    """Labels by position: ``row`` uint32, ``cluster`` int32 (−1 noise), ``similarity`` float32 to the own centroid."""
-    own = np.full(len(kept.rows), np.nan, dtype=np.float32)
-    real = result.labels >= 0
-    own[real] = np.einsum("nd,nd->n", kept.vectors[real], result.centroids[result.labels[real]])
-    return pl.DataFrame({"row": kept.rows, "cluster": result.labels, "similarity": own})
+    return logged_clustered(view, view.state.artefacts, view.clustering)
 
 
 # Scores and worth ------------------------------------------------------------------------------------------------
@@ -250,8 +236,7 @@ def score_rows(
 
 def scores_json(scores: score_tool.ClusterScores) -> Plain:
     """``scores`` as plain JSON; undefined values become null."""
-    plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(scores).items()}
-    return Plain(plain)
+    return Plain({name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in vars(scores).items()})
 
 
 def scores_from_json(value: Json) -> score_tool.ClusterScores:
@@ -271,11 +256,10 @@ def probe_rows(
     params, seed, anchor = view.config.probe, view.seed(1), view.anchor()
     if kind == "bits_per_byte":
         return probe_text(rows, view.text(rows), view.text(anchor), budget, params, seed, advance)
-    labels = view.labels()
-    known = labels.gather(rows).is_not_null().to_numpy()
-    known_anchor = labels.gather(anchor).is_not_null().to_numpy()
-    train = Labelled(vectors[known], labels.gather(rows[known]).to_numpy())
-    held_out = Labelled(view.array("anchor_vectors")[known_anchor], labels.gather(anchor[known_anchor]).to_numpy())
+    labels, held = view.labels().gather(rows), view.labels().gather(anchor)
+    known, known_held = labels.is_not_null().to_numpy(), held.is_not_null().to_numpy()
+    train = Labelled(vectors[known], labels.drop_nulls().to_numpy())
+    held_out = Labelled(view.array("anchor_vectors")[known_held], held.drop_nulls().to_numpy())
     return probe_labels(rows[known], train, held_out, budget, params, seed, advance)
 
 
@@ -286,40 +270,39 @@ def choose_probe(view: View, kept: KeptRows) -> tuple[ProbeKind, int]:
         InputError: there are neither labels nor text to learn from.
     """
     kind = view.config.probe.kind
-    labels = view.labels()
-    labelled = labels.gather(kept.rows).is_not_null()
+    labels = view.labels().gather(kept.rows).drop_nulls()
     if kind == "auto":
-        mostly = int(labelled.sum()) > len(kept.rows) / 2
-        kind = "macro_f1" if mostly and labels.gather(kept.rows).drop_nulls().n_unique() > 1 else "bits_per_byte"
+        kind = "macro_f1" if len(labels) > len(kept.rows) / 2 and labels.n_unique() > 1 else "bits_per_byte"
     if kind == "macro_f1":
-        if not labelled.any() or labels.gather(view.anchor()).is_null().all():
+        if not len(labels) or view.labels().gather(view.anchor()).is_null().all():
             raise InputError("the probe macro_f1 needs labels; name their column with --label-column")
-        return kind, max(20, int(labelled.sum()) // 2)
+        return kind, max(20, len(labels) // 2)
     size = int(view.text(kept.rows).str.len_bytes().sum())
     if size < 10 * len(kept.rows):
         raise InputError("there is too little text for the probe; name a label with --label-column")
     return kind, max(1000, size // 2)
 
 
-def worth(
-    view: View,
-    kept: KeptRows,
-    result: ClusterResult,
-    scores: score_tool.ClusterScores,
-    probe: ProbeResult,
-    clustering_sd: float,
-) -> Objective:
+@dataclass(frozen=True)
+class Probed:
+    """What is not derived of an objective: scores, the probe's by seed, and the spread of re-seeded clusterings."""
+
+    scores: score_tool.ClusterScores
+    probe: tuple[float, ...]
+    clustering_sd: float
+
+
+def worth(view: View, kept: KeptRows, clustered: Clustered, found: Probed, kind: ProbeKind) -> Objective:
     """The objective of rows that have been clustered, scored and probed."""
     anchor = view.array("anchor_vectors")
     covered = objective_tool.coverage(anchor, view.array("anchor_radii"), view.array("vectors"), kept.mask)
-    everyone = np.ones(len(kept.rows), dtype=bool)
     return objective_tool.objective(
-        probe,
-        objective_tool.Clustering(result.labels, scores.silhouette, scores.stability),
+        ProbeResult(kind, np.asarray(found.probe)),
+        objective_tool.Clustering(clustered.result.labels, found.scores.silhouette, found.scores.stability),
         covered=covered,
-        redundant=objective_tool.redundancy(kept.graph, everyone, view.config.semantic.cosine),
+        redundant=objective_tool.redundancy(kept.graph, view.config.semantic.cosine),
         noisy=float(kept.sparse.mean()),
-        clustering_sd=clustering_sd,
+        clustering_sd=found.clustering_sd,
         params=view.config.objective,
     )
 

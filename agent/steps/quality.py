@@ -4,21 +4,17 @@ The score never acts alone: it is one figure of a cluster, half of the order in 
 condition of ``refilter_by_quality``.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import polars as pl
 
-from ...state.config import Config
+from ...state import events
 from ...state.errors import IntegrityError
-from ...state.events import Event
-from ...state.events import Quality as QualityEvent
 from ...state.phrases import Advance, silent
 from ...state.values import LearnedQuality, Role, Values
-from ...tools.judge.quality import Agreement, QualityModel, fit_scores, predict
+from ...tools.judge.quality import QualityModel, fit_scores, predict
 from ..llm.ask import ROWS_PER_QUESTION
 from ..session import Session
-from ..view import View, derived_seed
+from ..view import View
 from .base import Content, Draft, Step
 from .lessons import Lesson, endorsed_vectors, from_endorsed, from_teacher, given_vectors, has_teacher
 
@@ -47,18 +43,16 @@ class Quality(Step[np.ndarray | None]):
         asked = has_teacher(view.config) and view.values.quality is None
         return -(-view.config.quality.teacher_rows // ROWS_PER_QUESTION) if asked else None
 
-    def measure(self, session: Session, advance: Advance) -> np.ndarray | None:
-        view = session.view
+    def measure(self, session: Session, view: View, advance: Advance) -> np.ndarray | None:
         learn_from = view.values.quality is None and view.config.quality.like is not None
-        return endorsed_vectors(session) if learn_from else None
+        return endorsed_vectors(session, view) if learn_from else None
 
-    def logged(self, view: View, event: Event) -> np.ndarray | None:
+    def logged(self, view: View, event: events.Quality) -> np.ndarray | None:
         """As for every step: float32 [m, d], or None.
 
         Raises:
             IntegrityError: the vectors are not the user's own, where these were given.
         """
-        assert isinstance(event, QualityEvent)
         if view.values.quality is not None or view.config.quality.like is None:
             return None
         liked = np.asarray(view.store.array(event.state.artefacts["endorsed_vectors"] or ""))
@@ -84,12 +78,16 @@ class Quality(Step[np.ndarray | None]):
             )
         lessons = [] if measured is None else [from_endorsed(view, measured)]
         lessons += [from_teacher(view, advance)] if has_teacher(view.config) else []
-        learned = {lesson.name: learn(view.config, lesson) for lesson in lessons}
-        return _learned(view, lessons, learned)
+        return _learned(view, lessons)
 
 
-def _learned(view: View, lessons: list[Lesson], learned: Mapping[str, QualityModel | None]) -> Draft:
+def _learned(view: View, lessons: list[Lesson]) -> Draft:
     """The score that lessons give, which of them count, and what a person is told of them."""
+    folds, seed = view.config.quality.folds, view.seed(8, 1)
+    learned = {
+        one.name: fit_scores(one.vectors, one.scores, folds, seed) if len(one.scores) >= one.least else None
+        for one in lessons
+    }
     used = {name: model for name, model in sorted(learned.items()) if model and model.agreement.better_than_chance}
     artefacts: dict[Role, Content] = {role: held for lesson in lessons for role, held in lesson.artefacts.items()}
     quality, values = LearnedQuality(used=tuple(used), below=None), Values()
@@ -106,7 +104,7 @@ def _learned(view: View, lessons: list[Lesson], learned: Mapping[str, QualityMod
         artefacts=artefacts,
         values=values.patched(Values(quality=quality, notes=(*view.values.notes, *told))),
         inputs=("ledger", "text", "vectors", "liked"),
-        fields={"learned": {lesson.name: figures(lesson, learned[lesson.name]) for lesson in lessons}},
+        fields={"learned": {lesson.name: _figures(lesson, learned[lesson.name]) for lesson in lessons}},
         reasons=tuple(told),
         outcome=None if used else "not_used",
         lines=tuple((sentence, "" if used else "yellow") for sentence in told),
@@ -131,14 +129,7 @@ def lowest(scores: pl.DataFrame) -> float:
     return round(float(np.quantile(scores["score"].to_numpy(), LOWEST_SHARE)), 6)
 
 
-def learn(config: Config, lesson: Lesson) -> QualityModel | None:
-    """What is learned from a lesson; None where it has too few rows."""
-    if len(lesson.scores) < lesson.least:
-        return None
-    return fit_scores(lesson.vectors, lesson.scores, config.quality.folds, derived_seed(config, 8, 1))
-
-
-def figures(lesson: Lesson, model: QualityModel | None) -> dict[str, int | float | str | None]:
+def _figures(lesson: Lesson, model: QualityModel | None) -> dict[str, int | float | str | None]:
     """Where a lesson comes from and how well it was learned, for the log."""
     return {**lesson.figures, "rows": len(lesson.scores), **(model.agreement.figures() if model else {})}
 
@@ -147,7 +138,7 @@ def _sentence(lesson: Lesson, model: QualityModel | None) -> str:
     """What a person is told of a lesson."""
     if model is None:
         return f"{lesson.title}: only {len(lesson.scores)} rows have a score, {lesson.least} are needed; it is not used"
-    agreement: Agreement = model.agreement
+    agreement = model.agreement
     auc = "" if agreement.auc is None else f", AUC {agreement.auc:.2f}"
     verdict = "" if agreement.better_than_chance else ". That is no better than chance: it is not used"
     return (

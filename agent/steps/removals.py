@@ -45,7 +45,7 @@ def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChan
         case Prune():
             removals = [_pruned(view, action)]
         case RefilterByQuality(quality_below=below):
-            removals = [doubtful(view.values, view.frame("annotations"), view.frame("quality"), view.kept(), below)]
+            removals = [doubtful(view, view.kept(), below)]
         case Refilter(thresholds=thresholds):
             back, removals = _judged_again(view, thresholds, advance)
             stage = "filter"
@@ -61,11 +61,7 @@ def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChan
 def alike(view: View, params: SemanticParams, rows: np.ndarray, graph: NeighborGraph) -> Removal:
     """The kept rows that say what another kept row says. No synthetic row makes a real one go.
 
-    Args:
-        view: the run.
-        params: what counts as the same, and which row stays.
-        rows: positions of the kept rows, uint32 [n], ascending.
-        graph: the neighbours among them.
+    ``rows``: positions, uint32 [n], ascending; ``graph``: the neighbours among them.
     """
     order = keep_order(params.which_to_keep, len(rows), _merit(view, params, rows), rows >= view.values.ingested)
     return semantic_duplicates(graph, rows, params, order)
@@ -76,9 +72,8 @@ def _merit(view: View, params: SemanticParams, rows: np.ndarray) -> np.ndarray |
     if params.which_to_keep == "longest":
         return view.texts().gather(rows).str.len_chars().fill_null(0).to_numpy()
     if params.which_to_keep == "best_quality":
-        if view.has("quality"):
-            return row_quality(view.frame("quality"), rows)
-        return -strictness(view.values, view.frame("annotations"), rows)
+        quality = row_quality(view, rows)
+        return -strictness(view, rows) if quality is None else quality
     if params.which_to_keep == "first":
         return None
     similarity = view.frame("assignments", "similarity")["similarity"]
@@ -89,14 +84,13 @@ def _pruned(view: View, action: Prune) -> Removal:
     """Rows of some clusters. What is noted of a row is its cosine to the centroid, or its standing where a quality
     score has half a say."""
     labels = view.frame("assignments")
-    learned = view.frame("quality") if view.has("quality") else None
     strategy = action.strategy
     taken, scores = [], []
     for number in action.clusters:
         members = labels.filter(pl.col("cluster") == number)
         similarity = members["similarity"].fill_nan(None).fill_null(0.0).to_numpy()
         rows = members["row"].to_numpy()
-        quality = None if learned is None else row_quality(learned, rows)
+        quality = row_quality(view, rows)
         seed = view.seed(4, view.state.round, number + 1)
         chosen = prune_cluster(similarity, strategy, action.keep_fraction, seed, quality)
         measured = similarity
@@ -116,8 +110,7 @@ def _judged_again(view: View, thresholds: Thresholds, advance: Advance) -> tuple
     annotations, kept = view.frame("annotations"), view.kept()
     filtered = ledger.filter((pl.col("status") == "removed") & (pl.col("stage") == "filter"))["row"].to_numpy()
     still_failing = [removal.rows for removal in filters.failing(annotations[filtered], filtered, bounds)]
-    back = np.setdiff1d(filtered, np.concatenate(still_failing or [filtered[:0]]))
-    back = _unseen(view, back)
+    back = _unseen(view, np.setdiff1d(filtered, np.concatenate([filtered[:0], *still_failing])))
     settled = np.concatenate([kept, view.anchor()])
     rows = np.concatenate([settled, back])
     content = view.content(rows)

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from ...state.errors import InputError
-from ...state.events import Event, StepEvent
+from ...state.events import StepEvent
 from ...state.phrases import Advance, silent
 from ...state.rows import Removal, hold_out, removed_by_reason
 from ...state.values import Role, Values
@@ -15,11 +15,11 @@ from ...tools.repeats import dedup, minhash
 from ...tools.repeats.benchmarks import index_benchmarks
 from ...tools.repeats.corpus import corpus_duplicates, open_corpus
 from ...tools.repeats.decontaminate import Contamination, contaminated
-from ...tools.text import filters
+from ..decide.facts import strictness
 from ..session import Session
 from ..view import View
 from .base import Content, Draft, Step
-from .clean import has_vectors, logged_frame, separated
+from .clean import logged_frame, separated
 
 
 class Dedup(Step[pl.DataFrame | None]):
@@ -35,30 +35,27 @@ class Dedup(Step[pl.DataFrame | None]):
     def total(self, view: View) -> int | None:
         return 2 * len(view.kept())
 
-    def measure(self, session: Session, advance: Advance) -> pl.DataFrame | None:
-        view = session.view
-        if not view.config.dedup.against or has_vectors(view):
+    def measure(self, session: Session, view: View, advance: Advance) -> pl.DataFrame | None:
+        if not view.config.dedup.against or view.has("given_vectors"):
             return None
         with session.store.scratch() as folder:
             return _found_in_corpus(view, folder)
 
-    def logged(self, view: View, event: Event) -> pl.DataFrame | None:
-        assert isinstance(event, StepEvent)
+    def logged(self, view: View, event: StepEvent) -> pl.DataFrame | None:
         return logged_frame(view, event, "in_corpus") if "in_corpus" in event.state.artefacts else None
 
     def derive(self, view: View, measured: pl.DataFrame | None, advance: Advance = silent) -> Draft:
         rows, config = view.kept(), view.config
         artefacts: dict[Role, Content] = {}
-        removals = list[Removal]()
-        if not has_vectors(view):
+        removals, left_out = list[Removal](), rows[:0]
+        if not view.has("given_vectors"):
             if measured is not None:
                 artefacts["in_corpus"] = measured
                 found = measured.filter(pl.col("row").is_in(rows))
-                score, names = found["score"].to_numpy(), found["duplicate_of"]
-                removals = [Removal("in_corpus", found["row"].to_numpy(), score, config.dedup.threshold, names)]
+                left_out, score, names = found["row"].to_numpy(), found["score"].to_numpy(), found["duplicate_of"]
+                removals = [Removal("in_corpus", left_out, score, config.dedup.threshold, names)]
             content = view.content(rows)
             text = dedup.compared(content)
-            left_out = np.concatenate([removal.rows for removal in removals] or [rows[:0]])
             signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
             quality = quality_of_rules(view, rows)
             removals.append(
@@ -85,8 +82,7 @@ def quality_of_rules(view: View, rows: np.ndarray) -> np.ndarray | None:
     """
     if view.config.dedup.which_to_keep != "best_quality" or view.values.profile == "none":
         return None
-    rules = filters.bounds(view.values.profile, view.values.thresholds)
-    return 1.0 - filters.strictness(view.frame("annotations")[rows], rules).astype(np.float64)
+    return 1.0 - strictness(view, rows).astype(np.float64)
 
 
 class Decontaminate(Step[None]):

@@ -83,14 +83,7 @@ def unfit(view: View) -> str | None:
 
 
 def gather(view: View, action: Synthesise, seed: int, place: Place) -> Evidence:
-    """The evidence for one ``synthesise`` action.
-
-    Args:
-        view: the run.
-        action: for which clusters, and how many rows for each.
-        seed: of every choice.
-        place: where texts land.
-    """
+    """The evidence for one ``synthesise`` action; ``seed`` is of every choice, ``place`` says where texts land."""
     fields, config, values = fields_of(shape_of(view)), view.config, view.values
     own = view.frame("assignments").filter(pl.col("row") < values.ingested)
     members = {number: own.filter(pl.col("cluster") == number) for number in action.clusters}

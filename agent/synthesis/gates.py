@@ -17,7 +17,7 @@ from ...state.canonical import sha256_json
 from ...state.events import SynthesisFigures
 from ...state.phrases import Advance, silent
 from ...state.report import Record
-from ...tools.judge.diversity import Diversity, diversity
+from ...tools.judge.diversity import diversity
 from ...tools.judge.self_instruct import Reason, answers_differ, fault, norms
 from ...tools.read.shapes import Parts
 from ...tools.repeats.rouge import RougePool
@@ -137,11 +137,7 @@ class _Work:
 def synthesise(model: Model, evidence: Evidence, place: Place, advance: Advance = silent) -> Synthesised:
     """New rows for the targets; fewer than wanted where what the model writes does not pass.
 
-    Args:
-        model: the generator and the judge; both are asked without tools.
-        evidence: the clusters, their rows and the bounds.
-        place: where texts land (see ``Placed``), one entry per text.
-        advance: called with questions answered.
+    ``model`` is generator and judge, asked without tools; ``advance`` is called with questions answered.
     """
     work = _Work(evidence, _compared(evidence), RougePool(evidence.rouge_l), set(evidence.texts))
     work.pool.add(work.said(parts) for parts in evidence.pool)
@@ -234,7 +230,7 @@ def _fresh(work: _Work, attempts: list[_Attempt]) -> list[_Attempt]:
         elif other:
             work.drop("same_input_other_output", attempt)
         # ROUGE-L sees a–z and 0–9 alone: in another script, only an equal text counts as a copy here.
-        elif attempt.text in work.texts or work.pool.nearest(said) is not None:
+        elif attempt.text in work.texts or work.pool.repeats(said):
             work.drop("near_copy", attempt)
         else:
             passed.append(attempt)
@@ -270,17 +266,15 @@ def _accepted(work: _Work, model: Model, attempts: list[_Attempt], advance: Adva
 def _join(work: _Work, target: Target, attempts: list[_Attempt]) -> None:
     """Take attempts into their cluster, unless its rows become more alike: then they stay out and it gets no more."""
     kept = work.kept.setdefault(target.cluster, [])
-    if attempts and _diversity(work, target, [*kept, *attempts]).narrows:
+    new = [*kept, *attempts]
+    real, added = (["\n".join(one.parts.values()) for one in rows] for rows in (target.own, new))
+    cosines = np.array([attempt.cosine for attempt in new])
+    if attempts and diversity(real, added, target.cosines, cosines, work.evidence.seed).narrows:
         for attempt in attempts:
             work.drop("narrowing", attempt)
         work.narrowed.append(target.cluster)
     else:
         kept += attempts
-
-
-def _diversity(work: _Work, target: Target, new: list[_Attempt]) -> Diversity:
-    real, added = (["\n".join(one.parts.values()) for one in rows] for rows in (target.own, new))
-    return diversity(real, added, target.cosines, np.array([attempt.cosine for attempt in new]), work.evidence.seed)
 
 
 def _id(evidence: Evidence, attempt: _Attempt) -> str:

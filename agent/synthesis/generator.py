@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ...state.canonical import Json
 from ...state.phrases import Advance, silent
 from ...state.report import Record
 from ...tools.read.shapes import Parts
 from ..llm import Reply, Request
-from ..llm.ask import ShortText, Unusable, asked, by_row, each_row_once, parse, reader, request, schema, sheets
+from ..llm.ask import ShortText, Unusable, ask_about, asked, parse
 from ..llm.client import Model
 
 REAL_EXAMPLES = 6
@@ -68,10 +68,8 @@ class GeneratedRows:
     problem: Literal["truncated", "malformed"] | None = None
 
 
-class _Rows(BaseModel):
+class _Rows(Record):
     """The outer form of an answer; each row is looked at by itself, so that a broken one does not lose the others."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rows: list[object]
 
@@ -130,18 +128,16 @@ def _drawn(items: Sequence[_T], count: int, rng: np.random.Generator) -> list[_T
 
 def _schema(fields: tuple[str, ...]) -> Json:
     """The JSON schema of an answer."""
-    row = {
-        "type": "object",
-        "properties": {name: {"type": "string"} for name in fields},
-        "required": list(fields),
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {"rows": {"type": "array", "items": row}},
-        "required": ["rows"],
-        "additionalProperties": False,
-    }
+
+    def closed(properties: Json) -> Json:
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+
+    return closed({"rows": {"type": "array", "items": closed({name: {"type": "string"} for name in fields})}})
 
 
 def read(reply: Reply) -> GeneratedRows:
@@ -168,20 +164,16 @@ def parts_of_answer(row: object, fields: tuple[str, ...]) -> Parts | None:
 Word = Literal["accept", "reject"]
 
 
-class RowVerdict(BaseModel):
+class RowVerdict(Record):
     """The word on one row, reasons first."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str
     reasons: list[ShortText] = Field(min_length=1, max_length=4)
     verdict: Word
 
 
-class RowVerdicts(BaseModel):
+class RowVerdicts(Record):
     """The answer on the rows of one question."""
-
-    model_config = ConfigDict(extra="forbid")
 
     verdicts: list[RowVerdict]
 
@@ -191,11 +183,5 @@ def accept_rows(model: Model, texts: list[str], advance: Advance = silent) -> li
 
     The texts are shown as data, under opaque ids, to a model without tools.
     """
-    asked = sheets("judge", texts)
-    questions = [request("judge", sheet, schema(RowVerdicts)) for sheet in asked]
-    answers = model.ask_many(questions, reader(RowVerdicts, each_row_once(asked, _entries)), advance)
-    return [None if entry is None else entry.verdict for entry in by_row(asked, answers, _entries)]
-
-
-def _entries(answer: RowVerdicts) -> list[RowVerdict]:
-    return answer.verdicts
+    found = ask_about(model, "judge", texts, RowVerdicts, lambda answer: answer.verdicts, advance)
+    return [None if entry is None else entry.verdict for entry in found]

@@ -1,6 +1,7 @@
 """Where texts that are to become rows land among the rows: measured by the loop, read from the log by the audit."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,6 @@ from pydantic import TypeAdapter, ValidationError
 from ...state.errors import IntegrityError
 from ...state.events import Act
 from ...state.phrases import Advance
-from ...state.report import Record
 from ...state.values import Role
 from ..session import Session
 from ..steps.measured import text_vectors
@@ -20,7 +20,7 @@ _SAME = 3e-6  # a cosine depends a little on how many are taken at a time: what 
 _CHUNK = 8192
 
 
-class Placed(Record):
+class Placed(NamedTuple):
     """Where a text landed: its nearest centroid, the cosine to it, and the highest cosine to any row."""
 
     cluster: int
@@ -29,7 +29,7 @@ class Placed(Record):
 
 
 Place = Callable[[list[str]], list[Placed]]
-_LOGGED = TypeAdapter(dict[str, tuple[int, float, float]])
+_LOGGED = TypeAdapter(dict[str, Placed])
 
 
 class Placer:
@@ -53,14 +53,14 @@ class Placer:
 
     def logged(self) -> dict[str, list[float]]:
         """The placements as they are logged, sorted by text."""
-        return {text: [one.cluster, one.cosine, one.nearest] for text, one in sorted(self.placed.items())}
+        return {text: list(one) for text, one in sorted(self.placed.items())}
 
     def _placements(self, texts: list[str]) -> list[Placed]:
         raise NotImplementedError
 
 
-class _LivePlacer(Placer):
-    """Embeds the texts."""
+class LivePlacer(Placer):
+    """Embeds the texts by the run's encoder; ``advance`` is told the texts embedded."""
 
     def __init__(self, session: Session, advance: Advance) -> None:
         super().__init__(session.view)
@@ -96,11 +96,6 @@ class _LoggedPlacer(Placer):
         return [found[text] for text in texts]
 
 
-def live_placer(session: Session, advance: Advance) -> Placer:
-    """A placer that embeds texts by the run's encoder; ``advance`` is told the texts embedded."""
-    return _LivePlacer(session, advance)
-
-
 def logged_placer(view: View, event: Act) -> Placer:
     """A placer that says what the one of a logged synthesis said; it knows the vectors of the rows that were added.
 
@@ -111,10 +106,9 @@ def logged_placer(view: View, event: Act) -> Placer:
     if refs.get("synthesis") is None:
         return _LoggedPlacer(view, {}, {}, event.embedded)
     try:
-        logged = _LOGGED.validate_python(view.store.json(refs["synthesis"] or "")["placed"])
+        placed = _LOGGED.validate_python(view.store.json(refs["synthesis"] or "")["placed"])
     except (ValidationError, KeyError, TypeError) as error:
         raise IntegrityError("the log does not say where texts landed that the model wrote") from error
-    placed = {text: Placed(cluster=one[0], cosine=one[1], nearest=one[2]) for text, one in logged.items()}
     return _LoggedPlacer(view, placed, _added_vectors(view, event), event.embedded)
 
 

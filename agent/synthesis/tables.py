@@ -19,12 +19,12 @@ from ...state.events import SynthesisFigures
 from ...state.phrases import Advance, silent
 from ...state.rows import add_synthetic
 from ...state.values import Role
-from ...tools.read.columns import is_json_text, json_bytes, plain_rows
+from ...tools.read.columns import is_json_text, json_text, plain_rows
 from ...tools.read.shapes import row_of
 from ...tools.text import measures
 from ..steps.base import Content, Plain
 from ..view import View
-from .evidence import gather, rendered, shape_of, unfit
+from .evidence import gather, shape_of, unfit
 from .gates import New, synthesise
 from .placement import Placer
 
@@ -49,11 +49,7 @@ class Addition:
 def add_rows(view: View, action: Synthesise, place: Placer, advance: Advance = silent) -> Addition:
     """Carry out a ``synthesise`` action on a trial copy.
 
-    Args:
-        view: the run; its model is asked.
-        action: for which clusters, and how many rows for each.
-        place: says where texts land.
-        advance: called with questions answered.
+    The run's model is asked; ``place`` says where texts land; ``advance`` is called with questions answered.
 
     Raises:
         ModelError: the language model cannot be reached.
@@ -74,21 +70,21 @@ def add_rows(view: View, action: Synthesise, place: Placer, advance: Advance = s
     vectors = np.stack([place.vectors[row.text] for row in done.rows])
     positions = np.arange(ledger.height, ledger.height + len(done.rows), dtype=np.uint32)
     ledger = add_synthetic(ledger, pl.Series("id", [row.id for row in done.rows]), view.seq)
-    for role, frame in _added(view, done.rows, positions, f"{model.name} {prompt('generate').reference}").items():
+    for role, frame in _added(done.rows, positions, f"{model.name} {prompt('generate').reference}").items():
         # Read past the view's tables: in memory, the raw text of all rows would stay there.
         artefacts[role] = pl.concat([view.store.frame(view.ref(role)), frame]) if view.has(role) else frame
     artefacts["synthetic_originals"] = _originals(view, done.rows, positions)
     return Addition(ledger, artefacts, done.figures(), None, positions, vectors)
 
 
-def _added(view: View, rows: Sequence[New], positions: np.ndarray, by: str) -> dict[Role, pl.DataFrame]:
+def _added(rows: Sequence[New], positions: np.ndarray, by: str) -> dict[Role, pl.DataFrame]:
     """What new rows (positions uint32 [m]) add to each table by its role; ``by``, who wrote them, is noted for ever."""
     unknown = pl.Series([None] * len(rows), dtype=pl.String)  # a new row is its text
     text = pl.DataFrame({"text": [row.text for row in rows], "content": unknown})
     columns = {
         "row": positions,
         "id": [row.id for row in rows],
-        "text": rendered(view, [row.parts for row in rows]),
+        "text": text["text"],
         "content": unknown,
         "empty_answer": unknown.cast(pl.Boolean),
         "label": pl.Series([row.label for row in rows], dtype=pl.String),
@@ -124,7 +120,7 @@ def _originals(view: View, rows: Sequence[New], positions: np.ndarray) -> pa.Tab
 
 def _column(target: pa.Field, values: Sequence[object]) -> pa.Array:
     if is_json_text(target):
-        return pa.array([None if value is None else json_bytes(value).decode() for value in values], target.type)
+        return json_text(values)
     return pa.array(values, target.type)
 
 

@@ -40,7 +40,7 @@ def start(number):
             session = Session(run, Reporter(quiet=True))
             session.start()
             time.sleep(0.2)
-            session.note_failure("the test ends it")
+            session.append("error", error="the test ends it")
             mine = run.read_settings()[1] == config and session.config == config
             log = [json.loads(line) for line in run.log.read_text().splitlines()]
             return {"root": str(run.root), "mine": mine, "seeds": sorted({e["seed"] for e in log if "seed" in e})}

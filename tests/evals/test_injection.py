@@ -19,14 +19,14 @@ def test_published_attacks_are_all_read(shared_data):
     found = {family: attacks(shared_data, family) for family in FAMILIES}
     assert len(found["bipia"]) == 2 * 15 * 5
     assert len(found["giskard"]) == 35
-    assert all(attack.text.strip() for family in FAMILIES for attack in found[family])
+    assert all(attack.strip() for family in FAMILIES for attack in found[family])
 
 
 def test_an_attack_is_planted_in_the_chosen_rows_and_nowhere_else():
     frame = pl.DataFrame({"text": [f"row {n}" for n in range(10)]})
     chosen = np.array([2, 7])
-    appended = plant(frame, chosen, curator_attacks(), "appended")["text"].to_list()
-    alone = plant(frame, chosen, curator_attacks(), "alone")["text"].to_list()
+    appended = plant(frame, chosen, curator_attacks()["other"], "appended")["text"].to_list()
+    alone = plant(frame, chosen, curator_attacks()["other"], "alone")["text"].to_list()
     assert [at for at in range(10) if appended[at] != f"row {at}"] == [2, 7]
     assert appended[2] == f"row 2 {alone[2]}"
 

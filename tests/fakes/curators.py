@@ -7,6 +7,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ def curators(data: Path | None = None) -> dict[str, Policy]:
     from recryst.evals.attacks import attacks, curator_attacks
 
     published = () if data is None else ("bipia", "giskard")
-    known = [*curator_attacks(), *(attack for family in published for attack in attacks(data, family))]
+    known = chain(*curator_attacks().values(), *(attacks(data, family) for family in published))
     return {
         "neutral": neutral,
         "regrouping": regrouping,
         "writing": writing,
-        "obedient": obedient(attack.text for attack in known),
+        "obedient": obedient(known),
     }
 
 

@@ -157,7 +157,7 @@ class Forger:
         failures = failures or list(islice(compare.Replay(view, self.source).failures(number, with_files=False), 1))
         if not failures and event.llm != self.events[number].llm:
             whole = (*self.events[:number], event, *self.events[number + 1 :])
-            failures = unpaid(replace(self.view, events=whole))
+            failures = list(unpaid(replace(self.view, events=whole)))
         if not failures and with_files:
             failures = list(compare.Replay(view, self.source).failures(number))
         return failures

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 from recryst.agent.steps.base import Plain
 from recryst.agent.steps.clean import Clean, Filter
 from recryst.agent.steps.describe import Cluster, Critique, Embed, Reduce, Score, _Maps, _Vectors
-from recryst.agent.steps.experiment import Act, Baseline, Decide, Measure, _Instruments, _Measured, _Probed
+from recryst.agent.steps.experiment import Act, Baseline, Decide, Measure, _Instruments, _Measured
 from recryst.agent.steps.load import Load, Loaded
-from recryst.agent.steps.measured import Embedded, KeptRows, cluster_rows, missing_rows, resolved, score_rows
+from recryst.agent.steps.measured import Embedded, KeptRows, Probed, cluster_rows, missing_rows, resolved, score_rows
 from recryst.agent.steps.repeats import Dedup, HoldOut
 from recryst.agent.view import View
 from recryst.state.events import EVENT
@@ -62,7 +62,9 @@ class SmallRun:
             originals = self.store.adopt(folder / "originals.parquet")
         values = Values(shape="text", text_column="text", text_columns=("text",), notes=(), quarantined=0, **self.known)
         fields = {"input_sha256": None, "duplicate_ids": 0, "scrubbed": None}
-        return self.step(self.begun(), Load(), Loaded(self.rows, {"originals": originals}, values, fields))
+        return self.step(
+            self.begun(), Load(), Loaded(self.store.put_frame(self.rows), {"originals": originals}, values, fields)
+        )
 
     def event(self, view, step, measured=None):
         """The event that a step makes of a view and a measurement."""
@@ -143,7 +145,7 @@ class Round(SmallRun):
         scores = score_rows(view, KeptRows.of(view), self.clustered(view), view.clustering, ignored)
         view = self.step(view, Score(), scores)
         if Baseline().due(view):
-            view = self.step(view, Baseline(), _Probed(scores, (0.8, 0.81, 0.82), 0.0))
+            view = self.step(view, Baseline(), Probed(scores, (0.8, 0.81, 0.82), 0.0))
         return self.step(self.step(view, Critique()), Decide())
 
     def clustered(self, view):
@@ -157,7 +159,7 @@ class Round(SmallRun):
         clustered = cluster_rows(view, kept, wanted, view.array("centroids"))
         params = resolved(wanted, clustered.result)
         scores = score_rows(view, kept, clustered, params, ignored)
-        return self.step(view, Measure(), _Measured(clustered, params, scores, probe, 0.0))
+        return self.step(view, Measure(), _Measured(scores, probe, 0.0, clustered, params))
 
     def choosing(self, view, action):
         """The view as if the policy had chosen ``action``, whose id is the first candidate's."""

@@ -105,7 +105,7 @@ def storied_run(folder: Path) -> Path:
         with placed(first) as cycle:
             cycle.go_on()
             _answer(cycle, answer="approve")
-        first.note_failure("the power went")
+        first.append("error", error="the power went")
         second = Session(run, Reporter(quiet=True))
         second.start()
         with placed(second) as cycle:

@@ -13,7 +13,7 @@ from recryst.state.run import RunDirectory
 from recryst.state.store import Store
 from recryst.state.values import StatePatch, Values, fold
 
-_TYPES = {kind.model_fields["type"].default: kind for kind in get_args(Event)}
+_TYPES = {name: kind for kind in get_args(Event) for name in get_args(kind.model_fields["type"].annotation)}
 
 
 class ToldRun:

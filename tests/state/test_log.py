@@ -23,9 +23,9 @@ def write(path, count=5):
 
 def test_reads_back_what_it_wrote_and_goes_on(tmp_path):
     path = tmp_path / "events.jsonl"
-    head = write(path).head
+    head = write(path).events[-1].hash
     again = EventLog(path)
-    assert again.head == head
+    assert again.events[-1].hash == head
     again.append(**STAMP, type="chat")
     events, torn = read_log(path)
     assert [event.type for event in events] == ["error"] * 5 + ["chat"]
@@ -69,12 +69,12 @@ def test_missing_and_moved_lines_are_found(tmp_path, how):
 def test_half_a_line_left_by_a_crash_is_cut_off(tmp_path):
     path = tmp_path / "events.jsonl"
     log = write(path)
-    head = log.head
+    head = log.events[-1].hash
     with path.open("ab") as file:
         file.write(b'{"attempt":1,"hash":"ab')
     again = EventLog(path)
     assert again.torn_bytes == 23
-    assert again.head == head
+    assert again.events[-1].hash == head
     again.append(**STAMP, type="chat")
     assert read_log(path)[1] == 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import orjson
 import pytest
@@ -44,10 +43,3 @@ def test_known_docstrings_are_cleaned_and_named(rows: list[dict[str, str]]) -> N
         "module": "json",
         "kind": "module",
     }
-
-
-def test_a_limit_takes_rows_from_everywhere(rows: list[dict[str, str]], tmp_path: Path) -> None:
-    assert write_docstrings(tmp_path / "some.jsonl", limit=50) == 50
-    some = [orjson.loads(line) for line in (tmp_path / "some.jsonl").read_bytes().splitlines()]
-    assert all(row in rows for row in some)
-    assert len({row["module"] for row in some}) > 20

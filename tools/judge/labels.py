@@ -5,8 +5,8 @@ A label table has ``domain`` (string or null), ``tags`` (list of strings), ``dif
 null). Each step fills in what those before it left open.
 """
 
-import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 from unicodedata import east_asian_width
 
@@ -15,8 +15,8 @@ import polars as pl
 
 from ...state.errors import InputError
 from ...state.phrases import Advance, silent
-from ..vectors.encoder import ModelNotLoaded, local_first, offline
-from .taxonomy import Entry, Taxonomy
+from ..vectors.encoder import ModelNotLoaded, local_first
+from .taxonomy import AXES, Entry, Taxonomy
 
 Labeller = Literal["rules", "zero_shot", "model"]
 
@@ -45,11 +45,10 @@ def by_rules(text: pl.Series, taxonomy: Taxonomy) -> pl.DataFrame:
         A label table [n].
     """
     read = text.fill_null("").str.slice(0, _CHARACTERS)
-    tags = [
-        [entry.name for entry, hit in zip(taxonomy.tags, row, strict=True) if hit] for row in _hits(read, taxonomy.tags)
-    ]
+    tags = _named(_hits(read, taxonomy.tags) > 0, taxonomy.tags)
     domains, difficulties = (
-        _leaders(_hits(read, entries), entries) for entries in (taxonomy.domains, taxonomy.difficulties)
+        _leaders(_hits(read, entries), entries, lambda first, second: (first > 0) & (first >= RULE_LEAD * second))
+        for entries in (taxonomy.domains, taxonomy.difficulties)
     )
     return label_table(zip(domains, tags, difficulties, strict=True), "rules")
 
@@ -74,14 +73,23 @@ def _whole_word(word: str) -> str:
     return f"{first}{inner}{last}"
 
 
-def _leaders(hits: np.ndarray, entries: Sequence[Entry]) -> list[str | None]:
-    """The entry that leads in each row of ``hits`` (int64 [n, entries]), or None."""
+def _named(given: np.ndarray, entries: Sequence[Entry]) -> list[list[str]]:
+    """The names that each row of ``given`` (bool [n, entries]) has."""
+    return [[entry.name for entry, has in zip(entries, row, strict=True) if has] for row in given]
+
+
+def _leaders(
+    values: np.ndarray, entries: Sequence[Entry], leads: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> list[str | None]:
+    """The entry that leads in each row of ``values`` (float or int [n, entries]), or None.
+
+    ``leads`` tells whether it does, from the first and second largest of each row, [n] each.
+    """
     if not len(entries):
-        return [None] * len(hits)
-    best = hits.argmax(axis=1)
-    ranked = np.sort(hits, axis=1)
-    leads = (ranked[:, -1] > 0) & (ranked[:, -1] >= RULE_LEAD * ranked[:, -2])
-    return [entries[at].name if lead else None for at, lead in zip(best, leads, strict=True)]
+        return [None] * len(values)
+    *_, second, first = np.sort(values, axis=1).T
+    best = values.argmax(axis=1)
+    return [entries[at].name if lead else None for at, lead in zip(best, leads(first, second), strict=True)]
 
 
 def label_table(labels: Iterable[tuple[str | None, Sequence[str], str | None]], by: Labeller) -> pl.DataFrame:
@@ -106,10 +114,8 @@ def unsure(labels: pl.DataFrame, taxonomy: Taxonomy) -> np.ndarray:
 
 def filled_in(labels: pl.DataFrame, rows: np.ndarray, more: pl.DataFrame) -> pl.DataFrame:
     """``labels`` [n] with what ``more`` [m] says of the rows at the positions ``rows`` [m] where they said nothing."""
-    at = pl.Series("at", rows, dtype=pl.UInt32)
-    own = labels.with_row_index("at")
-    other = more.select(pl.all().name.suffix("_more")).insert_column(0, at)
-    joined = own.join(other, on="at", how="left", maintain_order="left")
+    other = more.with_columns(at=pl.Series(rows, dtype=pl.UInt32))
+    joined = labels.with_row_index("at").join(other, on="at", how="left", suffix="_more", maintain_order="left")
     untagged = pl.col("tags").list.len() == 0
     new = (
         (pl.col("domain").is_null() & pl.col("domain_more").is_not_null())
@@ -148,43 +154,29 @@ def zero_shot(
     labels: list[tuple[str | None, list[str], str | None]] = []
     for start in range(0, len(text), _BATCH):
         texts = text[start : start + _BATCH].fill_null("").str.slice(0, _CHARACTERS).to_list()
-        domains, tags, difficulties = (
-            _probabilities(classify, texts, axis, getattr(taxonomy, axis))
-            for axis in ("domains", "tags", "difficulties")
+        domains, tags, difficulties = (_probabilities(classify, texts, axis, getattr(taxonomy, axis)) for axis in AXES)
+        chosen = _named(2 * tags - 1 >= min_margin, taxonomy.tags)  # of a tag, p is set against 1 − p
+        domain, difficulty = (
+            _leaders(found, entries, lambda first, second: first - second >= min_margin)
+            for found, entries in ((domains, taxonomy.domains), (difficulties, taxonomy.difficulties))
         )
-        for at in range(len(texts)):
-            # Of a tag, p is set against 1 − p.
-            chosen = [entry.name for entry, p in zip(taxonomy.tags, tags[at], strict=True) if 2 * p - 1 >= min_margin]
-            domain = _ahead(domains[at], taxonomy.domains, min_margin)
-            labels.append((domain, chosen, _ahead(difficulties[at], taxonomy.difficulties, min_margin)))
+        labels += zip(domain, chosen, difficulty, strict=True)
         advance(len(texts))
     return label_table(labels, "zero_shot")
-
-
-def _ahead(probabilities: np.ndarray, entries: Sequence[Entry], margin: float) -> str | None:
-    """The name that leads by ``margin``, or None; ``probabilities``: float [entries]."""
-    if not len(entries):
-        return None
-    order = np.argsort(-probabilities, kind="stable")
-    return entries[order[0]].name if probabilities[order[0]] - probabilities[order[1]] >= margin else None
 
 
 def _probabilities(classify: Any, texts: list[str], axis: str, entries: Sequence[Entry]) -> np.ndarray:
     """What the model gives each entry for each text, float64 [texts, entries]; those of a tag stand for themselves."""
     found = np.zeros((len(texts), len(entries)))
-    if not len(entries):
-        return found
     named = {f"{entry.name} ({entry.description})": at for at, entry in enumerate(entries)}
     known = [at for at, text in enumerate(texts) if text.strip()]  # an empty text entails nothing
-    answers = (
-        classify(
-            [texts[at] for at in known],
-            candidate_labels=list(named),
-            hypothesis_template=_TEMPLATES[axis],
-            multi_label=axis == "tags",
-        )
-        if known
-        else []
+    if not named or not known:
+        return found
+    answers = classify(
+        [texts[at] for at in known],
+        candidate_labels=list(named),
+        hypothesis_template=_TEMPLATES[axis],
+        multi_label=axis == "tags",
     )
     for at, answer in zip(known, answers, strict=True):
         for name, score in zip(answer["labels"], answer["scores"], strict=True):
@@ -199,20 +191,17 @@ def _nli(model: str) -> Any:
         InputError: the model cannot be loaded, or is no NLI model.
     """
     try:
-        return local_first(model, lambda local: _loaded(model, local_files_only=local))
+        return local_first(model, partial(_loaded, model))
     except ModelNotLoaded as error:
         raise InputError(f"label.nli_model: cannot use the model {model!r}: {error}") from error
 
 
-def _loaded(model: str, *, local_files_only: bool) -> Any:
-    with offline() if local_files_only else contextlib.nullcontext():
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
-        from transformers.utils import logging
+def _loaded(model: str, local: bool) -> Any:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # its bar would break into ours
-        safe: dict[str, Any] = {"local_files_only": local_files_only, "trust_remote_code": False}
-        network = AutoModelForSequenceClassification.from_pretrained(model, use_safetensors=True, **safe)
-        tokeniser = AutoTokenizer.from_pretrained(model, **safe)
+    safe: dict[str, Any] = {"local_files_only": local, "trust_remote_code": False}
+    network = AutoModelForSequenceClassification.from_pretrained(model, use_safetensors=True, **safe)
+    tokeniser = AutoTokenizer.from_pretrained(model, **safe)
     if not any(str(name).lower().startswith("entail") for name in network.config.label2id):
         raise ValueError("it is no NLI model: none of its labels is called entailment")
     positions = int(getattr(network.config, "max_position_embeddings", _POSITIONS))

@@ -41,8 +41,8 @@ def coverage(anchor: np.ndarray, radii: np.ndarray, vectors: np.ndarray, kept: n
         anchor: float32 [m, d]; ``radii``: float32 [m], from ``anchor_radii``.
         vectors: float32 [n, d]; ``kept``: bool [n].
     """
-    _, similarity = nearest(vectors, anchor, kept)
-    return float((similarity >= radii).mean())
+    _, similarity = nearest(vectors, anchor, 1, kept)
+    return float((similarity[:, 0] >= radii).mean())
 
 
 def balance(labels: np.ndarray) -> float:
@@ -54,9 +54,9 @@ def balance(labels: np.ndarray) -> float:
     return float(-(share * np.log(share)).sum() / np.log(len(sizes)))
 
 
-def redundancy(graph: NeighborGraph, kept: np.ndarray, cosine: float) -> float:
-    """Share of kept rows with a kept neighbour at least ``cosine`` similar; ``graph`` is restricted to ``kept`` [n]."""
-    return float((graph.similarities[kept].max(axis=1, initial=-1.0) >= cosine).mean())
+def redundancy(graph: NeighborGraph, cosine: float) -> float:
+    """Share of the rows of ``graph`` with a neighbour at least ``cosine`` similar."""
+    return float((graph.similarities.max(axis=1, initial=-1.0) >= cosine).mean())
 
 
 def sparse_below(density: np.ndarray) -> float:

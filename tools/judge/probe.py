@@ -129,9 +129,9 @@ def bits_per_byte(train: np.ndarray, test: np.ndarray) -> float:
     Raises:
         UsageError: ``test`` is shorter than one context.
     """
-    probability = np.full(len(test) - ORDER, 1.0 / 256.0) if len(test) > ORDER else np.full(0, 1.0)
-    if not len(probability):
+    if len(test) <= ORDER:
         raise UsageError(f"the held-out text has only {len(test)} bytes; the probe needs more")
+    probability = np.full(len(test) - ORDER, 1.0 / 256.0)
     for order in range(ORDER + 1):
         grams, counts = np.unique(_packed(train, order + 1), return_counts=True)
         contexts, first, types = np.unique(grams >> np.uint64(8), return_index=True, return_counts=True)

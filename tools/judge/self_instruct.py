@@ -69,15 +69,13 @@ class Norms:
 
 def norms(fields: Sequence[str], own: Iterable[Mapping[str, str]]) -> Norms:
     """The norms for rows of those fields beside the cluster's ``own`` rows."""
-    firsts = [row[fields[0]].strip() for row in own]
-    firsts = [first for first in firsts if first]
+    firsts = [first for row in own if (first := row[fields[0]].strip())]
     if not firsts:
         return Norms()
-    words = [len(first.split()) for first in firsts]
-    plain = fields[0] == "text"
+    words = [len(first.split()) for first in firsts if fields[0] == "text"]
     return Norms(
-        fewest=min(FEWEST_WORDS, *words) if plain else FEWEST_WORDS,
-        most=max(MOST_WORDS, *words) if plain else MOST_WORDS,
+        fewest=min([FEWEST_WORDS, *words]),
+        most=max([MOST_WORDS, *words]),
         punctuation=sum(first[0] in string.punctuation for first in firsts) > _OWN_HABIT * len(firsts),
         non_ascii=sum(not first[0].isascii() for first in firsts) > _OWN_HABIT * len(firsts),
     )
@@ -88,47 +86,23 @@ def fault(row: Mapping[str, str], held_to: Norms) -> Reason | None:
 
     ``row``: ``instruction``, ``output`` and perhaps ``input``; or ``text``.
     """
-    if any(len(text) > LONGEST for text in row.values()):
-        return "too_long"
-    if (text := row.get("text")) is not None:
-        reason = _of_length(text, held_to) or _of_opening(text, held_to)
-        return reason or ("ends_with_colon" if _unfinished(text) else None)
-    return _of_instruction(row["instruction"], held_to) or _of_instance(row.get("input", ""), row["output"])
-
-
-def _of_length(text: str, held_to: Norms) -> Reason | None:
-    words = len(text.split())
-    if words < held_to.fewest:
-        return "too_short"
-    return "too_long" if words > held_to.most else None
-
-
-def _of_opening(text: str, held_to: Norms) -> Reason | None:
-    first = text.strip()[0]
-    if first in string.punctuation and not held_to.punctuation:
-        return "punctuation"
-    return "non_ascii" if not first.isascii() and not held_to.non_ascii else None
-
-
-def _of_instruction(instruction: str, held_to: Norms) -> Reason | None:
-    said = " ".join(instruction.split())
-    if (reason := _of_length(said, held_to)) is not None:
-        return reason
-    if _UNUSABLE.search(said):
-        return "unusable_word"
-    return "program" if said.lower().startswith("write a program") else _of_opening(said, held_to)
-
-
-def _of_instance(given: str, output: str) -> Reason | None:
-    if not output.strip():
-        return "empty_output"
-    if given.strip() == output.strip():
-        return "input_is_output"
-    return "ends_with_colon" if _unfinished(given) or _unfinished(output) else None
-
-
-def _unfinished(text: str) -> bool:
-    return text.strip().endswith(":")
+    plain = "text" in row
+    said = " ".join(row["text" if plain else "instruction"].split())
+    words, first = len(said.split()), said[:1]
+    given, output = ("", said) if plain else (row.get("input", "").strip(), row["output"].strip())
+    faults: tuple[tuple[Reason, bool], ...] = (
+        ("too_long", any(len(text) > LONGEST for text in row.values())),
+        ("too_short", words < held_to.fewest),
+        ("too_long", words > held_to.most),
+        ("unusable_word", not plain and _UNUSABLE.search(said) is not None),
+        ("program", not plain and said.lower().startswith("write a program")),
+        ("punctuation", first in string.punctuation and not held_to.punctuation),
+        ("non_ascii", not first.isascii() and not held_to.non_ascii),
+        ("empty_output", not output),
+        ("input_is_output", given == output),
+        ("ends_with_colon", given.endswith(":") or output.endswith(":")),
+    )
+    return next((reason for reason, found in faults if found), None)
 
 
 def answers_differ(rows: Sequence[Mapping[str, str]], known: Iterable[Mapping[str, str]]) -> list[bool]:

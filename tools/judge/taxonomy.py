@@ -16,12 +16,13 @@ Each of the three may be left out, and so may keywords. A name becomes the name 
 
 import unicodedata
 from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import yaml
+from pydantic import TypeAdapter
 
 from ...state.errors import InputError
 from ...state.settings import yaml_fault
@@ -55,18 +56,10 @@ class Taxonomy:
     tags: tuple[Entry, ...]
     difficulties: tuple[Entry, ...]
 
-    def plain(self) -> dict[str, Any]:
-        """The taxonomy as JSON; ``taxonomy_of`` reads it."""
-        return {axis: [asdict(entry) for entry in getattr(self, axis)] for axis in AXES}
-
 
 def taxonomy_of(plain: dict[str, Any]) -> Taxonomy:
-    """The inverse of ``Taxonomy.plain``."""
-    axes = {
-        axis: tuple(Entry(one["name"], one["description"], tuple(one["keywords"])) for one in plain[axis])
-        for axis in AXES
-    }
-    return Taxonomy(**axes)
+    """The taxonomy that ``asdict`` made plain."""
+    return TypeAdapter(Taxonomy).validate_python(plain)
 
 
 def read_taxonomy(path: Path) -> Taxonomy:
@@ -124,11 +117,9 @@ def _axis(where: str, axis: str, values: Any) -> tuple[Entry, ...]:
     if len(values) == 1 and axis != "tags":
         raise InputError(f"{where} holds one name; a choice needs two")
     entries = tuple(_entry(where, name, value) for name, value in values.items())
-    seen = set[str]()
-    for entry in entries:
-        if entry.name.casefold() in seen:  # one folder on some disks
-            raise InputError(f"{where}: there is another name that differs from {entry.name!r} in case only")
-        seen.add(entry.name.casefold())
+    folded = [entry.name.casefold() for entry in entries]  # one folder on some disks
+    if twin := next((entry.name for at, entry in enumerate(entries) if folded[at] in folded[:at]), None):
+        raise InputError(f"{where}: there is another name that differs from {twin!r} in case only")
     return entries
 
 

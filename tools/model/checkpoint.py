@@ -33,13 +33,12 @@ def load_model(model_dir: Path, **options: Any) -> tuple[Any, Any]:
     quantised = "quantization_config" in {*model_settings(model_dir), *options}
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with quiet():
-            if quantised:
-                _import_bitsandbytes()
-            tokenizer = AutoTokenizer.from_pretrained(model_dir, **local)
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                model_dir, use_safetensors=True, device_map={"": "cpu"}, output_loading_info=True, **local, **options
-            )
+        if quantised:
+            _import_bitsandbytes()
+        tokenizer = AutoTokenizer.from_pretrained(model_dir, **local)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            model_dir, use_safetensors=True, device_map={"": "cpu"}, output_loading_info=True, **local, **options
+        )
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise InputError(f"cannot load the model in {model_dir}: {' '.join(str(error).split())}") from error
     model, found = loaded

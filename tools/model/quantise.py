@@ -1,26 +1,15 @@
 """Quantising a language model on disk with bitsandbytes, on the CPU."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ...state.errors import InputError, UsageError
-from .checkpoint import check_replaceable, load_model, model_settings, native_bfloat16, publish, quiet, weight_bytes
+from .checkpoint import check_replaceable, load_model, model_settings, native_bfloat16, publish, quiet
 
 _KERNEL_ROWS, _KERNEL_COLUMNS = 32, 64  # what the CPU kernel of NF4 takes: outputs, and inputs in whole blocks
 
 
-@dataclass(frozen=True)
-class QuantiseResult:
-    """A quantised model on disk; both sizes are those of the weight files."""
-
-    path: Path
-    format: str
-    size_bytes: int
-    source_bytes: int
-
-
-def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> QuantiseResult:
+def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> None:
     """Quantise a saved causal language model with bitsandbytes, on the CPU.
 
     The linear layers become NF4 (4 bits, blocks of 64, their scales quantised again) or INT8 (one scale per row).
@@ -63,7 +52,6 @@ def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> Quantise
         with publish(out) as folder:
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-    return QuantiseResult(path=out, format=to, size_bytes=weight_bytes(out), source_bytes=weight_bytes(model_dir))
 
 
 def _check_layers(model: Any, model_dir: Path) -> None:

@@ -7,7 +7,6 @@ it should. What stands inside an archive inside it is not read.
 from __future__ import annotations
 
 import bz2
-import io
 import lzma
 import re
 import stat
@@ -16,11 +15,11 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from ...state.errors import InputError
-from .extract import Unreadable
-from .streams import BROKEN_ARCHIVE, open_bytes
+from .extract import Unreadable, too_large
+from .streams import BROKEN_ARCHIVE, open_bytes, unpacked
 
 #: One file: its path, and its bytes or the reason why it cannot be read.
 Found = tuple[str, bytes | Unreadable]
@@ -107,13 +106,13 @@ def _refused(name: str, is_link: bool, size: int, max_bytes: int) -> Unreadable 
     if is_link:
         return Unreadable("it is a link")
     if size > max_bytes:
-        return Unreadable(f"the file is larger than {max_bytes >> 20} MB (load.max_line_mb)")
+        return too_large("the file", max_bytes)
     return None
 
 
 def _tar_members(path: Path, wanted: Callable[[str], bool], max_bytes: int) -> Iterator[Found]:
     with open_bytes(path) as packed:
-        metered = _Metered(_unpacked(packed), max(_UNSUSPECTED, _RATIO * path.stat().st_size))
+        metered = _Metered(_tar_bytes(packed), max(_UNSUSPECTED, _RATIO * path.stat().st_size))
         with tarfile.open(fileobj=cast(IO[bytes], metered), mode="r|", tarinfo=_Header) as archive:
             while (member := archive.next()) is not None:
                 metered.expect(member.offset_data + member.size + _MAX_HEADER)
@@ -174,45 +173,11 @@ class _Metered:
         return data
 
 
-def _unpacked(stream: IO[bytes]) -> IO[bytes]:
+def _tar_bytes(stream: IO[bytes]) -> IO[bytes]:
     """``stream``, decompressed where it begins as bzip2 or xz does."""
     head = stream.peek(6)[:6]  # type: ignore[attr-defined]
     if head.startswith(b"BZh"):
-        return io.BufferedReader(_Unpacked(stream, bz2.BZ2Decompressor))
+        return unpacked(stream, bz2.BZ2Decompressor, _CHUNK)
     if head == b"\xfd7zXZ\0":
-        return io.BufferedReader(_Unpacked(stream, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)))
+        return unpacked(stream, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY), _CHUNK)
     return stream
-
-
-class _Unpacked(io.RawIOBase):
-    """Compressed streams end to end as one raw stream: as little at a time as is asked for, in bounded memory.
-
-    The readers of ``bz2`` and ``lzma`` let a file demand gigabytes for its dictionary.
-    """
-
-    def __init__(self, source: IO[bytes], start: Callable[[], Any]) -> None:
-        self._source, self._start = source, start
-        self._machine = start()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        output = b""
-        while not output:
-            data = b""
-            if self._machine.eof:
-                data = self._machine.unused_data or self._source.read(_CHUNK)
-                if not data:
-                    return 0
-                self._machine = self._start()
-            elif self._machine.needs_input:
-                data = self._source.read(_CHUNK)
-                if not data:
-                    raise EOFError("the compressed file ends before its last stream does")
-            try:
-                output = self._machine.decompress(data, len(buffer))
-            except OSError as error:  # how bz2 says that the data are damaged
-                raise EOFError(str(error)) from error
-        buffer[: len(output)] = output
-        return len(output)

@@ -66,16 +66,12 @@ def batch_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     Raises:
         InputError: the rows have more different keys than a table has columns.
     """
-    names: dict[str, None] = {}
-    for row in rows:
-        names.update(dict.fromkeys(row))
+    names = dict.fromkeys(name for row in rows for name in row)
     check_width(len(names))
-    fields, arrays = [], []
-    for name in names:
-        field, array = _column(name, [row.get(name) for row in rows])
-        fields.append(field)
-        arrays.append(array)
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+    columns = [_column(name, [row.get(name) for row in rows]) for name in names]
+    return pa.RecordBatch.from_arrays(
+        [array for _, array in columns], schema=pa.schema([field for field, _ in columns])
+    )
 
 
 def check_width(columns: int) -> None:
@@ -102,14 +98,15 @@ def _column(name: str, values: list[Any]) -> tuple[pa.Field, pa.Array]:
     try:
         array = pa.array(values)
     except _UNFIT:
-        return pa.field(name, pa.string(), metadata=JSON_TEXT), _json_text(values)
+        return pa.field(name, pa.string(), metadata=JSON_TEXT), json_text(values)
     # Arrow fills the keys that one object lacks and another has with nulls: then the objects were changed.
     if pa.types.is_nested(array.type) and not (_fits(array.type) and array.to_pylist() == values):
-        return pa.field(name, pa.string(), metadata=JSON_TEXT), _json_text(values)
+        return pa.field(name, pa.string(), metadata=JSON_TEXT), json_text(values)
     return pa.field(name, array.type), array
 
 
-def _json_text(values: Iterable[Any]) -> pa.Array:
+def json_text(values: Iterable[Any]) -> pa.Array:
+    """Values as JSON text (string, [n]); a null stays one."""
     return pa.array([None if value is None else json_bytes(value).decode() for value in values], pa.string())
 
 
@@ -120,6 +117,14 @@ def _fits(kind: pa.DataType, depth: int = 0) -> bool:
     if pa.types.is_struct(kind) and not 0 < kind.num_fields <= _MAX_FIELDS:
         return False
     return all(_fits(kind.field(at).type, depth + 1) for at in range(kind.num_fields))
+
+
+def column_of(batch: pa.RecordBatch, name: str) -> tuple[pa.Array, pa.Field]:
+    """A column of a batch and its field; nulls of type string where the batch lacks it."""
+    at = batch.schema.get_field_index(name)
+    if at < 0:
+        return pa.nulls(batch.num_rows, pa.string()), pa.field(name, pa.string())
+    return batch.column(at), batch.schema.field(at)
 
 
 def values_of(column: pa.Array, field: pa.Field) -> list[Any]:
@@ -161,8 +166,24 @@ def as_text(column: pa.Array, field: pa.Field) -> pa.Array:
     if pa.types.is_string(kind):
         return column
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return _json_text(column.to_pylist())
+        return json_text(column.to_pylist())
     return pc.cast(column, pa.string())
+
+
+def own_ids(batch: pa.RecordBatch, id_column: str) -> pa.Array:
+    """The value of each row in ``id_column`` (string, [n]), null where it has none."""
+    own = as_text(*column_of(batch, id_column))
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(own), ""), None, own)
+
+
+def row_ids(table: pa.RecordBatch, id_column: str, digests: list[str] | None) -> pa.Array:
+    """The id of each row (string, [n]): its value in ``id_column``, or where that is missing its content's hash."""
+    own = own_ids(table, id_column)
+    if own.null_count == 0:
+        return own
+    if digests is None:
+        digests = [content_id(row) for row in plain_rows(table)]
+    return pc.coalesce(own, pa.array(digests, pa.string()))
 
 
 def _text_of(value: Any) -> str | None:
@@ -223,17 +244,6 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
-def fit(column: pa.Array, field: pa.Field, target: pa.Field) -> pa.Array:
-    """A column in the type of ``target``: cast, or spelled as JSON text where ``target`` is that.
-
-    Raises:
-        pyarrow.ArrowInvalid: the cast would change a value.
-    """
-    if is_json_text(target):
-        return column if is_json_text(field) else _json_text(column.to_pylist())
-    return column if column.type == target.type else pc.cast(column, target.type)
-
-
 def sound_vectors(column: pa.Array, dimensions: int | None) -> tuple[np.ndarray, np.ndarray]:
     """The vectors of a column and which rows have one.
 
@@ -285,7 +295,6 @@ class VectorFile:
 
     def __init__(self, path: Path, spool: Path) -> None:
         self._path, self._raw = path, spool / "vectors.raw"
-        self._raw.touch()
         self._rows = 0
         self.dimensions: int | None = None
 
@@ -300,7 +309,7 @@ class VectorFile:
     def finish(self) -> Path:
         """Write the .npy file (float32, [n, d]) and return its path."""
         header = {"descr": "<f4", "fortran_order": False, "shape": (self._rows, self.dimensions or 0)}
-        with self._path.open("wb") as target, self._raw.open("rb") as numbers:
+        with self._path.open("wb") as target, self._raw.open("rb") as numbers:  # ``np.save`` tells of no full disk
             np.lib.format.write_array_header_1_0(target, header)
             shutil.copyfileobj(numbers, target, 1 << 20)
         return self._path

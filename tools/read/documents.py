@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...state.errors import InputError
 from .archives import Found, is_archive, members
-from .extract import FORMATS, Document, Unreadable, format_of
+from .extract import FORMATS, Document, Unreadable, format_of, too_large
 from .isolation import Extraction
 from .records import Pending, Reading, Records
 from .streams import BROKEN_ARCHIVE
@@ -24,7 +24,6 @@ def read_folder(folder: Path, files: list[Path], reading: Reading) -> Iterator[R
 
     Raises:
         InputError: there is none.
-        MissingExtraError: there is HTML or PDF, and the packages that read them are missing.
     """
     chosen = _Chosen()
     documents = [path for path in files if chosen(path.name)]
@@ -39,8 +38,6 @@ def read_archive(path: Path, reading: Reading) -> Iterator[Records]:
 
     Raises:
         InputError: it is damaged from its beginning, or holds no document.
-        MissingExtraError: it holds HTML or PDF, and the packages that read them are missing.
-        OSError: it cannot be opened.
     """
     chosen = _Chosen()
     yield from _rows(members(path, chosen, reading.max_line), str(path), reading)
@@ -84,23 +81,13 @@ def _contents(folder: Path, paths: list[Path], max_bytes: int) -> Iterator[Found
     """The files ``paths`` of a folder, none of them from outside it."""
     root = folder.resolve()
     for path in paths:
-        try:
-            yield path.relative_to(folder).as_posix(), _bytes_of(path, root, max_bytes)
-        except Unreadable as bad:
-            yield path.relative_to(folder).as_posix(), bad
-
-
-def _bytes_of(path: Path, root: Path, max_bytes: int) -> bytes:
-    if not path.resolve().is_relative_to(root) or not path.is_file():
-        raise Unreadable("a link that leads outside the folder, or to no file")
-    with path.open("rb") as file:
-        return _bounded(file.read(max_bytes + 1), max_bytes)
-
-
-def _bounded(data: bytes, max_bytes: int) -> bytes:
-    if len(data) > max_bytes:
-        raise Unreadable(f"the file is larger than {max_bytes >> 20} MB (load.max_line_mb)")
-    return data
+        content: bytes | Unreadable
+        if path.resolve().is_relative_to(root) and path.is_file():
+            with path.open("rb") as file:
+                content = file.read(max_bytes + 1)
+        else:
+            content = Unreadable("a link that leads outside the folder, or to no file")
+        yield path.relative_to(folder).as_posix(), content
 
 
 def _rows(found: Iterator[Found], name: str, reading: Reading) -> Iterator[Records]:
@@ -108,9 +95,6 @@ def _rows(found: Iterator[Found], name: str, reading: Reading) -> Iterator[Recor
 
     ``line`` is the file's position among the documents. Several are extracted at a time, in processes of their own but
     for plain text; what cannot be read goes to the quarantine.
-
-    Raises:
-        MissingExtraError: the packages that read HTML or PDF are missing.
     """
     pending = Pending(name, reading)
     with Extraction() as extraction:
@@ -139,13 +123,16 @@ def _in_order(found: Iterator[Found], extraction: Extraction, max_bytes: int) ->
 
 def _submitted(path: str, content: bytes | Unreadable, extraction: Extraction, max_bytes: int) -> Future[Document]:
     try:
-        if isinstance(content, Unreadable):
-            raise content
+        data = _bounded(content, max_bytes)
         path.encode()
-        data = _unzipped(content, max_bytes) if path.lower().endswith(".gz") else content
+        if path.lower().endswith(".gz"):
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+                data = _bounded(file.read(max_bytes + 1), max_bytes)
         return extraction.submit(data, format_of(path) or "text", max_bytes)
     except UnicodeEncodeError:
         refused = Unreadable("the file's name is not valid UTF-8")
+    except BROKEN_ARCHIVE as error:
+        refused = Unreadable(f"it cannot be decompressed ({error})")
     except Unreadable as bad:
         refused = bad
     future: Future[Document] = Future()
@@ -153,9 +140,9 @@ def _submitted(path: str, content: bytes | Unreadable, extraction: Extraction, m
     return future
 
 
-def _unzipped(data: bytes, max_bytes: int) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            return _bounded(file.read(max_bytes + 1), max_bytes)
-    except BROKEN_ARCHIVE as error:
-        raise Unreadable(f"it cannot be decompressed ({error})") from error
+def _bounded(content: bytes | Unreadable, max_bytes: int) -> bytes:
+    if isinstance(content, Unreadable):
+        raise content
+    if len(content) > max_bytes:
+        raise too_large("the file", max_bytes)
+    return content

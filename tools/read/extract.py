@@ -71,34 +71,30 @@ def extract(data: bytes, kind: str, max_bytes: int) -> Document:
         Unreadable: the file is damaged, encrypted or too large, or holds no text.
         MissingExtraError: the packages that read HTML and PDF are missing.
     """
+    name, read = _READERS[kind]
     try:
-        document = _READERS[kind](data, max_bytes)
+        document = read(data, max_bytes)
     except (Unreadable, MissingExtraError):
         raise
     except MemoryError as error:
         raise Unreadable("reading it takes too much memory") from error
     except Exception as error:  # the parsers raise whatever a damaged file makes them stumble over
         # The type alone: messages hold addresses, which differ from run to run.
-        raise Unreadable(f"it is damaged, or no {_NAMES[kind]} file ({type(error).__name__})") from error
+        raise Unreadable(f"it is damaged, or no {name} file ({type(error).__name__})") from error
     text, title = _encodable(document.text), _encodable(document.title or "")
     if len(text) > max_bytes or len(text.encode()) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large("its text", max_bytes)
     return Document(text, " ".join(title.split())[:_MAX_TITLE] or None)
 
 
-def _too_large(max_bytes: int) -> Unreadable:
-    return Unreadable(f"its text is larger than {max_bytes >> 20} MB (load.max_line_mb)")
+def too_large(what: str, max_bytes: int) -> Unreadable:
+    """The refusal of a file of which ``what`` is above ``max_bytes``."""
+    return Unreadable(f"{what} is larger than {max_bytes >> 20} MB (load.max_line_mb)")
 
 
 def _encodable(text: str) -> str:
     """``text`` with halves of surrogate pairs joined, or replaced where they stand alone: UTF-8 has none."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _utf8(data: bytes) -> str:
@@ -110,13 +106,6 @@ def _utf8(data: bytes) -> str:
 
 def _text(data: bytes, max_bytes: int) -> Document:
     return Document(_utf8(data), None)
-
-
-def _markdown(data: bytes, max_bytes: int) -> Document:
-    text, title = markdown_text(_utf8(data))
-    if not text:
-        raise Unreadable("it holds no text")
-    return Document(text, title)
 
 
 def _html(data: bytes, max_bytes: int) -> Document:
@@ -198,7 +187,7 @@ def _pdf(data: bytes, max_bytes: int) -> Document:
             pages.append(page.extract_text())
             size += len(pages[-1])
             if size > max_bytes:
-                raise _too_large(max_bytes)
+                raise too_large("its text", max_bytes)
         title = reader.metadata.title if reader.metadata else None
     except (FileNotDecryptedError, DependencyError) as error:
         raise Unreadable("it is encrypted") from error
@@ -210,17 +199,13 @@ def _pdf(data: bytes, max_bytes: int) -> Document:
     return Document(text, title if isinstance(title, str) else None)
 
 
-_READERS = {"text": _text, "markdown": _markdown, "html": _html, "pdf": _pdf}
-_NAMES = {"text": "text", "markdown": "Markdown", "html": "HTML", "pdf": "PDF"}
-
-
 # A block of YAML between two lines of dashes; a rule above prose begins with the same line, so a key must follow.
 _FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(?=[\w\"'-]+[ \t]*:)(.*?)^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
 _TITLE = re.compile(r"^title[ \t]*:[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
 _BREAKS = {"softbreak": " ", "hardbreak": "\n"}
 
 
-def markdown_text(source: str) -> tuple[str, str | None]:
+def _markdown(data: bytes, max_bytes: int) -> Document:
     """The plain text of a CommonMark document with tables, and its title.
 
     Headings, paragraphs, list items, table rows and code stay; a link gives its text, an image its description. YAML
@@ -228,20 +213,20 @@ def markdown_text(source: str) -> tuple[str, str | None]:
     """
     from markdown_it import MarkdownIt
 
-    title = None
+    source, title = _utf8(data), None
     front = _FRONT_MATTER.match(source)
     if front:
         source = source[front.end() :]
         named = _TITLE.search(front[1])
         title = named[1].strip("\"'") if named else None
     tokens = MarkdownIt("commonmark").enable("table").parse(source)
-    return _Plain().render(tokens), title or _first_heading(tokens)
-
-
-def _first_heading(tokens: list[Token]) -> str | None:
-    headings = (at for at, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h1")
-    at = next(headings, None)
-    return None if at is None else _inline(tokens[at + 1])
+    text = _Plain().render(tokens)
+    if not text:
+        raise Unreadable("it holds no text")
+    headings = (
+        _inline(tokens[at + 1]) for at, one in enumerate(tokens) if (one.type, one.tag) == ("heading_open", "h1")
+    )
+    return Document(text, title or next(headings, None))
 
 
 def _inline(token: Token) -> str:
@@ -295,3 +280,7 @@ class _Plain:
         if text:
             self._parts += ("\n" if self._tight else "\n\n", self._marker, text)
             self._marker = ""
+
+
+#: Each format: what a person calls it, and how it is read.
+_READERS = {"text": ("text", _text), "markdown": ("Markdown", _markdown), "html": ("HTML", _html), "pdf": ("PDF", _pdf)}

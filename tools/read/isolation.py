@@ -9,26 +9,22 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import resource
 import signal
-import struct
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import IO
 
 import orjson
 
 from ...state.errors import MissingExtraError
-from .extract import FORMATS, Document, Unreadable, extract
+from .extract import Document, Unreadable, extract
 
 _MEMORY = 1 << 30  # address space of one process
 _SECONDS = 60  # processor time for one file: unlike time by the clock, it does not depend on what else runs
 _MOST_PROCESSES = 8  # each holds up to 100 MB of libraries
 _READY = b"ready\n"
-_REQUEST = struct.Struct(">BQQ")  # position of the format, bound of the text, bytes that follow
-_REPLY = struct.Struct(">Q")
-_KINDS = sorted(set(FORMATS.values()))
 
 
 class Extraction:
@@ -46,11 +42,11 @@ class Extraction:
 
     def submit(self, data: bytes, kind: str, max_bytes: int) -> Future[Document]:
         """``extract`` of a file; plain text, which needs no parser, is read in this process."""
-        if kind == "text":
-            return self._threads.submit(extract, data, kind, max_bytes)
         return self._threads.submit(self._extract, data, kind, max_bytes)
 
     def _extract(self, data: bytes, kind: str, max_bytes: int) -> Document:
+        if kind == "text":
+            return extract(data, kind, max_bytes)
         worker = self._idle.get()
         try:
             return worker.extract(data, kind, max_bytes)
@@ -60,7 +56,7 @@ class Extraction:
     def __enter__(self) -> Extraction:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for worker in self._workers:
             worker.stop()  # what is still at work is not waited for
@@ -78,45 +74,34 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def extract(self, data: bytes, kind: str, max_bytes: int) -> Document:
-        """``extract`` of a file.
-
-        Raises:
-            Unreadable: as ``extract`` does, or the file ended the process.
-            MissingExtraError: as ``extract`` does.
-        """
+        """``extract`` of a file; it is ``Unreadable`` as well where it ended the process."""
         process = self._process = self._process or _started(self._seconds)
         if self._stopped:  # while the process started
             raise Unreadable("nobody waits for it any more")
         requests, replies = _pipes(process)
         try:
-            requests.write(_REQUEST.pack(_KINDS.index(kind), max_bytes, len(data)) + data)
+            requests.write(orjson.dumps([kind, max_bytes, len(data)]) + b"\n" + data)
             requests.flush()
-            (size,) = _REPLY.unpack(replies.read(_REPLY.size))
-            reply = orjson.loads(replies.read(size))
-        except (BrokenPipeError, struct.error, orjson.JSONDecodeError) as error:
-            raise Unreadable(self._cause_of_death()) from error
+            reply = orjson.loads(replies.readline())
+        except (BrokenPipeError, orjson.JSONDecodeError) as error:
+            process.kill()
+            timed_out = process.wait() == -signal.SIGPROF
+            self.close()
+            reason = f"takes more than {self._seconds} s" if timed_out else "crashes the parser"
+            raise Unreadable(f"reading it {reason}") from error
         if "missing" in reply:
             raise MissingExtraError(reply["missing"])
         if "refused" in reply:
             raise Unreadable(reply["refused"])
         return Document(**reply)
 
-    def _cause_of_death(self) -> str:
-        assert self._process is not None
-        self._process.kill()
-        timed_out = self._process.wait() == -getattr(signal, "SIGPROF", 0)
-        self.close()
-        return f"reading it takes more than {self._seconds} s" if timed_out else "reading it crashes the parser"
-
     def stop(self) -> None:
         """From another thread: fail what the process is at, and whatever comes after; it has to be closed still."""
         self._stopped = True
-        process = self._process
-        if process is not None:
+        if process := self._process:
             process.kill()
 
     def close(self) -> None:
-        """End the process and forget it."""
         if self._process is not None:
             _end(self._process)
             self._process = None
@@ -158,16 +143,17 @@ def serve(seconds: int) -> None:
     os.dup2(2, 1)  # what a library prints must not stand among the replies
     requests = sys.stdin.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever interrupts means the program, which ends its processes
-    _bound_memory()
+    with contextlib.suppress(ValueError, OSError):  # let allocations fail above the bound, where the system can do that
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     replies.write(_READY)
     replies.flush()
-    while header := requests.read(_REQUEST.size):
-        kind, max_bytes, size = _REQUEST.unpack(header)
+    while header := requests.readline():
+        kind, max_bytes, size = orjson.loads(header)
         data = requests.read(size)
-        _allow(seconds)
-        reply = _reply(data, _KINDS[kind], max_bytes)
-        _allow(0)
-        replies.write(_REPLY.pack(len(reply)) + reply)
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # ends this process after so much time, even inside a library
+        reply = _reply(data, kind, max_bytes)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        replies.write(reply + b"\n")
         replies.flush()
 
 
@@ -178,19 +164,3 @@ def _reply(data: bytes, kind: str, max_bytes: int) -> bytes:
         return orjson.dumps({"refused": str(bad)})
     except MissingExtraError as missing:
         return orjson.dumps({"missing": str(missing)})
-
-
-def _allow(seconds: int) -> None:
-    """End this process after so much processor time, even inside a library; 0: no longer."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-
-
-def _bound_memory() -> None:
-    """Let allocations fail above the bound, where the system can do that."""
-    try:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    except (ImportError, ValueError, OSError):
-        pass

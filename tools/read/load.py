@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...state.errors import InputError, storage_error
 from ...state.phrases import Advance, silent
 from ...state.preparation import LoadParams, ScrubParams
 from ..text.scrubbed import Scrubber
-from .columns import VectorFile, as_text, content_id, free_name, is_json_text, json_bytes, plain_rows, sound_vectors
+from .columns import VectorFile, column_of, free_name, is_json_text, json_bytes, plain_rows, row_ids, sound_vectors
 from .content import Meaning, content_of, meaning_by_name, roles
 from .forms import Shape, find_column, recognise
 from .records import Quarantine, Reading, Records
@@ -56,7 +55,6 @@ class LoadResult:
     ingested: int
     quarantined: int
     missing_text: int
-    missing_label: int
     duplicate_ids: int
     shape: str
     text_column: str | None
@@ -78,6 +76,7 @@ class _Columns:
     label: str | None
     id: str | None
     source: str | None
+    row: str | None  # what an original column ``row`` is called, because that name is the row number's
     meanings: dict[str, Meaning]
 
     @property
@@ -129,9 +128,8 @@ def _load(
     ids, duplicates = distinct_ids(_first_pass(source, reading, scrubber, spool, vectors, advance))
     schema = spool.schema()
     columns = _recognise(params, schema, spool)
-    missing_text, missing_label = _second_pass(spool, schema, ids, columns, params, workdir)
-    row_column = _row_column(schema)
-    renamed = () if row_column is None else (row_note(row_column),)
+    missing_text = _second_pass(spool, schema, ids, columns, params, workdir)
+    renamed = () if columns.row is None else (row_note(columns.row),)
     notes = (*reading.notes, *renamed, *_notes(schema, columns))
     if missing_text == len(ids):
         raise InputError(f"{source} has no usable row: all {len(ids)} lack text; say --text-column NAME")
@@ -143,7 +141,6 @@ def _load(
         ingested=len(ids),
         quarantined=reading.quarantine.count,
         missing_text=missing_text,
-        missing_label=missing_label,
         duplicate_ids=duplicates,
         shape=columns.shape.kind,
         text_column=columns.shape.text_column,
@@ -151,8 +148,8 @@ def _load(
         label_column=columns.label,
         id_column=columns.id,
         source_column=columns.source,
+        row_column=columns.row,
         meanings=columns.meanings,
-        row_column=row_column,
         notes=tuple(map(scrubber.line, notes)) if scrubber else notes,
         scrubbed=scrubber.counts if scrubber else {},
     )
@@ -204,9 +201,7 @@ def _check_named(params: LoadParams, names: list[str]) -> None:
 def _with_vectors(batch: Records, vectors: VectorFile, reading: Reading) -> Records:
     """The rows of ``batch`` that have a sound vector; the others go to the quarantine."""
     name = reading.params.vector_column
-    at = batch.table.schema.get_field_index(name)
-    column = batch.table.column(at) if at >= 0 else pa.nulls(len(batch.lines), pa.list_(pa.float32()))
-    matrix, good = sound_vectors(column, vectors.dimensions)
+    matrix, good = sound_vectors(column_of(batch.table, str(name))[0], vectors.dimensions)
     vectors.append(matrix)
     if good.all():
         return batch
@@ -215,16 +210,12 @@ def _with_vectors(batch: Records, vectors: VectorFile, reading: Reading) -> Reco
         length = f"{vectors.dimensions} " if vectors.dimensions else ""
         reading.refuse(batch.name, batch.lines[at], f"column {name!r} holds no list of {length}finite numbers", row)
     kept = np.flatnonzero(good).tolist()
-    return Records(
-        batch.name,
-        batch.table.take(pa.array(kept, pa.int64())),
-        [batch.lines[at] for at in kept],
-        None if batch.digests is None else [batch.digests[at] for at in kept],
-    )
+    lines = [batch.lines[at] for at in kept]
+    digests = None if batch.digests is None else [batch.digests[at] for at in kept]
+    return Records(batch.name, batch.table.take(pa.array(kept, pa.int64())), lines, digests)
 
 
 def _recognise(params: LoadParams, schema: pa.Schema, spool: Spool) -> _Columns:
-    """What the columns mean, as named or recognised."""
     _check_named(params, schema.names)
     own_id = params.id_column or ("id" if "id" in schema.names else None)
     meant = (own_id, params.label_column, params.source_column, params.vector_column, "source")
@@ -234,8 +225,10 @@ def _recognise(params: LoadParams, schema: pa.Schema, spool: Spool) -> _Columns:
     source = params.source_column
     if source is None and "source" not in (*shape.columns, params.label_column) and _is_source(schema, spool):
         source = "source"
+    row = free_name("row_original", schema.names) if "row" in schema.names else None
     sample = sample_of(next(iter(spool)).table, schema)
-    return _Columns(shape, params.label_column, own_id, source, meanings_of(sample, shape, params, own_id, source))
+    meanings = meanings_of(sample, shape, params, own_id, source)
+    return _Columns(shape, params.label_column, own_id, source, row, meanings)
 
 
 def sample_of(table: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -276,10 +269,11 @@ def _is_source(schema: pa.Schema, spool: Spool) -> bool:
 
 def _second_pass(
     spool: Spool, schema: pa.Schema, ids: pl.Series, columns: _Columns, params: LoadParams, workdir: Path
-) -> tuple[int, int]:
-    """Write both tables; returns how many rows lack text, and how many a label."""
-    originals = pa.schema([pa.field("row", pa.uint32()), *_renamed(schema)])
-    missing_text = missing_label = start = 0
+) -> int:
+    """Write both tables; returns how many rows lack text."""
+    fields = [field.with_name(columns.row) if field.name == "row" else field for field in schema]
+    originals = pa.schema([pa.field("row", pa.uint32()), *fields])
+    missing_text = start = 0
     with (
         pq.ParquetWriter(workdir / "rows.parquet", _ROWS, compression="zstd") as row_file,
         pq.ParquetWriter(workdir / "originals.parquet", originals, compression="zstd") as original_file,
@@ -296,16 +290,16 @@ def _second_pass(
             values = [numbers, *stored.columns]
             original_file.write_batch(pa.RecordBatch.from_arrays(values, schema=originals))
             missing_text += text.null_count()
-            missing_label += label.null_count() if columns.label else 0
             start += count
-    return missing_text, missing_label
+    return missing_text
 
 
 def _meanings(spooled: Spooled, columns: _Columns, params: LoadParams) -> tuple[pl.Series, pl.Series, pl.Series]:
     """Text, label and source of a batch (String, [n]), null where missing."""
     try:
         text = render(columns.shape, spooled.table)
-        label, source = (_filled(spooled.table, name) for name in (columns.label, columns.source))
+        shapes = (Shape("text", () if name is None else (name,)) for name in (columns.label, columns.source))
+        label, source = (render(shape, spooled.table) for shape in shapes)
     except NestedText as nested:
         line = spooled.lines[nested.position].as_py()
         raise InputError(
@@ -318,23 +312,6 @@ def _meanings(spooled: Spooled, columns: _Columns, params: LoadParams) -> tuple[
         line = spooled.lines[text.is_null().arg_max()].as_py()
         raise InputError(f"{spooled.name}, line {line}: no text (load.missing_text is `stop`)")
     return text, label, source
-
-
-def _filled(table: pa.RecordBatch, name: str | None) -> pl.Series:
-    """A column as strings, null where it is empty or only white space; all null without a name."""
-    if name is None:
-        return pl.Series([None] * table.num_rows, dtype=pl.String)
-    return render(Shape("text", (name,)), table)
-
-
-def _row_column(schema: pa.Schema) -> str | None:
-    """What an original column ``row`` is called, because that name is the row number's; None where there is none."""
-    return free_name("row_original", schema.names) if "row" in schema.names else None
-
-
-def _renamed(schema: pa.Schema) -> list[pa.Field]:
-    """The original fields; one called ``row`` makes way for the row number."""
-    return [field.with_name(_row_column(schema)) if field.name == "row" else field for field in schema]
 
 
 def row_note(name: str) -> str:
@@ -350,18 +327,6 @@ def _notes(schema: pa.Schema, columns: _Columns) -> tuple[str, ...]:
         if is_json_text(field)
     ]
     return tuple(notes)
-
-
-def row_ids(table: pa.RecordBatch, id_column: str, digests: list[str] | None) -> pa.Array:
-    """The id of each row (string, [n]): its value in ``id_column``, or where that is missing its content's hash."""
-    at = table.schema.get_field_index(id_column)
-    own = pa.nulls(table.num_rows, pa.string()) if at < 0 else as_text(table.column(at), table.schema.field(at))
-    own = pc.if_else(pc.equal(pc.utf8_trim_whitespace(own), ""), None, own)
-    if own.null_count == 0:
-        return own
-    if digests is None:
-        digests = [content_id(row) for row in plain_rows(table)]
-    return pc.coalesce(own, pa.array(digests, pa.string()))
 
 
 def distinct_ids(ids: pl.Series) -> tuple[pl.Series, int]:

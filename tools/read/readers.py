@@ -21,6 +21,7 @@ from .streams import BROKEN_ARCHIVE, Line, lines
 
 _MAX_JSON_BYTES = 256 << 20  # a JSON document is parsed whole, at about ten times its size in memory
 _PARQUET_BATCH_BYTES = 16 << 20
+_KINDS: dict[type, str] = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 _CSV_END = "\udffe"  # no decoded text holds a lone surrogate: no record can be mistaken for it
 
 
@@ -53,14 +54,14 @@ def parse_line(line: Line) -> tuple[dict[str, Any], str]:
     except orjson.JSONDecodeError as error:
         raise BadRecord(_json_problem(line.data, error)) from error
     row, digest = _checked(value)
-    refuse_long_integers(integers_marked(line.data))
+    _refuse_long_integers(_integers_marked(line.data))
     return row, digest
 
 
 def _checked(value: Any) -> tuple[dict[str, Any], str]:
     """A parsed JSON value as a row, and its content id."""
     if not isinstance(value, dict):
-        raise BadRecord(f"not a JSON object but {_json_kind(value)}")
+        raise BadRecord(f"not a JSON object but {_KINDS.get(type(value), 'null')}")
     if not value:
         raise BadRecord("an empty object")
     try:
@@ -78,11 +79,6 @@ def _json_problem(data: bytes, error: orjson.JSONDecodeError) -> str:
     if text[error.pos : error.pos + 10].lstrip("-").startswith(("NaN", "Infinity")):
         return f"not valid JSON at column {error.colno}: JSON has no NaN and no Infinity"
     return f"not valid JSON at column {error.colno}: {error.msg}"
-
-
-def _json_kind(value: Any) -> str:
-    kinds: dict[type, str] = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    return kinds.get(type(value), "null")
 
 
 def read_json(stream: IO[bytes], name: str, reading: Reading) -> Iterator[Records]:
@@ -106,7 +102,7 @@ def read_json(stream: IO[bytes], name: str, reading: Reading) -> Iterator[Record
         raise InputError(f"{name} is not valid JSON: {error}") from error
     array, size = _array_in(document, name), len(data)
     try:
-        spelled = integers_marked(data)
+        spelled = _integers_marked(data)
     except RecursionError as error:
         raise InputError(f"{name} is nested too deeply to be read; write it as JSON Lines") from error
     integers = repeat(None) if spelled is None else _array_in(spelled, name)
@@ -115,7 +111,7 @@ def read_json(stream: IO[bytes], name: str, reading: Reading) -> Iterator[Record
     for position, (value, spelling) in enumerate(zip(array, integers, strict=False), start=1):
         try:
             row, digest = _checked(value)
-            refuse_long_integers(spelling)
+            _refuse_long_integers(spelling)
         except BadRecord as bad:
             reading.refuse(name, position, bad, "" if isinstance(value, dict | list) else orjson.dumps(value))
             continue
@@ -288,33 +284,23 @@ def _first_line(error: Exception) -> str:
 
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _LONG_INTEGER = b"0" * 19  # 2⁶³ has 19 digits
-_LONG = object()  # stands for an integer beyond 64 bits
 
 
-def integers_marked(data: bytes) -> Any:
-    """What the JSON text ``data`` holds, with a mark for each integer beyond 64 bits; ``None`` where there can be none.
+def _integers_marked(data: bytes) -> Any:
+    """What the JSON text ``data`` holds, with 2⁶⁴ for each integer beyond 64 bits; ``None`` where there can be none.
 
     Raises:
         RecursionError: nested several hundred levels deep.
     """
     if _LONG_INTEGER not in data.translate(_DIGITS_TO_ZERO):  # twenty times faster than a regular expression
         return None
-    return json.loads(data, parse_int=_marked)
+    fits = range(-(1 << 63), 1 << 64)
+    return json.loads(data, parse_int=lambda digits: None if len(digits) <= 20 and int(digits) in fits else 1 << 64)
 
 
-def _marked(digits: str) -> Any:
-    return None if len(digits) <= 20 and -(1 << 63) <= int(digits) < 1 << 64 else _LONG
-
-
-def refuse_long_integers(value: Any) -> None:
-    """Refuse a value of ``integers_marked`` that holds a mark: a changed number must not pass for the original.
-
-    Raises:
-        BadRecord: it does.
-    """
-    held = [value]
-    while held:
-        one = held.pop()
-        if one is _LONG:
-            raise BadRecord("an integer beyond 64 bits cannot be stored; write it as a string")
-        held.extend(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+def _refuse_long_integers(marked: Any) -> None:
+    """Refuse a value of ``_integers_marked`` that holds a mark: a changed number must not pass for the original."""
+    try:
+        orjson.dumps(marked)
+    except TypeError as error:
+        raise BadRecord("an integer beyond 64 bits cannot be stored; write it as a string") from error

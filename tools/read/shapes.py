@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from .columns import as_text, first_nested, json_bytes, values_of
+from .columns import as_text, column_of, first_nested, json_bytes, values_of
 from .forms import CHATS, Form, Shape, is_languages
 from .turns import conversation, said_in, turns_of
 
@@ -55,7 +55,7 @@ def empty_answers(shape: Shape, batch: pa.RecordBatch) -> pl.Series:
     """
     at = shape.form.answer
     if shape.is_chat:
-        spoken = map(turns_of, _values(batch, shape.columns[0]))
+        spoken = map(turns_of, values_of(*column_of(batch, shape.columns[0])))
         empty = [None if turns is None else not said_in(turns[-1]).strip() for turns in spoken]
         return pl.Series("empty_answer", empty, dtype=pl.Boolean)
     if at is None or at >= len(shape.columns) or not shape.columns[at]:
@@ -77,10 +77,10 @@ def text_of(batch: pa.RecordBatch, name: str) -> pl.Series:
     Raises:
         NestedText: a value is a list or an object.
     """
-    at = batch.schema.get_field_index(name)
-    if at >= 0 and (nested := first_nested(batch.column(at), batch.schema.field(at))) is not None:
+    column, field = column_of(batch, name)
+    if (nested := first_nested(column, field)) is not None:
         raise NestedText(name, nested)
-    return _strings(batch, name)
+    return pl.Series(name, as_text(column, field), dtype=pl.String)
 
 
 def said_of(batch: pa.RecordBatch, name: str, parsed: bool = True) -> pl.Series:
@@ -88,28 +88,13 @@ def said_of(batch: pa.RecordBatch, name: str, parsed: bool = True) -> pl.Series:
 
     ``parsed``: JSON text of turns is read as turns.
     """
-    at = batch.schema.get_field_index(name)
-    strings = _strings(batch, name)
-    if at < 0:
-        return strings
-    field = batch.schema.field(at)
-    nested = first_nested(batch.column(at), field) is not None
+    column, field = column_of(batch, name)
+    strings = pl.Series(name, as_text(column, field), dtype=pl.String)
+    nested = first_nested(column, field) is not None
     if not nested and not (parsed and strings.str.contains(r"^\s*\[\s*\{").any()):
         return strings
-    spelled = [_said(value, text) for value, text in zip(_values(batch, name), strings.to_list(), strict=True)]
+    spelled = [_said(value, text) for value, text in zip(values_of(column, field), strings.to_list(), strict=True)]
     return pl.Series(name, spelled, dtype=pl.String)
-
-
-def _strings(batch: pa.RecordBatch, name: str) -> pl.Series:
-    at = batch.schema.get_field_index(name)
-    if at < 0:
-        return pl.Series(name, [None] * batch.num_rows, dtype=pl.String)
-    return pl.Series(name, as_text(batch.column(at), batch.schema.field(at)), dtype=pl.String)
-
-
-def _values(batch: pa.RecordBatch, name: str) -> list[Any]:
-    at = batch.schema.get_field_index(name)
-    return [None] * batch.num_rows if at < 0 else values_of(batch.column(at), batch.schema.field(at))
 
 
 def _said(value: Any, text: str | None) -> str | None:

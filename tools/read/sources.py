@@ -81,7 +81,6 @@ def _file(path: Path, name: str, reading: Reading) -> Iterator[Records]:
 
 
 def _format_named(path: Path) -> str | None:
-    """The format that a file's name says."""
     return _FORMATS.get(Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix)
 
 
@@ -128,7 +127,9 @@ def _delimiter(stream: IO[bytes]) -> str:
 def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
     """A folder that `datasets` saved, or of Parquet or JSON Lines files, or of documents."""
     if (folder / "dataset_dict.json").is_file():
-        folder = _chosen_split(folder, reading)
+        splits = [str(name) for name in _json_file(folder / "dataset_dict.json").get("splits", [])]
+        remedy = f"name its folder, for example {folder / (splits or ['train'])[0]}"
+        folder /= Path(_pick_split(splits, str(folder), remedy, reading)).name
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         yield from _saved_dataset(folder, reading)
         return
@@ -153,21 +154,14 @@ def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
     yield from read_folder(folder, files, reading)
 
 
-def _chosen_split(folder: Path, reading: Reading) -> Path:
-    """The folder of one split of a saved ``DatasetDict``: ``train``, or the only one."""
-    splits = [str(name) for name in _json_file(folder / "dataset_dict.json").get("splits", [])]
-    split = _pick_split(splits, str(folder), f"name its folder, for example {folder / (splits or ['train'])[0]}")
+def _pick_split(splits: list[str], name: str, remedy: str, reading: Reading) -> str:
+    """``train``, or the only split."""
+    if "train" not in splits and len(splits) != 1:
+        raise InputError(f"{name} has the splits {', '.join(splits) or '(none)'}; {remedy}")
+    split = "train" if "train" in splits else splits[0]
     if len(splits) > 1:
         reading.notes.append(f"only the split {split!r} of {', '.join(splits)} was read")
-    return folder / Path(split).name
-
-
-def _pick_split(splits: list[str], name: str, remedy: str) -> str:
-    if "train" in splits:
-        return "train"
-    if len(splits) != 1:
-        raise InputError(f"{name} has the splits {', '.join(splits) or '(none)'}; {remedy}")
-    return splits[0]
+    return split
 
 
 def _saved_dataset(folder: Path, reading: Reading) -> Iterator[Records]:
@@ -192,20 +186,11 @@ def _json_file(path: Path) -> dict[str, Any]:
 
 
 def _hub(source: str, reading: Reading) -> Iterator[Records]:
-    """A data set of the Hugging Face hub, streamed."""
+    """One split of a data set of the Hugging Face hub, streamed."""
     named = _HUB.fullmatch(source)
     if named is None:
         raise UsageError(f"{source!r} is not of the form hf:owner/name, hf:owner/name:config or hf:owner/name@split")
-    yield from read_hub(named["name"], named["config"], named["split"], reading)
-
-
-def read_hub(name: str, config: str | None, split: str | None, reading: Reading) -> Iterator[Records]:
-    """One split of what ``datasets.load_dataset(name, config, streaming=True)`` finds.
-
-    Raises:
-        InputError: no such data set, configuration or split, or it cannot be reached.
-        MissingExtraError: the package ``datasets`` is missing.
-    """
+    name, config, split = named["name"], named["config"], named["split"]
     try:
         from datasets import load_dataset
     except ImportError as error:
@@ -216,9 +201,7 @@ def read_hub(name: str, config: str | None, split: str | None, reading: Reading)
         raise InputError(f"cannot open hf:{name}: {' '.join(str(error).split())[:300]}") from error
     splits = [str(key) for key in found]
     if split is None:
-        split = _pick_split(splits, f"hf:{name}", f"name one, as in hf:{name}@{(splits or ['train'])[0]}")
-        if len(splits) > 1:
-            reading.notes.append(f"only the split {split!r} of {', '.join(splits)} was read")
+        split = _pick_split(splits, f"hf:{name}", f"name one, as in hf:{name}@{(splits or ['train'])[0]}", reading)
     elif split not in splits:
         raise InputError(f"hf:{name} has no split {split!r}; it has {', '.join(splits)}")
     tables = found[split].with_format("arrow").iter(batch_size=reading.batch_rows())

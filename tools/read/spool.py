@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .columns import JSON_TEXT, check_width, common_type, fit, is_json_text, values_of
+from .columns import JSON_TEXT, check_width, common_type, is_json_text, json_text, values_of
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 _SAMPLE = 64
@@ -98,8 +98,11 @@ def aligned(table: pa.RecordBatch, schema: pa.Schema) -> list[pa.Array]:
         at = table.schema.get_field_index(field.name)
         if at < 0:
             columns.append(pa.nulls(table.num_rows, field.type))
+        elif is_json_text(field) and not is_json_text(table.schema.field(at)):
+            columns.append(json_text(table.column(at).to_pylist()))
         else:
-            columns.append(fit(table.column(at), table.schema.field(at), field))
+            column = table.column(at)
+            columns.append(column if column.type == field.type else pc.cast(column, field.type))
     return columns
 
 

@@ -8,10 +8,10 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 import zstandard
 
@@ -40,40 +40,51 @@ class Line(NamedTuple):
     odd_quotes: bool = False
 
 
-class _ZstdStream(io.RawIOBase):
-    """Zstandard frames as a raw stream that raises ``EOFError`` when the last frame is cut short.
+class _Unpacked(io.RawIOBase):
+    """Compressed streams end to end as one raw stream: as little at a time as is asked for, in bounded memory.
 
-    The library's own reader ends silently there, so that a half-downloaded file would pass for a whole one.
+    The libraries' own readers let a file demand gigabytes for its dictionary (bzip2, xz), or end silently where the
+    last frame is cut short, so that a half-downloaded file would pass for a whole one (Zstandard).
     """
 
-    def __init__(self, source: IO[bytes]) -> None:
-        self._source = source
-        self._frame = zstandard.ZstdDecompressor().decompressobj()
-        self._input = b""
+    def __init__(self, source: IO[bytes], start: Callable[[], Any], chunk: int, called: str) -> None:
+        self._source, self._start, self._chunk, self._called = source, start, chunk, called
+        self._machine = start()
         self._output = memoryview(b"")
-        self._started = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         while not self._output:
-            if self._frame.eof:
-                self._input = self._frame.unused_data or self._input
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-                self._started = False
-            chunk = self._input or self._source.read(_ZSTD_INPUT)
-            self._input = b""
-            if not chunk:
-                if self._started:
-                    raise EOFError("the compressed file ends before its last frame does")
-                return 0
-            self._started = True
-            self._output = memoryview(self._frame.decompress(chunk))
+            data = b""
+            if self._machine.eof:
+                data = self._machine.unused_data or self._source.read(self._chunk)
+                if not data:
+                    return 0
+                self._machine = self._start()
+            elif getattr(self._machine, "needs_input", True):
+                data = self._source.read(self._chunk)
+                if not data:
+                    raise EOFError(f"the compressed file ends before its last {self._called} does")
+            # Zstandard's machine gives all that the input holds, and has no bound to say.
+            bound = (len(buffer),) if hasattr(self._machine, "needs_input") else ()
+            try:
+                self._output = memoryview(self._machine.decompress(data, *bound))
+            except OSError as error:  # how bz2 says that the data are damaged
+                raise EOFError(str(error)) from error
         size = min(len(buffer), len(self._output))
         buffer[:size] = self._output[:size]
         self._output = self._output[size:]
         return size
+
+
+def unpacked(source: IO[bytes], start: Callable[[], Any], chunk: int, called: str = "stream") -> IO[bytes]:
+    """What ``source`` holds compressed; it raises ``EOFError`` when the last stream is cut short.
+
+    ``start`` makes the machine for one stream, ``called`` so, which is given ``chunk`` bytes at a time.
+    """
+    return io.BufferedReader(_Unpacked(source, start, chunk, called))
 
 
 @contextmanager
@@ -91,7 +102,8 @@ def open_bytes(path: Path | None) -> Iterator[IO[bytes]]:
         if head.startswith(_GZIP):
             yield cast(IO[bytes], gzip.GzipFile(fileobj=raw))
         elif head.startswith(_ZSTD):
-            yield io.BufferedReader(_ZstdStream(raw))
+            frame = zstandard.ZstdDecompressor().decompressobj
+            yield unpacked(raw, frame, _ZSTD_INPUT, "frame")
         elif head[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise InputError(f"{path or 'standard input'} is UTF-16 text; save it as UTF-8 and load that")
         else:

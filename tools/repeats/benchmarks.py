@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from ...state.errors import InputError, storage_error
-from ...state.phrases import Advance, counted, silent
+from ...state.phrases import counted
 from ...state.preparation import CleanParams, DecontaminateParams, LoadParams
 from ..read.columns import as_text, is_json_text, is_text, strings_in, values_of
 from ..read.records import Quarantine, Reading, Records
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 #: Words that a benchmark's text must have to be looked for at all. Shorter ones are labels and figures of speech.
 LEAST_WORDS = 5
-# An n-gram that more rows of its benchmark hold is the benchmark's template, and tells nothing of a question. The
-# second bound keeps a passage that a hundred questions of a large benchmark are about.
+# An n-gram that more rows of its benchmark hold is the benchmark's template. The second bound keeps a passage that a
+# hundred questions of a large benchmark are about.
 _COMMON_ROWS = 10
 _COMMON_SHARE = 0.01
 _PLACES = 16  # where one text repeats one n-gram over and over, so many places of it are looked at
@@ -42,28 +42,24 @@ class Benchmarks:
     """The texts of benchmark files, ready to be found.
 
     ``texts`` has a row per text: ``file`` (its name), ``id``, ``column`` and ``text``, strings. ``size``: words of an
-    n-gram. ``notes``: what a person should know, such as records that could not be read.
+    n-gram.
     """
 
     texts: pl.DataFrame
     size: int
     known: Known
-    notes: tuple[str, ...]
 
 
-def open_benchmarks(paths: Sequence[str], params: DecontaminateParams, advance: Advance = silent) -> Benchmarks:
+def open_benchmarks(paths: Sequence[str], params: DecontaminateParams) -> Benchmarks:
     """``read_benchmarks``, then ``index_benchmarks``."""
-    texts, notes = read_benchmarks(paths, advance)
-    return index_benchmarks(texts, params, notes)
+    return index_benchmarks(read_benchmarks(paths)[0], params)
 
 
-def read_benchmarks(paths: Sequence[str], advance: Advance = silent) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def read_benchmarks(paths: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
     """The texts of benchmarks, and what a person should know of them; all of them are held in memory.
 
     Every text of a row counts by itself, because data may hold a question without its answer: the strings of every
     column but ``id``, those in lists and objects too. Values without blank space are names, labels or addresses.
-
-    ``paths``: anything ``load`` reads.
 
     Returns:
         A row per text: ``row`` (Int64, the number of the benchmark's row), ``id``, ``column``, ``text`` and ``file``
@@ -74,29 +70,25 @@ def read_benchmarks(paths: Sequence[str], advance: Advance = silent) -> tuple[pl
         StorageError: a file cannot be opened.
     """
     paths = list(dict.fromkeys(paths))
-    frames, notes, rows = [], [], 0
+    frames, notes, rows = [], list[str](), 0
     for path, name in zip(paths, _names(paths), strict=True):
-        frame, note = _read(path, name, advance)
+        frame, note = _read(path, name)
         frames.append(frame.with_columns(row=pl.col("row") + rows))
         rows += frame["row"][-1] + 1
         notes += note
-    return pl.concat(frames), tuple(notes)
+    return pl.concat(frames), notes
 
 
-def index_benchmarks(texts: pl.DataFrame, params: DecontaminateParams, notes: tuple[str, ...] = ()) -> Benchmarks:
-    """Texts ready to be found.
+def index_benchmarks(texts: pl.DataFrame, params: DecontaminateParams) -> Benchmarks:
+    """The texts of ``read_benchmarks`` ready to be found.
 
     GPT-3 ignored the n-grams that stood in more than 10 training documents, as too common to tell anything. That would
     pass over a benchmark that is in the data eleven times; here an n-gram (or a short text) is ignored that stands in
     more than 10 rows, and more than 1 %, of its own benchmark; and one of numbers and single letters alone, such as
     counting to sixteen.
-
-    Args:
-        texts: from ``read_benchmarks``.
-        params: ``ngram_size`` and ``method``.
     """
     size = params.ngram_size or _SIZES[params.method]
-    return Benchmarks(texts.drop("row"), size, _known(texts, size), notes)
+    return Benchmarks(texts.drop("row"), size, _known(texts, size))
 
 
 def _names(paths: Sequence[str]) -> list[str]:
@@ -105,7 +97,7 @@ def _names(paths: Sequence[str]) -> list[str]:
     return [Path(path).name if names[Path(path).name] == 1 else "/".join(Path(path).parts[-2:]) for path in paths]
 
 
-def _read(path: str, name: str, advance: Advance) -> tuple[pl.DataFrame, list[str]]:
+def _read(path: str, name: str) -> tuple[pl.DataFrame, list[str]]:
     """The texts of one benchmark: ``file``, ``id``, ``column``, ``text`` and the number of their ``row``."""
     from ..text.ngrams import UNSPACED, words_of
 
@@ -116,7 +108,6 @@ def _read(path: str, name: str, advance: Advance) -> tuple[pl.DataFrame, list[st
             with closing(read_source(path, reading)) as batches:
                 for batch in batches:
                     found += _texts_of(batch, numbers)
-                    advance(len(batch.lines))
     except OSError as error:
         raise storage_error(error, path, "reading the benchmark") from error
     except InputError as error:
@@ -188,10 +179,9 @@ def _telling(words: Words) -> np.ndarray:
 def _gram_index(
     hashes: np.ndarray, at: np.ndarray, telling: np.ndarray, text_of: np.ndarray, owners: pl.DataFrame
 ) -> GramIndex:
-    """The index of the runs that are ``telling`` (bool [p]) and not common in their file.
+    """The index of the runs (uint64 [p], from the word ``at``) that are ``telling`` and not common in their file.
 
-    ``hashes`` uint64 [p] and ``at`` int64 [p], the first word, of each run; ``owners``: ``file`` and ``row`` of each
-    text, and whether it is ``new``: of equal texts the first is found.
+    ``owners``: ``file`` and ``row`` of each text, and whether it is ``new``: of equal texts the first is found.
     """
     from .overlap import index_of
 

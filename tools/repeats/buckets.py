@@ -36,13 +36,7 @@ class BucketIndex(NamedTuple):
 
 @kernel(types.void(_SIGNATURES, types.int64, types.int64, types.uint64[:, :]))
 def band_keys(signed, first, size, keys):  # type: ignore[no-untyped-def]
-    """Write a 64-bit hash of each of some bands of each signature.
-
-    Args:
-        signed: uint32 [n, p].
-        size: places in a band.
-        keys: uint64 [bands, n], the result.
-    """
+    """Write a 64-bit hash of bands of ``size`` places of signatures (uint32 [n, p]) to ``keys``, uint64 [bands, n]."""
     for row in range(len(signed)):
         for band in range(len(keys)):
             key = np.uint64(0x9E3779B97F4A7C15)
@@ -54,17 +48,10 @@ def band_keys(signed, first, size, keys):  # type: ignore[no-untyped-def]
 
 @kernel(_PAIR(types.uint64[::1], _ORDER, types.int64, _NUMBERS, _NUMBERS))
 def shared_keys(keys, order, parted, members, buckets):  # type: ignore[no-untyped-def]
-    """Write the entries that share a key with another, and number those keys.
+    """Write to ``members`` the entries that share a key with another, and to ``buckets`` the number of each one's key.
 
-    Args:
-        keys: uint64 [n].
-        order: int64 [n], sorts the keys.
-        parted: unless 0, a key counts only if an entry below it and one from it on share it.
-        members: uint32 [n], the result: the entries …
-        buckets: uint32 [n], … and the number of each one's key, from 0.
-
-    Returns:
-        How many entries and how many keys there are.
+    ``keys`` uint64 [n], which ``order`` (int64 [n]) sorts; the results uint32 [n]. Unless ``parted`` is 0, a key counts
+    only if an entry below it and one from it on share it. Returned is how many entries and how many keys there are.
     """
     found, number, first = 0, 0, 0
     while first < len(order):
@@ -152,10 +139,8 @@ def visit(index, order, span, settled, closed, keep, least):  # type: ignore[no-
     """Go through entries, keeping each, up to one that may repeat a kept one.
 
     Args:
-        order: int64 [n], the entries in keep order.
+        order: int64 [n], as ``settled`` and ``closed`` in ``lsh.matches``.
         span: the position to start from and the one to stop before.
-        settled: entries below it are kept without comparison.
-        closed: whether they alone are kept.
         keep: whether the first entry was looked at: it is kept, and the visit starts after it.
         least: places that two signatures must have in common.
 

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import ArrayLike
 
 from ...state.errors import storage_error
-from ...state.phrases import Advance, silent
 from ...state.preparation import CleanParams, DedupParams, LoadParams
 from ...state.rows import Removal
 from ..read.load import load
@@ -36,17 +36,13 @@ class Corpus:
     signatures: np.ndarray
 
 
-def open_corpus(
-    files: Iterable[str], folder: Path, params: DedupParams, clean: CleanParams, advance: Advance = silent
-) -> Corpus:
+def open_corpus(files: Iterable[str], folder: Path, params: DedupParams, clean: CleanParams) -> Corpus:
     """Read, normalise and sign the rows of ``files``, each anything that ``load`` reads.
 
     Args:
         files: named in ``Corpus.names`` as they are here.
         folder: for the memory maps, which last as long as it; created if missing.
-        params: ``ngram_size`` and ``num_perm``.
         clean: how the text is normalised: as that of the rows to be compared is.
-        advance: told the rows read, and again when they are signed.
 
     Raises:
         RecrystError: as ``load`` says.
@@ -54,19 +50,19 @@ def open_corpus(
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        frame = map_strings(_rows(files, folder, clean, advance), ("name", "text"), folder / "corpus.arrow")
+        frame = map_strings(_rows(files, folder, clean), ("name", "text"), folder / "corpus.arrow")
         shape = (frame.height, params.num_perm)
-        signed = signatures(frame["text"], params, advance, out=signature_map(folder / "corpus.npy", shape))
+        signed = signatures(frame["text"], params, out=signature_map(folder / "corpus.npy", shape))
     except OSError as error:
         raise storage_error(error, error.filename or folder, "writing the corpus to") from error
     return Corpus(frame["name"], frame["text"], signed)
 
 
-def _rows(files: Iterable[str], folder: Path, clean: CleanParams, advance: Advance) -> Iterator[pl.DataFrame]:
+def _rows(files: Iterable[str], folder: Path, clean: CleanParams) -> Iterator[pl.DataFrame]:
     """The rows of ``files`` that have a text, by batches: name and normalised text."""
     for file in files:
         with tempfile.TemporaryDirectory(dir=folder) as name:
-            loaded = pq.ParquetFile(load(file, LoadParams(), Path(name), advance).rows)
+            loaded = pq.ParquetFile(load(file, LoadParams(), Path(name)).rows)
             for batch in loaded.iter_batches(_BATCH_ROWS, columns=["id", "text", "content"]):
                 frame = pl.DataFrame(batch).with_columns(text=pl.coalesce("content", "text"))
                 yield (
@@ -82,11 +78,6 @@ def map_strings(batches: Iterable[pl.DataFrame], names: tuple[str, ...], file: P
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for batch in batches:
             writer.write_table(batch.select(names).to_arrow().cast(schema))
-    return mapped_strings(file)
-
-
-def mapped_strings(file: Path) -> pl.DataFrame:
-    """The columns that ``map_strings`` wrote to a file."""
     return pl.DataFrame(pa.ipc.open_file(pa.memory_map(str(file))).read_all())
 
 
@@ -97,34 +88,21 @@ def signature_map(file: Path, shape: tuple[int, int]) -> np.ndarray:
     return np.lib.format.open_memmap(file, mode="w+", dtype=np.uint32, shape=shape)
 
 
-def corpus_duplicates(
-    signed: SignedRows,
-    corpus: Corpus,
-    params: DedupParams,
-    advance: Advance = silent,
-    left_out: np.ndarray | None = None,
-) -> Removal:
+def corpus_duplicates(signed: SignedRows, corpus: Corpus, params: DedupParams, left_out: ArrayLike = ()) -> Removal:
     """Rows that repeat a row of the corpus: the same text, or shingles alike to at least the threshold.
 
-    Near-duplicates are found and verified as in the data itself; a row is compared with rows of the corpus alone.
-
-    Args:
-        signed: the rows, by all that they are compared by, normalised as the corpus is.
-        left_out: positions (uint32) of rows that are out already and compared with nothing.
-
-    Returns:
-        The rows to remove, with their Jaccard similarity to the row of the corpus that ``duplicate_of`` names.
+    A row, given by all that it is compared by, normalised as the corpus is, is compared with rows of the corpus alone;
+    those at the positions ``left_out`` (uint32) with nothing. ``duplicate_of`` names the row of the corpus.
     """
     text, rows = signed.text, signed.rows
-    standing = np.arange(len(text)) if left_out is None else np.flatnonzero(~np.isin(rows, left_out))
+    standing = np.flatnonzero(~np.isin(rows, left_out))
     same, first = _copies(text, standing, corpus)
     others = np.setdiff1d(standing, same)
-    advance(len(same))
     settled = len(corpus.text)
     both, tables = pl.concat([corpus.text, text.alias("text")]), (corpus.signatures, signed.signatures)
     keep_order = np.concatenate([np.arange(settled), others + settled])
     parts = Parts(both, params.ngram_size)
-    found = list(matches(both, tables, keep_order, params, settled, closed=True, advance=advance, parts=parts))
+    found = list(matches(both, tables, keep_order, params, settled, closed=True, parts=parts))
     entries = np.concatenate([same, np.array([match.entry - settled for match in found], dtype=np.int64)])
     instead = np.concatenate([first, np.array([match.kept for match in found], dtype=np.int64)])
     score = np.concatenate([np.ones(len(same)), np.array([match.jaccard for match in found])])

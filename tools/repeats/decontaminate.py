@@ -56,15 +56,14 @@ def contaminated(
 ) -> Contamination:
     """Rows that share words with a benchmark's text: lower-cased runs of letters and digits, whatever is between them.
 
-    Each row by itself, in batches. ``benchmark_ngram``: the row has an n-gram of the text. ``benchmark_span``: their
+    Each row by itself. ``benchmark_ngram``: the row has an n-gram of the text. ``benchmark_span``: their
     longest run in common covers ``min_coverage`` of the text. ``benchmark_text``: the text is shorter than an n-gram,
     has 5 words or more, and is whole lines of the row, as a question in a conversation is.
 
     Args:
         text: strings, [n]; a null holds nothing.
         rows: positions, uint32 [n], ascending; ``text[i]`` belongs to ``rows[i]``.
-        benchmarks: from ``open_benchmarks`` with the same parameters.
-        params: ``method`` and ``min_coverage``.
+        benchmarks: opened with the same parameters.
 
     Returns:
         The removals, with the words of the longest span as score against those of an n-gram (for ``longest_span`` the

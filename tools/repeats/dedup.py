@@ -4,11 +4,11 @@ Signatures: ``minhash``. Candidates and their verification: ``lsh``. Rows that s
 """
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 from ...state.errors import UsageError
 from ...state.phrases import Advance, silent
@@ -17,6 +17,8 @@ from ...state.rows import Removal
 from ..table_tool import TableTool
 from ..text.batches import batches
 from ..text.clean import exact_duplicates, normalise
+from ..text.filters import bounds, choose_profile, strictness
+from ..text.measures import annotate
 from .corpus import corpus_duplicates, map_strings, open_corpus, signature_map
 from .lsh import matches
 from .minhash import BATCH_BYTES, SignedRows, signatures
@@ -30,23 +32,19 @@ def near_duplicates(
     settled: int = 0,
     advance: Advance = silent,
     quality: np.ndarray | None = None,
-    left_out: np.ndarray | None = None,
+    left_out: ArrayLike = (),
 ) -> Removal:
-    """Rows whose shingles are, to at least the threshold, those of a row that stays.
+    """Rows that nearly repeat a row that stays.
 
     Rows are visited in keep order: the settled ones first, then by position, by length (longest first) or by quality
     (best first). A row is compared with the *kept* rows it shares an LSH bucket with, so A ~ B ~ C never removes C for
-    its likeness to a removed B. Every removal is confirmed by the true Jaccard similarity. The work per row is bounded
-    (``lsh.MAX_REPRESENTATIVES``, ``lsh.MAX_VERIFIED``), so a bucket of thousands costs no more per row than a small
-    one.
+    its likeness to a removed B. Every removal is confirmed by the true Jaccard similarity.
 
-    With ``params.target_rows`` only the likest of these rows go: by their similarity to the row kept for them, most
-    similar first and the later in keep order first of equals, until so many rows are left. The rows kept for them stay
-    whatever the target.
+    With ``params.target_rows`` only the likest of these rows go, of equals the later in keep order first, until so many
+    rows are left.
 
     Args:
-        signed: the rows, n of them, with what ``signatures`` gave for the same parameters.
-        params: ``threshold``, ``ngram_size``, ``which_to_keep`` and ``target_rows``.
+        signed: n rows, signed with the same parameters.
         settled: so many entries at the front stay whatever they resemble.
         quality: float [n], higher is better; needed where ``which_to_keep`` is ``best_quality``.
         left_out: positions (uint32) of rows that are out already: compared with nothing and not counted.
@@ -59,8 +57,7 @@ def near_duplicates(
     """
     text, rows, table = signed.text, signed.rows, (signed.signatures[:0], signed.signatures)
     order = _keep_order(text, rows, params, settled, quality)
-    if left_out is not None:
-        order = order[~np.isin(rows[order], left_out)]
+    order = order[~np.isin(rows[order], left_out)]
     parts = None if signed.content is None else Parts(signed.content, params.ngram_size)
     found = list(matches(text, table, order, params, settled, closed=False, advance=advance, parts=parts))
     if params.target_rows is not None:
@@ -78,26 +75,20 @@ def _keep_order(
     text: pl.Series, rows: np.ndarray, params: DedupParams, settled: int, quality: np.ndarray | None
 ) -> np.ndarray:
     """The entries (int64 [n]) in the order in which they may claim a place; ties by position."""
-    later = np.asarray(rows[settled:], dtype=np.int64)
-    if params.which_to_keep == "longest":
-        measured = text[settled:].str.len_chars().fill_null(0).to_numpy().astype(np.float64)
-    elif params.which_to_keep == "best_quality":
-        if quality is None:
-            raise UsageError(
-                "dedup.which_to_keep is best_quality, and no quality of the rows is known here; use first or longest"
-            )
-        measured = np.asarray(quality, dtype=np.float64)[settled:]
-    else:
-        measured = np.zeros(len(later))
-    order = np.lexsort((later, -measured)) + settled
-    return np.concatenate([np.arange(settled), order]).astype(np.int64)
+    if params.which_to_keep == "first":
+        quality = np.zeros(len(rows))
+    elif params.which_to_keep == "longest":
+        quality = text.str.len_chars().fill_null(0).to_numpy().astype(np.float64)
+    elif quality is None:
+        raise UsageError(
+            "dedup.which_to_keep is best_quality, and no quality of the rows is known here; use first or longest"
+        )
+    order = np.lexsort((rows[settled:], -quality[settled:])) + settled
+    return np.concatenate([np.arange(settled), order])
 
 
 def _rule_quality(text: pl.Series) -> np.ndarray:
     """How far each row is from the limits of the quality rules (float [n], higher is better)."""
-    from ..text.filters import bounds, choose_profile, strictness
-    from ..text.measures import annotate
-
     rules = bounds(choose_profile(text, "text"), {})
     return 1.0 - strictness(annotate(text), rules).astype(np.float64)
 
@@ -110,8 +101,7 @@ def compared(content: pl.Series) -> pl.Series:
 def _removals(rows: pl.DataFrame, params: DedupParams, advance: Advance) -> list[Removal]:
     """All that repeats: exact copies, copies once normalised, rows of the corpus, near-duplicates.
 
-    A null repeats nothing.
-    ``target_rows`` bounds what goes as a near-duplicate; what repeats otherwise goes whatever the target.
+    A null repeats nothing. ``target_rows`` bounds the near-duplicates alone.
     """
     raw = rows["content"]
     positions = np.arange(len(raw), dtype=np.uint32)
@@ -120,11 +110,14 @@ def _removals(rows: pl.DataFrame, params: DedupParams, advance: Advance) -> list
     advance(len(raw) - len(left))
     with tempfile.TemporaryDirectory(prefix="recryst-dedup-") as name:
         folder, clean = Path(name), CleanParams()
-        content = map_strings(_normalised(raw.gather(left), clean), ("text",), folder / "content.arrow")["text"]
+        given = raw.gather(left).alias("text")
+        normal = (normalise(given.slice(*part), clean).to_frame() for part in batches(given, BATCH_BYTES))
+        content = map_strings(normal, ("text",), folder / "content.arrow")["text"]
         removals = [exact, exact_duplicates(content, left, "normalised_duplicate")]
-        shared = shared_passages(content)
-        varying = _without(content, shared)
-        text = map_strings(varying, ("text",), folder / "text.arrow")["text"] if shared else content
+        text, shared = content, shared_passages(content)
+        if shared:
+            varying = (without(content.slice(*part), shared).to_frame() for part in batches(content, BATCH_BYTES))
+            text = map_strings(varying, ("text",), folder / "text.arrow")["text"]
         room = signature_map(folder / "text.npy", (len(left), params.num_perm))
         signed = SignedRows(text, left, signatures(text, params, advance, room), content)
         if params.against:
@@ -135,16 +128,6 @@ def _removals(rows: pl.DataFrame, params: DedupParams, advance: Advance) -> list
         gone = np.concatenate([removal.rows for removal in removals[1:]])
         removals.append(near_duplicates(signed, params, quality=quality, left_out=gone))
     return removals
-
-
-def _without(text: pl.Series, passages: list[str]) -> Iterator[pl.DataFrame]:
-    for start, count in batches(text, BATCH_BYTES):
-        yield without(text.slice(start, count).alias("text"), passages).to_frame()
-
-
-def _normalised(text: pl.Series, clean: CleanParams) -> Iterator[pl.DataFrame]:
-    for start, count in batches(text, BATCH_BYTES):
-        yield normalise(text.slice(start, count).alias("text"), clean).to_frame()
 
 
 TOOL = TableTool("dedup", removals=_removals)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from ...state.phrases import Advance
+from ...state.phrases import Advance, silent
 from ...state.preparation import DedupParams
 from .minhash import ShingleSets, in_threads
 
@@ -41,7 +41,7 @@ def matches(
     params: DedupParams,
     settled: int,
     closed: bool,
-    advance: Advance,
+    advance: Advance = silent,
     parts: Parts | None = None,
 ) -> Iterator[Match]:
     """The entries that repeat, to at least the threshold, an entry kept before them, in keep order.
@@ -52,13 +52,11 @@ def matches(
 
     Args:
         text: strings, [n], perhaps a memory map.
-        signed: signatures (uint32 [m, num_perm] and [n − m, num_perm], perhaps memory maps) of the first m entries and
-            of the others.
+        signed: signatures (uint32 [m, num_perm], [n − m, num_perm]) of the first m entries and of the others.
         order: int64, the entries in keep order, the settled ones first; those left out are as if they were not there.
         params: ``threshold``, ``ngram_size``.
         settled: so many entries, the first, are kept without comparison.
         closed: whether only the settled ones are kept, so that every other is compared with them alone.
-        advance: told the entries done, settled ones apart.
         parts: of the entries; a match has to be one in every part.
     """
     from .buckets import foresee, visit
@@ -108,10 +106,7 @@ def _least_equal(num_perm: int, threshold: float) -> int:
 
 
 def band_rows(num_perm: int, threshold: float) -> int:
-    """Hashes per band: as many as let two rows at the threshold meet with ``MIN_RECALL``, at least one.
-
-    More hashes per band mean fewer false candidates; two rows of similarity s meet with 1 − (1 − sʳ)ᵇ.
-    """
+    """Hashes per band, at least one: two rows of similarity s meet with 1 − (1 − sʳ)ᵇ, here ``MIN_RECALL`` or more."""
     sizes = range(1, num_perm + 1)
     return max((r for r in sizes if 1 - (1 - threshold**r) ** (num_perm // r) >= MIN_RECALL), default=1)
 

@@ -7,6 +7,7 @@ datasketch 2.0 (``MinHash(seed=1, scheme="affine32")``, SHA-1): h → a·h + b m
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -39,15 +40,10 @@ class SignedRows(NamedTuple):
 def signatures(
     text: pl.Series, params: DedupParams, advance: Advance = silent, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """MinHash signatures of word shingles, those of datasketch 2.0.
+    """MinHash signatures of word shingles: uint32 [n, num_perm], written to ``out`` (perhaps a memory map) if given.
 
-    Args:
-        text: strings, [n], perhaps a memory map; a null counts as empty. It is read in batches.
-        params: ``ngram_size`` and ``num_perm``.
-        out: where to write them (uint32 [n, num_perm], perhaps a memory map); none: into memory.
-
-    Returns:
-        uint32 [n, num_perm]; the share of equal places estimates the Jaccard similarity of two rows.
+    The share of equal places estimates the Jaccard similarity of two rows. ``text``: strings, [n], perhaps a memory
+    map; a null counts as empty. It is read in batches.
     """
     from .shingles import sign
 
@@ -87,19 +83,18 @@ def _digests(text: pl.Series, ngram_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def words_apart(text: pl.Series) -> pl.Series:
-    """``text`` with each row that is not all ASCII lower-cased as ``str.lower`` does; the kernels see to the others.
+    """``text`` with each row that is not all ASCII in lower case, its blanks beyond ASCII made spaces.
 
-    Unicode's tables differ between Polars and Python, and Python's define a shingle. In scripts that put no blank
-    between words every character is a word: a text would else be one shingle.
+    As ``str.lower`` does: Unicode's tables differ between Polars and Python, and Python's define a shingle. The kernels
+    see to ASCII. In scripts that put no blank between words every character is a word: else a text were one shingle.
     """
     text = text.fill_null("")
-    wide = text.str.len_bytes() != text.str.len_chars()
-    if not wide.any():
+    wide = (text.str.len_bytes() != text.str.len_chars()).arg_true()
+    if not len(wide):
         return text
-    lower = pl.Series([one.lower() for one in text.filter(wide).to_list()], dtype=pl.String)
-    lower = lower.str.replace_all(_UNSPACED, " ${0} ")
-    order = np.argsort(wide.to_numpy(), kind="stable")
-    return pl.concat([text.filter(~wide).rename(""), lower]).gather(np.argsort(order))
+    lower = pl.Series([one.lower() for one in text.gather(wide)], dtype=pl.String)
+    spaced = lower.str.replace_all(r"[\s--\x00-\x7F]", " ").str.replace_all(_UNSPACED, " ${0} ")
+    return text.clone().scatter(wide, spaced)  # which works in place
 
 
 def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -125,9 +120,8 @@ class ShingleSets:
 
     def __init__(self, text: pl.Series, ngram_size: int) -> None:
         """Make the sets of ``text`` (strings, [n], perhaps a memory map) available."""
-        from .shingles import make_sets, overlap
+        from .shingles import overlap
 
-        self._make_sets = make_sets
         self._overlap = overlap
         self._text = text
         self._ngram_size = ngram_size
@@ -146,12 +140,8 @@ class ShingleSets:
         text = self._text.gather(rows)
         used = text.str.len_bytes().fill_null(0).cast(pl.Int64).cum_sum().to_numpy()
         rows = rows[: np.searchsorted(used, _HELD_HASHES, side="right")]  # a shingle has two bytes or more
-        text = text.head(len(rows))
-
-        def work(batch: tuple[int, int]) -> list[np.ndarray]:
-            return self._made(text.slice(*batch))
-
-        made = (one for batch in in_threads(work, batches(text, BATCH_BYTES)) for one in batch)
+        parts = (text.slice(*batch) for batch in batches(text.head(len(rows)), BATCH_BYTES))
+        made = chain.from_iterable(in_threads(self._made, parts))
         for row, hashes in zip(rows.tolist(), made, strict=True):
             self._hold(row, hashes)
 
@@ -174,8 +164,13 @@ class ShingleSets:
 
     def _made(self, text: pl.Series) -> list[np.ndarray]:
         digests, ends = _digests(text, self._ngram_size)
-        sets = np.split(digests[: self._make_sets(digests, ends)], ends[:-1])
-        return [one.copy() for one in sets]  # a view would hold the whole batch
+        made = []
+        for own in np.split(digests, ends[:-1]):
+            own.sort()
+            new = np.ones(len(own), dtype=bool)
+            np.not_equal(own[1:], own[:-1], out=new[1:])
+            made.append(own[new])
+        return made
 
     def _hold(self, row: int, hashes: np.ndarray) -> np.ndarray:
         self._held[row] = hashes

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..text.compiled import kernel
-from ..text.ngrams import BASE, Words, character, power
+from ..text.ngrams import BASE, Words, character
 
 #: Words that are compared for one text are bounded by so many for each of its own. Two texts that repeat the same few
 #: words over and over have as many runs in common as words of one times words of the other; then runs are cut short.
@@ -182,8 +182,7 @@ def longest(words: Words, known: Known, size: int, least: int, min_share: float)
 
     Args:
         words: of n texts.
-        known: what they are held against, indexed for the same ``size`` and ``least``.
-        size: words of an n-gram.
+        known: what they are held against, indexed for n-grams of the same ``size``.
         least: words that a shorter text must have.
         min_share: share of the known text's words that a run must have; then the run with the largest share is taken,
             the longest of equals. 0: the longest run. Of equals the first is taken.
@@ -198,7 +197,7 @@ def longest(words: Words, known: Known, size: int, least: int, min_share: float)
     whole_bits, whole_shift, longest_whole = known.whole.bits, known.whole.shift, known.longest
     keys, places, begins = known.grams.keys, known.grams.places, known.grams.at
     text_of, known_first = known.text_of, known.words.first
-    leaving = power(size)
+    leaving = BASE ** np.uint64(size)
     for text in range(len(found)):
         best = found[text]
         span = (first[text], first[text + 1])

@@ -1,16 +1,14 @@
 """ROUGE-L (Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries", section 3) of one text against many.
 
-The scores are those of Google's ``rouge_score`` without stemmer, to the last bit. What makes it fast changes no
-verdict: only texts that share enough tokens to pass the threshold at all are compared, and those by rapidfuzz's
-bit-parallel LCS (Hyyrö 2004). A text of m tokens and one of n that share c tokens, each counted as often as both have
-it, have an LCS of at most c ≤ min(m, n), and F = 2·LCS / (m + n): F > 0.7 needs lengths within a factor of 0.54.
+The scores are those of Google's ``rouge_score`` without stemmer, to the last bit. Only texts that share enough tokens
+to pass the threshold at all are compared, by rapidfuzz's bit-parallel LCS (Hyyrö 2004): texts of m and n tokens that
+share c, each counted as often as both have it, have an LCS of at most c, and F = 2·LCS / (m + n).
 """
 
 import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,16 +31,8 @@ def _f_measure(lcs: np.ndarray, length: int, lengths: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(2 * precision * recall, total, out=np.zeros(len(lcs)), where=total > 0))
 
 
-@dataclass(frozen=True)
-class Nearest:
-    """The text of the pool that a text repeats most: its number, in the order added, and ROUGE-L F."""
-
-    index: int
-    score: float
-
-
 class RougePool:
-    """Texts that others are held against; ``nearest`` finds the one that a text repeats."""
+    """Texts that others are held against."""
 
     def __init__(self, threshold: float, texts: Iterable[str] = ()) -> None:
         """``threshold``: ROUGE-L F above which a text repeats another; ``texts``: the first of the pool."""
@@ -54,55 +44,34 @@ class RougePool:
         self._holders: dict[tuple[int, int], array[int]] = {}
         self.add(texts)
 
-    def __len__(self) -> int:
-        return len(self._texts)
-
     def add(self, texts: Iterable[str]) -> None:
         """Add texts to the pool."""
         for text in texts:
             numbers = [self._numbers.setdefault(token, len(self._numbers)) for token in tokens_of(text)]
-            place = len(self._texts)
             for key in _counted(numbers):
-                self._holders.setdefault(key, array("q")).append(place)
+                self._holders.setdefault(key, array("q")).append(len(self._texts))
             self._texts.append(numbers)
             self._lengths.append(len(numbers))
 
-    def nearest(self, text: str) -> Nearest | None:
-        """The text of the pool with the highest ROUGE-L F above the threshold (the first of equals), or None."""
-        # A token that the pool does not know matches nothing: one number stands for all of them.
-        numbers = [self._numbers.get(token, -1) for token in tokens_of(text)]
-        if not numbers or not self._texts:
-            return None
-        near = self._near(numbers)
-        if not len(near):
-            return None
-        scores = _f_measure(self._lcs(numbers, near), len(numbers), self._length_of(near))
-        best = int(np.argmax(scores))
-        return Nearest(int(near[best]), float(scores[best])) if scores[best] > self.threshold else None
-
-    def repeats(self, texts: Iterable[str]) -> list[bool]:
-        """Whether each of ``texts`` has a ROUGE-L F above the threshold with any text of the pool."""
-        return [self.nearest(text) is not None for text in texts]
-
-    def _near(self, numbers: list[int]) -> np.ndarray:
-        """The pool's texts that share enough tokens for a score above the threshold: their numbers, int64 [m]."""
-        held = [self._holders[key] for key in _counted(numbers) if key in self._holders]
-        if not held:
-            return np.zeros(0, dtype=np.int64)
-        shared = np.bincount(np.concatenate([np.frombuffer(one, dtype=np.int64) for one in held]))
-        found = np.flatnonzero(shared)
-        bound = 2 * shared[found] / (len(numbers) + self._length_of(found))
-        return np.asarray(found[bound > self.threshold - _SLACK])
-
-    def _length_of(self, places: np.ndarray) -> np.ndarray:
-        return np.asarray(np.frombuffer(self._lengths, dtype=np.int64)[places])
-
-    def _lcs(self, numbers: list[int], places: np.ndarray) -> np.ndarray:
+    def repeats(self, text: str) -> bool:
+        """Whether a text has a ROUGE-L F above the threshold with any text of the pool."""
         from rapidfuzz.distance import LCSseq
         from rapidfuzz.process import cdist
 
-        texts = [self._texts[place] for place in places.tolist()]
-        return np.asarray(cdist([numbers], texts, scorer=LCSseq.similarity, dtype=np.int32)[0])
+        # A token that the pool does not know matches nothing: one number stands for all of them.
+        numbers = [self._numbers.get(token, -1) for token in tokens_of(text)]
+        held = [self._holders[key] for key in _counted(numbers) if key in self._holders]
+        if not held:
+            return False
+        shared = np.bincount(np.concatenate([np.frombuffer(one, dtype=np.int64) for one in held]))
+        lengths = np.frombuffer(self._lengths, dtype=np.int64)[: len(shared)]
+        near = np.flatnonzero(2 * shared / (len(numbers) + lengths) > self.threshold - _SLACK)
+        near = near[shared[near] > 0]
+        if not len(near):
+            return False
+        texts = [self._texts[place] for place in near.tolist()]
+        lcs = np.asarray(cdist([numbers], texts, scorer=LCSseq.similarity, dtype=np.int32)[0])
+        return bool((_f_measure(lcs, len(numbers), lengths[near]) > self.threshold).any())
 
 
 def _counted(numbers: list[int]) -> list[tuple[int, int]]:

@@ -1,15 +1,9 @@
 """Semantic duplicates: rows that say in other words what another row says.
 
-After SemDeDup (Abbas et al. 2023, §3): of rows whose embeddings lie above a cosine one stays, by default the one
-furthest from its cluster's centroid. Where SemDeDup compares all pairs of a cluster, only pairs of the shared
-neighbour graph are looked at here: nothing is searched a second time, and no cluster border parts two like rows. Of a
-group of more like rows than the graph has neighbours, a few may stay.
+After SemDeDup (Abbas et al. 2023, §3), which compares all pairs of a cluster. Only pairs of the shared neighbour graph
+are looked at here: nothing is searched a second time, and no cluster border parts two like rows. Of a group of more
+like rows than the graph has neighbours, a few may stay.
 """
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,19 +13,14 @@ from ...state.errors import InputError
 from ...state.preparation import SemanticParams, WhichToKeep
 from ...state.rows import Removal
 from ..table_tool import TableTool
+from ..text.compiled import kernel_later
 from ..vectors.embed import table_vectors
 from ..vectors.neighbors import NeighborGraph, neighbor_graph, unit
 
 _COLUMN = {"longest": "text", "best_quality": "quality"}  # that a table must have
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Like rows: those of row i stand at ``start[i]:start[i + 1]`` of ``other`` and ``cosine``, by position."""
-
-    start: np.ndarray  # int64 [n + 1]
-    other: np.ndarray  # int64 [pairs · 2]
-    cosine: np.ndarray  # float32 [pairs · 2]
+_Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def semantic_duplicates(graph: NeighborGraph, rows: np.ndarray, params: SemanticParams, order: np.ndarray) -> Removal:
@@ -45,8 +34,7 @@ def semantic_duplicates(graph: NeighborGraph, rows: np.ndarray, params: Semantic
     Args:
         graph: the nearest neighbours of n rows.
         rows: their positions in the data, uint32 [n], ascending.
-        params: ``cosine`` and ``target_rows``.
-        order: the n rows from the one that stays most surely to the one that goes first, int [n]: ``keep_order``.
+        order: from ``keep_order``, int [n].
 
     Returns:
         The rows to remove, each with its cosine to the kept row that ``duplicate_of`` names: of those before it, the
@@ -68,16 +56,13 @@ def semantic_duplicates(graph: NeighborGraph, rows: np.ndarray, params: Semantic
 def keep_order(
     which: WhichToKeep, size: int, measured: np.ndarray | None = None, last: np.ndarray | None = None
 ) -> np.ndarray:
-    """The rows from the one that stays most surely to the one that goes first; equals by position.
+    """The rows (int64 [n]) from the one that stays most surely to the one that goes first; equals by position.
 
     Args:
         which: ``first`` goes by position alone.
         measured: float or int [n], what the choice goes by: text length (``longest``), quality, higher being better
             (``best_quality``), cosine to the centroid of the row's cluster (``nearest``, ``furthest``).
         last: bool [n], rows that stand behind all others, as synthetic ones do; None: none does.
-
-    Returns:
-        int64 [n], a permutation.
     """
     if which == "first" or measured is None:
         measured = np.zeros(size)
@@ -86,7 +71,11 @@ def keep_order(
 
 
 def _pairs(graph: NeighborGraph, cosine: float) -> _Pairs:
-    """The pairs of a graph that are at least ``cosine`` alike, from both sides; the higher of two cosines counts."""
+    """The pairs of a graph that are at least ``cosine`` alike, from both sides; the higher of two cosines counts.
+
+    Those of row i stand at ``start[i]:start[i + 1]`` (int64 [n + 1]) of the other rows, by position (int64
+    [pairs · 2]), and of the cosines (float32, as long).
+    """
     near = (graph.indices >= 0) & (graph.similarities >= np.float64(cosine))  # no float32 below it passes
     row, column = np.nonzero(near)
     neighbor, likeness = graph.indices[row, column].astype(np.int64), graph.similarities[row, column]
@@ -97,7 +86,7 @@ def _pairs(graph: NeighborGraph, cosine: float) -> _Pairs:
     new = np.ones(len(own), dtype=bool)
     new[1:] = (own[1:] != own[:-1]) | (other[1:] != other[:-1])
     count = np.bincount(own[new], minlength=len(graph.indices))
-    return _Pairs(np.concatenate([[0], np.cumsum(count)]), other[new], likeness[new])
+    return np.concatenate([[0], np.cumsum(count)]), other[new], likeness[new]
 
 
 def _thinned(pairs: _Pairs, order: np.ndarray, surplus: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,36 +94,29 @@ def _thinned(pairs: _Pairs, order: np.ndarray, surplus: int) -> tuple[np.ndarray
 
     At most ``surplus`` rows go: those of the highest cosine at which so many would, found by bisection.
     """
-    if not len(pairs.other) or not surplus:
+    levels = np.unique(pairs[2])
+    if not len(levels) or not surplus:
         return np.full(len(order), -1, dtype=np.int64), np.zeros(len(order), dtype=np.float32)
-    levels = np.unique(pairs.cosine)
     enough, too_few = 0, len(levels)
-    found: tuple[np.ndarray, np.ndarray] = _kernel()(pairs.start, pairs.other, pairs.cosine, order, levels[0])
+    found: tuple[np.ndarray, np.ndarray] = _greedy(*pairs, order, levels[0])
     if (found[0] >= 0).sum() <= surplus:
         return found
     while too_few - enough > 1:
         middle = (enough + too_few) // 2
-        tried = _kernel()(pairs.start, pairs.other, pairs.cosine, order, levels[middle])
+        tried = _greedy(*pairs, order, levels[middle])
         if (tried[0] >= 0).sum() >= surplus:
             enough, found = middle, tried
         else:
             too_few = middle
     instead, cosine = found
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
+    place = np.argsort(order)
     gone = np.flatnonzero(instead >= 0)
     spared = gone[np.lexsort((-place[gone], -cosine[gone]))][surplus:]
     instead[spared] = -1
     return instead, cosine
 
 
-@cache
-def _kernel() -> Callable[..., Any]:
-    from ..text.compiled import kernel
-
-    return kernel()(_greedy)
-
-
+@kernel_later
 def _greedy(
     start: np.ndarray, other: np.ndarray, cosine: np.ndarray, order: np.ndarray, floor: np.float32
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -151,11 +133,7 @@ def _greedy(
 
 
 def _without_repeats(frame: pl.DataFrame, params: SemanticParams, seed: int) -> pl.DataFrame:
-    """The frame without the rows whose ``vector`` says what another's says.
-
-    Raises:
-        InputError: the column that ``which_to_keep`` goes by is missing, or a vector is unusable.
-    """
+    """The frame without the rows whose ``vector`` says what another's says."""
     vectors = table_vectors(frame)
     graph = neighbor_graph(vectors, NeighborParams(), seed)
     order = keep_order(params.which_to_keep, frame.height, _measured(frame, vectors, params.which_to_keep))

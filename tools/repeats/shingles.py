@@ -1,7 +1,7 @@
 """Kernels on the word shingles of texts: their MinHash signature, and their set as sorted 64-bit hashes.
 
-A shingle is a run of ``size`` words of a text, joined by one blank; all its words where it has fewer. Words stand
-between what ``str.split`` takes for blank space. What is not ASCII is lower-cased already; ASCII is lower-cased here.
+A shingle is a run of ``size`` words of a text, joined by one blank; all its words where it has fewer. ASCII is
+lower-cased here, and words stand between its blanks; what is not ASCII was seen to before.
 """
 
 from typing import Any
@@ -19,8 +19,7 @@ from ..text.compiled import kernel
 LANES = 16
 INITIAL = (0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0)
 _CONSTANTS = (0x5A827999, 0x6ED9EBA1, 0x8F1BBCDC, 0xCA62C1D6)
-_WORD = ir.IntType(32)
-_VECTOR = ir.VectorType(_WORD, LANES)
+_INDEX, _VECTOR = ir.IntType(64), ir.VectorType(ir.IntType(32), LANES)
 
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 OFFSETS = types.Array(types.int64, 1, "C", readonly=True)
@@ -28,8 +27,9 @@ NUMBERS = types.Array(types.uint32, 1, "C", readonly=True)
 HASHES = types.Array(types.uint64, 1, "C", readonly=True)
 _BLANK = ord(" ")
 _ONE_BLOCK = 55  # the most bytes that SHA-1 takes in one block
-# ASCII in lower case, with one character for what is blank.
-_LOWER = np.frombuffer(bytes(_BLANK if chr(code).isspace() else ord(chr(code).lower()) for code in range(128)), "u1")
+# Bytes with ASCII in lower case, and one character for what of it is blank.
+_LOWER = np.arange(256, dtype=np.uint8)
+_LOWER[:128] = [_BLANK if chr(code).isspace() else ord(chr(code).lower()) for code in range(128)]
 # By the bytes of a message from a word of its block on (below 0, 0 … 4): what of the word is kept, what marks its end.
 _KEPT = np.array([0, 0, 0xFF000000, 0xFFFF0000, 0xFFFFFF00, 0xFFFFFFFF], dtype=np.uint32)
 _MARK = np.array([0, 0x80000000, 0x800000, 0x8000, 0x80, 0], dtype=np.uint32)
@@ -40,71 +40,49 @@ def _add_block(typing_context: Any, state: Any, block: Any) -> Any:
 
     ``state``: uint32 [5, LANES]; ``block``: uint32 [16, LANES], the words of the block.
     """
-    return types.void(state, block), _generate
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        state_at, block_at = (
+            builder.bitcast(context.make_array(kind)(context, builder, value).data, _VECTOR.as_pointer())
+            for kind, value in zip(signature.args, arguments, strict=True)
+        )
+        places = [
+            [builder.gep(array, [_INDEX(at)]) for at in range(size)] for array, size in ((state_at, 5), (block_at, 16))
+        ]
+        before, words = ([builder.load(place, align=4) for place in array] for array in places)
+        for place, old, new in zip(places[0], before, _rounds(builder, before, words), strict=True):
+            builder.store(builder.add(old, new), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(state, block), generate
 
 
 add_block: Any = intrinsic(_add_block)
 
 
-def _generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """Emit ``add_block``."""
-    state, block = (
-        builder.bitcast(context.make_array(kind)(context, builder, value).data, _VECTOR.as_pointer())
-        for kind, value in zip(signature.args, arguments, strict=True)
-    )
-
-    def place(array: Any, index: int) -> Any:
-        return builder.gep(array, [ir.Constant(ir.IntType(64), index)])
-
-    before = [builder.load(place(state, index), align=4) for index in range(5)]
-    words = [builder.load(place(block, index), align=4) for index in range(16)]
-    for after, word in enumerate(_rounds(builder, before, words)):
-        builder.store(builder.add(before[after], word), place(state, after), align=4)
-    return context.get_dummy_value()
-
-
 def _rounds(builder: Any, state: list[Any], words: list[Any]) -> tuple[Any, ...]:
     """Emit the eighty rounds over the 16 ``words`` of a block; returns the five words they leave."""
     xor, both, either, add = builder.xor, builder.and_, builder.or_, builder.add
-    words = list(words)
+
+    def every(value: int) -> Any:
+        return ir.Constant(_VECTOR, [value] * LANES)
+
+    def rotated(value: Any, bits: int) -> Any:
+        return either(builder.shl(value, every(bits)), builder.lshr(value, every(32 - bits)))
+
     a, b, c, d, e = state
     for t in range(80):
         if t >= 16:
-            words.append(_rotated(builder, xor(xor(words[t - 3], words[t - 8]), xor(words[t - 14], words[t - 16])), 1))
+            words.append(rotated(xor(xor(words[t - 3], words[t - 8]), xor(words[t - 14], words[t - 16])), 1))
         if t < 20:
             mixed = xor(d, both(b, xor(c, d)))
         elif 40 <= t < 60:
             mixed = either(both(b, c), both(d, either(b, c)))
         else:
             mixed = xor(b, xor(c, d))
-        constant = add(words[t], _splat(_CONSTANTS[t // 20]))
-        a, b, c, d, e = add(add(_rotated(builder, a, 5), mixed), add(e, constant)), a, _rotated(builder, b, 30), c, d
+        constant = add(words[t], every(_CONSTANTS[t // 20]))
+        a, b, c, d, e = add(add(rotated(a, 5), mixed), add(e, constant)), a, rotated(b, 30), c, d
     return a, b, c, d, e
-
-
-def _rotated(builder: Any, value: Any, bits: int) -> Any:
-    return builder.or_(builder.shl(value, _splat(bits)), builder.lshr(value, _splat(32 - bits)))
-
-
-def _splat(value: int) -> Any:
-    return ir.Constant(_VECTOR, [value] * LANES)
-
-
-@kernel()
-def _wide_blank(data, at, end):  # type: ignore[no-untyped-def]
-    """Bytes of the blank character (``str.isspace``) beyond ASCII that stands at ``at`` in UTF-8; 0 where none does."""
-    first = data[at]
-    if first == 0xC2 and at + np.uint64(1) < end:
-        return 2 if data[at + np.uint64(1)] == 0x85 or data[at + np.uint64(1)] == 0xA0 else 0
-    if first < 0xE1 or first > 0xE3 or at + np.uint64(2) >= end:
-        return 0
-    second, third = data[at + np.uint64(1)], data[at + np.uint64(2)]
-    if first == 0xE2:
-        spaces = second == 0x80 and (third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF)
-        return 3 if spaces or (second == 0x81 and third == 0x9F) else 0
-    ogham = first == 0xE1 and second == 0x9A and third == 0x80
-    ideographic = first == 0xE3 and second == 0x80 and third == 0x80
-    return 3 if ogham or ideographic else 0
 
 
 @kernel()
@@ -114,19 +92,10 @@ def _joined(data, begin, end, text, starts):  # type: ignore[no-untyped-def]
     ``starts`` takes where each word starts, and after the last where one more would. Where words end cannot be
     predicted, so nothing branches on it: what is written too early is written over.
     """
-    at, stop = np.uint64(begin), np.uint64(end)
     used, words, was_blank = np.uint64(0), np.uint64(0), np.uint64(1)
-    while at < stop:
-        byte = data[at]
-        if byte < 0x80:
-            text[used] = _LOWER[np.uint64(byte)]
-            blank = np.uint64(text[used] == _BLANK)
-            at += np.uint64(1)
-        else:
-            length = _wide_blank(data, at, stop)
-            blank = np.uint64(length > 0)
-            text[used] = _BLANK if blank else byte
-            at += np.uint64(max(length, 1))
+    for at in range(np.uint64(begin), np.uint64(end)):
+        text[used] = _LOWER[np.uint64(data[at])]
+        blank = np.uint64(text[used] == _BLANK)
         starts[words] = used
         words += was_blank & ~blank
         used += np.uint64(1) - (was_blank & blank)
@@ -225,12 +194,8 @@ def sign(digests, ends, multiply, shift, signed):  # type: ignore[no-untyped-def
 
     h is the first four bytes of a digest as a little-endian number, through MurmurHash3's finaliser.
 
-    Args:
-        digests: uint64, as ``digest`` writes them.
-        ends: int64 [n], likewise.
-        multiply: uint32 [p].
-        shift: uint32 [p].
-        signed: uint32 [n, p], the result.
+    ``digests`` and ``ends``: as ``digest`` writes them; ``multiply`` and ``shift``: uint32 [p]; ``signed``: uint32
+    [n, p], the result.
     """
     first = 0
     for row in range(len(ends)):
@@ -247,45 +212,6 @@ def sign(digests, ends, multiply, shift, signed):  # type: ignore[no-untyped-def
             for place in range(len(own)):
                 own[place] = min(own[place], np.uint32(multiply[place] * value + shift[place]))
         first = ends[row]
-
-
-@kernel()
-def _sort(values, spare):  # type: ignore[no-untyped-def]
-    """Sort ``values`` (uint64) in place, byte by byte: no order of the input makes it slow."""
-    counts, size = np.empty(257, dtype=np.int64), len(values)
-    for shift in range(0, 64, 8):
-        counts[:] = 0
-        for at in range(size):
-            counts[((values[at] >> np.uint64(shift)) & np.uint64(0xFF)) + np.uint64(1)] += 1
-        for digit in range(256):
-            counts[digit + 1] += counts[digit]
-        for at in range(size):
-            digit = (values[at] >> np.uint64(shift)) & np.uint64(0xFF)
-            spare[counts[digit]] = values[at]
-            counts[digit] += 1
-        values, spare = spare, values
-
-
-@kernel(types.int64(types.uint64[::1], types.int64[::1]))
-def make_sets(digests, ends):  # type: ignore[no-untyped-def]
-    """Make the digests of each text a set, in place: ascending, each once, the sets one after the other.
-
-    ``digests`` and ``ends`` are as ``digest`` writes them; returned is how many are left.
-    """
-    spare = np.empty(0, dtype=np.uint64)
-    first = total = 0
-    for row in range(len(ends)):
-        own = digests[first : ends[row]]
-        if len(own) > len(spare):
-            spare = np.empty(len(own), dtype=np.uint64)
-        _sort(own, spare)
-        first = ends[row]
-        for at in range(len(own)):
-            if at == 0 or own[at] != own[at - 1]:
-                digests[total] = own[at]
-                total += 1
-        ends[row] = total
-    return total
 
 
 @kernel(types.int64(HASHES, HASHES))

@@ -35,8 +35,7 @@ def batches(text: pl.Series, most_bytes: int) -> Iterator[tuple[int, int]]:
 class MappedTexts:
     """Ids, texts and contents of all rows of a loaded table (strings, [n]), mapped from an uncompressed Arrow file.
 
-    In memory stand 16 bytes for each string, where it begins and how long it is; the characters stay in the file, and
-    a page of it that was read can be given back (``release``), whatever its size.
+    In memory stand 16 bytes for each string, where it begins and how long it is; the characters stay in the file.
     """
 
     def __init__(self, rows: Path, file: Path) -> None:

@@ -27,12 +27,8 @@ def normalise(text: pl.Series, params: CleanParams) -> pl.Series:
     """Texts in one Unicode form, without invisible characters, carriage returns or stray blank space.
 
     In this order: the Unicode normal form (UAX #15), every line end as LF, control, zero-width, bidi and other
-    invisible characters removed, trailing spaces of lines and outer blank space stripped. Idempotent.
-
-    ``text``: strings, [n]; a null stays null.
-
-    Returns:
-        Strings, [n], under the same name; a text of invisible characters alone becomes empty.
+    invisible characters removed, trailing spaces of lines and outer blank space stripped. Idempotent. The series keeps
+    its name and its nulls; a text of invisible characters alone becomes empty.
     """
     column = pl.col(text.name)
     column = column.str.replace_all(_LINE_END, "\n").str.replace_all(_INVISIBLE, "")
@@ -51,17 +47,10 @@ def _composed(text: pl.Series, params: CleanParams) -> pl.Series:
 
 
 def exact_duplicates(text: pl.Series, rows: np.ndarray, reason: str = "exact_duplicate") -> Removal:
-    """Rows whose text is byte for byte that of an earlier row.
+    """Rows (positions, uint32 [n]) whose text is byte for byte that of an earlier row; of equal rows the first stays.
 
     A 64-bit hash finds the rows that repeat, and only those are compared as text, so the cost in memory is 12 bytes
-    a row and a hash collision removes nothing.
-
-    Args:
-        text: strings, [n]; nulls are duplicates of nothing.
-        rows: positions, uint32 [n]; ``text[i]`` belongs to ``rows[i]``.
-
-    Returns:
-        The rows to remove, each with the position of the first row of that text, which stays.
+    a row and a hash collision removes nothing. A null repeats nothing.
     """
     hashed = pl.DataFrame({"at": pl.int_range(len(text), dtype=pl.UInt32, eager=True), "hash": text.hash()})
     repeats = hashed.filter(text.is_not_null() & hashed["hash"].is_duplicated())["at"]
@@ -77,7 +66,10 @@ def _annotate(rows: pl.DataFrame, params: CleanParams) -> pl.DataFrame:
 
 
 def _removals(rows: pl.DataFrame, params: CleanParams, advance: Advance) -> list[Removal]:
-    """Rows whose normalised content is that of an earlier row; of every row only a hash is held in memory."""
+    """Rows whose normalised content is that of an earlier row; of every row only a hash is held in memory.
+
+    A hash that two contents have in common takes neither out.
+    """
     text, hashes = rows["content"], []
     for start in range(0, len(text), _BATCH_ROWS):
         batch = text.slice(start, _BATCH_ROWS)
@@ -93,14 +85,9 @@ def _removals(rows: pl.DataFrame, params: CleanParams, advance: Advance) -> list
         normalise(text.gather(part["row"]), params) == normalise(text.gather(part["first"]), params)
         for part in later.iter_slices(_BATCH_ROWS)
     ]
-    agree = pl.concat(same) if same else pl.Series(dtype=pl.Boolean)
-    found, other = later.filter(agree), later.filter(~agree)["row"]
-    # Different texts of one hash: hardly ever any, and they may still repeat one another.
-    collided = exact_duplicates(normalise(text.gather(other), params), other.to_numpy())
-    gone = np.concatenate([found["row"].to_numpy(), collided.rows])
-    firsts = np.concatenate([found["first"].to_numpy(), np.asarray(collided.duplicate_of)])
-    order = np.argsort(gone)
-    return [Removal("exact_duplicate", gone[order], np.ones(len(gone)), 1.0, firsts[order])]
+    found = later.filter(pl.concat(same) if same else False)
+    ones = np.ones(found.height)
+    return [Removal("exact_duplicate", found["row"].to_numpy(), ones, 1.0, found["first"].to_numpy())]
 
 
 TOOL = TableTool("clean", annotate=_annotate, removals=_removals)

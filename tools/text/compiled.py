@@ -1,12 +1,11 @@
 """Compiling kernels: Python functions over arrays that Numba turns into machine code.
 
-A module of kernels imports Numba when it is loaded, so it is itself imported inside the functions that use it.
+``kernel`` loads Numba, so a module that uses it is itself imported inside the functions that need it.
 """
 
 from collections.abc import Callable
-from typing import Any, cast
-
-from numba import njit
+from functools import cache, partial, wraps
+from typing import Any
 
 
 def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -16,12 +15,19 @@ def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
     the next process, where Numba finds a folder that it may write to.
     """
 
+    from numba import njit
+
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-        compiler: Any = njit
+        compiler: Callable[..., Callable[..., Callable[..., Any]]] = partial(njit, *signature, nogil=True)
         try:
-            made = compiler(*signature, nogil=True, cache=True)(function)
+            return compiler(cache=True)(function)
         except (RuntimeError, OSError):  # no folder for the machine code, or no room in it
-            made = compiler(*signature, nogil=True)(function)
-        return cast(Callable[..., Any], made)
+            return compiler()(function)
 
     return compiled
+
+
+def kernel_later(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As ``kernel``, but compiled when it is first called: its module loads without Numba."""
+    made = cache(lambda: kernel()(function))
+    return wraps(function)(lambda *arguments: made()(*arguments))

@@ -1,9 +1,8 @@
 """Quality rules on text, in profiles: what counts as junk depends on the kind of text.
 
 A *measure* is one number about one text; a *rule* is a bound on it, named ``FAMILY.min_MEASURE`` or
-``FAMILY.max_MEASURE`` for the measure ``FAMILY.MEASURE``. The measures of every rule are taken once (``annotate``), so
-other thresholds need no second look at the text. The families are those of MassiveText (``gopher``), of ``c4``, of
-``fineweb`` and the house's own, ``basic``; the sources stand in ``measures``, the limits in ``profiles``.
+``FAMILY.max_MEASURE`` for the measure ``FAMILY.MEASURE``. The families and their sources stand in ``measures``, the
+limits in ``profiles``.
 """
 
 import difflib
@@ -46,7 +45,6 @@ class Bound:
     kind: Kind
     measure: str
     value: float
-    description: str
 
     def fails(self, annotations: pl.DataFrame) -> np.ndarray:
         """Which rows fail: bool [n]. The limit has the measure's own precision, so that exactly at the limit passes."""
@@ -54,25 +52,18 @@ class Bound:
         return np.asarray(values < limit if self.kind == "min" else values > limit)
 
 
-def _bound(rule: str, value: float) -> Bound:
-    kind, measure = _RULES[rule]
-    return Bound(kind, measure, value, f"{'at least' if kind == 'min' else 'at most'}: {MEASURES[measure]}")
-
-
 # In the order in which a row is charged.
 PROFILES: dict[str, dict[str, Bound]] = {
-    name: {rule: _bound(rule, value) for rule, value in limits.items()} for name, limits in LIMITS.items()
+    name: {rule: Bound(*_RULES[rule], value) for rule, value in limits.items()} for name, limits in LIMITS.items()
 }
 _ANY_PROFILE = tuple(dict.fromkeys(rule for rules in PROFILES.values() for rule in rules))
 
 
 def choose_profile(text: pl.Series, shape: str) -> str:
-    """The profile that suits the rows: ``chat``, ``instruction``, ``short`` or ``web``.
+    """The profile that suits the rows (strings, [n]; nulls do not count) of a shape that the loader recognised.
 
-    Args:
-        text: strings, [n]; nulls do not count.
-        shape: what the loader recognised. ``messages`` and ``sharegpt`` are chats, ``alpaca`` are instructions; any
-            other shape is ``short`` where the median text has fewer than ``SHORT_MEDIAN_WORDS`` words, else ``web``.
+    Any shape but chats and instructions is ``short`` where the median text has fewer than ``SHORT_MEDIAN_WORDS`` words,
+    else ``web``.
     """
     if shape in ("sharegpt", "messages"):
         return "chat"
@@ -100,7 +91,7 @@ def bounds(profile: str, overrides: dict[str, float | None]) -> dict[str, Bound]
         if value is None:
             chosen.pop(rule, None)
         else:
-            chosen[rule] = _bound(rule, float(value))
+            chosen[rule] = Bound(*_RULES[rule], float(value))
     return chosen
 
 
@@ -114,23 +105,14 @@ def _nearest(rule: str, chosen: dict[str, Bound]) -> str:
 
 
 def verdicts(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> pl.DataFrame:
-    """Which rows fail which rule.
-
-    ``annotations``: what ``annotate`` gave, n rows.
-
-    Returns:
-        A Boolean column for each rule, named as the rule, n rows; true where the row fails it.
-    """
+    """Which rows of what ``annotate`` gave fail which rule: a Boolean column for each rule, named as the rule."""
     return pl.DataFrame({rule: bound.fails(annotations) for rule, bound in bounds.items()})
 
 
 def failing(annotations: pl.DataFrame, rows: np.ndarray, bounds: dict[str, Bound]) -> list[Removal]:
-    """The rows that fail a rule, each charged to the first it fails.
+    """The rows that fail a rule, each charged to the first of ``bounds`` that it fails.
 
-    Args:
-        annotations: what ``annotate`` gave, n rows.
-        rows: positions, uint32 [n]; ``annotations[i]`` belongs to ``rows[i]``.
-        bounds: the rules, in the order in which they charge.
+    ``annotations``: what ``annotate`` gave for ``rows`` (positions, uint32 [n]).
 
     Returns:
         One ``Removal`` for each rule that takes a row out: its name as reason, the measure as score, its limit as
@@ -150,14 +132,9 @@ def failing(annotations: pl.DataFrame, rows: np.ndarray, bounds: dict[str, Bound
 
 
 def strictness(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> np.ndarray:
-    """How suspicious each row is: the share of rules whose limit it is within 10 % of, or beyond.
+    """How suspicious each row is, float32 [n]: the share of rules whose limit it is within 10 % of, or beyond.
 
-    A limit of 0 has no tenth, so only what is beyond it counts.
-
-    ``annotations``: what ``annotate`` gave, n rows.
-
-    Returns:
-        float32 [n] in [0, 1]; 0 everywhere without rules.
+    A limit of 0 has no tenth, so only what is beyond it counts; without rules no row is suspicious.
     """
     near = np.zeros(annotations.height, dtype=np.float32)
     for bound in bounds.values():
@@ -170,17 +147,15 @@ def strictness(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> np.ndarra
 
 
 def loosened(bounds: dict[str, Bound], rule: str, factor: float) -> dict[str, float | None]:
-    """The override that makes one rule ``factor`` times looser; empty where it cannot be (a limit of 0, a full share).
+    """The override that makes one rule ``factor`` (above 1) times looser; empty where it cannot be, as at a limit of 0.
 
     Raises:
-        UsageError: the rule is not among ``bounds``, or the factor is not above 1.
+        UsageError: the rule is not among ``bounds``.
     """
     if rule not in bounds:
         nearest = difflib.get_close_matches(rule, bounds, n=1, cutoff=0.0)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise UsageError(f"no rule {rule!r} is in force{hint}")
-    if factor <= 1:
-        raise UsageError(f"a rule is loosened by a factor above 1, not {factor}")
     bound = bounds[rule]
     value = bound.value * factor if bound.kind == "max" else bound.value / factor
     if bound.measure not in _UNBOUNDED:
@@ -204,11 +179,8 @@ def _annotate(rows: pl.DataFrame, params: FilterParams) -> pl.DataFrame:
     failed = verdicts(annotations, rules)
     added = [rule for rule, value in params.thresholds.items() if value is not None]
     names = dict.fromkeys([*_ANY_PROFILE, *added]) if params.profile == "auto" else rules
-    columns = [
-        (failed[rule] if rule in rules else pl.Series([None] * len(text), dtype=pl.Boolean)).alias(f"fails.{rule}")
-        for rule in names
-    ]
-    return annotations.with_columns(columns)
+    unheld = pl.lit(None, dtype=pl.Boolean)
+    return annotations.with_columns(**{f"fails.{rule}": failed[rule] if rule in rules else unheld for rule in names})
 
 
 def _removals(rows: pl.DataFrame, params: FilterParams, advance: Advance) -> list[Removal]:

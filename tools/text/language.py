@@ -35,11 +35,9 @@ _PREFIX = "__label__"
 
 
 def identify(text: pl.Series, advance: Advance = silent) -> pl.DataFrame:
-    """The likeliest language of each text.
+    """The likeliest language of each text (strings, [n]).
 
     Only the words of a text's beginning are shown to the model, in lower case, because it takes capitals for foreign.
-
-    ``text``: strings, [n].
 
     Returns:
         ``language`` (String, [n]: ISO 639 code, null where no letter is left to read) and ``language_score`` (Float32,
@@ -80,12 +78,8 @@ def outside(languages: pl.DataFrame, rows: np.ndarray, params: LanguageParams) -
     """The rows that are not, for certain, in a language to keep.
 
     A row goes when its language is not in ``keep``, and also when it is but scores below ``min_score``: then the
-    language is unknown, and a list of languages to keep is a wish for text known to be in one of them.
-
-    Args:
-        languages: what ``identify`` found, [n].
-        rows: positions, uint32 [n]; ``languages[i]`` belongs to ``rows[i]``.
-        params: the languages to keep (none named: nothing goes) and the score from which a language is known.
+    language is unknown, and a list of languages to keep is a wish for text known to be in one of them. Where none is
+    named, nothing goes. ``languages``: what ``identify`` found for ``rows`` (positions, uint32 [n]).
 
     Raises:
         UsageError: a language to keep is not one that the model knows.

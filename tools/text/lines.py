@@ -1,7 +1,6 @@
 """Measures of a text's lines and paragraphs, as the rules of Gopher, C4 and FineWeb count them.
 
-Sources: Gopher (Rae et al. 2021, arXiv 2112.11446, §A.1.1), C4 (Raffel et al. 2020, arXiv 1910.10683, §2.2) and FineWeb
-(Penedo et al. 2024, arXiv 2406.17557, §3.6). Where these leave something open, Hugging Face's datatrove decides.
+Their sources stand in ``measures``; where these leave something open, Hugging Face's datatrove decides.
 """
 
 from dataclasses import dataclass
@@ -51,12 +50,7 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def line_measures(text: pl.Series, words: Tokens, tokeniser: Tokeniser) -> Measured:
-    """What Gopher, C4 and FineWeb measure on lines, by name, each float64 [n].
-
-    Args:
-        text: strings, [n].
-        tokeniser: splits C4's lines into sentences.
-    """
+    """What Gopher, C4 and FineWeb measure on the lines of texts (strings, [n]), by name, each float64 [n]."""
     characters = text.str.len_chars().to_numpy()
     lines = split(text)
     # Lines may end as Python's do, or at a line feed alone.

@@ -1,10 +1,10 @@
 """Measures of a text's quality: one number each, which the rules of ``filters`` bound.
 
-They are computed once for every row and kept, so that other thresholds need no new pass over the text. They come in
-families, and a measure is named ``FAMILY.MEASURE``. What ``gopher``, ``c4`` and ``fineweb`` count follows the papers
-(Rae et al. 2021, arXiv 2112.11446, §A.1.1 and Table A1; Raffel et al. 2020, arXiv 1910.10683, §2.2; Penedo et al. 2024,
-arXiv 2406.17557, §3.6) and agrees with Hugging Face's datatrove: words are spaCy's English tokens. ``basic`` is the
-house's own: what is junk in any text of any language, counted on words split at blank space.
+They are taken once and kept, so that other thresholds need no new pass over the text. What ``gopher``, ``c4`` and
+``fineweb`` count follows the papers (Rae et al. 2021, arXiv 2112.11446, §A.1.1 and Table A1; Raffel et al. 2020, arXiv
+1910.10683, §2.2; Penedo et al. 2024, arXiv 2406.17557, §3.6) and agrees with Hugging Face's datatrove: words are
+spaCy's English tokens. ``basic`` is the house's own: what is junk in any text of any language, counted on words split
+at blank space.
 """
 
 import numpy as np
@@ -60,16 +60,12 @@ MEASURES = {
 
 
 def annotate(text: pl.Series, empty_answer: pl.Series | None = None, advance: Advance = silent) -> pl.DataFrame:
-    """Every measure of every text; each row depends on its own text alone.
+    """Every measure of every text (strings, [n]; a null is empty): Float32 columns named as ``MEASURES``, n rows.
 
-    The headings of rendered turns are left out of the ``basic`` measures; the other families read the text as it is.
-    Where nothing is there to divide by, a measure is 0.
-
-    ``text``: strings, [n]; a null counts as empty. ``empty_answer``: bool, [n], null where a row has no answer; read
-    from the data, because a rendered answer that ends with a heading looks like an empty one.
-
-    Returns:
-        Float32 columns named as ``MEASURES``, n rows in the same order.
+    Each row depends on its own text alone. The headings of rendered turns are left out of the ``basic`` measures; the
+    other families read the text as it is. Where nothing is there to divide by, a measure is 0. ``empty_answer``: bool,
+    [n], null where a row has no answer; known from the data, because a rendered answer that ends with a heading looks
+    like an empty one.
     """
     tokeniser = shared_tokeniser()
     measured = [pl.DataFrame(schema=dict.fromkeys(MEASURES, pl.Float32))]
@@ -83,7 +79,6 @@ def annotate(text: pl.Series, empty_answer: pl.Series | None = None, advance: Ad
 
 
 def _measure(text: pl.Series, tokeniser: Tokeniser) -> pl.DataFrame:
-    """``annotate`` for one batch."""
     words = tokeniser(text)
     body = text.str.replace_all(_HEADING, "")
     found = {

@@ -23,10 +23,9 @@ BASE = np.uint64(0x9E3779B97F4A7C15)
 
 @functools.cache
 def alphabet_table() -> np.ndarray:
-    """What each code point is, int32 [0x110000].
+    """What each code point is, int32 [0x110000]: 0 parts words, −1 ends a line as well.
 
-    0 parts words, −1 ends a line as well; anything else is the character in lower case, with ``ALONE`` where it is a
-    word by itself.
+    Anything else is the character in lower case, with ``ALONE`` where it is a word by itself.
     """
     codes = np.concatenate([np.arange(0xD800), np.arange(0xE000, 0x110000)]).astype("<u4")
     characters = pl.Series(list(codes.tobytes().decode("utf-32-le")))
@@ -123,19 +122,10 @@ def _words_of(
 
 
 @kernel()
-def power(exponent: int) -> np.uint64:
-    """``BASE`` to the power of ``exponent``, modulo 2^64."""
-    power = np.uint64(1)
-    for _ in range(exponent):
-        power *= BASE
-    return power
-
-
-@kernel()
 def gram_hashes(hashes: np.ndarray, first: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The hash of every run of ``size`` words within a text, and the word it begins at (uint64 and int64 [w])."""
     found, at = np.empty(len(hashes), np.uint64), np.empty(len(hashes), np.int64)
-    leaving, count = power(size), 0
+    leaving, count = BASE ** np.uint64(size), 0
     for text in range(len(first) - 1):
         rolling = np.uint64(0)
         for word in range(first[text], first[text + 1]):

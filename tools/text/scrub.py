@@ -1,16 +1,15 @@
 """Scrubbing: e-mail addresses, phone numbers and secrets in texts, each replaced by its kind.
 
 Addresses are found by one pattern, phone numbers by Google's libphonenumber, secrets by the deny-lists of the package
-``detect-secrets`` and by what they lack (``secret_patterns.py``). Patterns run in the engine of Polars, whose time is
+``detect-secrets`` and by what they lack. Patterns run in the engine of Polars, whose time is
 linear in the text whatever the text is; libphonenumber sees short pieces only. What is found is likely, not certain:
 the tests tell what is missed and what is taken by mistake.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from importlib import import_module
-from typing import Any
 
 import polars as pl
 
@@ -47,10 +46,8 @@ def scrub(text: pl.Series, params: ScrubParams) -> tuple[pl.Series, dict[str, in
     first line to its last, and of a URL with a password the user's name goes too. Phone numbers are those that are
     valid by the numbering plan they belong to: with a country code, or as they are written in ``phone_region``.
 
-    ``text``: strings, [n]; a null stays null.
-
     Returns:
-        Strings, [n], under the same name, and how many of each kind were replaced; no counts where no kind is named.
+        The texts, nulls as they were, and how many of each kind were replaced; no counts where no kind is named.
 
     Raises:
         MissingExtraError: a package that knows the kind is not installed.
@@ -63,12 +60,7 @@ def scrub(text: pl.Series, params: ScrubParams) -> tuple[pl.Series, dict[str, in
 
 
 def check_scrub(params: ScrubParams) -> None:
-    """Refuse what ``scrub`` cannot do, before anything is read.
-
-    Raises:
-        MissingExtraError: a package that knows a kind is not installed.
-        UsageError: there are no phone numbers of the region.
-    """
+    """Refuse what ``scrub`` cannot do, before anything is read; the errors are those of ``scrub``."""
     _replacements(params)
 
 
@@ -77,13 +69,11 @@ def _replacements(params: ScrubParams) -> dict[str, Replace]:
     """What to do for each kind, secrets first: a password in a URL stands before an ``@``, and keys hold digits."""
     found: dict[str, Replace] = {}
     if "secret" in params.kinds:
-        patterns = secret_patterns(SECRET)
-        found["secret"] = lambda text: _by_patterns(text, patterns)
+        found["secret"] = partial(_by_patterns, patterns=secret_patterns())
     if "email" in params.kinds:
-        found["email"] = lambda text: _by_patterns(text, ((_EMAIL, EMAIL),))
+        found["email"] = partial(_by_patterns, patterns=((_EMAIL, EMAIL),))
     if "phone" in params.kinds:
-        find = _phone_finder(params.phone_region)
-        found["phone"] = lambda text: _by_finder(text, find)
+        found["phone"] = partial(_by_finder, find=_phone_finder(params.phone_region))
     return found
 
 
@@ -116,12 +106,7 @@ def _by_finder(text: pl.Series, find: Callable[[str], list[tuple[int, int]]]) ->
 
 
 def _phone_finder(region: str) -> Callable[[str], list[tuple[int, int]]]:
-    """A function from a text to where phone numbers stand in it, in order.
-
-    Raises:
-        MissingExtraError: the package phonenumbers is missing.
-        UsageError: there are no phone numbers of the region.
-    """
+    """A function from a text to where phone numbers stand in it, in order."""
     try:
         import phonenumbers
     except ImportError as error:
@@ -129,9 +114,9 @@ def _phone_finder(region: str) -> Callable[[str], list[tuple[int, int]]]:
     if region not in phonenumbers.SUPPORTED_REGIONS:
         raise UsageError(f"scrub.phone_region: {region!r} is no ISO 3166 country code with phone numbers, as US or GB")
 
-    def numbers_in(piece: str) -> Iterator[Any]:
-        valid = phonenumbers.Leniency.VALID
-        return iter(phonenumbers.PhoneNumberMatcher(piece, region, leniency=valid, max_tries=_MAX_TRIES))
+    numbers_in = partial(
+        phonenumbers.PhoneNumberMatcher, region=region, leniency=phonenumbers.Leniency.VALID, max_tries=_MAX_TRIES
+    )
 
     def find(text: str) -> list[tuple[int, int]]:
         spans: list[tuple[int, int]] = []
@@ -190,8 +175,8 @@ _USER_INFO = r"://[^\s/:@]*:[^\s/@]+@"
 
 
 @cache
-def secret_patterns(instead: str) -> tuple[tuple[str, str], ...]:
-    """Pairs of a pattern, in the syntax of Polars, and what stands for its match: ``instead``, or it in its URL.
+def secret_patterns() -> tuple[tuple[str, str], ...]:
+    """Pairs of a pattern, in the syntax of Polars, and what stands for its match.
 
     Raises:
         MissingExtraError: the package detect-secrets is missing.
@@ -206,7 +191,7 @@ def secret_patterns(instead: str) -> tuple[tuple[str, str], ...]:
     theirs = [_linear(pattern) for listed in lists for pattern in listed]
     # As one pattern: Polars keeps a few compiled, and the alternatives share one pass.
     every = "|".join(f"(?:{pattern})" for pattern in (*_OWN, *theirs))
-    return (every, instead), (_USER_INFO, f"://{instead}@")
+    return (every, SECRET), (_USER_INFO, f"://{SECRET}@")
 
 
 def _linear(pattern: re.Pattern[str]) -> str:

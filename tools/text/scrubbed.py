@@ -14,18 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...state.preparation import ScrubParams
-from ..read.columns import content_id, is_json_text, is_text, json_bytes, plain_rows, values_of
+from ..read.columns import content_id, is_json_text, is_text, json_text, plain_rows, values_of
 from ..read.records import Records
 from .scrub import check_scrub, scrub
 
 
 class Scrubber:
-    """Scrubs batches, and counts what it replaced by kind.
-
-    Raises:
-        MissingExtraError: a package that knows a kind is not installed.
-        UsageError: there are no phone numbers of the region.
-    """
+    """Scrubs batches, and counts what it replaced by kind. Raises what ``check_scrub`` raises."""
 
     def __init__(self, params: ScrubParams) -> None:
         check_scrub(params)
@@ -54,7 +49,11 @@ class Scrubber:
         digests = batch.digests
         if digests is not None and self._counts.total() > found:
             rows = zip(digests, plain_rows(batch.table), plain_rows(table), strict=True)
-            digests = [own if old == new else content_id(_filled(new)) for own, old, new in rows]
+            # Whether a null was written or its key was missing does not show, and depends on the rows around it.
+            digests = [
+                own if old == new else content_id({name: value for name, value in new.items() if value is not None})
+                for own, old, new in rows
+            ]
         return Records(batch.name, table, batch.lines, digests)
 
     def _scrub(self, text: pl.Series) -> pl.Series | None:
@@ -74,7 +73,7 @@ class Scrubber:
         values = self._values(values_of(column, field))
         if values is None:
             return column
-        return pa.array([None if value is None else json_bytes(value).decode() for value in values], pa.string())
+        return json_text(values)
 
     def _array(self, column: pa.Array) -> pa.Array:
         kind = column.type
@@ -171,11 +170,6 @@ def _distinct(names: list[str]) -> list[str]:
         seen.add(own)
         result.append(own)
     return result
-
-
-def _filled(row: dict[str, Any]) -> dict[str, Any]:
-    # Whether a null was written or its key was missing does not show any more, and depends on the rows around it.
-    return {name: value for name, value in row.items() if value is not None}
 
 
 def _holds_text(kind: pa.DataType) -> bool:

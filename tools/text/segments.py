@@ -1,14 +1,14 @@
 """Sums, maxima and repeats within consecutive segments of a flat array: the words of a text, the lines of a page.
 
 A segment is ``offsets[i] : offsets[i + 1]``, int64. Counting repeats takes a table of hashes for each segment, which
-NumPy lacks; it is compiled by Numba the first time, and kept on disk where there is a folder to write to.
+NumPy lacks: it is compiled.
 """
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
+
+from .compiled import kernel_later
 
 
 def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -28,9 +28,7 @@ def maxima(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 def occurrences(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """How often each key stands in its segment.
 
-    Args:
-        keys: uint64 [t], hashes.
-        starts: int64 [n]; ``ends``: int64 [n]. A segment is ``starts[i] : ends[i]``, empty where they cross.
+    ``keys``: uint64 [t], hashes; a segment is ``starts[i] : ends[i]`` (int64 [n]), empty where they cross.
 
     Returns:
         int64 [t]: at the first place of a key in its segment how often it stands there, elsewhere 0.
@@ -39,15 +37,10 @@ def occurrences(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.nd
 
 
 def repeated_ngrams(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
-    """Where n-grams that repeat an earlier one begin; after each the search goes on behind its last word.
+    """Where n-grams that repeat an earlier one begin, bool [t]; after each the search goes on behind its last word.
 
-    Args:
-        keys: uint64 [t], ``keys[i]`` names the n-gram that begins at word ``i``.
-        starts: int64 [n]; ``ends``: int64 [n]. N-grams begin in ``starts[i] : ends[i]``, nowhere where they cross.
-        size: words in an n-gram.
-
-    Returns:
-        bool [t].
+    ``keys``: uint64 [t], ``keys[i]`` names the n-gram that begins at word ``i``, of ``size`` words. They begin in
+    ``starts[i] : ends[i]`` (int64 [n]), nowhere where these cross.
     """
     return _walked(keys, starts, ends, size) < 0
 
@@ -56,16 +49,10 @@ def _walked(keys: np.ndarray, starts: np.ndarray, ends: np.ndarray, step: int) -
     """``_walk``, with room for the hash table of the longest segment, at most half full."""
     longest = int(np.max(ends - starts, initial=1))
     slots = np.empty(1 << (2 * max(longest, 1) - 1).bit_length(), dtype=np.int64)
-    return np.asarray(_kernel()(keys, starts, ends, slots, step))
+    return np.asarray(_walk(keys, starts, ends, slots, step))
 
 
-@cache
-def _kernel() -> Callable[..., Any]:
-    from .compiled import kernel  # with it Numba is loaded
-
-    return kernel()(_walk)
-
-
+@kernel_later
 def _walk(keys: Any, starts: Any, ends: Any, slots: Any, step: int) -> Any:
     """How often each key was met, at its first place in its segment; −1 where one was met that repeats another.
 

@@ -1,8 +1,7 @@
 """The words of texts: spaCy's English tokens, as flat arrays.
 
-spaCy's tokeniser looks at each run of non-blank characters by itself, so a run is tokenised once, however often it
-stands in the texts, and its tokens are remembered. A run of ASCII letters is one token unless spaCy has a rule for it,
-and with a comma or the like behind it is two.
+spaCy's tokeniser looks at each run of non-blank characters by itself, so a run is tokenised once, and its tokens are
+remembered. A run of ASCII letters is one token unless spaCy has a rule for it, and with a comma or the like two.
 
 Blank is what ``str.isspace`` says. Runs of more than ``_LONGEST_PIECE`` characters are cut before they are tokenised.
 """
@@ -57,10 +56,7 @@ class Tokens:
 
 
 class Tokeniser:
-    """Splits texts into words, and remembers the tokens of the runs it has met.
-
-    What it remembers only saves time: the words of a text do not depend on the texts before.
-    """
+    """Splits texts into words, and remembers the tokens of the runs it has met, which only saves time."""
 
     def __init__(self) -> None:
         self._forget()

@@ -118,7 +118,7 @@ def density_space(vectors: np.ndarray, params: ClusterParams, graph: NeighborGra
     landmarks = np.asarray(vectors[chosen], dtype=np.float32)
     among = neighbor_graph(landmarks, NeighborParams(k=_UMAP_NEIGHBORS), seed)
     fitted = _umap(landmarks, among, params.dimensions, seed)
-    by = nearest(landmarks, vectors)[0]
+    by = nearest(landmarks, vectors, 1)[0][:, 0]
     # A Gaussian of dimensions d and this deviation has the root mean square length of the gap.
     deviation = _k_distances(fitted, 2) / math.sqrt(params.dimensions)
     space = np.empty((rows, params.dimensions), dtype=np.float32)

@@ -9,7 +9,7 @@ come out the same.
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from ..table_tool import TableTool
 from .encoder import Encoder, open_encoder
 from .neighbors import unit
 
-__all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_encoder", "table_vectors", "vector_matrix"]
+__all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_encoder", "table_vectors"]
 
 _CALL_BATCHES = 4  # batches in one call of the encoder, which sorts them by tokens; also the grain of the progress
 _SHARD_CALLS = 8  # such calls in a shard: 2048 texts at the default batch size
@@ -70,16 +70,12 @@ class VectorCache:
         self._keys, kept = np.unique(keys, return_index=True)
         self._shard_of = np.concatenate([self._shard_of, *numbers])[kept]
 
-    def _find(self, keys: np.ndarray) -> np.ndarray:
-        """Positions of ``keys`` among the known keys; −1 where a key is not known."""
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """Positions of ``keys`` (S16 [n]) among the keys that have a vector, int64 [n]; −1 where a key has none."""
         if not len(self._keys):
             return np.full(len(keys), -1, dtype=np.int64)
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         return np.where(self._keys[at] == keys, at, -1)
-
-    def known(self, keys: np.ndarray) -> np.ndarray:
-        """Whether each of ``keys`` (S16 [n]) has a vector: bool [n]."""
-        return self._find(keys) >= 0
 
     def write(self, shards: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
         """Store shards of (keys S16 [m], vectors float32 [m, d]) one by one as they come.
@@ -118,7 +114,7 @@ class VectorCache:
         """
         if not len(keys):
             return np.empty((0, self.dimensions), dtype=np.float32)
-        shard_of = self._shard_of[self._find(keys)]
+        shard_of = self._shard_of[self.find(keys)]
         order = np.argsort(shard_of, kind="stable")
         bounds = np.searchsorted(shard_of[order], np.arange(len(self._shards) + 1))
         try:
@@ -150,13 +146,9 @@ class EmbedResult:
 
 
 def embed(
-    texts: Sequence[str] | pl.Series,
-    encoder: Encoder,
-    cache: VectorCache,
-    params: EmbedParams,
-    advance: Advance = silent,
+    texts: pl.Series, encoder: Encoder, cache: VectorCache, params: EmbedParams, advance: Advance = silent
 ) -> EmbedResult:
-    """Vectors of ``texts``, each distinct text embedded once and found in the cache ever after.
+    """Vectors of ``texts`` in their order, each distinct text embedded once and found in the cache ever after.
 
     Args:
         texts: strings, [n]; a null counts as an empty text. Only the first 64 · ``max_tokens`` characters of a
@@ -164,18 +156,14 @@ def embed(
         encoder: the model; ``cache`` must be one of its name and dimensions.
         params: ``batch_size`` fixes how texts are grouped, ``max_tokens`` how much of them is read.
 
-    Returns:
-        Vectors in the order of ``texts``.
-
     Raises:
         InputError: the model gave vectors that are not finite numbers.
         StorageError: the cache cannot be read or written; finished shards stay and are found by the next call.
     """
-    column = texts if isinstance(texts, pl.Series) else pl.Series("text", list(texts), dtype=pl.String)
     limit = params.max_tokens * _CHARACTERS_PER_TOKEN
-    keys, lengths = _keys_and_lengths(column, limit)
+    keys, lengths = _keys_and_lengths(texts, limit)
     unique, first, counts = np.unique(keys, return_index=True, return_counts=True)
-    missing = np.flatnonzero(~cache.known(unique))
+    missing = np.flatnonzero(cache.find(unique) < 0)
     rows_of_missing = int(counts[missing].sum())
     advance(len(keys) - rows_of_missing)
     # Longest first: equal lengths share a batch, and the largest demand for memory comes at the start. ``unique``
@@ -189,7 +177,7 @@ def embed(
             vectors = np.empty((len(shard), encoder.dimensions), dtype=np.float32)
             for at in range(0, len(shard), call):
                 chosen = shard[at : at + call]
-                vectors[at : at + call] = encoder.encode(_text(column.gather(first[chosen]), limit).to_list())
+                vectors[at : at + call] = encoder.encode(_text(texts.gather(first[chosen]), limit).to_list())
                 advance(int(counts[chosen].sum()))
             if not np.isfinite(vectors).all():
                 raise InputError(f"the model {encoder.name!r} gave vectors that are not finite: choose another model")
@@ -205,39 +193,29 @@ def _text(column: pl.Series, limit: int) -> pl.Series:
 
 
 def _keys_and_lengths(column: pl.Series, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Key (S16 [n]) and length in characters (uint32 [n]) of what is read of each text, batch by batch."""
-    digests, lengths = [], []
+    """Key (S16 [n]) and length in characters (int64 [n]) of what is read of each text, batch by batch."""
+    digests, lengths = list[bytes](), [np.empty(0, dtype=np.int64)]
     for start in range(0, len(column), _READ_ROWS):
         text = _text(column.slice(start, _READ_ROWS), limit)
         digests.append(b"".join(hashlib.sha256(one.encode()).digest()[:16] for one in text.to_list()))
         lengths.append(text.str.len_chars().to_numpy())
     # Equal-length byte strings: that numpy ignores trailing zero bytes when comparing cannot confuse two of them.
-    keys = np.frombuffer(b"".join(digests), dtype="S16")
-    return keys, np.concatenate(lengths).astype(np.int64) if lengths else np.empty(0, dtype=np.int64)
-
-
-def vector_matrix(column: pl.Series) -> np.ndarray:
-    """A ``vector`` column (lists or arrays of numbers) as float32 [n, d] of unit length; zeros stay zeros.
-
-    Raises:
-        InputError: a row has no vector, or one of another length, or with a number that is not finite.
-    """
-    matrix, sound = sound_vectors(column.to_arrow(), None)
-    if not sound.all():
-        row = int(np.argmin(sound))
-        raise InputError(f"column {column.name!r}: row {row} has no vector as long as the first, of finite numbers")
-    return unit(matrix)
+    return np.frombuffer(b"".join(digests), dtype="S16"), np.concatenate(lengths)
 
 
 def table_vectors(frame: pl.DataFrame) -> np.ndarray:
-    """The column ``vector`` of a table, as ``vector_matrix`` gives it.
+    """The column ``vector`` of a table (lists or arrays of numbers), float32 [n, d] of unit length; zeros stay zeros.
 
     Raises:
-        InputError: there is none, or a row has no vector.
+        InputError: there is none, or a row has no vector, one of another length, or a number that is not finite.
     """
     if "vector" not in frame.columns:
         raise InputError("the table has no column `vector`: run the tool `embed` first")
-    return vector_matrix(frame["vector"])
+    matrix, sound = sound_vectors(frame["vector"].to_arrow(), None)
+    if not sound.all():
+        row = int(np.argmin(sound))
+        raise InputError(f"column 'vector': row {row} has no vector as long as the first, of finite numbers")
+    return unit(matrix)
 
 
 def _with_vectors(frame: pl.DataFrame, params: EmbedParams, seed: int) -> pl.DataFrame:

@@ -12,8 +12,10 @@ import hashlib
 import importlib.util
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -34,50 +36,35 @@ _HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 _Loaded = TypeVar("_Loaded")
 
 
-class Encoder(Protocol):
-    """Turns texts into unit vectors. Equal ``name`` means equal vectors: it stands in cache keys."""
-
-    @property
-    def name(self) -> str:
-        """The model, the hash of its weights, and every setting that changes a vector."""
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-
-    @property
-    def local(self) -> bool:
-        """Whether texts stay on this machine."""
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of ``texts``: float32 [n, dimensions], of unit length, in the order of ``texts``."""
-
-
+@dataclass
 class _SentenceEncoder:
     """A Sentence Transformers model on this machine; the embedded one is loaded at the first ``encode``."""
 
+    name: str
+    dimensions: int
+    source: str
+    params: EmbedParams
+    model: SentenceTransformer | None = None
     local = True
 
-    def __init__(
-        self, name: str, dimensions: int, source: str, params: EmbedParams, model: SentenceTransformer | None = None
-    ) -> None:
-        self.name = name
-        self.dimensions = dimensions
-        self._source = source
-        self._params = params
-        self._model = model
-
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        if self._model is None:
-            self._model = _load(self._source, self._params, local_files_only=True)
-        vectors = self._model.encode(
+        """Vectors of ``texts`` in their order: float32 [n, dimensions], of unit length."""
+        if self.model is None:
+            with offline():
+                self.model = _load(self.source, self.params, True)
+        vectors = self.model.encode(
             list(texts),
-            batch_size=self._params.batch_size,
+            batch_size=self.params.batch_size,
             normalize_embeddings=True,
             convert_to_numpy=True,
             show_progress_bar=False,
         )
         return np.asarray(vectors, dtype=np.float32).reshape(len(texts), self.dimensions)
+
+
+#: Turns texts into unit vectors. Equal ``name`` means equal vectors, for it stands in cache keys: the model, the hash
+#: of its weights or its server, and every setting that changes a vector. ``local``: the texts stay on this machine.
+Encoder = _SentenceEncoder | RemoteEncoder
 
 
 def open_encoder(params: EmbedParams) -> Encoder:
@@ -137,7 +124,7 @@ def _load_named(params: EmbedParams) -> SentenceTransformer:
     if not is_folder and not _HUB_NAME.fullmatch(params.model):
         raise InputError(f"embed.model: there is no folder {params.model!r}, and it is not the name of a model")
     try:
-        return local_first(params.model, lambda local: _load(params.model, params, local_files_only=local))
+        return local_first(params.model, partial(_load, params.model, params))
     except ModelNotLoaded as error:
         what = f"load the model in {params.model}" if is_folder else f"get the model {params.model!r}"
         raise InputError(f"embed.model: cannot {what}: {error}") from error
@@ -155,26 +142,20 @@ def local_first(model: str, load: Callable[[bool], _Loaded]) -> _Loaded:
     """
     for local in (True,) if Path(model).is_dir() else (True, False):
         try:
-            return load(local)
+            with offline() if local else contextlib.nullcontext():
+                return load(local)
         except (OSError, ValueError, RuntimeError) as error:
             failed = error
     raise ModelNotLoaded((str(failed) or type(failed).__name__).splitlines()[0]) from failed
 
 
-def _load(source: str, params: EmbedParams, *, local_files_only: bool) -> SentenceTransformer:
+def _load(source: str, params: EmbedParams, local: bool) -> SentenceTransformer:
     """A model on the GPU where there is one, otherwise on the CPU."""
-    with offline() if local_files_only else contextlib.nullcontext():
-        import torch
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
+    import torch
+    from sentence_transformers import SentenceTransformer
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # its bar would break into ours
-        model = SentenceTransformer(
-            source,
-            device="cuda" if torch.cuda.is_available() else "cpu",
-            trust_remote_code=False,
-            local_files_only=local_files_only,
-        )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = SentenceTransformer(source, device=device, trust_remote_code=False, local_files_only=local)
     # No more than the model has positions for: the embedded one has 512, though its settings say 256.
     limit = _MINILM_POSITIONS if params.model == "minilm" else model.max_seq_length
     model.max_seq_length = min(limit or params.max_tokens, params.max_tokens)
@@ -183,12 +164,18 @@ def _load(source: str, params: EmbedParams, *, local_files_only: bool) -> Senten
 
 @contextlib.contextmanager
 def offline() -> Iterator[None]:
-    """Keep huggingface_hub off the network within the block (what HF_HUB_OFFLINE=1 does for a whole process)."""
+    """Keep huggingface_hub off the network within the block (what HF_HUB_OFFLINE=1 does for a whole process).
+
+    The progress bar of transformers, which would break into ours, is off from then on.
+    """
     import huggingface_hub.constants as constants
 
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = True
     try:
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         yield
     finally:
         constants.HF_HUB_OFFLINE = before

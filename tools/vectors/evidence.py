@@ -116,18 +116,22 @@ def cluster_report(
     in quality when its ``strictness`` is at least 0.25, and nearly a duplicate when it has a neighbour of at least
     ``cosine``. Noise is described around the mean of its rows.
     """
-    rows, vectors, graph, quality = known.rows, known.vectors, known.graph, known.quality
+    rows, vectors, graph = known.rows, known.vectors, known.graph
     k = len(result.centroids)
     own = np.where(result.labels < 0, k, result.labels).astype(np.int64)  # noise stands last
     sizes = np.bincount(own, minlength=k + 1)
     centroids = np.vstack([result.centroids, _direction(vectors, own == k)])
     own_cosine, margin = _margins(vectors, centroids, own, sizes)
-    duplicate = np.any((graph.indices >= 0) & (graph.similarities >= cosine), axis=1)
-    low = np.asarray(known.strictness >= LOW_QUALITY)
-    cohesion, duplicates, outliers, low_quality = (
-        _by_cluster(values, own, sizes) for values in (own_cosine, duplicate, known.sparse, low)
-    )
-    liking = None if quality is None else _by_cluster(quality, own, sizes)
+    by_row = {
+        "cohesion": own_cosine,
+        "near_duplicates": np.any((graph.indices >= 0) & (graph.similarities >= cosine), axis=1),
+        "outliers": known.sparse,
+        "low_quality": known.strictness >= LOW_QUALITY,
+    } | ({} if known.quality is None else {"quality": known.quality})
+    means = {
+        name: np.bincount(own, weights=values, minlength=k + 1) / np.maximum(sizes, 1)
+        for name, values in by_row.items()
+    }
     nearest, separation = _nearest_clusters(centroids[:k], sizes[:k])
     by_margin = np.lexsort((margin, own))
     by_cosine = np.lexsort((-own_cosine, own))
@@ -144,19 +148,15 @@ def cluster_report(
             ClusterEvidence(
                 cluster=label,
                 size=int(sizes[at]),
-                cohesion=_rounded(cohesion[at]),
                 silhouette=_figure(scores.silhouette_by_cluster[at]) if label >= 0 else None,
                 nearest_cluster=int(nearest[at]) if has_nearest else None,
                 separation=_figure(separation[at]) if has_nearest else None,
-                near_duplicates=_rounded(duplicates[at]),
-                outliers=_rounded(outliers[at]),
-                low_quality=_rounded(low_quality[at]),
-                quality=None if liking is None else _rounded(liking[at]),
                 stability=_figure(scores.stability_by_cluster[at]) if label >= 0 else None,
                 terms=terms[label],
                 medoid=int(rows[by_cosine[first]]),
                 boundary=tuple(rows[by_margin[first : first + few]].tolist()),
                 random=tuple(np.sort(rows[picked]).tolist()),
+                **{name: _rounded(mean[at]) for name, mean in means.items()},
             )
         )
     return ClusterReport(
@@ -165,14 +165,8 @@ def cluster_report(
         k=int(np.count_nonzero(sizes[:k])),
         rows=len(own),
         noise=int(sizes[k]),
-        silhouette=_figure(scores.silhouette),
-        davies_bouldin=_figure(scores.davies_bouldin),
-        calinski_harabasz=_figure(scores.calinski_harabasz),
-        dbcv=_figure(scores.dbcv),
-        stability=_figure(scores.stability),
-        overlap_2d=_figure(scores.overlap_2d),
-        overlap_3d=_figure(scores.overlap_3d),
         clusters=tuple(sorted(clusters, key=lambda evidence: evidence.cluster)),
+        **{name: _figure(value) for name, value in vars(scores).items() if name in ClusterReport.model_fields},
     )
 
 
@@ -210,11 +204,6 @@ def _nearest_clusters(centroids: np.ndarray, sizes: np.ndarray) -> tuple[np.ndar
     nearest = similarity.argmax(axis=1)
     best = similarity[np.arange(len(nearest)), nearest]
     return np.where(np.isfinite(best), nearest, -1), 1.0 - best
-
-
-def _by_cluster(values: np.ndarray, own: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The mean of ``values`` in every cluster, float64 [k + 1]."""
-    return np.asarray(np.bincount(own, weights=values, minlength=len(sizes)) / np.maximum(sizes, 1))
 
 
 def _rounded(value: float) -> float:

@@ -8,7 +8,8 @@ from ...state.config import NeighborParams
 from ...state.phrases import Advance, silent
 
 _BLOCK_VALUES = 1 << 24  # similarities held at a time: 64 MB
-_COLUMNS = 1 << 16  # vectors that a block of queries meets at a time
+_QUERIES = 1024  # queries taken at a time,
+_COLUMNS = 1 << 16  # and vectors that they meet at a time
 
 
 @dataclass(frozen=True)
@@ -57,62 +58,48 @@ def neighbor_graph(vectors: np.ndarray, params: NeighborParams, seed: int, advan
 
 
 def restrict(graph: NeighborGraph, kept: np.ndarray) -> NeighborGraph:
-    """``graph`` among the rows that are kept: any other neighbour becomes −1 in its place.
+    """The neighbours that kept rows (bool [n]) have among themselves, by their place among these.
 
-    Args:
-        graph: of n rows.
-        kept: bool [n].
-
-    Returns:
-        A graph of the same shape; the rows that are not kept stay in it, the order of neighbours too.
+    Any other neighbour becomes −1 where it stood.
     """
-    stays = (graph.indices >= 0) & kept[graph.indices]
+    indices = graph.indices[kept]
+    stays = (indices >= 0) & kept[indices]
+    place = np.cumsum(kept, dtype=np.int32) - 1
     return NeighborGraph(
-        indices=np.where(stays, graph.indices, np.int32(-1)),
-        similarities=np.where(stays, graph.similarities, np.float32(-1)),
+        indices=np.where(stays, place[indices], np.int32(-1)),
+        similarities=np.where(stays, graph.similarities[kept], np.float32(-1)),
     )
 
 
 def nearest(
-    vectors: np.ndarray, queries: np.ndarray, kept: np.ndarray | None = None, block: int = 1024
+    vectors: np.ndarray, queries: np.ndarray, k: int, kept: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest vector of each query by cosine, exact.
+    """The k nearest vectors of each query by cosine, exact.
 
     Args:
         vectors: float32 [n, d], unit length.
         queries: float32 [m, d], unit length.
         kept: bool [n], the vectors that may be found; None means all.
-        block: queries taken at a time.
 
     Returns:
-        Index (int32 [m]) and cosine (float32 [m]); both −1 where there is no vector to find. Equal similarities go
-        to the lower index.
+        Indices (int32 [m, k]) and cosines (float32 [m, k]), nearest first; both −1 where there are fewer. Equal
+        similarities go to the lower index.
     """
-    indices, similarities = nearest_k(vectors, queries, 1, kept, block)
-    return indices[:, 0], similarities[:, 0]
-
-
-def nearest_k(
-    vectors: np.ndarray, queries: np.ndarray, k: int, kept: np.ndarray | None = None, block: int = 1024
-) -> tuple[np.ndarray, np.ndarray]:
-    """As ``nearest``, the k nearest: int32 [m, k] and float32 [m, k], nearest first, −1 where there are fewer."""
     indices, similarities = _table(len(queries), k)
-    for start in range(0, len(queries), block):
-        taken = queries[start : start + block]
+    for start in range(0, len(queries), _QUERIES):
+        block = slice(start, start + _QUERIES)
         for left in range(0, len(vectors), _COLUMNS):
             columns = slice(left, left + _COLUMNS)
-            cosines = _cosines(taken, vectors[columns])
+            cosines = _cosines(queries[block], vectors[columns])
             if kept is not None:
                 cosines[:, ~kept[columns]] = -np.inf
             at, values = _best(cosines, min(k, cosines.shape[1]))
             # Found so far, then what this block adds: at equal similarity the lower index stays in front.
-            at = np.hstack([indices[start : start + block], np.where(np.isinf(values), -1, at + left)])
-            values = np.hstack([similarities[start : start + block], np.where(np.isinf(values), -1, values)])
-            values = np.where(at < 0, -np.inf, values)
+            at = np.hstack([indices[block], np.where(np.isinf(values), -1, at + left)])
+            values = np.where(at < 0, -np.inf, np.hstack([similarities[block], values]))
             order = np.argsort(-values, axis=1, kind="stable")[:, :k]
-            at = np.take_along_axis(at, order, axis=1)
-            indices[start : start + block] = at
-            similarities[start : start + block] = np.where(at < 0, -1, np.take_along_axis(values, order, axis=1))
+            indices[block] = at = np.take_along_axis(at, order, axis=1)
+            similarities[block] = np.where(at < 0, -1, np.take_along_axis(values, order, axis=1))
     return indices, similarities
 
 

@@ -8,6 +8,7 @@ and is given up when its time is over.
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -65,31 +66,26 @@ def with_retries(
             return _within(max(left, _SHORTEST), attempt)
         except Fault as fault:
             on_fault(fault)
-            wait = retries.first_wait * 2 ** (number - 1) if fault.retry_after is None else fault.retry_after
-            wait = min(wait, retries.longest_wait)
+            pause = retries.first_wait * 2 ** (number - 1) if fault.retry_after is None else fault.retry_after
+            pause = min(pause, retries.longest_wait)
             left = retries.deadline - (time.monotonic() - begun)
-            if fault.kind == "permanent" or number == retries.attempts or wait >= left:
+            if fault.kind == "permanent" or number == retries.attempts or pause >= left:
                 raise
-            sleep(wait)
+            sleep(pause)
     raise AssertionError("unreachable")
 
 
 def _within(seconds: float, attempt: Callable[[float], T]) -> T:
     """The result of ``attempt(seconds)``; a thread that has not come back by then is left to itself."""
-    result: list[T] = []
-    error: list[BaseException] = []
+    result: Future[T] = Future()
 
     def work() -> None:
         try:
-            result.append(attempt(seconds))
+            result.set_result(attempt(seconds))
         except BaseException as raised:
-            error.append(raised)
+            result.set_exception(raised)
 
-    thread = threading.Thread(target=work, daemon=True, name="recryst-attempt")
-    thread.start()
-    thread.join(seconds)
-    if error:
-        raise error[0]
-    if not result:
+    threading.Thread(target=work, daemon=True, name="recryst-attempt").start()
+    if not wait([result], seconds).done:
         raise Fault("unsure", f"no answer within {seconds:.0f} s")
-    return result[0]
+    return result.result()

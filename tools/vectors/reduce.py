@@ -18,14 +18,13 @@ from ...state.errors import InputError
 from ...state.phrases import Advance, silent
 from ..table_tool import TableTool
 from .embed import table_vectors
-from .neighbors import nearest_k
+from .neighbors import nearest
 
 _BLOCK = 4096  # rows held at a time
 _PCA_DIMENSIONS = 50  # what t-SNE and UMAP are fitted on
 _PLACED_BY = 3  # landmarks that place another row; more of them draw rows towards the middle of the map
 _UMAP_NEIGHBORS = 15
 _MIN_ROWS = 5
-_AXES = "xyz"
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,14 @@ class Maps:
     coordinates: dict[str, np.ndarray]
     trustworthiness: dict[str, float]
     landmarks: int
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The coordinates axis by axis, as ``umap_2d_x``: float32 [n] each."""
+        return {
+            f"{name}_{axis}": values
+            for name, drawn in self.coordinates.items()
+            for axis, values in zip("xyz", drawn.T, strict=False)
+        }
 
 
 def reduce(vectors: np.ndarray, params: ReduceParams, seed: int, advance: Advance = silent) -> Maps:
@@ -115,17 +122,17 @@ def _with_jitter(components: np.ndarray, seed: int) -> np.ndarray:
 
 def _places(landmarks: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For every row of ``vectors`` its nearest landmarks by cosine, at most 3 (int32 [n, 3]), and their weights."""
-    nearest, similarity = nearest_k(landmarks, vectors, min(_PLACED_BY, len(landmarks)))
+    near, similarity = nearest(landmarks, vectors, min(_PLACED_BY, len(landmarks)))
     weights = np.maximum(similarity, 1e-6)
-    return nearest, weights / weights.sum(axis=1, keepdims=True)
+    return near, weights / weights.sum(axis=1, keepdims=True)
 
 
 def _place(fitted: np.ndarray, landmarks: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """A map of all rows from the map of the landmarks: the others at the weighted mean of their landmarks."""
-    nearest, weights = places
-    drawn = np.empty((len(nearest), fitted.shape[1]), dtype=np.float32)
+    near, weights = places
+    drawn = np.empty((len(near), fitted.shape[1]), dtype=np.float32)
     for axis in range(fitted.shape[1]):
-        drawn[:, axis] = (fitted[:, axis][nearest] * weights).sum(axis=1)
+        drawn[:, axis] = (fitted[:, axis][near] * weights).sum(axis=1)
     drawn[landmarks] = fitted
     return drawn
 
@@ -137,8 +144,8 @@ def place(drawn: np.ndarray, vectors: np.ndarray, added: np.ndarray) -> np.ndarr
         drawn: float32 [n, columns], the coordinates of the rows on the maps, all maps side by side.
         vectors: float32 [n, d], their unit vectors; ``added``: float32 [m, d], those of the new rows.
     """
-    nearest, weights = _places(vectors, added)
-    return np.asarray(np.einsum("mk,mkc->mc", weights, drawn[nearest]), dtype=np.float32)
+    near, weights = _places(vectors, added)
+    return np.asarray(np.einsum("mk,mkc->mc", weights, drawn[near]), dtype=np.float32)
 
 
 def _tsne(inputs: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
@@ -206,12 +213,8 @@ def _trustworthiness(vectors: np.ndarray, drawn: np.ndarray) -> float:
 
 
 def _with_maps(frame: pl.DataFrame, params: ReduceParams, seed: int) -> pl.DataFrame:
-    maps = reduce(table_vectors(frame), params, seed)
-    return frame.with_columns(
-        pl.Series(f"{name}_{_AXES[axis]}", drawn[:, axis])
-        for name, drawn in maps.coordinates.items()
-        for axis in range(drawn.shape[1])
-    )
+    columns = reduce(table_vectors(frame), params, seed).columns()
+    return frame.with_columns(pl.Series(name, values) for name, values in columns.items())
 
 
 TOOL = TableTool("reduce", on_table=_with_maps, needs="vector")

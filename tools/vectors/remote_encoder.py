@@ -7,7 +7,7 @@ and its audit see one vector. That a name stands for the same model tomorrow is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ollama import Client
     from openai import OpenAI
 
-_VENDORS: tuple[Vendor, ...] = ("openai", "ollama")
 _PROBE = "How long are your vectors?"  # ours, not a row
 _MOST_INPUTS = 2048  # texts in one request of OpenAI's
 _MOST_BYTES = 250_000  # of one request, which OpenAI bounds at 300,000 tokens: no token is shorter than a byte
@@ -33,21 +32,22 @@ _MOST_DIMENSIONS = 16_384
 
 
 class RemoteEncoder:
-    """An encoder behind a server; nothing is sent before ``dimensions`` or ``name`` is asked for.
+    """An encoder behind a server, openai:NAME or ollama:NAME; nothing is sent before its dimensions or name are read.
 
+    Making one raises ``UsageError`` where the name or the address is wrong; asking it, ``MissingExtraError`` where the
+    vendor's package is not installed, and ``UsageError`` where the key is not in the environment.
     Of a text the first 64 · ``max_tokens`` characters are read, as of every encoder (``embed``), and of those the
     first 8191 bytes. Ollama cuts off what its model cannot hold.
     """
 
     def __init__(self, params: EmbedParams, retries: Retries | None = None) -> None:
-        """``params.model`` is openai:NAME or ollama:NAME.
-
-        Raises:
-            UsageError: the name or the address is wrong.
-        """
-        self.vendor, self.model = _parts(params.model)
+        vendor, _, self.model = params.model.partition(":")
+        if not self.model:
+            form = "a model behind a server reads openai:NAME or ollama:NAME"
+            raise UsageError(f"embed.model: {params.model!r} names no model; {form}")
+        self.vendor: Vendor = "openai" if vendor == "openai" else "ollama"
         self._base_url = params.base_url
-        self._address = address(self.vendor, params.base_url)
+        self.server = urlsplit(address(self.vendor, params.base_url)).netloc
         self._batch = min(params.batch_size, _MOST_INPUTS)
         self._max_tokens = params.max_tokens
         self._retries = retries or Retries()
@@ -67,9 +67,8 @@ class RemoteEncoder:
     @property
     def name(self) -> str:
         """Vendor, model, server, and what of a text is read."""
-        server = urlsplit(self._address).netloc
         reads = f"max_tokens={self._max_tokens} bytes={_TEXT_BYTES}"
-        return f"{self.vendor}:{self.model} at {server} dimensions={self.dimensions} {reads}"
+        return f"{self.vendor}:{self.model} at {self.server} dimensions={self.dimensions} {reads}"
 
     @property
     def dimensions(self) -> int:
@@ -92,24 +91,18 @@ class RemoteEncoder:
         """Vectors of ``texts``: float32 [n, dimensions], of unit length.
 
         Raises:
-            MissingExtraError: the vendor's package is not installed.
             ModelError: the server refused, or stayed out of reach.
-            UsageError: the key is not in the environment.
         """
-        out = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        done = 0
+        parts = [np.empty((0, self.dimensions), dtype=np.float32)]
         with self._client() as client:
             for part in _requests(texts, self._batch):
-                vectors = self._vectors(client, part)
-                if vectors.shape[1] != self.dimensions:
+                parts.append(self._vectors(client, part))
+                if parts[-1].shape[1] != self.dimensions:
                     raise ModelError(f"{self.vendor}:{self.model} gave vectors of different lengths")
-                out[done : done + len(part)] = vectors
-                done += len(part)
-        return unit(out)
+        return unit(np.concatenate(parts))
 
     def _client(self) -> Any:
-        make: Callable[[str | None, float], OpenAI | Client]
-        make = openai_client if self.vendor == "openai" else ollama_client
+        make: Any = openai_client if self.vendor == "openai" else ollama_client
         return make(self._base_url, self._retries.deadline)
 
     def _vectors(self, client: Any, texts: list[str]) -> np.ndarray:
@@ -141,7 +134,7 @@ class RemoteEncoder:
 
 def is_remote(model: str) -> bool:
     """Whether ``embed.model`` names a model behind a server."""
-    return model.partition(":")[0] in _VENDORS
+    return model.partition(":")[0] in ("openai", "ollama")
 
 
 def sent_to(params: EmbedParams) -> str | None:
@@ -152,18 +145,8 @@ def sent_to(params: EmbedParams) -> str | None:
     """
     if not is_remote(params.model):
         return None
-    vendor, model = _parts(params.model)
-    if stays_local(vendor, model, params.base_url):
-        return None
-    return f"{vendor} at {urlsplit(address(vendor, params.base_url)).netloc}"
-
-
-def _parts(named: str) -> tuple[Vendor, str]:
-    prefix, _, model = named.partition(":")
-    for vendor in _VENDORS:
-        if vendor == prefix and model:
-            return vendor, model
-    raise UsageError(f"embed.model: {named!r} names no model; a model behind a server reads openai:NAME or ollama:NAME")
+    encoder = RemoteEncoder(params)
+    return None if encoder.local else f"{encoder.vendor} at {encoder.server}"
 
 
 def _requests(texts: Sequence[str], most: int) -> Iterator[list[str]]:

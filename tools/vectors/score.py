@@ -11,7 +11,7 @@ import polars as pl
 
 from ...state.canonical import Json
 from ...state.config import ClusterParams, ScoreParams
-from ...state.errors import InputError, UsageError
+from ...state.errors import InputError
 from ...state.phrases import Advance, silent
 from ..table_tool import TableTool
 from .cluster import ClusterResult, cluster, label_sums
@@ -70,15 +70,9 @@ def score(
 
     Args:
         map_2d: float [n, 2], and ``map_3d`` [n, 3], where the overlap is wanted.
-
-    Raises:
-        UsageError: a density method without its space.
     """
     vectors, result, space = clustered.vectors, clustered.result, clustered.space
     labels, k = result.labels, len(result.centroids)
-    dense = result.algorithm != "kmeans"
-    if dense and space is None:
-        raise UsageError(f"a {result.algorithm} clustering is scored in the space it ran on; pass `space`")
     mean_silhouette, by_cluster = silhouette(vectors, labels, k, params.silhouette_per_cluster, seed)
     davies, calinski = _dispersion(vectors, labels)
     stabilities = stability(clustered, params, seed, advance)
@@ -88,7 +82,7 @@ def score(
         silhouette_by_cluster=by_cluster,
         davies_bouldin=davies,
         calinski_harabasz=calinski,
-        dbcv=dbcv(space, labels, params.dbcv_rows, seed) if dense and space is not None else None,
+        dbcv=None if space is None else dbcv(space, labels, params.dbcv_rows, seed),
         stability=float(known.mean()) if len(known) else None,
         stability_by_cluster=stabilities,
         overlap_2d=None if map_2d is None else overlap(map_2d, labels, seed),
@@ -278,9 +272,9 @@ def _scores_of(frame: pl.DataFrame, params: ScoreParams, seed: int) -> Json:
     vectors = table_vectors(frame)
     if "cluster" not in frame.columns:
         raise InputError("the table has no column `cluster`: run the tool `cluster` first")
-    labels = frame["cluster"].fill_null(-1).cast(pl.Int32).to_numpy()
     if frame["cluster"].null_count():
         raise InputError("the `cluster` column has rows without a cluster; noise is -1")
+    labels = frame["cluster"].cast(pl.Int32).to_numpy()
     if not (labels >= 0).any():
         raise InputError("the `cluster` column holds no cluster, only noise (-1); cluster the rows first")
     k = int(labels.max()) + 1

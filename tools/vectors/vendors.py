@@ -8,7 +8,6 @@ that no configuration, and hence no run, ever holds one.
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import functools
 import ipaddress
 import math
@@ -16,10 +15,11 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ...state.errors import MissingExtraError, ModelError, UsageError
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import ssl
 
     import httpx
-    import httpx2
     from anthropic import Anthropic
     from ollama import Client
     from openai import OpenAI
@@ -43,9 +42,7 @@ _ADDRESSES: dict[Vendor, tuple[str, str]] = {
     "ollama": ("OLLAMA_HOST", "http://127.0.0.1:11434"),
 }
 _OLLAMA_PORT = 11434
-_PORTS = {"http": 80, "https": 443}
 _REACH_SECONDS = 2.0
-_KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OLLAMA_API_KEY")
 _NO_KEY = "none"  # for servers that ask for none, where the client insists on one
 _SAID = 200  # characters of a server's error message that are passed on
 
@@ -80,7 +77,7 @@ def address(vendor: Vendor, base_url: str | None) -> str:
 
 def _ollama_url(named: str) -> str:
     """``OLLAMA_HOST`` may lack scheme, host and port, as in ``0.0.0.0`` or ``:11434``."""
-    parts: SplitResult = urlsplit(f"http://{named}")
+    parts = urlsplit(f"http://{named}")
     host = parts.netloc if parts.hostname else f"127.0.0.1{parts.netloc}"
     return parts._replace(netloc=host if parts.port else f"{host}:{_OLLAMA_PORT}").geturl()
 
@@ -119,15 +116,9 @@ def anthropic_client(base_url: str | None, timeout: float) -> Anthropic:
     Raises:
         UsageError: ``ANTHROPIC_API_KEY`` is not set, or the address is not one.
     """
-    anthropic = _package("anthropic")
-    url = address("anthropic", base_url)
-    key = _key("ANTHROPIC_API_KEY")
-    if key is None:
-        raise UsageError("Anthropic's server needs a key: set ANTHROPIC_API_KEY in the environment")
+    make = _package("anthropic").Anthropic
     # Traces would carry texts to wherever the environment sends them.
-    client: Anthropic = anthropic.Anthropic(
-        api_key=key, base_url=url, max_retries=0, http_client=_http(url, timeout), open_telemetry=False
-    )
+    client: Anthropic = make(**_settings("anthropic", "Anthropic", base_url, timeout), open_telemetry=False)
     return client
 
 
@@ -137,14 +128,19 @@ def openai_client(base_url: str | None, timeout: float) -> OpenAI:
     Raises:
         UsageError: ``OPENAI_API_KEY`` is needed and not set, or the address is not one.
     """
-    openai = _package("openai")
-    url = address("openai", base_url)
-    key = _key("OPENAI_API_KEY")
-    if key is None and is_own("openai", base_url):
-        raise UsageError("OpenAI's server needs a key: set OPENAI_API_KEY in the environment")
-    http_client = _http(url, timeout)
-    client: OpenAI = openai.OpenAI(api_key=key or _NO_KEY, base_url=url, max_retries=0, http_client=http_client)
+    client: OpenAI = _package("openai").OpenAI(**_settings("openai", "OpenAI", base_url, timeout))
     return client
+
+
+def _settings(vendor: Vendor, maker: str, base_url: str | None, timeout: float) -> dict[str, Any]:
+    """What the clients above are made with; those they would send with by themselves follow redirects."""
+    import httpx2
+
+    url, key = address(vendor, base_url), _key(vendor)
+    if key is None and (vendor == "anthropic" or is_own(vendor, base_url)):
+        raise UsageError(f"{maker}'s server needs a key: set {_key_name(vendor)} in the environment")
+    http_client = httpx2.Client(**_sending(url, timeout))
+    return {"api_key": key or _NO_KEY, "base_url": url, "max_retries": 0, "http_client": http_client}
 
 
 def ollama_client(
@@ -158,17 +154,10 @@ def ollama_client(
     return client
 
 
-def _http(url: str, timeout: float) -> httpx2.Client:
-    """What the first two clients send with; their own would follow redirects."""
-    import httpx2
-
-    return httpx2.Client(**_sending(url, timeout))
-
-
 def _sending(url: str, timeout: float) -> dict[str, Any]:
     """How every client sends: see the module."""
-    proxies = not is_loopback(url)
-    return {"timeout": timeout, "follow_redirects": False, "trust_env": proxies, "verify": _certificates()}
+    certificates = _certificates()
+    return {"timeout": timeout, "follow_redirects": False, "trust_env": not is_loopback(url), "verify": certificates}
 
 
 @functools.cache
@@ -179,8 +168,12 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _key(variable: str) -> str | None:
-    return os.environ.get(variable, "").strip() or None
+def _key_name(vendor: Vendor) -> str:
+    return f"{vendor.upper()}_API_KEY"
+
+
+def _key(vendor: Vendor) -> str | None:
+    return os.environ.get(_key_name(vendor), "").strip() or None
 
 
 def _package(name: str) -> ModuleType:
@@ -205,7 +198,7 @@ def reach(vendor: Vendor, base_url: str | None) -> None:
     if not local and (base_url is None or (parts.scheme in getproxies() and not proxy_bypass(host))):
         return
     try:
-        socket.create_connection((host, parts.port or _PORTS[parts.scheme]), _REACH_SECONDS).close()
+        socket.create_connection((host, parts.port or (443 if parts.scheme == "https" else 80)), _REACH_SECONDS).close()
     except (OSError, UnicodeError) as error:
         raise ModelError(f"{vendor}: the server at {parts.netloc} cannot be reached; is the address right?") from error
 
@@ -223,13 +216,13 @@ def faults(vendor: Vendor, base_url: str | None) -> Iterator[None]:
         raise
     except Exception as error:
         parts = urlsplit(address(vendor, base_url))
-        fault = fault_of(error, parts.netloc)
+        fault = _fault_of(error, parts.netloc)
         if vendor == "openai" and fault.status == 404 and not parts.path.rstrip("/").endswith("/v1"):
             fault = Fault(fault.kind, f"{fault}; does the address end in /v1?", fault.status, fault.retry_after)
         raise fault from error
 
 
-def fault_of(error: Exception, server: str) -> Fault:
+def _fault_of(error: Exception, server: str) -> Fault:
     """The fault that a client's exception stands for, as one sentence without keys; ``server`` is its host and port.
 
     The three clients' own exceptions, those of the two HTTP libraries below them, and those that reading an answer of
@@ -240,7 +233,7 @@ def fault_of(error: Exception, server: str) -> Fault:
         kind = _kind_of_status(status, error)
         return Fault(kind, f"the server at {server} answered {status}{_said(error)}", status, _retry_after(error))
     # The vendors wrap the transport's exception, which tells how far the question came.
-    names = _names(error) | _names(error.__cause__)
+    names = {base.__name__ for one in (error, error.__cause__) for base in type(one).__mro__}
     if names & _NEVER_SENT:
         return Fault("permanent", f"the question cannot be sent to {server}")
     if names & _NOT_REACHED or type(error) in (ConnectionError, ConnectionRefusedError):
@@ -254,10 +247,6 @@ def fault_of(error: Exception, server: str) -> Fault:
     if isinstance(error, _UNREADABLE):
         return Fault("unsure", f"the answer of {server} is not what the vendor documents")
     raise error
-
-
-def _names(error: BaseException | None) -> set[str]:
-    return set() if error is None else {base.__name__ for base in type(error).__mro__}
 
 
 def _kind_of_status(status: int, error: Exception) -> FaultKind:
@@ -276,9 +265,8 @@ def _said(error: Exception) -> str:
             body = body.get("message") or body.get("error")
     if not isinstance(body, str) or body.lstrip().startswith(("<", "{", "[")):
         return ""
-    for variable in _KEYS:
-        if (key := _key(variable)) is not None:
-            body = body.replace(key, "***")
+    for key in filter(None, map(_key, _ADDRESSES)):
+        body = body.replace(key, "***")
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in body).split())
     return f": {line[:_SAID]}" if line else ""
 
@@ -289,16 +277,12 @@ def _retry_after(error: Exception) -> float | None:
     response = getattr(error, "response", None) or getattr(error.__context__, "response", None)
     headers = getattr(response, "headers", {})
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        text = headers.get(name)
-        if text is None:
-            continue
-        try:
-            seconds = float(text) * unit
-        except ValueError:
+        text = headers.get(name, "")
+        with contextlib.suppress(ValueError, OverflowError):
             try:
-                seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-            except (ValueError, OverflowError):
-                continue
-        if math.isfinite(seconds):
-            return max(0.0, seconds)
+                seconds = float(text) * unit
+            except ValueError:
+                seconds = parsedate_to_datetime(text).timestamp() - time.time()
+            if math.isfinite(seconds):
+                return max(0.0, seconds)
     return None

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,18 +79,18 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
     Raises:
         StorageError: the disk is full or not writable; no half file is left.
     """
-    labels, synthetic, ours = curated.labels, curated.synthetic, _said(curated)
+    labels, ours = curated.labels, _said(curated)
     source = pq.ParquetFile(curated.originals)
-    more = (*(PROVENANCE if synthetic is not None else ()), *(("split", *LABELS) if labels is not None else ()))
+    more = (*(PROVENANCE if curated.synthetic else ()), *(("split", *LABELS) if labels is not None else ()))
     taken = source.schema_arrow.names
     names = {column: free_name(f"recryst_{column}", taken) for column in ("id", "text", "cluster", *more)}
     rows = dict.fromkeys(SPLITS, 0)
     keys = _folder_keys(taken, labels)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        out = Partitions(folder, keys) if keys else _Whole(folder)
+        out = _Partitions(folder, keys) if keys else _Whole(folder)
         try:
-            for batch in _batches(source, synthetic):
+            for batch in _batches(source, curated.synthetic):
                 for split in SPLITS:
                     table, known = _curated(batch, ours, split, names)
                     out.add(split, table, known)
@@ -106,9 +107,8 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
 
 def _batches(source: pq.ParquetFile, synthetic: Synthetic | None) -> Iterator[pa.RecordBatch]:
     """The original columns of every row, the ingested ones first; a column that was never empty may be so here."""
-    yielded = [source] if synthetic is None else [source, pq.ParquetFile(synthetic.originals)]
     schema = pa.schema([field.with_nullable(True) for field in source.schema_arrow])
-    for file in yielded:
+    for file in [source, *([pq.ParquetFile(synthetic.originals)] if synthetic else [])]:
         for batch in file.iter_batches(BATCH_ROWS):
             yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
 
@@ -130,17 +130,16 @@ class _Whole:
     def finish(self) -> list[Path]:
         for writer in self._writers.values():
             writer.close()
-        targets = {split: self._folder / f"{split}-00000.parquet" for split in self._writers}
-        for split, target in targets.items():
-            put_in_place(self._folder / f".{split}.tmp", target)
-        return list(targets.values())
+        for split in self._writers:
+            put_in_place(self._folder / f".{split}.tmp", self._folder / f"{split}-00000.parquet")
+        return [self._folder / f"{split}-00000.parquet" for split in self._writers]
 
     def discard(self) -> None:
         for split in SPLITS:
             (self._folder / f".{split}.tmp").unlink(missing_ok=True)
 
 
-class Partitions:
+class _Partitions:
     """Rows gathered in hive-style folders and written a file at a time, so that no more than one file is open.
 
     A folder's name is the key, ``=`` and the value with everything but letters, digits and ``-_.~`` percent-encoded, as
@@ -153,43 +152,34 @@ class Partitions:
         self._folder, self._keys = folder, keys
         self._staging = folder / ".partitions.tmp"
         self._waiting: dict[tuple[str, str], list[pa.Table]] = {}  # folder, split → rows
-        self._bytes: dict[tuple[str, str], int] = {}
-        self._parts: dict[tuple[str, str], int] = {}
+        self._bytes: Counter[tuple[str, str]] = Counter()
+        self._parts: Counter[tuple[str, str]] = Counter()
         self.discard()
 
     def add(self, split: str, table: pa.Table, values: pl.DataFrame) -> None:
-        """Take in rows of a split; ``values`` [n] has the columns of ``keys``, null where a row has no value.
-
-        Raises:
-            OSError: the disk is full or not writable.
-        """
+        """Take in rows of a split; ``values`` [n] has the columns of ``keys``, null where a row has no value."""
         rows_by_values = values.select(list(self._keys)).with_row_index("at").group_by(list(self._keys))
         for named, at in rows_by_values:
             folders = zip(self._keys.values(), named, strict=True)
             place = ("/".join(f"{key}={_encoded(value)}" for key, value in folders), split)
             rows = table.take(pa.array(at["at"]))
             self._waiting.setdefault(place, []).append(rows)
-            self._bytes[place] = self._bytes.get(place, 0) + rows.nbytes
-        while sum(self._bytes.values()) > _HELD_BYTES:
-            self._write(max(self._bytes, key=lambda place: self._bytes[place]))
+            self._bytes[place] += rows.nbytes
+        while self._bytes.total() > _HELD_BYTES:
+            self._write(max(self._bytes, key=self._bytes.__getitem__))
 
     def _write(self, place: tuple[str, str]) -> None:
         """Write the rows that wait for one folder and split as its next file."""
         name, split = place
-        number = self._parts.get(place, 0)
-        target = self._staging / name / f"part-{split}-{number:05d}.parquet"
+        target = self._staging / name / f"part-{split}-{self._parts[place]:05d}.parquet"
         target.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.concat_tables(self._waiting.pop(place)), target, compression="zstd")
         sync(target)
-        self._parts[place] = number + 1
+        self._parts[place] += 1
         del self._bytes[place]
 
     def finish(self) -> list[Path]:
-        """Write what waits and put all files in place of those of an earlier export; returns them, sorted.
-
-        Raises:
-            OSError: the disk is full or not writable.
-        """
+        """Write what waits and put all files in place of those of an earlier export; returns them, sorted."""
         for place in list(self._waiting):
             self._write(place)
         outermost = next(iter(self._keys.values()))
@@ -251,11 +241,8 @@ def _curated(
 
 def _folder_keys(taken: list[str], labels: pl.DataFrame | None) -> dict[str, str]:
     """The label columns that make folders and what the folders call them: a key must not be a column's name as well."""
-    keys = {}
-    for column in FOLDERS if labels is not None else ():
-        if labels is not None and labels[column].null_count() < labels.height:
-            key = column
-            while key.casefold() in {name.casefold() for name in taken}:
-                key += "_"
-            keys[column] = key
-    return keys
+    if labels is None:
+        return {}
+    named = [column for column in FOLDERS if labels[column].null_count() < labels.height]
+    folded = {name.casefold() for name in taken}
+    return {column: free_name(column, folded) for column in named}

@@ -104,10 +104,7 @@ def _visible(value: Any) -> Any:
     if isinstance(value, Record):
         return value.model_copy(update={name: _visible(item) for name, item in value})
     if isinstance(value, pl.DataFrame):
-        return value.with_columns(
-            pl.Series(column.name, [None if text is None else without_controls(text) for text in column], pl.String)
-            for column in value.select(pl.col(pl.String))
-        )
+        return value.with_columns(pl.col(pl.String).map_elements(without_controls, pl.String))
     return value
 
 
@@ -125,7 +122,6 @@ def _csp_hash(script: str) -> str:
 
 
 def _drawn(data: ReportData) -> Json:
-    """Everything the page's script draws."""
     return {
         "points": _points(data.maps),
         "maps": _maps(data.maps),
@@ -168,7 +164,6 @@ def _maps(maps: pl.DataFrame) -> dict[str, dict[str, list[list[float | None]]]]:
 def _series(data: ReportData, part: Part) -> Json:
     """One part over the rounds: the data as it stood, and what each action that was measured led to."""
     noise = [getattr(one.noise, part.key, None) for one in data.rounds]
-    tried = [(one, part.of(one.after)) for one in data.rounds]
     return {
         "title": part.title,
         "lower": part.lower_is_better,
@@ -177,7 +172,7 @@ def _series(data: ReportData, part: Part) -> Json:
         "noise": [*noise, noise[-1]] if any(noise) else None,
         "tried": [
             {"round": one.round, "value": value, "action": one.action, "outcome": one.outcome}
-            for one, value in tried
-            if value is not None
+            for one in data.rounds
+            if (value := part.of(one.after)) is not None
         ],
     }

@@ -75,9 +75,6 @@ class _RowGroups:
 
     def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
-        self._clear()
-
-    def _clear(self) -> None:
         self._batches: list[pa.RecordBatch] = []
         self._bytes = 0
 
@@ -90,7 +87,7 @@ class _RowGroups:
     def flush(self) -> None:
         if self._batches:
             self._writer.write_table(pa.Table.from_batches(self._batches))
-            self._clear()
+        self._batches, self._bytes = [], 0
 
 
 class Layout:
@@ -102,7 +99,9 @@ class Layout:
 
     def __init__(self, loaded: LoadResult, annotation: pl.DataFrame | None = None) -> None:
         """``annotation``: some rows of what the tool gives, for the types; None: it gives no columns."""
-        originals = _original_fields(loaded)
+        row, *stored = pq.read_schema(loaded.originals)
+        # The loader took the row number's name from a column, if it had it.
+        originals = [field.with_name(row.name) if field.name == loaded.row_column else field for field in stored]
         fields = list(originals)
         self._types = annotation.schema if annotation is not None else pl.Schema()
         self._places: dict[str, int] = {}
@@ -131,12 +130,6 @@ class Layout:
 def own_notes(loaded: LoadResult) -> list[str]:
     """What the loader has to say of the table, but for a name that the layout gives back."""
     return [note for note in loaded.notes if loaded.row_column is None or note != row_note(loaded.row_column)]
-
-
-def _original_fields(loaded: LoadResult) -> list[pa.Field]:
-    """The fields of the originals table but for the row number, whose name the loader took from a column."""
-    row, *fields = pq.read_schema(loaded.originals)
-    return [field.with_name(row.name) if field.name == loaded.row_column else field for field in fields]
 
 
 def _text_at(loaded: LoadResult, fields: list[pa.Field]) -> int | None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from recryst.agent.decide.candidates import build_candidates
 from recryst.agent.decide.decide import converged, decide, ends_converged, pays
-from recryst.agent.decide.policy import Choice, policy
+from recryst.agent.decide.policy import Case, Choice, policy
 from recryst.agent.decide.rules_critic import critique
 from recryst.state.actions import Deduplicate, Stop
 from recryst.state.config import CapsParams, CritiqueParams, ObjectiveParams, StopParams
@@ -44,7 +44,7 @@ def facts(rows, k=10, **changes):
 def choose(seen, history=(), budget=BUDGET, **changes):
     critiques = critique(seen, CritiqueParams())
     candidates = build_candidates(seen, critiques, facts(seen.rows, **changes), history, CapsParams())
-    return candidates, decide(policy("rules"), seen, critiques, candidates, history, budget)
+    return candidates, decide(policy(None), Case(seen, critiques, candidates, history, budget))
 
 
 def objective(value=0.5, probe=0.8, coverage=0.9, by_seed=None, **changes):
@@ -175,7 +175,7 @@ def test_an_invented_candidate_becomes_the_safe_default():
     candidates = build_candidates(seen, critiques, facts(seen.rows), (), CapsParams())
     unavailable = next(c.id for c in candidates if not c.available)
     for invented in ("../../x", unavailable):
-        decision = decide(lambda *_: Choice(invented, (), {}), seen, critiques, candidates, (), BUDGET)  # noqa: B023
+        decision = decide(lambda _: Choice(invented, (), {}), Case(seen, critiques, candidates, (), BUDGET))  # noqa: B023
         assert decision.action.action == "stop"
         assert "not an available candidate" in decision.reasons[0]
 

@@ -229,7 +229,6 @@ def test_a_batch_is_handed_in_once_and_costs_half(llm_server, tmp_path, provider
     server = llm_server(lambda asked: {"number": 3})
     asking = model(server, tmp_path, provider, batch=True)
     questions = [request(text) for text in "abc"]
-    asking.prefetch(questions)
     assert [answer.number for answer in asking.ask_many(questions, reader(Count))] == [3, 3, 3]
     calls = asking.drain()
     assert sum(call.attempts for call in calls) == 0
@@ -240,7 +239,7 @@ def test_a_batch_is_handed_in_once_and_costs_half(llm_server, tmp_path, provider
         if batched.usage == single.usage:  # the cache of the provider may have read a prefix in one of them
             assert batched.usd == pytest.approx(single.usd / 2)
     before = len(server.calls)
-    asking.prefetch(questions)
+    asking.ask_many(questions, reader(Count))
     assert len(server.calls) == before
 
 
@@ -258,13 +257,11 @@ def test_a_batch_that_a_kill_left_half_recorded_is_not_paid_again(llm_server, tm
     with monkeypatch.context() as patch:
         patch.setattr(Answers, "put", killed)
         with pytest.raises(KeyboardInterrupt):
-            model(server, tmp_path, batch=True).prefetch(questions)
+            model(server, tmp_path, batch=True).ask_many(questions, reader(Count))
     resumed = model(server, tmp_path, batch=True)
     assert resumed.purse._held  # what the batch may cost, until it is collected
-    resumed.prefetch(questions)
-    assert (len(server._batches), len(server.chats)) == (1, 6)
     assert all(resumed.ask_many(questions, reader(Count)))
-    assert (len(server.chats), resumed.purse._held) == (6, [])
+    assert (len(server._batches), len(server.chats), resumed.purse._held) == (1, 6, [])
     assert resumed.purse.tokens == server.billed
 
 
@@ -280,7 +277,7 @@ def test_a_batch_that_may_have_been_taken_is_not_handed_in_twice(llm_server, tmp
     asking.provider.submit = lost
     questions = [request(text) for text in "abc"]
     with pytest.raises(ModelError):
-        asking.prefetch(questions)
+        asking.ask_many(questions, reader(Count))
     calls = asking.drain()
     assert (len(sent), len(calls)) == (1, 3)
     assert sum(call.unsure_tokens for call in calls) == asking.purse.tokens > 0
@@ -297,23 +294,16 @@ def test_a_batch_that_is_gone_counts_as_paid_and_is_asked_singly(provider, llm_s
     asking = model(server, tmp_path, provider, batch=True)
     asking.provider.collect = None  # killed while it waited
     with pytest.raises(TypeError):
-        asking.prefetch(questions)
+        asking.ask_many(questions, reader(Count))
     server._batches.clear()
     resumed, said = model(server, tmp_path, provider, batch=True), []
     resumed.say = said.append
-    resumed.prefetch(questions)
+    assert all(resumed.ask_many(questions, reader(Count)))
     assert "is gone" in said[0]
     assert list(tmp_path.glob("*.batch")) == []
-    assert all(resumed.ask_many(questions, reader(Count)))
     calls = resumed.drain()
     assert [call.response_sha is None for call in calls] == [True] * 3 + [False] * 3
     assert resumed.purse.tokens == sum(sum(call.usage.values()) + call.unsure_tokens for call in calls)
-
-
-def test_ollama_has_no_batches(llm_server, tmp_path):
-    asking = model(llm_server(), tmp_path, "ollama", batch=True)
-    with pytest.raises(Exception, match="batch"):
-        asking.prefetch([request()])
 
 
 def test_a_refused_key_is_one_sentence_without_the_key(llm_server, tmp_path):

@@ -196,9 +196,9 @@ def test_a_batch_is_answered_by_request_and_what_failed_is_missing(vendor, llm_s
         provider.collect("batch_of_nobody", 10)
 
 
-def test_ollama_has_no_batches(llm_server):
+def test_ollama_has_no_batches():
     with pytest.raises(UsageError, match="no batches"):
-        opened("ollama", llm_server()).submit({}, 10)
+        open_provider(LlmParams(model="ollama:m", batch=True))
 
 
 def test_a_redirect_takes_neither_texts_nor_key_elsewhere(vendor, llm_server):

@@ -9,6 +9,7 @@ import pytest
 
 from recryst.agent.audit import audit
 from recryst.agent.decide import rules_policy as rules
+from recryst.agent.decide.policy import Case
 from recryst.evals.data import banking77, with_vectors
 from recryst.evals.runs import refine
 from recryst.state.events import Decide
@@ -53,7 +54,7 @@ def tokens_of(done):
 def choice_of_the_rules(done, decided):
     """What the rules would have chosen from the evidence of a decision."""
     view = done.after(decided)
-    return rules.choose(view.report(), view.critiques(), decided.candidates, (), decided.budget).candidate
+    return rules.choose(Case(view.report(), view.critiques(), decided.candidates, (), decided.budget)).candidate
 
 
 def test_a_model_decides_and_the_audit_needs_neither_network_nor_script(rows, script, tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ def test_clean_takes_copies_and_counts_those_of_another_label(tmp_path):
 def test_a_language_is_taken_as_it_was_identified(tmp_path):
     run = SmallRun(tmp_path, [*texts(3), "Der Hund schläft."], language={"keep": ["en"]})
     view = run.step(run.loaded(), Clean())
-    said = Language().measure(_Reading(view), lambda done: None)
+    said = Language().measure(None, view, lambda done: None)
     assert said.height == 4
     said = pl.DataFrame(
         {"language": ["en", "en", "en", "de"], "language_score": pl.Series([0.9] * 4, dtype=pl.Float32)}
@@ -95,13 +95,6 @@ def test_steps_that_have_nothing_to_do_are_not_due(tmp_path):
     view = SmallRun(tmp_path, texts(3)).loaded()
     assert not Decontaminate().due(view)
     assert Language().due(view)
-
-
-class _Reading:
-    """As much of a session as a measurement of a text needs."""
-
-    def __init__(self, view):
-        self.view = view
 
 
 def _set(series, values):

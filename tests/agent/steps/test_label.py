@@ -12,7 +12,6 @@ from recryst.agent.llm.open import open_model
 from recryst.agent.steps.label import answer_form, by_model
 from recryst.agent.view import View
 from recryst.evals.runs import refine
-from recryst.state import events
 from recryst.state.errors import InputError
 from recryst.state.settings import parse_config
 from recryst.tools.judge.taxonomy import Entry, Taxonomy, read_taxonomy
@@ -81,6 +80,11 @@ def policy(question):
     return labels
 
 
+def first(done, kind):
+    """The first event of a step."""
+    return next(event for event in done.events if event.type == kind)
+
+
 def config_for(taxonomy, asked=None, **label):
     llm = {} if asked is None else {"model": asked.model}
     return parse_config({**SMALL, "llm": llm, "label": {"taxonomy": str(taxonomy), **label}}, "the test")
@@ -89,7 +93,7 @@ def config_for(taxonomy, asked=None, **label):
 def test_a_labelled_run_has_columns_and_folders_and_passes_the_audit(script, source, taxonomy, tmp_path):
     labeller = script(policy)
     done = refine(source, tmp_path / "run", config_for(taxonomy, labeller))
-    figures = done.of_type(events.Label)[0].state.values.labelled
+    figures = first(done, "label").state.values.labelled
     assert figures.domains == {"../../evil": 40, "hot drinks": 60}
     assert figures.difficulties == {"easy": 120, "hard": 0}
     assert figures.by == {"model": 120}
@@ -118,7 +122,7 @@ def test_a_labelled_run_has_columns_and_folders_and_passes_the_audit(script, sou
 
 def test_without_a_model_only_the_rules_label_and_what_they_do_not_know_stays_open(source, taxonomy, tmp_path):
     done = refine(source, tmp_path / "run", config_for(taxonomy))
-    event = done.of_type(events.Label)[0]
+    event = first(done, "label")
     assert event.state.values.labelled.by == {"rules": 80}
     assert "80 by rules; 120 stay unsure" in event.reasons[0]
     labels = done.after(event).frame("row_labels")

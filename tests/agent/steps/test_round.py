@@ -5,7 +5,7 @@ import pytest
 from small_view import Round
 
 from recryst.agent.decide.approval import proposal, shown_sha
-from recryst.agent.steps.approve import Approve, Keep, Undo
+from recryst.agent.steps.approve import KEEP, UNDO, Approve
 from recryst.agent.steps.cycle import EDGES, STEPS, answered, following
 from recryst.agent.steps.describe import Embed, _Vectors
 from recryst.agent.steps.experiment import Measure
@@ -111,10 +111,10 @@ def test_rows_that_came_back_in_vain_leave_the_pool_again(brought_back):
     assert back.events[-1].outcome == "rolled_back"
     assert [back.ref(role) for role in POOL] == [begun.ref(role) for role in POOL]
     again = run.described(back)
-    kept = run.step(run.step(again, Approve(), approval(again, "keep")), Keep())
+    kept = run.step(run.step(again, Approve(), approval(again, "keep")), KEEP)
     assert [kept.ref(role) for role in POOL] == [acted.ref(role) for role in POOL]
     assert np.isin(kept.kept(), kept.array("pool")).all()
-    undone = run.step(kept, Undo())
+    undone = run.step(kept, UNDO)
     assert [undone.ref(role) for role in POOL] == [begun.ref(role) for role in POOL]
 
 
@@ -151,15 +151,15 @@ def test_a_person_overrides_and_takes_back(tmp_path):
     assert back.values.offer
     again = run.described(back)
     keeping = run.step(again, Approve(), approval(again, "keep"))
-    assert (answered(keeping), isinstance(following(keeping), Keep)) == ("keep", True)
-    kept = run.step(keeping, Keep())
+    assert (answered(keeping), following(keeping) is KEEP) == ("keep", True)
+    kept = run.step(keeping, KEEP)
     assert len(kept.kept()) == len(begun.kept()) - 1
     assert (kept.values.offer, kept.objective) == (False, back.events[-1].record.after)
-    undone = run.step(kept, Undo())
+    undone = run.step(kept, UNDO)
     assert len(undone.kept()) == len(begun.kept())
     assert undone.values.objective == begun.values.objective
     with pytest.raises(UsageError, match="nothing to undo"):
-        run.step(undone, Undo())
+        run.step(undone, UNDO)
 
 
 def test_the_steps_follow_each_other_as_the_table_says(run, decided):

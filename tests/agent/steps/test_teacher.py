@@ -68,6 +68,11 @@ def by_words(text):
     return 1 if text.startswith("poor") else 4
 
 
+def first(done, kind):
+    """The first event of a step."""
+    return next(event for event in done.events if event.type == kind)
+
+
 def with_model(asked, **sections):
     llm = {"model": asked.model, "usd_per_million": (1.0, 1.0)}
     settings = {**SMALL, "llm": llm, "policy": "rules", "quality": {"teacher_rows": 80}, **sections}
@@ -123,12 +128,12 @@ def test_what_the_teacher_says_reaches_every_row_and_the_audit_derives_it_again(
     poor = np.array([row["text"].startswith("poor") for row in rows()])[scores["row"].to_numpy()]
     assert scores.height > 150
     assert scores["score"].to_numpy()[poor].mean() + 1 < scores["score"].to_numpy()[~poor].mean()
-    report = done.after(done.of_type(events.Score)[0]).report()
+    report = done.after(first(done, "score")).report()
     assert all(0 <= cluster.quality <= 5 for cluster in report.clusters)
     # Rows that both figures doubt can be taken out; those are poor, and no others are offered.
     offered = [c for c in done.of_type(events.Decide)[0].candidates if isinstance(c.action, RefilterByQuality)]
     assert len(offered) == 1
-    assert 0 < offered[0].rows == done.of_type(events.Score)[0].state.values.doubtful
+    assert 0 < offered[0].rows == first(done, "score").state.values.doubtful
     assert offered[0].action.quality_below < scores["score"].to_numpy()[~poor].min()
     assert "always the mean" in done.directory.report.read_text()
     assert audit(tmp_path / "run").failures == []
@@ -142,7 +147,7 @@ def test_an_audit_finds_a_classifier_that_should_not_count(script, source, tmp_p
     assert event.outcome == "not_used"
     assert "no better than chance" in event.reasons[0]
     assert "quality" not in event.state.artefacts
-    assert done.after(done.of_type(events.Score)[0]).report().clusters[0].quality is None
+    assert done.after(first(done, "score")).report().clusters[0].quality is None
     assert not any(isinstance(c.action, RefilterByQuality) for c in done.of_type(events.Decide)[0].candidates)
     assert "no better than chance" in done.directory.report.read_text()
     assert len(done.of_type(events.Quality)) == 1

@@ -13,7 +13,7 @@ from recryst.agent.llm.open import open_model
 from recryst.agent.session import Session
 from recryst.agent.steps.base import Plain
 from recryst.agent.synthesis import placement
-from recryst.agent.synthesis.placement import Placer, live_placer, logged_placer
+from recryst.agent.synthesis.placement import LivePlacer, Placer, logged_placer
 from recryst.agent.synthesis.tables import add_rows
 from recryst.agent.view import View
 from recryst.state.actions import Synthesise
@@ -129,7 +129,7 @@ def acted(view, added, place, **changes):
 
 
 def live(view):
-    place = live_placer(SimpleNamespace(view=view), lambda done: None)
+    place = LivePlacer(SimpleNamespace(view=view), lambda done: None)
     return add_rows(view, Synthesise(clusters=(0,), counts=(6,)), place), place
 
 

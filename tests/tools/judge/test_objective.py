@@ -47,7 +47,7 @@ def test_redundancy_counts_rows_with_a_near_copy():
     graph = NeighborGraph(
         np.array([[1], [0], [1], [-1]], dtype=np.int32), np.array([[0.99], [0.99], [0.5], [-1]], dtype=np.float32)
     )
-    assert redundancy(graph, np.ones(4, dtype=bool), 0.95) == 0.5
+    assert redundancy(graph, 0.95) == 0.5
 
 
 def test_only_far_rows_are_outliers():

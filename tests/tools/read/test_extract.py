@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import MissingExtraError
-from recryst.tools.read.extract import FORMATS, Document, Unreadable, extract, format_of, markdown_text
+from recryst.tools.read.extract import FORMATS, Document, Unreadable, extract, format_of
 from recryst.tools.read.isolation import Extraction
 
 MEGABYTE = 1 << 20
@@ -154,14 +154,15 @@ ls  -l
 
 
 def test_markdown_reads_as_plain_text() -> None:
-    text, title = markdown_text(MARKDOWN)
-    assert title == "Notes of a keeper"
-    assert text == (
+    document = extract(MARKDOWN.encode(), "markdown", MEGABYTE)
+    assert document.title == "Notes of a keeper"
+    assert document.text == (
         "Head one\n\nA link and code, wrapped. * & a picture bold\n\n- one\n- two\n  - deeper\n\n3. third\n\n"
         "ls  -l\n\na | b\n1 | 2\n\nquoted"
     )
-    assert markdown_text("---\n\nA rule: no matter\n\n---\n# T\n") == ("A rule: no matter\n\nT", "T")
-    assert markdown_text("just words") == ("just words", None)
+    rule = extract(b"---\n\nA rule: no matter\n\n---\n# T\n", "markdown", MEGABYTE)
+    assert rule == Document("A rule: no matter\n\nT", "T")
+    assert extract(b"just words", "markdown", MEGABYTE) == Document("just words", None)
 
 
 def test_what_holds_no_text_says_why() -> None:

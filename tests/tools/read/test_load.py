@@ -28,7 +28,7 @@ from recryst.state.preparation import LoadParams
 from recryst.tools.read.columns import json_bytes, plain_rows
 from recryst.tools.read.load import LoadResult, distinct_ids, load
 from recryst.tools.read.records import Quarantine, Reading
-from recryst.tools.read.sources import read_hub
+from recryst.tools.read.sources import read_source
 
 ROWS: list[dict[str, Any]] = [
     {"text": 'one, "quoted"\nand a second line', "n": 1, "tags": ["a", "b"], "meta": {"k": 1.5}},
@@ -377,7 +377,7 @@ def test_columns_named_by_the_user(tmp_path: Path) -> None:
     assert frame["id"].to_list()[:2] == ["7", "7#2"]
     assert len(frame["id"][2]) == 16
     assert frame.select("text", "label", "source").rows() == [("a", "1", "web"), (None, None, "book"), ("3", "x", None)]
-    assert (result.missing_text, result.missing_label, result.duplicate_ids) == (1, 1, 1)
+    assert (result.missing_text, result.duplicate_ids) == (1, 1)
     assert (result.text_column, result.id_column, result.label_column, result.source_column) == (
         "body",
         "key",
@@ -492,10 +492,10 @@ def test_a_saved_hugging_face_data_set_and_a_streamed_one(tmp_path: Path) -> Non
     (tmp_path / "hub").mkdir()
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "hub" / "train.parquet")
     reading = Reading(LoadParams(batch_rows=2), Quarantine(io.BytesIO()))
-    batches = list(read_hub(str(tmp_path / "hub"), None, "train", reading))
+    batches = list(read_source(f"hf:{tmp_path / 'hub'}@train", reading))
     assert [row for batch in batches for row in plain_rows(batch.table)] == ROWS
     with pytest.raises(InputError, match="no split 'dev'; it has train"):
-        list(read_hub(str(tmp_path / "hub"), None, "dev", reading))
+        list(read_source(f"hf:{tmp_path / 'hub'}@dev", reading))
 
 
 def test_without_datasets_an_hf_source_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from recryst.state.errors import InputError, StorageError, UsageError
 from recryst.state.preparation import DecontaminateParams
 from recryst.tools.repeats import decontaminate
-from recryst.tools.repeats.benchmarks import open_benchmarks
+from recryst.tools.repeats.benchmarks import open_benchmarks, read_benchmarks
 from recryst.tools.repeats.decontaminate import TOOL, Contamination, contaminated
 from recryst.tools.text import ngrams as word_hashes
 
@@ -161,8 +161,7 @@ def test_a_benchmark_that_is_of_no_use_is_named(tmp_path, name, content):
 def test_a_broken_record_of_a_benchmark_is_told(tmp_path):
     path = tmp_path / "test.jsonl"
     path.write_text(json.dumps({"text": QUESTION}) + "\n{broken\n" + json.dumps({"text": OTHER}) + "\n")
-    params = DecontaminateParams(against=(str(path),))
-    notes = open_benchmarks(params.against, params).notes
+    _, notes = read_benchmarks([str(path)])
     assert len(notes) == 1
     assert notes[0].startswith("test.jsonl")
     assert "line 2" in notes[0]

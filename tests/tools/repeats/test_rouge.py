@@ -20,18 +20,11 @@ def published(one: str, other: str) -> float:
 
 
 def check(texts: list[str], pool: list[str], threshold: float = THRESHOLD) -> int:
-    """Compare every verdict and the score of the nearest; returns how many texts repeat another."""
-    ours, found = RougePool(threshold, pool), 0
-    for text in texts:
-        scores = [published(text, other) for other in pool]
-        nearest = ours.nearest(text)
-        if max(scores) > threshold:
-            found += 1
-            assert (nearest.index, nearest.score) == (scores.index(max(scores)), max(scores))
-        else:
-            assert nearest is None
-    assert ours.repeats(texts) == [ours.nearest(text) is not None for text in texts]
-    return found
+    """Compare every verdict; returns how many texts repeat another."""
+    ours = RougePool(threshold, pool)
+    expected = [max(published(text, other) for other in pool) > threshold for text in texts]
+    assert [ours.repeats(text) for text in texts] == expected
+    return sum(expected)
 
 
 def altered(text: str, chance: random.Random) -> str:
@@ -82,7 +75,6 @@ def test_a_score_on_the_threshold_falls_to_the_same_side():
 
 def test_what_is_added_counts_from_then_on():
     pool = RougePool(THRESHOLD)
-    assert pool.nearest("write a poem about rain") is None
+    assert not pool.repeats("write a poem about rain")
     pool.add(["write a poem about rain"])
-    assert pool.nearest("Write a poem about the rain!").index == 0
-    assert len(pool) == 1
+    assert pool.repeats("Write a poem about the rain!")

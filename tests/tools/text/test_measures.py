@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.tools.text import measures, segments
+from recryst.tools.text.compiled import kernel
 from recryst.tools.text.measures import MEASURES, annotate
 from recryst.tools.text.segments import maxima, occurrences, repeated_ngrams, sums
 
@@ -130,6 +131,6 @@ def test_without_a_folder_for_compiled_code_repeats_are_counted_all_the_same(mon
     from numba.core import caching
 
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    compiled = segments._kernel.__wrapped__()
+    compiled = kernel()(segments._walk.__wrapped__)
     keys, ends = np.array([7, 9, 7], dtype=np.uint64), np.array([3])
     assert compiled(keys, ends - 3, ends, np.empty(8, dtype=np.int64), 1).tolist() == [2, 1, -1]

@@ -16,11 +16,11 @@ import torch
 from recryst.state.config import EmbedParams
 from recryst.state.errors import InputError, IntegrityError
 from recryst.tools.vectors import embed as module
-from recryst.tools.vectors.embed import Encoder, VectorCache, embed, open_encoder, vector_matrix
+from recryst.tools.vectors.embed import Encoder, VectorCache, embed, open_encoder, table_vectors
 from recryst.tools.vectors.encoder import _minilm_folder, check_weights
 
 PARAMS = EmbedParams(batch_size=8)
-TEXTS = [f"{'word ' * (i % 7)}row number {i}" for i in range(150)]
+TEXTS = pl.Series([f"{'word ' * (i % 7)}row number {i}" for i in range(150)])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -78,7 +78,7 @@ def test_paraphrases_are_closer_than_strangers(minilm: Encoder, tmp_path: Path) 
         "The cat sleeps on the warm window sill.",
         "A kitten is napping by the sunny window.",
     ]
-    vectors = embed(texts, minilm, cache_in(tmp_path, minilm), PARAMS).vectors
+    vectors = embed(pl.Series(texts), minilm, cache_in(tmp_path, minilm), PARAMS).vectors
     assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     cosines = vectors @ vectors.T
@@ -138,7 +138,7 @@ def test_a_spoilt_shard_is_never_trusted(minilm: Encoder, whole: np.ndarray, tmp
 def test_order_and_repetition_do_not_matter(minilm: Encoder, whole: np.ndarray, tmp_path: Path) -> None:
     order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(TEXTS)), 2))
     encoder = Wrapped(minilm)
-    result = embed(pl.Series(TEXTS).gather(order), encoder, cache_in(tmp_path, minilm), PARAMS)
+    result = embed(TEXTS.gather(order), encoder, cache_in(tmp_path, minilm), PARAMS)
     assert result.embedded == len(encoder.seen) == len(TEXTS)
     assert result.vectors.tobytes() == whole[order].tobytes()
 
@@ -155,7 +155,7 @@ def test_strange_texts(minilm: Encoder, tmp_path: Path) -> None:
     result = embed(texts, encoder, cache_in(tmp_path, minilm), PARAMS)
     assert np.allclose(np.linalg.norm(result.vectors, axis=1), 1, atol=1e-5)
     assert max(map(len, encoder.seen)) == 64 * PARAMS.max_tokens
-    assert embed([], minilm, cache_in(tmp_path, minilm), PARAMS).vectors.shape == (0, 384)
+    assert embed(texts.head(0), minilm, cache_in(tmp_path, minilm), PARAMS).vectors.shape == (0, 384)
 
 
 def test_a_model_that_cannot_be_had(tmp_path: Path) -> None:
@@ -176,18 +176,18 @@ def test_a_model_from_a_folder(minilm: Encoder) -> None:
 def test_vector_columns() -> None:
     expected = np.array([[0.6, 0.8], [0, 0]], dtype=np.float32)
     for kind in (pl.List(pl.Float64), pl.Array(pl.Float32, 2)):
-        assert np.allclose(vector_matrix(pl.Series("vector", [[3, 4], [0, 0]], dtype=kind)), expected)
+        assert np.allclose(table_vectors(pl.DataFrame({"vector": [[3, 4], [0, 0]]}, {"vector": kind})), expected)
     for bad in ([[1.0, 2.0], [1.0]], [[1.0], None], [[1.0], [float("nan")]], [[1.0], [None]]):
         with pytest.raises(InputError, match="row 1"):
-            vector_matrix(pl.Series("vector", bad, dtype=pl.List(pl.Float64)))
+            table_vectors(pl.DataFrame({"vector": bad}, {"vector": pl.List(pl.Float64)}))
     with pytest.raises(InputError, match="row 0"):
-        vector_matrix(pl.Series("vector", ["text"]))
+        table_vectors(pl.DataFrame({"vector": ["text"]}))
 
 
 def test_tool_on_a_table(whole: np.ndarray) -> None:
     table = module.TOOL.on_table(pl.DataFrame({"text": TEXTS}), PARAMS, 0)
     assert isinstance(table, pl.DataFrame)
     assert table["vector"].dtype == pl.Array(pl.Float32, 384)
-    assert vector_matrix(table["vector"]) == pytest.approx(whole, abs=1e-6)
+    assert table_vectors(table) == pytest.approx(whole, abs=1e-6)
     with pytest.raises(InputError, match="no column `text`"):
         module.TOOL.on_table(table.select("vector"), PARAMS, 0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recryst.state.config import NeighborParams
 from recryst.tools.vectors import neighbors
-from recryst.tools.vectors.neighbors import NeighborGraph, nearest, nearest_k, neighbor_graph, restrict
+from recryst.tools.vectors.neighbors import NeighborGraph, nearest, neighbor_graph, restrict
 
 
 def unit_rows(rows: int, dimensions: int, seed: int = 0) -> np.ndarray:
@@ -22,6 +22,7 @@ def test_equals_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(neighbors, "_BLOCK_VALUES", 100_000)  # several blocks
     monkeypatch.setattr(neighbors, "_COLUMNS", 300)
+    monkeypatch.setattr(neighbors, "_QUERIES", 64)
     vectors = unit_rows(1000, 32)
     truth = NearestNeighbors(n_neighbors=16, metric="cosine", algorithm="brute").fit(vectors)
     distances, indices = truth.kneighbors(vectors)
@@ -31,7 +32,7 @@ def test_equals_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(done) == 1000
     assert (graph.indices == indices[:, 1:]).all()
     assert np.allclose(graph.similarities, 1 - distances[:, 1:], atol=1e-5)
-    found, _ = nearest_k(vectors, vectors, 16, block=64)
+    found, _ = nearest(vectors, vectors, 16)
     assert (found == indices).all()
 
 
@@ -47,7 +48,7 @@ def test_ties_and_few_rows(rows: int, k: int, distinct: int, seed: int) -> None:
         ranked = sorted(others, key=lambda other: (-float(vectors[row] @ vectors[other]), other))[:k]
         assert graph.indices[row].tolist() == ranked + [-1] * (k - len(ranked))
     kept = np.random.default_rng(seed).random(rows) < 0.5
-    found, cosines = nearest(vectors, vectors, kept)
+    found, cosines = (each[:, 0] for each in nearest(vectors, vectors, 1, kept))
     for row in range(rows):
         ranked = sorted(np.flatnonzero(kept), key=lambda other: (-float(vectors[row] @ vectors[other]), other))
         assert found[row] == (ranked[0] if ranked else -1)
@@ -72,13 +73,13 @@ def test_approximate_graph() -> None:
     assert (again.indices == graph.indices).all()
 
 
-def test_restrict_keeps_places() -> None:
+def test_restrict_numbers_the_rows_that_stay_and_keeps_the_order() -> None:
     graph = NeighborGraph(
         np.array([[1, 2], [0, 2], [0, -1]], dtype=np.int32), np.array([[0.9, 0.8], [0.9, 0.7], [0.8, -1]], np.float32)
     )
     kept = restrict(graph, np.array([True, False, True]))
-    assert kept.indices.tolist() == [[-1, 2], [0, 2], [0, -1]]
-    assert kept.similarities.tolist() == np.array([[-1, 0.8], [0.9, 0.7], [0.8, -1]], np.float32).tolist()
+    assert kept.indices.tolist() == [[-1, 1], [0, -1]]
+    assert kept.similarities.tolist() == np.array([[-1, 0.8], [0.8, -1]], np.float32).tolist()
     assert kept.indices.dtype == np.int32
     assert kept.similarities.dtype == np.float32
 

@@ -1,6 +1,7 @@
 """Encoders behind a server, by the vendors' own clients against the loopback server."""
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,7 +59,7 @@ def test_each_text_is_sent_once_and_found_in_the_cache_ever_after(llm_server, ve
     results = []
     for _ in range(2):
         model = open_encoder(params)
-        results.append(embed(texts, model, VectorCache(tmp_path, model.name, model.dimensions), params))
+        results.append(embed(pl.Series(texts), model, VectorCache(tmp_path, model.name, model.dimensions), params))
     assert [result.embedded for result in results] == [3, 0]
     np.testing.assert_array_equal(results[0].vectors, results[1].vectors)
     sent = [text for call in server.calls for text in call.body["input"]]

@@ -8,7 +8,7 @@ from sklearn.datasets import make_moons
 from sklearn.metrics import silhouette_score
 
 from recryst.state.config import ClusterParams, ScoreParams
-from recryst.state.errors import InputError, UsageError
+from recryst.state.errors import InputError
 from recryst.tools.vectors.cluster import ClusterResult, cluster
 from recryst.tools.vectors.score import TOOL, Clustered, dbcv, overlap, score, silhouette
 
@@ -131,8 +131,6 @@ def test_density_clusters_are_scored_in_their_space():
     assert len(result.centroids) == 4
     assert found.dbcv > 0.3
     assert found.stability > 0.85
-    with pytest.raises(UsageError, match="space"):
-        score(Clustered(vectors, result, params), ScoreParams(), 0)
 
 
 def test_few_distinct_rows_are_scored():
