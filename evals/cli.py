@@ -82,6 +82,14 @@ def extraction(data: Path) -> Table:
 
 
 @_experiment
+def door(data: Path) -> Table:
+    """Clean sets: what the first separation takes from them."""
+    from .door import run
+
+    return run(data)
+
+
+@_experiment
 @click.option("--rows", type=click.IntRange(1), help="Documents compared, spread over all.  [default: all]")
 def filters(data: Path, rows: int | None) -> list[Table]:
     """Quality rules: the verdicts of datatrove's filters, and how much faster."""

@@ -30,7 +30,7 @@ def run(data: Path, pages: int = 181) -> Table:
         MissingExtraError: trafilatura is missing.
     """
     archive = existing(data, _ARCHIVE)
-    html, gold = _benchmark(archive)
+    html, gold = benchmark(archive)
     html = dict(list(html.items())[:pages])
     ours = _measured("Recryst", *_loaded(archive, len(html)), gold, html)
     theirs = _measured("trafilatura.extract", *_plain(html), gold, html)
@@ -46,7 +46,7 @@ def run(data: Path, pages: int = 181) -> Table:
     )
 
 
-def _benchmark(archive: Path) -> tuple[dict[str, bytes], dict[str, str]]:
+def benchmark(archive: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     """The pages in the order of the archive, and the text of their articles, by id."""
     html, gold = {}, {}
     for name, content in members(archive, lambda name: True, _MAX_BYTES):
