@@ -298,8 +298,7 @@ def _meanings(spooled: Spooled, columns: _Columns, params: LoadParams) -> tuple[
     """Text, label and source of a batch (String, [n]), null where missing."""
     try:
         text = render(columns.shape, spooled.table)
-        shapes = (Shape("text", () if name is None else (name,)) for name in (columns.label, columns.source))
-        label, source = (render(shape, spooled.table) for shape in shapes)
+        label, source = (_said(spooled.table, name) for name in (columns.label, columns.source))
     except NestedText as nested:
         line = spooled.lines[nested.position].as_py()
         raise InputError(
@@ -312,6 +311,14 @@ def _meanings(spooled: Spooled, columns: _Columns, params: LoadParams) -> tuple[
         line = spooled.lines[text.is_null().arg_max()].as_py()
         raise InputError(f"{spooled.name}, line {line}: no text (load.missing_text is `stop`)")
     return text, label, source
+
+
+def _said(table: pa.RecordBatch, name: str | None) -> pl.Series:
+    """What a column that names something says (String, [n]); null where it is blank, or there is no column."""
+    if name is None:
+        return pl.Series([None] * table.num_rows, dtype=pl.String)
+    said = text_of(table, name)
+    return said.set(said.str.strip_chars() == "", None)
 
 
 def row_note(name: str) -> str:
