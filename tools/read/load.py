@@ -19,7 +19,7 @@ from ...state.phrases import Advance, silent
 from ...state.preparation import LoadParams, ScrubParams
 from ..text.scrubbed import Scrubber
 from .columns import VectorFile, column_of, free_name, is_json_text, json_bytes, plain_rows, row_ids, sound_vectors
-from .content import Meaning, content_of, meaning_by_name, roles
+from .content import Meaning, beside, content_of, roles
 from .forms import Shape, find_column, recognise
 from .records import Quarantine, Reading, Records
 from .shapes import NestedText, empty_answers, render, text_of
@@ -220,13 +220,12 @@ def _recognise(params: LoadParams, schema: pa.Schema, spool: Spool) -> _Columns:
     own_id = params.id_column or ("id" if "id" in schema.names else None)
     meant = (own_id, params.label_column, params.source_column, params.vector_column, "source")
     taken = {name for name in meant if name is not None}
-    beside = {name for name in schema.names if meaning_by_name(name) is not None}
-    shape = recognise(spool.samples, params.text_column, taken, beside, params.vector_column is not None)
+    sample = sample_of(next(iter(spool)).table, schema)
+    shape = recognise(spool.samples, params.text_column, taken, beside(sample), params.vector_column is not None)
     source = params.source_column
     if source is None and "source" not in (*shape.columns, params.label_column) and _is_source(schema, spool):
         source = "source"
     row = free_name("row_original", schema.names) if "row" in schema.names else None
-    sample = sample_of(next(iter(spool)).table, schema)
     meanings = meanings_of(sample, shape, params, own_id, source)
     return _Columns(shape, params.label_column, own_id, source, row, meanings)
 

@@ -88,7 +88,8 @@ def run(llm_server, tmp_path, monkeypatch):
         originals = store.adopt(folder / "originals.parquet")
     text = pl.Series("text", texts)
     nothing = pl.Series([None] * 30, dtype=pl.String)
-    rows = {"row": at, "id": [f"r{n}" for n in range(30)], "text": texts, "label": ["7"] * 30, "source": nothing}
+    told = {"text": texts, "content": nothing, "empty_answer": nothing.cast(pl.Boolean)}
+    rows = {"row": at, "id": [f"r{n}" for n in range(30)], **told, "label": ["7"] * 30, "source": nothing}
     labels = {"row": at, "cluster": np.zeros(30, dtype=np.int32), "similarity": vectors @ centroids[0]}
     artefacts = {
         "originals": originals,
