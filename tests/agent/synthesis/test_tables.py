@@ -95,7 +95,7 @@ def run(llm_server, tmp_path, monkeypatch):
         "originals": originals,
         "ledger": store.put_frame(new_ledger(pl.Series("id", rows["id"]), 0)),
         "rows": store.put_frame(pl.DataFrame(rows)),
-        "text": store.put_frame(pl.DataFrame({"text": text})),
+        "text": store.put_frame(pl.DataFrame({"text": text, "content": nothing})),
         "annotations": store.put_frame(measures.annotate(text)),
         "assignments": store.put_frame(pl.DataFrame(labels)),
         "pool": store.put_array(at),

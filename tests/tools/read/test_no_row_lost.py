@@ -12,10 +12,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from frames import framed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frames import framed
 from recryst.state.phrases import silent
 from recryst.state.preparation import CleanParams, LoadParams
 from recryst.tools.read.columns import plain_rows
