@@ -39,9 +39,9 @@ class SmallRun:
         self.store = Store(self.run.artifacts)
         columns = {"row": pl.Series(range(len(rows)), dtype=pl.UInt32), "id": [f"r{n}" for n in range(len(rows))]}
         nothing = pl.Series([None] * len(rows), dtype=pl.String)
-        self.rows = pl.DataFrame(
-            {**columns, "text": rows, "label": nothing if labels is None else labels, "source": sources or nothing}
-        )
+        told = {"text": rows, "content": nothing, "empty_answer": nothing.cast(pl.Boolean)}
+        named = {"label": nothing if labels is None else labels, "source": sources or nothing}
+        self.rows = pl.DataFrame({**columns, **told, **named})
         self.known = {"label_column": None if labels is None else "label", "source_column": sources and "source"}
 
     def put(self, role, content):

@@ -23,8 +23,8 @@ class ToldRun:
         self.run, self.store, self.events = RunDirectory(folder), Store(folder / "artifacts"), []
         n = len(columns["text"])
         self.note("start", input="/home/me/rows.jsonl", runs_on={"policy": "rules", "embedding": "minilm"})
-        blank = dict.fromkeys(("label", "source"), [None] * n)
-        schema = {"row": pl.UInt32, "id": pl.String, "text": pl.String, "label": pl.String, "source": pl.String}
+        blank = dict.fromkeys(("content", "empty_answer", "label", "source"), [None] * n)
+        schema = {"row": pl.UInt32, **dict.fromkeys(("id", "text", *blank), pl.String), "empty_answer": pl.Boolean}
         ids = [f"id{at}" for at in range(n)]
         rows = pl.DataFrame({"row": range(n), "id": ids, **blank, **columns}).select(*schema).cast(schema)
         originals = pl.DataFrame(

@@ -6,15 +6,15 @@ person, who may name them (``load.content_columns``).
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .columns import as_text, is_json_text, is_text, json_bytes, values_of
-from .forms import Shape
+from .columns import as_text, is_json_text, is_text, json_bytes, strings_in, values_of
+from .forms import LABELS, Shape
 from .turns import spoken, turns_of
 
 Meaning = Literal["content", "label", "id", "source", "vector", "address", "time", "score", "count", "provenance"]
@@ -29,14 +29,14 @@ _WORDS: dict[Meaning, frozenset[str]] = {
     "address": frozenset({"url", "uri", "urls", "link", "links", "href", "path", "filepath", "filename", "file",
                           "domain", "host", "hostname", "permalink", "doi", "email"}),
     "time": frozenset({"date", "datetime", "time", "timestamp", "created", "updated", "modified", "published",
-                       "crawled", "utc", "at"}),
+                       "crawled", "utc", "at", "tstamp", "epoch"}),
     "count": frozenset({"count", "counts", "num", "length", "len", "size", "tokens", "words", "chars", "characters",
                         "bytes", "likes", "votes", "upvotes", "downvotes", "views", "stars", "forks", "ups", "downs",
                         "rank"}),
     "score": frozenset({"score", "scores", "rating", "ratings", "prob", "probability", "probabilities", "confidence",
                         "perplexity", "ppl", "loss", "quality", "similarity", "reward", "rewards", "weight", "logprob",
-                        "margin", "distance", "toxicity"}),
-    "id": frozenset({"id", "ids", "uuid", "guid", "uid", "idx", "index", "hash", "sha", "sha1", "sha256", "md5",
+                        "margin", "distance", "toxicity", "ratio", "fraction"}),
+    "id": frozenset({"id", "ids", "uuid", "guid", "uid", "idx", "index", "hash", "sha", "md",
                      "digest", "checksum", "key", "no", "number", "row", "line", "rownum"}),
     "provenance": frozenset({"source", "sources", "origin", "dataset", "subset", "split", "license", "licence",
                              "author", "authors", "user", "username", "annotator", "annotators", "worker", "model",
@@ -44,19 +44,32 @@ _WORDS: dict[Meaning, frozenset[str]] = {
                              "meta", "metadata", "repo", "repository", "crawl",
                              "dump", "snapshot", "collection", "provenance", "publisher", "config"}),
 }  # fmt: skip
-_LABELS = frozenset({"label", "labels", "class", "category", "target", "intent", "sentiment", "topic", "tag", "tags"})
+# Say what a row answers, or show what it is about: content, whatever the last word of the name.
+_CONTENT = frozenset({"parent", "reply", "image", "images", "img", "picture", "audio", "video", "videos"})
+_ANSWERS = frozenset({"answer", "label", "class", "correct", "better", "safer", "gold", "target", "choice", "winner"})
+_WHOSE = frozenset({"a", "b", "chosen", "rejected"})
+_ENOUGH = 10  # rows that a running number has to number
+_NUMBER = r"^\s*([-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|NaN)?\s*$"
 _FEW = 50  # values that a column of labels has at most
 _ADDRESS = r"^[a-zA-Z][a-zA-Z0-9+.-]*://\S+$"
 _TIME = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}\S*)?$"
 _DIGEST = r"^(\{?[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\}?|[0-9a-fA-F]{32,128})$"
 
 
+def beside(sample: pa.RecordBatch) -> set[str]:
+    """The columns of a table that are no content by their names or their values; ``sample``: its first rows."""
+    told = zip(sample.columns, sample.schema, strict=True)
+    return {field.name for column, field in told if _meaning(column, field) != "content"}
+
+
 def roles(sample: pa.RecordBatch, shape: Shape, named: dict[str, Meaning]) -> dict[str, Meaning]:
     """What each column of a table is.
 
     The columns of a known shape are content, and so is everything else but: what the user named otherwise; what its
-    name says to be an id, an address, a time, a score, a count or provenance; dates and times, and numbers with a
-    fraction; strings of which each is an address, a time or a digest; and whole numbers that number the rows.
+    name says to be an id, an address, a time, a score, a count or provenance, where its values can be that (scores and
+    counts are numbers, ids and addresses hold no blank); dates, times and vectors; strings of which each is an address,
+    a time or a digest; and whole numbers that number the rows. A label, a key of the answer, what a row replies to and
+    what it shows are content.
 
     Args:
         sample: the first rows of the table.
@@ -70,17 +83,30 @@ def roles(sample: pa.RecordBatch, shape: Shape, named: dict[str, Meaning]) -> di
         elif field.name in shape.columns:
             found[field.name] = "content"
         else:
-            found[field.name] = meaning_by_name(field.name) or _by_values(column, field) or "content"
+            found[field.name] = _meaning(column, field)
     return found
 
 
-def meaning_by_name(name: str) -> Meaning | None:
-    """What the name of a column says that it is, beside the content; None where it says nothing."""
+def _meaning(column: pa.Array, field: pa.Field) -> Meaning:
+    """What a column is by its name, where its values can be that, or by its values alone."""
+    named = _by_name(field.name)
+    if named is None or (named in _HELD and not _HELD[named](column, field)):
+        return _by_values(column, field) or "content"
+    return named
+
+
+def _by_name(name: str) -> Meaning | None:
+    """What the name of a column says that it is; None where it says nothing."""
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
-    if not words:  # the index that a data frame wrote
+    if not words or words[0] == "unnamed":  # the index that a data frame wrote
         return "id"
+    while len(words) > 1 and (words[-1] in _WHOSE or words[-1].isdigit()):
+        words.pop()  # ``score_chosen``, ``created_at_a``, ``md5``
+    answers = len(words) > 1 and not _ANSWERS.isdisjoint(words[:-1])
+    if words[-1] in LABELS or answers or not _CONTENT.isdisjoint(words):
+        return "content"
     for meaning, known in _WORDS.items():
-        # The last word says what it is (``answer_id``), or the first how many (``num_words``, ``n_tokens``).
+        # The last word says what it is (``doc_id``), or the first how many (``num_words``, ``n_tokens``).
         if words[-1] in known and (words[-1] != "at" or len(words) > 1):
             return meaning
     if words[0] in ("num", "n", "nb", "count") and len(words) > 1:
@@ -89,26 +115,55 @@ def meaning_by_name(name: str) -> Meaning | None:
 
 
 def _by_values(column: pa.Array, field: pa.Field) -> Meaning | None:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    kind = _kind(column)
     if pa.types.is_temporal(kind):
         return "time"
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "score"
     if pa.types.is_integer(kind):
         return "id" if _numbers_rows(column) else None
     if is_json_text(field) or not is_text(kind):
-        return "score" if _is_vector(kind) else None
-    text = pl.Series(as_text(column, field), dtype=pl.String).drop_nulls()
+        return "vector" if _is_vector(kind) else None
+    text = _strings(column, field)
     for meaning, form in (("address", _ADDRESS), ("time", _TIME), ("id", _DIGEST)):
         if len(text) and text.str.contains(form).all():
             return meaning  # type: ignore[return-value]
     return None
 
 
+def _kind(column: pa.Array) -> pa.DataType:
+    return column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+
+
+def _strings(column: pa.Array, field: pa.Field) -> pl.Series:
+    return pl.Series(as_text(column, field), dtype=pl.String).drop_nulls()
+
+
+def _are_numbers(column: pa.Array, field: pa.Field) -> bool:
+    """Whether values are numbers, lists or objects of them, or strings that spell them (CSV has no other way)."""
+    kind = _kind(column)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
+        return True
+    if pa.types.is_nested(kind):
+        return not any(True for value in values_of(column, field) for _ in strings_in(value))
+    return is_text(kind) and bool(_strings(column, field).str.contains(_NUMBER).all())
+
+
+def _has_no_blank(column: pa.Array, field: pa.Field) -> bool:
+    """Whether values are such as an id or an address is: in one piece."""
+    if pa.types.is_nested(_kind(column)) or is_json_text(field):
+        return True
+    return not _strings(column, field).str.strip_chars().str.contains(r"\s").any()
+
+
+# What values have to be like for the name to be believed: a rating in words, or a line of a poem, is content.
+_HELD: dict[Meaning, Callable[[pa.Array, pa.Field], bool]] = {
+    "score": _are_numbers, "count": _are_numbers, "id": _has_no_blank, "address": _has_no_blank,
+}  # fmt: skip
+
+
 def _numbers_rows(column: pa.Array) -> bool:
-    """Whether whole numbers count the rows: each one more than the one before."""
+    """Whether whole numbers count the rows, ten or more: each one more than the one before."""
     numbers = pl.Series(column).cast(pl.Int64, strict=False)
-    return len(numbers) > 1 and numbers.null_count() == 0 and bool((numbers.diff().drop_nulls() == 1).all())
+    return len(numbers) >= _ENOUGH and numbers.null_count() == 0 and bool((numbers.diff().drop_nulls() == 1).all())
 
 
 def _is_vector(kind: pa.DataType) -> bool:
@@ -119,7 +174,7 @@ def _is_vector(kind: pa.DataType) -> bool:
 def label_like(sample: pa.RecordBatch, content: Iterable[str], shape: Shape) -> tuple[str, int] | None:
     """A content column that looks like a class label, and its number of values: few, and repeated; by name first."""
     known = {name: values for name in content if name not in shape.columns and (values := _values(sample, name))}
-    named = sorted(known, key=lambda name: name.lower() not in _LABELS)
+    named = sorted(known, key=lambda name: name.lower() not in LABELS)
     return (named[0], known[named[0]]) if named else None
 
 
@@ -134,12 +189,14 @@ def _values(sample: pa.RecordBatch, name: str) -> int:
 
 
 def content_of(batch: pa.RecordBatch, columns: Iterable[str], shape: Shape) -> pl.Series:
-    """What rows are compared by (String, [n]): the values of the content columns, ``BETWEEN_COLUMNS`` between them.
+    """What rows are compared by (String, [n]): the values of the content columns in the order of the table,
+    ``BETWEEN_COLUMNS`` between them.
 
     Two rows have the same string only if they have the same values. Null throughout where one column of strings is all
     the content and the text: then the text says it all.
     """
-    names = [name for name in columns if batch.schema.get_field_index(name) >= 0]
+    held = {*columns}
+    names = [name for name in batch.schema.names if name in held]
     plain = len(names) == 1 and _is_strings(batch.schema.field(names[0]))
     if not names or (plain and shape.kind == "text" and list(shape.columns) == names):
         return pl.Series("content", [None] * batch.num_rows, dtype=pl.String)
@@ -175,7 +232,7 @@ def _spelled(value: Any) -> str | None:
     if value is None:
         return None
     if (turns := turns_of(value)) is not None:
-        return BETWEEN_TURNS.join(map(_escaped, spoken(turns)))
+        return f"{_ABSENT} {BETWEEN_TURNS.join(map(_escaped, spoken(turns)))}"
     return _escaped(value) if isinstance(value, str) else f"{_ABSENT} {_escaped(json_bytes(value).decode())}"
 
 

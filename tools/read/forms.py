@@ -13,44 +13,49 @@ from typing import Any
 import orjson
 
 from ...state.errors import InputError
-from .turns import turns_of
+from .columns import strings_in
+from .turns import alternating, turns_of
 
 #: Chats that new rows can be written as, and the keys of their turns: who speaks, and what is said.
 CHATS = {"sharegpt": ("from", "value"), "messages": ("role", "content")}
-_TEXT_NAMES = ("text", "content", "document", "body", "sentence", "code")
+#: Names of a class label.
+LABELS = frozenset({"label", "labels", "class", "category", "target", "intent", "sentiment", "topic", "tag", "tags"})
+Holds = Callable[[Any], bool]
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one column of a shape says: the names it goes by, and the heading it reads under."""
-
-    names: tuple[str, ...]
-    heading: str
-    needed: bool = True
-    holds: Callable[[Any], bool] = lambda sample: not isinstance(sample, bytes)
-
-
-@dataclass(frozen=True)
-class Form:
-    """A published shape: its parts in the order in which ``Shape.columns`` names them, and in which they are read.
-
-    ``answer``: the part that answers; a row in which it is empty has an empty answer. ``headed``: whether each part
-    reads under its heading; otherwise they stand one after the other.
-    """
-
-    parts: tuple[Part, ...]
-    order: tuple[int, ...]
-    answer: int | None = None
-    headed: bool = True
+def _any(sample: Any) -> bool:
+    return not isinstance(sample, bytes)
 
 
 def _has_turns(sample: Any) -> bool:
     return turns_of(sample) is not None
 
 
+def _is_dialogue(sample: Any) -> bool:
+    return isinstance(sample, str) or alternating(sample) is not None
+
+
 def _is_choices(sample: Any) -> bool:
     sample = _parsed(sample)
     return isinstance(sample, dict | list) and bool(sample) and not _has_turns(sample)
+
+
+def _is_text(sample: Any) -> bool:
+    return isinstance(sample, str)
+
+
+def _is_said(sample: Any) -> bool:
+    return isinstance(sample, str | list | dict)
+
+
+def _is_list(sample: Any) -> bool:
+    return isinstance(_parsed(sample), list) and not _has_turns(sample)
+
+
+def is_segments(sample: Any) -> bool:
+    """Whether a value is one text in pieces, of which some are to be learnt (axolotl's ``input_output``)."""
+    listed = isinstance(sample, list) and bool(sample)
+    return listed and all(isinstance(one, dict) and {*one} == {"label", "text"} for one in sample)
 
 
 def is_languages(sample: Any) -> bool:
@@ -59,79 +64,157 @@ def is_languages(sample: Any) -> bool:
     return named and all(isinstance(value, str) for value in sample.values())
 
 
-_SYSTEM = Part(
-    ("system", "system_prompt", "system_message", "systeminstruction", "system_instruction"), "System", False
+@dataclass(frozen=True)
+class Part:
+    """What one column of a shape says: the heading it reads under, the names it goes by, and what it has to hold."""
+
+    heading: str
+    names: tuple[str, ...]
+    needed: bool = True
+    holds: Holds = _any
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _may(heading: str, names: str, holds: Holds = _any) -> Part:
+    return Part(heading, _words(names), False, holds)
+
+
+def _must(heading: str, names: str, holds: Holds = _any) -> Part:
+    return Part(heading, _words(names), True, holds)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A published shape: its parts, in the order in which they are read.
+
+    ``Shape.columns`` names the columns of ``parts`` and then those of ``before``, which are read first. ``answer``: the
+    heading of the part that answers; a row in which it is empty has an empty answer. ``headed``: whether each part
+    reads under its heading; otherwise they stand one after the other. ``series``: how the parts without a name are
+    named, one series or another, of which two are there.
+    """
+
+    parts: tuple[Part, ...]
+    before: tuple[Part, ...] = ()
+    answer: str | None = None
+    headed: bool = True
+    series: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def columns(self) -> tuple[Part, ...]:
+        """The parts as ``Shape.columns`` names them."""
+        return (*self.parts, *self.before)
+
+
+_PROMPT = (
+    "prompt question instruction problem input user query prompts questions inputs_pretokenized inputs input_text "
+    "question_text question_body"
 )
-_TOOLS = Part(("tools", "functions", "available_tools"), "Tools", False)
-_HISTORY = Part(("history",), "History", False)
-_PROMPTS = ("prompt", "question", "query", "instruction", "problem", "input", "user", "prompts", "questions")
-_ANSWERS = (
-    "completion", "response", "output", "answer", "answers", "chosen_response", "solution", "generated_solution",
-    "generated_answer", "canonical_solution", "final_answer", "reply", "assistant", "completions", "responses",
-    "outputs", "best_answer", "summary", "code",
-)  # fmt: skip
-_CONTEXTS = ("context", "passage", "paragraph", "article", "support", "background", "evidence", "document", "ctx")
+_STEM = f"{_PROMPT} question_stem stem ctx goal history sentence"
+_ANSWER = (
+    "completion response output answer answers chosen_response solution generated_solution generated_answer "
+    "canonical_solution final_answer final_decision reply assistant completions responses outputs solutions "
+    "best_answer answers_spans answer_body answer_text output_text targets_pretokenized summary code sql query"
+)
+_KEY = (
+    "answer answerkey answer_key answer_index answer_idx label correct correct_answer correct_option gold target cop "
+    "better_response_id preference winner labels"
+)
+_CONTEXT = "context passage paragraph article support background evidence document ctx story premise fact1 sentence"
 _REASONING = (
-    "reasoning", "rationale", "reasoning_content", "chain_of_thought", "cot", "thought", "thoughts", "thinking",
-    "explanation", "solution", "generated_solution", "step_by_step",
+    "reasoning rationale reasoning_content chain_of_thought cot cot_content thought thoughts thinking explanation "
+    "long_answer solution generated_solution step_by_step exp"
+)
+_CHAT = "messages conversations conversation contents dialog dialogue chat data turns items"
+_SYSTEM = _may(
+    "System", "system system_prompt system_message systeminstruction system_instruction definition meta_instruction"
+)
+_TOOLS = _may("Tools", "tools functions available_tools")
+_CHOICE = (_may("Reasoning", _REASONING), _may("Answer", _KEY))
+
+#: Choices of a question, each in a column of its own, by what stands before and behind.
+_STEMS = _words("_ option choice op ending sol distractor answer incorrect_answer response human_ref completion output")
+_MARKS = ("abcdefgh", "012345678")
+_OWN = tuple(
+    tuple(stem.strip("_") + gap + mark for mark in marks)
+    for stem in _STEMS for marks in _MARKS for gap in ("", "_") if stem != "_" or not gap
 )  # fmt: skip
-_CHOSEN = ("chosen", "chosen_response", "preferred_output", "preferred", "accepted", "better_response", "winner")
-_REJECTED = (
-    "rejected", "rejected_response", "non_preferred_output", "dispreferred", "worse_response", "loser",
+#: Columns that are one row together, under no heading.
+_TOGETHER = tuple(
+    _words(names)
+    for names in (
+        "source target", "src tgt", "sentence1 sentence2", "sentence_1 sentence_2", "sentence_a sentence_b",
+        "premise hypothesis", "question1 question2", "text1 text2", "text_a text_b", "claim evidence",
+        "article highlights", "document summary", "article summary", "article abstract", "dialogue summary",
+        "text summary", "text code", "func_documentation_string func_code_string", "docstring code",
+        "context response", "en de fr es it pt nl pl cs ru uk zh ja ko ar hi tr sv da no nb fi ro hu el he vi th id",
+    )
 )  # fmt: skip
-_CHATS = ("messages", "conversations", "conversation", "contents", "dialog", "dialogue", "chat", "turns", "items")
-_CHOICES = ("choices", "options", "endings", "candidates", "mc1_targets", "answer_choices")
-_LETTERS = tuple("ABCDEFGH")
 
 #: In the order in which they are looked for: a shape that says more stands before one that it holds.
 FORMS: dict[str, Form] = {
     "preference": Form(
-        (Part(_PROMPTS, "Prompt", False), Part(_CHOSEN, "Chosen"), Part(_REJECTED, "Rejected"), _SYSTEM, _TOOLS),
-        (3, 4, 0, 1, 2), 1,
-    ),
-    "chat": Form((Part(_CHATS, "Conversation", holds=_has_turns), _SYSTEM, _TOOLS), (1, 2, 0)),
-    "choice": Form(
         (
-            Part((*_PROMPTS, "stem", "ctx", "sentence", "goal"), "Question"),
-            Part(_CHOICES, "Choices", holds=_is_choices),
-            Part(("answer", "answerkey", "answer_key", "answer_index", "label", "correct", "correct_answer", "gold",
-                  "target"), "Answer", False),
-            Part(_CONTEXTS, "Context", False), Part(_REASONING, "Reasoning", False),
+            _may("Prompt", f"{_PROMPT} {_CHAT}", _is_said), _may("Input", "input"),
+            _must("Chosen", "chosen chosen_response preferred_output preferred accepted better_response"),
+            _must("Rejected", "rejected rejected_response non_preferred_output dispreferred worse_response"),
         ),
-        (3, 0, 1, 4, 2),
+        (_SYSTEM, _TOOLS), "Chosen",
     ),
-    "alpaca": Form(
-        (Part(("instruction",), "Instruction"), Part(("input", "context"), "Input", False),
-         Part(("output", "response", "completion", "answer"), "Response"), _SYSTEM, _HISTORY),
-        (3, 4, 0, 1, 2), 2,
+    "chat": Form(
+        (_must("Conversation", _CHAT, _has_turns), _may("Completions", "completions")),
+        (_SYSTEM, _TOOLS, _may("Context", "context")),
+    ),
+    "choice": Form(
+        (_must("Question", _STEM),
+         _must("Choices", "choices options endings candidates answer_choices mc1_targets", _is_choices), *_CHOICE),
+        (_SYSTEM, _may("Context", _CONTEXT)),
+    ),
+    "letters": Form(
+        (_must("Question", _STEM), *(Part(mark, ()) for mark in "ABCDEFGH"), *_CHOICE),
+        (_SYSTEM, _may("Context", _CONTEXT)), series=_OWN,
+    ),
+    "steps": Form(
+        (_must("Prompt", _PROMPT), _must("Steps", "completions steps", _is_list), _must("Labels", "labels", _is_list)),
+        (_SYSTEM,),
     ),
     "context": Form(
-        (Part(("question", "query", "prompt", "problem"), "Question"), Part(_CONTEXTS, "Context"),
-         Part(_ANSWERS, "Answer", False), Part(_REASONING, "Reasoning", False)),
-        (1, 0, 3, 2), 2,
+        (_must("Question", "question prompt problem query questions"), _may("Reasoning", _REASONING),
+         _may("Answer", _ANSWER)),
+        (_SYSTEM, _must("Context", _CONTEXT)), "Answer",
     ),
     "reasoning": Form(
-        (Part(_PROMPTS, "Prompt"), Part(_REASONING, "Reasoning"), Part(_ANSWERS, "Answer"), _SYSTEM), (3, 0, 1, 2), 2,
+        (_must("Prompt", _PROMPT), _may("Input", "input"), _must("Reasoning", _REASONING),
+         _must("Answer", f"{_ANSWER} expected_answer")),
+        (_SYSTEM, _TOOLS), "Answer",
     ),
-    "pair": Form((Part(_PROMPTS, "Prompt"), Part(_ANSWERS, "Completion"), _SYSTEM), (2, 0, 1), 1, headed=False),
+    "alpaca": Form(
+        (_must("Instruction", "instruction"), _may("Input", "input context question query"),
+         _must("Response", "output response completion answer")),
+        (_SYSTEM, _TOOLS, _may("History", "history")), "Response",
+    ),
+    "pair": Form((_must("Prompt", _PROMPT), _must("Completion", _ANSWER)), (_SYSTEM, _TOOLS), "Completion",
+                 headed=False),
+    "target": Form((_must("Prompt", _PROMPT), _must("Target", "target targets", _is_text)), (_SYSTEM,), "Target",
+                   headed=False),
     "triplet": Form(
-        (Part(("anchor", "query"), "Anchor"), Part(("positive", "pos"), "Positive"),
-         Part(("negative", "neg"), "Negative", False)),
-        (0, 1, 2),
+        (_must("Anchor", "anchor query"), _must("Positive", "positive pos"), _may("Negative", "negative neg")),
     ),
-    "translation": Form((Part(("translation",), "Translation", holds=is_languages),), (0,)),
+    "translation": Form((_must("Translation", "translation", is_languages),)),
+    "segments": Form((_must("Segments", "segments", is_segments),)),
+    "together": Form(tuple(Part("", (), holds=_is_text) for _ in range(8)), headed=False, series=_TOGETHER),
+    "dialogue": Form(
+        (_must("Conversation", "conversations conversation dialog dialogue chat data", _is_dialogue),), (_SYSTEM,)
+    ),
 }  # fmt: skip
-#: Two columns that are one row together, under no heading.
-_TWO = (
-    ("source", "target"), ("input", "target"), ("inputs", "targets"), ("src", "tgt"), ("sentence1", "sentence2"),
-    ("sentence_1", "sentence_2"),
-    ("premise", "hypothesis"), ("question1", "question2"), ("text1", "text2"), ("text_a", "text_b"),
-    ("article", "highlights"), ("document", "summary"), ("dialogue", "summary"), ("text", "summary"), ("text", "code"),
-    ("func_documentation_string", "func_code_string"), ("docstring", "code"),
-)  # fmt: skip
-FORMS["two"] = Form((Part((), "First"), Part((), "Second")), (0, 1), headed=False)
-#: The choices of a question, each in a column of its own, behind the parts of ``choice``.
-FORMS["letters"] = Form((*FORMS["choice"].parts, *(Part((), letter) for letter in _LETTERS)), ())
+#: A prompt and its answer are these by name alone, where a ready-made text stands beside them.
+_WEAK = {*_words("input inputs target targets code summary user query sql")}
+_CORPUS = {*_words("title headline url link date published author")}
+_TEXT = _words("text content document body article sentence code claim")
+_ONE = Form((Part("Text", _TEXT),), headed=False)
+KINDS = (*FORMS, *CHATS, "text")
 
 
 @dataclass(frozen=True)
@@ -154,16 +237,12 @@ class Shape:
     @property
     def is_chat(self) -> bool:
         """Whether the first column is a conversation."""
-        return self.kind in ("chat", *CHATS)
+        return self.kind in ("chat", "dialogue", *CHATS)
 
     @property
     def form(self) -> Form:
         """How it is read."""
-        return FORMS["chat"] if self.is_chat else FORMS.get(self.kind, _PLAIN)
-
-
-_PLAIN = Form((Part(_TEXT_NAMES, "Text"),), (0,), headed=False)
-KINDS = (*FORMS, *CHATS, "text")
+        return FORMS["chat"] if self.kind in CHATS else FORMS.get(self.kind, _ONE)
 
 
 def find_column(name: str, columns: Collection[str], option: str) -> str:
@@ -189,7 +268,7 @@ def recognise(
         samples: every column in order, with one value that is not null (``None`` where all are).
         named: the text column the user named, if any.
         taken: columns that mean something else (id, label, source).
-        beside: columns whose names say that they are no content; none of them alone is taken for the text.
+        beside: columns that are no content; none of them alone is taken for the text.
         has_vectors: rows come with vectors and need no text.
 
     Raises:
@@ -200,57 +279,60 @@ def recognise(
         if _has_turns(samples[named]):
             return Shape(_chat_kind(samples[named]), (named,))
         return Shape("text", (named,))
-    return _known_shape(samples, taken) or _text_shape(samples, {*taken, *beside}, has_vectors)
+    held = {
+        name: sample
+        for name, sample in samples.items()
+        if sample is not None and (name not in taken or name == "source")
+    }
+    return _known_shape(held) or _text_shape(samples, {*taken, *beside}, has_vectors)
 
 
-def _known_shape(samples: Mapping[str, Any], taken: Collection[str]) -> Shape | None:
+def _known_shape(held: Mapping[str, Any]) -> Shape | None:
     """The first form whose needed parts are all there."""
-    held = {name: sample for name, sample in samples.items() if name not in taken or name == "source"}
-    plain = {name.strip().lower().replace(" ", "_").replace("-", "_"): name for name in reversed(held)}
+    plain = {name.strip().lower().replace(" ", "_").replace("-", "_"): name for name in reversed([*held])}
     for kind, form in FORMS.items():
-        found = _parts_found(form, plain, held) if form.order and kind != "two" else None
-        if found is None or (kind == "pair" and _prefers_text(plain, found)):
-            continue
-        return Shape(_chat_kind(held[found[0]]) if kind == "chat" else kind, _trimmed(found))
-    question = next((plain[name] for name in FORMS["choice"].parts[0].names if name in plain), None)
-    if question is not None and (choices := _own_columns(plain)):
-        answer, context = (next((plain[n] for n in FORMS["choice"].parts[at].names if n in plain), "") for at in (2, 3))
-        return Shape("letters", (question, "", answer, context, "", *choices))
-    for names in _TWO:
-        two = tuple(plain[name] for name in names if name in plain)
-        text = any(name in plain for name in _TEXT_NAMES if name not in names)
-        if len(two) == 2 and all(isinstance(held[name], str) for name in two) and not text:
-            return Shape("two", two)
+        for series in form.series or ((),):
+            found = _parts_found(form, plain, held, series)
+            if found is not None and not _is_rather_text(kind, plain, found):
+                last = max(at for at, name in enumerate(found) if name)
+                return Shape(_chat_kind(held[found[0]]) if kind == "chat" else kind, tuple(found[: last + 1]))
     turned = next((name for name, value in held.items() if _has_turns(value)), None)
     return None if turned is None else Shape(_chat_kind(held[turned]), (turned,))
 
 
-def _parts_found(form: Form, plain: Mapping[str, str], samples: Mapping[str, Any]) -> list[str] | None:
-    """The column of each part, "" where there is none; None where one that is needed is missing."""
+def _parts_found(
+    form: Form, plain: Mapping[str, str], held: Mapping[str, Any], series: tuple[str, ...]
+) -> list[str] | None:
+    """The column of each part, "" where there is none; None where one that is needed is missing.
+
+    ``series``: the names of the parts that have none, two of which are needed.
+    """
+    own = [plain[name] for name in series if name in plain]
+    if series and len(own) < 2:
+        return None
     found: list[str] = []
-    for part in form.parts:
+    serial = iter(own)
+    for part in form.columns:
         names = (plain[name] for name in part.names if name in plain)
-        fits = (name for name in names if name not in found and samples[name] is not None)
-        column = next((name for name in fits if part.holds(samples[name])), "")
-        if not column and part.needed:
+        column = next((name for name in names if name not in (*found, *own) and part.holds(held[name])), "")
+        if not part.names:
+            column = next(serial, "")
+            if column and not part.holds(held[column]):
+                return None
+        elif not column and part.needed:
             return None
         found.append(column)
     return found
 
 
-def _prefers_text(plain: Mapping[str, str], found: list[str]) -> bool:
-    """Whether a ready-made text stands beside an input and a target that are not plainly a prompt and its answer."""
-    return "text" in plain and {found[0].lower(), found[1].lower()} <= {"input", "target", "code", "summary", "user"}
-
-
-def _own_columns(plain: Mapping[str, str]) -> tuple[str, ...]:
-    """The columns of choices where each has its own: ``A`` to ``D``, ``option1`` …, ``ending0`` …"""
-    for stem in ("", "option", "option_", "choice", "choice_", "op", "ending", "ending_", "sol", "distractor"):
-        for marks in ("abcdefgh", "12345678", "01234567"):
-            held = [plain[stem + mark] for mark in marks if stem + mark in plain]
-            if len(held) > 1 and all(stem + mark in plain for mark in marks[:2]):
-                return tuple(held)
-    return ()
+def _is_rather_text(kind: str, plain: Mapping[str, str], found: list[str]) -> bool:
+    """Whether a text stands beside what is not plainly a prompt and its answer, or a corpus has summaries."""
+    names = {name.lower() for name in found if name}
+    beside = any(name in plain and name not in names for name in _TEXT)
+    if kind in ("pair", "target"):
+        return "text" in plain and names <= _WEAK
+    summarised = bool(names & {"summary", "abstract"}) and bool(_CORPUS & {*plain})
+    return (kind == "together" and (beside or summarised)) or (kind == "dialogue" and beside)
 
 
 def _chat_kind(sample: Any) -> str:
@@ -263,21 +345,26 @@ def _chat_kind(sample: Any) -> str:
 def _text_shape(samples: Mapping[str, Any], taken: Collection[str], has_vectors: bool) -> Shape:
     """A column of text: by its name, or because it is the only one."""
     usable = [name for name, sample in samples.items() if not isinstance(sample, list | dict | bytes)]
-    lower = {name.lower(): name for name in reversed(usable)}
-    for name in _TEXT_NAMES:
-        if name in lower and lower[name] not in taken:
-            return Shape("text", (lower[name],))
-    for name in _PROMPTS:
-        if name in lower and lower[name] not in taken and isinstance(samples[lower[name]], str):
-            return Shape("text", (lower[name],))
+    lower = {name.lower(): name for name in reversed(usable) if name not in taken}
+    named = (lower[name] for name in (*_TEXT, *_words(_PROMPT)) if name in lower)
     strings = [name for name in usable if isinstance(samples[name], str) and name not in taken]
-    if len(strings) == 1:
-        return Shape("text", (strings[0],))
+    told = [name for name in strings if name.lower() not in LABELS] or strings
+    only = told[0] if len(told) == 1 and not _says_more(samples, told[0]) else None
+    text = next((name for name in named if name.lower() in _TEXT or isinstance(samples[name], str)), only)
+    if text is not None:
+        return Shape("text", (text,))
     if has_vectors:
         return Shape("text", ())
     raise InputError(
         f"cannot tell which column is the text among {', '.join(map(repr, samples)) or 'none'}; say --text-column NAME"
     )
+
+
+def _says_more(samples: Mapping[str, Any], name: str) -> bool:
+    """Whether a list or an object holds more words in one string than the only column of text."""
+    nested = (sample for sample in samples.values() if isinstance(sample, list | dict))
+    words = max((len(said.split()) for sample in nested for said in strings_in(sample)), default=0)
+    return words > len(samples[name].split())
 
 
 def _parsed(sample: Any) -> Any:
@@ -288,9 +375,3 @@ def _parsed(sample: Any) -> Any:
         except orjson.JSONDecodeError:
             return sample
     return sample
-
-
-def _trimmed(columns: list[str]) -> tuple[str, ...]:
-    """Without the parts behind the last that is there."""
-    last = max(at for at, name in enumerate(columns) if name)
-    return tuple(columns[: last + 1])

@@ -19,7 +19,7 @@ from ...state.phrases import Advance, silent
 from ...state.preparation import LoadParams, ScrubParams
 from ..text.scrubbed import Scrubber
 from .columns import VectorFile, column_of, free_name, is_json_text, json_bytes, plain_rows, row_ids, sound_vectors
-from .content import Meaning, content_of, meaning_by_name, roles
+from .content import Meaning, beside, content_of, roles
 from .forms import Shape, find_column, recognise
 from .records import Quarantine, Reading, Records
 from .shapes import NestedText, empty_answers, render, text_of
@@ -220,13 +220,12 @@ def _recognise(params: LoadParams, schema: pa.Schema, spool: Spool) -> _Columns:
     own_id = params.id_column or ("id" if "id" in schema.names else None)
     meant = (own_id, params.label_column, params.source_column, params.vector_column, "source")
     taken = {name for name in meant if name is not None}
-    beside = {name for name in schema.names if meaning_by_name(name) is not None}
-    shape = recognise(spool.samples, params.text_column, taken, beside, params.vector_column is not None)
+    sample = sample_of(next(iter(spool)).table, schema)
+    shape = recognise(spool.samples, params.text_column, taken, beside(sample), params.vector_column is not None)
     source = params.source_column
     if source is None and "source" not in (*shape.columns, params.label_column) and _is_source(schema, spool):
         source = "source"
     row = free_name("row_original", schema.names) if "row" in schema.names else None
-    sample = sample_of(next(iter(spool)).table, schema)
     meanings = meanings_of(sample, shape, params, own_id, source)
     return _Columns(shape, params.label_column, own_id, source, row, meanings)
 
@@ -298,8 +297,7 @@ def _meanings(spooled: Spooled, columns: _Columns, params: LoadParams) -> tuple[
     """Text, label and source of a batch (String, [n]), null where missing."""
     try:
         text = render(columns.shape, spooled.table)
-        shapes = (Shape("text", () if name is None else (name,)) for name in (columns.label, columns.source))
-        label, source = (render(shape, spooled.table) for shape in shapes)
+        label, source = (_said(spooled.table, name) for name in (columns.label, columns.source))
     except NestedText as nested:
         line = spooled.lines[nested.position].as_py()
         raise InputError(
@@ -312,6 +310,14 @@ def _meanings(spooled: Spooled, columns: _Columns, params: LoadParams) -> tuple[
         line = spooled.lines[text.is_null().arg_max()].as_py()
         raise InputError(f"{spooled.name}, line {line}: no text (load.missing_text is `stop`)")
     return text, label, source
+
+
+def _said(table: pa.RecordBatch, name: str | None) -> pl.Series:
+    """What a column that names something says (String, [n]); null where it is blank, or there is no column."""
+    if name is None:
+        return pl.Series([None] * table.num_rows, dtype=pl.String)
+    said = text_of(table, name)
+    return said.set(said.str.strip_chars() == "", None)
 
 
 def row_note(name: str) -> str:

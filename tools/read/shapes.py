@@ -7,8 +7,8 @@ import polars as pl
 import pyarrow as pa
 
 from .columns import as_text, column_of, first_nested, json_bytes, values_of
-from .forms import CHATS, Form, Shape, is_languages
-from .turns import conversation, said_in, turns_of
+from .forms import CHATS, Shape, is_languages, is_segments
+from .turns import alternating, conversation, is_turn, said_in, turns_of
 
 
 def render(shape: Shape, batch: pa.RecordBatch) -> pl.Series:
@@ -17,35 +17,34 @@ def render(shape: Shape, batch: pa.RecordBatch) -> pl.Series:
     Numbers are spelled out, conversations are read turn by turn, other nested values are JSON; columns that the batch
     lacks are null. Parts that say nothing are left out, but for an answer.
     """
-    form, parts = (
-        shape.form,
-        pl.DataFrame(
-            {f"part{at}": said_of(batch, name, shape.kind != "text") for at, name in enumerate(shape.columns) if name}
-        ),
-    )
-    if parts.width == 0:
+    said = {
+        at: said_of(batch, name, shape.kind != "text", _takes_turns(shape, at))
+        for at, name in enumerate(shape.columns)
+        if name
+    }
+    if not said:
         return pl.Series("text", [None] * batch.num_rows, dtype=pl.String)
-    said = [pl.col(name).fill_null("").str.strip_chars() != "" for name in parts.columns]
-    whole = pl.concat_str(list(_pieces(shape, form, parts)), separator="")
-    whole = whole.str.strip_prefix("\n\n")
-    return parts.select(pl.when(pl.any_horizontal(said)).then(whole).alias("text"))["text"]
+    parts = pl.DataFrame({str(at): text.fill_null("") for at, text in said.items()})
+    blank = [pl.col(name).str.strip_chars() == "" for name in parts.columns]
+    whole = pl.concat_str(list(_pieces(shape, [*said]))).str.strip_prefix("\n\n")
+    return parts.select(pl.when(~pl.all_horizontal(blank)).then(whole).alias("text")).to_series()
 
 
-def _pieces(shape: Shape, form: Form, parts: pl.DataFrame) -> Iterator[pl.Expr]:
+def _takes_turns(shape: Shape, at: int) -> bool:
+    """Whether the strings of a list are turns: the user's and the assistant's, one after the other."""
+    return shape.form.columns[at].heading in ("Conversation", "History")
+
+
+def _pieces(shape: Shape, held: list[int]) -> Iterator[pl.Expr]:
     """Each part that a row reads, in order, with a blank line before it and its heading; nothing where it is empty."""
-    order = form.order if shape.kind != "letters" else (3, 0, *range(5, len(shape.columns)), 2)
-    many = len(parts.columns) > 1
-    for at in order:
-        if f"part{at}" not in parts.columns:
-            continue
-        text = pl.col(f"part{at}").fill_null("")
-        heading = form.parts[at].heading
-        bare = not many or not form.headed or (shape.is_chat and at == 0)
-        piece = pl.format("\n\n{}", text) if bare else pl.format(f"\n\n### {heading}:\n{{}}", text)
-        if at == form.answer and not bare:
-            yield piece
-        else:
-            yield pl.when(text.str.strip_chars() != "").then(piece).otherwise(pl.lit(""))
+    form = shape.form
+    first = len(form.parts)
+    for at in sorted(held, key=lambda at: (at < first, at)):
+        part, text = form.columns[at], pl.col(str(at))
+        bare = len(held) == 1 or not form.headed or part.heading == "Conversation"
+        piece = pl.format("\n\n{}" if bare else f"\n\n### {part.heading}:\n{{}}", text)
+        answers = part.heading == form.answer and not bare
+        yield piece if answers else pl.when(text.str.strip_chars() != "").then(piece).otherwise(pl.lit(""))
 
 
 def empty_answers(shape: Shape, batch: pa.RecordBatch) -> pl.Series:
@@ -53,14 +52,16 @@ def empty_answers(shape: Shape, batch: pa.RecordBatch) -> pl.Series:
 
     It is read from the data: in a rendered text an answer that ends with a heading would look like an empty one.
     """
-    at = shape.form.answer
     if shape.is_chat:
-        spoken = map(turns_of, values_of(*column_of(batch, shape.columns[0])))
+        values = values_of(*column_of(batch, shape.columns[0]))
+        spoken = (turns_of(value) or alternating(value) for value in values)
         empty = [None if turns is None else not said_in(turns[-1]).strip() for turns in spoken]
         return pl.Series("empty_answer", empty, dtype=pl.Boolean)
-    if at is None or at >= len(shape.columns) or not shape.columns[at]:
+    answer = next((name for name, part in zip(shape.columns, shape.form.columns, strict=False)
+                   if part.heading == shape.form.answer), "")  # fmt: skip
+    if not answer:
         return pl.Series("empty_answer", [None] * batch.num_rows, dtype=pl.Boolean)
-    return (said_of(batch, shape.columns[at]).fill_null("").str.strip_chars() == "").alias("empty_answer")
+    return (said_of(batch, answer).fill_null("").str.strip_chars() == "").alias("empty_answer")
 
 
 class NestedText(ValueError):
@@ -83,38 +84,77 @@ def text_of(batch: pa.RecordBatch, name: str) -> pl.Series:
     return pl.Series(name, as_text(column, field), dtype=pl.String)
 
 
-def said_of(batch: pa.RecordBatch, name: str, parsed: bool = True) -> pl.Series:
+def said_of(batch: pa.RecordBatch, name: str, parsed: bool = True, takes_turns: bool = False) -> pl.Series:
     """What a column says (String, [n]): text as it is, turns read one by one, lists line by line, the rest as JSON.
 
-    ``parsed``: JSON text of turns is read as turns.
+    ``parsed``: JSON text of turns is read as turns; ``takes_turns``: so is a list of strings.
     """
     column, field = column_of(batch, name)
     strings = pl.Series(name, as_text(column, field), dtype=pl.String)
     nested = first_nested(column, field) is not None
     if not nested and not (parsed and strings.str.contains(r"^\s*\[\s*\{").any()):
         return strings
-    spelled = [_said(value, text) for value, text in zip(values_of(column, field), strings.to_list(), strict=True)]
+    values = values_of(column, field)
+    turns = [alternating(value) if takes_turns else None for value in values]
+    spelled = [
+        conversation(said) if said else _said(value) if isinstance(value, list | dict | str) else text
+        for value, text, said in zip(values, strings.to_list(), turns, strict=True)
+    ]
     return pl.Series(name, spelled, dtype=pl.String)
 
 
-def _said(value: Any, text: str | None) -> str | None:
-    """A value as text; ``text`` is how it is spelled otherwise."""
+# The key under which an object says what it has to say, the others being about it.
+_SAYS = ("text", "input_text", "spans", "value", "answer", "response", "completion", "choices", "contexts", "problem")
+_MARKS = ("label", "labels")  # of as many texts
+_DEPTH = 8
+
+
+def _said(value: Any, depth: int = 0) -> str | None:
+    """A value as text."""
+    if value is None or value in ([], {}):
+        return None
     if (turns := turns_of(value)) is not None:
         return conversation(turns)
-    if isinstance(value, str) or not isinstance(value, list | dict):
-        return text
-    if not value:
-        return None
-    texts, labels = (value.get(name) for name in ("text", "label")) if isinstance(value, dict) else (None, None)
-    if isinstance(texts, list):  # SQuAD's answers, ARC's choices
-        named = isinstance(labels, list) and len(labels) == len(texts)
-        marks = [f"{label}. " for label in labels or ()] if named else [""] * len(texts)
-        return "\n".join(f"{mark}{one}" for mark, one in zip(marks, texts, strict=True))
-    if isinstance(value, dict) and is_languages(value):
+    if isinstance(value, str):
+        return value
+    said = None
+    if depth < _DEPTH and isinstance(value, dict):
+        said = _object_said(value, depth + 1)
+    elif isinstance(value, list) and not any(isinstance(one, list | dict) for one in value):
+        said = "\n".join(map(_scalar, value))
+    elif depth < _DEPTH and isinstance(value, list) and is_segments(value):
+        said = "".join(str(one["text"]) for one in value)
+    elif depth < _DEPTH and isinstance(value, list) and all(isinstance(one, dict) and _says(one) for one in value):
+        said = "\n\n".join(_said(one, depth + 1) or "" for one in value)
+    return said if said and said.strip() else json_bytes(value).decode()
+
+
+def _says(value: dict[str, Any]) -> str | None:
+    return next((key for key in _SAYS if value.get(key) not in (None, [], {}, "")), None)
+
+
+def _object_said(value: dict[str, Any], depth: int) -> str | None:
+    if is_turn(value):
+        return said_in(value) if value.get("role") == "system" else conversation([value])
+    if (turns := turns_of(value.get("messages"))) is not None:  # OpenAI's pairs of preferences
+        return "\n\n".join(filter(None, (_said(value.get("tools"), depth), conversation(turns))))
+    if isinstance(value.get("parts"), list):  # Gemini's instruction of the system
+        return said_in(value)
+    if (key := _says(value)) is not None:
+        marks = next((value[name] for name in _MARKS if isinstance(value.get(name), list)), None)
+        texts = value[key]
+        if isinstance(texts, list) and marks is not None and len(marks) == len(texts):
+            return "\n".join(f"{_scalar(mark)}. {_scalar(one)}" for mark, one in zip(marks, texts, strict=True))
+        return _said(texts, depth)
+    if is_languages(value):
         return "\n\n".join(value.values())
-    if isinstance(value, list) and all(isinstance(one, str | int | float) for one in value):
-        return "\n".join(map(str, value))
-    return json_bytes(value).decode()
+    if all(len(name) == 1 and not isinstance(one, list | dict) for name, one in value.items()):  # choices by letter
+        return "\n".join(f"{name}. {_scalar(one)}" for name, one in value.items())
+    return None
+
+
+def _scalar(value: Any) -> str:
+    return value if isinstance(value, str) else json_bytes(value).decode()
 
 
 # New rows ----------------------------------------------------------------------------------------------------------
@@ -126,7 +166,7 @@ def fields_of(shape: Shape) -> tuple[str, ...]:
     """The fields of rows of a shape, in order; none where no new row of it can be written."""
     if shape.kind == "alpaca":
         return ("instruction", "input", "output") if shape.columns[1] else ("instruction", "output")
-    if shape.kind in (*CHATS, "pair", "two"):
+    if shape.kind in (*CHATS, "pair", "target") or (shape.kind == "together" and len(shape.columns) == 2):
         return ("instruction", "output")
     return ("text",) if shape.kind == "text" and shape.columns else ()
 

@@ -20,26 +20,66 @@ _CALLS = ("tool_calls", "function_call", "functionCall", "tool_call")
 _REASONING = ("reasoning_content", "reasoning", "thinking", "thought")
 _NAMES = {
     "human": "User", "user": "User", "gpt": "Assistant", "chatgpt": "Assistant", "bing": "Assistant",
-    "assistant": "Assistant", "model": "Assistant", "bot": "Assistant", "system": "System", "developer": "System",
+    "assistant": "Assistant", "model": "Assistant", "bot": "Assistant", "chatbot": "Assistant", "char": "Assistant",
+    "ai": "Assistant", "prompter": "User", "system": "System", "developer": "System",
     "function_call": "Call", "tool_call": "Call", "observation": "Tool", "function": "Tool",
     "tool": "Tool", "function_response": "Tool", "tool_response": "Tool",
 }  # fmt: skip
+_EXCHANGE = {"input", "output"}
 _MEDIA = ("image", "audio", "video", "file", "document")
 _DEPTH = 8  # blocks within blocks
 
 
 def turns_of(value: Any) -> list[Turn] | None:
-    """The turns of a conversation; None where a value is none, so that it is read as what it is."""
+    """The turns of a conversation; None where a value is none, so that it is read as what it is.
+
+    The replies of a tree of messages (OASST) follow the message that they answer, each with all that follow on it.
+    """
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = orjson.loads(value)
         except orjson.JSONDecodeError:
             return None
+    if isinstance(value, dict) and isinstance(value.get("replies"), list):
+        return _branches(value) if is_turn(value) else None
     if not isinstance(value, list) or not value or not isinstance(value[0], dict):
         return None
-    first = value[0]
-    speaks = _key(first, _SPEAKERS) and (_key(first, _SAID) or _key(first, _CALLS))
-    return [turn if isinstance(turn, dict) else {"content": turn} for turn in value] if speaks else None
+    if all(isinstance(one, dict) and one.keys() == _EXCHANGE for one in value):  # Capybara
+        return [turn for one in value for turn in (_by("user", one["input"]), _by("assistant", one["output"]))]
+    return [turn if isinstance(turn, dict) else {"content": turn} for turn in value] if is_turn(value[0]) else None
+
+
+def is_turn(value: Turn) -> bool:
+    """Whether an object is a turn: somebody speaks, and says or calls something."""
+    speaker = _key(value, _SPEAKERS)
+    if speaker == "author" and str(value[speaker]).lower() not in _NAMES:
+        return False  # whoever wrote an answer, a comment, a post
+    return bool(speaker and (_key(value, _SAID) or _key(value, _CALLS)))
+
+
+def alternating(value: Any) -> list[Turn] | None:
+    """The turns of a list of strings, or of pairs of them, the user's first; None where a value is none."""
+    if not isinstance(value, list) or not value:
+        return None
+    if all(isinstance(one, list) and len(one) == 2 for one in value):
+        value = [said for pair in value for said in pair]
+    if len(value) < 2 or not all(isinstance(said, str) for said in value):
+        return None
+    return [_by("assistant" if at % 2 else "user", said) for at, said in enumerate(value)]
+
+
+def _by(role: str, said: Any) -> Turn:
+    return {"role": role, "content": said}
+
+
+def _branches(root: Turn) -> list[Turn]:
+    turns, waiting = list[Turn](), [root]
+    while waiting:
+        turn = waiting.pop()
+        turns.append({name: value for name, value in turn.items() if name != "replies"})
+        replies = turn.get("replies")
+        waiting += [one for one in reversed(replies if isinstance(replies, list) else []) if isinstance(one, dict)]
+    return turns
 
 
 def conversation(turns: list[Turn]) -> str | None:
@@ -65,7 +105,7 @@ def spoken(turns: list[Turn]) -> Iterator[str]:
         speaker, key = _key(turn, _SPEAKERS), _key(turn, _SAID)
         by, said = turn.get(speaker or ""), turn.get(key or "")
         rest = any(value is not None for name, value in turn.items() if name not in (speaker, key))
-        plain = isinstance(by, str) and isinstance(said, str) and not rest
+        plain = isinstance(by, str) and "\n" not in by and isinstance(said, str) and not rest
         yield f"{by}\n{said}" if plain else json_bytes(turn).decode()
 
 

@@ -88,13 +88,14 @@ def run(llm_server, tmp_path, monkeypatch):
         originals = store.adopt(folder / "originals.parquet")
     text = pl.Series("text", texts)
     nothing = pl.Series([None] * 30, dtype=pl.String)
-    rows = {"row": at, "id": [f"r{n}" for n in range(30)], "text": texts, "label": ["7"] * 30, "source": nothing}
+    told = {"text": texts, "content": nothing, "empty_answer": nothing.cast(pl.Boolean)}
+    rows = {"row": at, "id": [f"r{n}" for n in range(30)], **told, "label": ["7"] * 30, "source": nothing}
     labels = {"row": at, "cluster": np.zeros(30, dtype=np.int32), "similarity": vectors @ centroids[0]}
     artefacts = {
         "originals": originals,
         "ledger": store.put_frame(new_ledger(pl.Series("id", rows["id"]), 0)),
         "rows": store.put_frame(pl.DataFrame(rows)),
-        "text": store.put_frame(pl.DataFrame({"text": text})),
+        "text": store.put_frame(pl.DataFrame({"text": text, "content": nothing})),
         "annotations": store.put_frame(measures.annotate(text)),
         "assignments": store.put_frame(pl.DataFrame(labels)),
         "pool": store.put_array(at),

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from frames import framed
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -238,23 +239,23 @@ def test_clean_takes_any_text(values: list[str | None], form: Any) -> None:
 @bounded
 @given(values=columns)
 def test_the_rules_take_any_text(values: list[str | None]) -> None:
-    text, found = pl.Series("text", values, dtype=pl.String), TOOL
+    rows, found = framed(values), TOOL
     params = FilterParams(profile="web")
-    annotation = found.annotate(text, params)
-    assert annotation.height == len(text)
-    removals = found.removals(text, params, silent)
-    rows = [row for removal in removals for row in removal.rows.tolist()]
-    assert len(set(rows)) == len(rows)
-    assert all(row < len(values) for row in rows)
+    annotation = found.annotate(rows, params)
+    assert annotation.height == len(values)
+    removals = found.removals(rows, params, silent)
+    gone = [row for removal in removals for row in removal.rows.tolist()]
+    assert len(set(gone)) == len(gone)
+    assert all(row < len(values) for row in gone)
 
 
 @pytest.mark.parametrize("piece", ["a", "a ", "\n", "\u200b", "-\n", "é", ". ", "{", "\r\n", "e\u0301"])
 def test_a_huge_line_costs_time_in_proportion(piece: str) -> None:
     taken = []
     for size in (1 << 17, 1 << 20):
-        text, found = pl.Series("text", [piece * (size // len(piece))]), TOOL
+        rows = framed([piece * (size // len(piece))])
         begun = time.perf_counter()
-        normalise(text, CleanParams())
-        found.annotate(text, FilterParams(profile="web"))
+        normalise(rows["text"], CleanParams())
+        TOOL.annotate(rows, FilterParams(profile="web"))
         taken.append(time.perf_counter() - begun)
     assert taken[1] < 32 * max(taken[0], 0.02), "eight times the text"

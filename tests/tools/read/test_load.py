@@ -371,6 +371,8 @@ def test_columns_named_by_the_user(tmp_path: Path) -> None:
         "row": pl.UInt32,
         "id": pl.String,
         "text": pl.String,
+        "content": pl.String,
+        "empty_answer": pl.Boolean,
         "label": pl.String,
         "source": pl.String,
     }
@@ -429,7 +431,8 @@ def test_what_cannot_be_used_gives_one_sentence(tmp_path: Path) -> None:
     refused("bad.json", b"[{]", "not valid JSON")
     refused("bad.json.gz", gzip.compress(b"[{}]" * 999)[:20], "damaged")
     refused("bad.parquet", b"PAR1 and nothing", "not a readable Parquet file")
-    refused("nested.jsonl", b'{"text": "a"}\n{"text": {"a": 1}}\n', "line 2: column 'text' holds a list, an object")
+    labelled = b'{"text": "a", "kind": "b"}\n{"text": "a", "kind": ["b"]}\n'
+    refused("nested.jsonl", labelled, "line 2: column 'kind' holds a list, an object", label_column="kind")
     refused("typo.csv", b"text\na\n", "no column 'vector'", vector_column="vector")
     (tmp_path / "folder").mkdir()
     refused("folder", None, "holds no Parquet, JSON Lines, .*[.]txt, ")

@@ -7,7 +7,7 @@ import pytest
 from recryst.state.errors import InputError
 from recryst.tools.read.columns import batch_of
 from recryst.tools.read.forms import Shape, recognise
-from recryst.tools.read.shapes import NestedText, render
+from recryst.tools.read.shapes import NestedText, render, text_of
 
 
 def texts(rows: list[dict[str, object]], named: str | None = None) -> tuple[Shape, list[str | None]]:
@@ -53,7 +53,7 @@ def test_messages_of_parts_empty_ones_and_malformed_ones() -> None:
             {"messages": None},
         ]
     )
-    assert read == ["### User:\nWhat", None, None, None]
+    assert read == ["### User:\nWhat\n[image]", None, "not a list", None]
 
 
 def test_a_named_column_of_turns_is_rendered_as_turns() -> None:
@@ -64,15 +64,15 @@ def test_a_named_column_of_turns_is_rendered_as_turns() -> None:
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        (["id", "title", "body"], ("body",)),
-        (["content", "text"], ("text",)),
-        (["id", "utterance"], ("utterance",)),
-        (["prompt", "completion", "id"], ("prompt", "completion")),
-        (["question", "answer"], ("question", "answer")),
+        (["id", "title", "body"], Shape("text", ("body",))),
+        (["content", "text"], Shape("text", ("text",))),
+        (["id", "utterance"], Shape("text", ("utterance",))),
+        (["prompt", "completion", "id"], Shape("pair", ("prompt", "completion"))),
+        (["question", "answer"], Shape("pair", ("question", "answer"))),
     ],
 )
-def test_text_columns_are_known_by_name_or_by_being_the_only_one(columns: list[str], expected: tuple[str]) -> None:
-    assert recognise(dict.fromkeys(columns, "words"), None, {"id"}, (), has_vectors=False) == Shape("text", expected)
+def test_text_columns_are_known_by_name_or_by_being_the_only_one(columns: list[str], expected: Shape) -> None:
+    assert recognise(dict.fromkeys(columns, "words"), None, {"id"}, (), has_vectors=False) == expected
 
 
 def test_a_prompt_without_a_completion_stands_alone() -> None:
@@ -82,14 +82,19 @@ def test_a_prompt_without_a_completion_stands_alone() -> None:
 
 def test_what_cannot_be_told_names_the_columns_and_the_remedy() -> None:
     with pytest.raises(InputError, match=r"'left', 'right'.*--text-column NAME"):
-        recognise({"left": "a", "right": "b"}, None, set(), has_vectors=False)
+        recognise({"left": "a", "right": "b"}, None, set(), (), has_vectors=False)
     with pytest.raises(InputError, match="no column 'lift'; did you mean 'left'"):
-        recognise({"left": "a", "right": "b"}, "lift", set(), has_vectors=False)
+        recognise({"left": "a", "right": "b"}, "lift", set(), (), has_vectors=False)
 
 
-def test_numbers_become_text_and_nested_values_are_refused() -> None:
+def test_numbers_become_text_lists_lines_and_objects_json() -> None:
     _, read = texts([{"text": 1}, {"text": 2.5}, {"text": "three"}, {"text": True}])
     assert read == ["1", "2.5", "three", "true"]
+    _, read = texts([{"text": "a"}, {"text": ["b", 1]}, {"text": {"k": ["v"]}}, {"text": []}])
+    assert read == ["a", "b\n1", '{"k":["v"]}', None]
+
+
+def test_a_label_that_is_no_value_is_refused_where_it_stands() -> None:
     with pytest.raises(NestedText) as refused:
-        texts([{"text": "a"}, {"text": ["b"]}])
-    assert (refused.value.column, refused.value.position) == ("text", 1)
+        text_of(batch_of([{"label": "a"}, {"label": ["b"]}]), "label")
+    assert (refused.value.column, refused.value.position) == ("label", 1)

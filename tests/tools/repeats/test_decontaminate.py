@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 import regex
+from frames import framed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -171,17 +172,17 @@ def test_a_broken_record_of_a_benchmark_is_told(tmp_path):
 def test_tool_annotates_as_it_removes(tmp_path):
     path = written(tmp_path / "test.jsonl", {"id": "q1", "question": QUESTION})
     params = DecontaminateParams(against=(path,))
-    text = pl.Series("text", [OTHER, f"{QUESTION} How many?", None])
-    assert TOOL.annotate(text, params).to_dict(as_series=False) == {
+    rows = framed([OTHER, f"{QUESTION} How many?", None])
+    assert TOOL.annotate(rows, params).to_dict(as_series=False) == {
         "contaminated": [False, True, False],
         "benchmark": [None, "test.jsonl#q1", None],
         "span": [None, QUESTION.removesuffix("."), None],
     }
     done: list[int] = []
-    assert [removal.rows.tolist() for removal in TOOL.removals(text, params, done.append)] == [[1], []]
+    assert [removal.rows.tolist() for removal in TOOL.removals(rows, params, done.append)] == [[1], []]
     assert sum(done) == 3
     with pytest.raises(UsageError, match="against"):
-        TOOL.removals(text, DecontaminateParams(), done.append)
+        TOOL.removals(rows, DecontaminateParams(), done.append)
 
 
 def test_batches_change_nothing(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from frames import framed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -235,7 +236,7 @@ def test_the_tool_takes_out_all_that_repeats(tmp_path):
     files = corpus_of(tmp_path, known=["this stands in the corpus"])
     text = ["a b c", "d", "a b c", "a b c ", "A b  c", None, None, "", " ", "THIS stands in the corpus", "d\u200b"]
     told: list[int] = []
-    removals = TOOL.removals(pl.Series(text), DedupParams(against=files), told.append)
+    removals = TOOL.removals(framed(text), DedupParams(against=files), told.append)
     assert [(one.reason, one.rows.tolist()) for one in removals] == [
         ("exact_duplicate", [2]),
         ("normalised_duplicate", [3, 8, 10]),
@@ -246,15 +247,15 @@ def test_the_tool_takes_out_all_that_repeats(tmp_path):
     assert [removals[at].duplicate_of.tolist() for at in (0, 1, 3)] == [[0], [0, 7, 1], [0]]
     assert sum(told) == len(text)
     # Two rows may go: the copies go whatever the target, and none is left to go as a near-duplicate.
-    aimed = TOOL.removals(pl.Series(text), DedupParams(target_rows=9), told.append)
+    aimed = TOOL.removals(framed(text), DedupParams(target_rows=9), told.append)
     assert [len(one.rows) for one in aimed] == [1, 3, 0]
-    assert not any(len(one.rows) for one in TOOL.removals(pl.Series([], dtype=pl.String), DedupParams(), told.append))
+    assert not any(len(one.rows) for one in TOOL.removals(framed([]), DedupParams(), told.append))
 
 
 def test_the_tool_judges_quality_by_the_rules():
     good = "Go to the shop and buy a loaf of bread for the two of us."
     params = DedupParams(which_to_keep="best_quality", ngram_size=1, threshold=0.9)
-    assert TOOL.removals(pl.Series(["Go! " * 40 + good, good]), params, silent)[-1].rows.tolist() == [0]
+    assert TOOL.removals(framed(["Go! " * 40 + good, good]), params, silent)[-1].rows.tolist() == [0]
 
 
 @pytest.mark.shared_data

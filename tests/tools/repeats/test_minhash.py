@@ -6,17 +6,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recryst.state.preparation import DedupParams
 from recryst.tools.repeats import minhash
-from recryst.tools.repeats.minhash import ShingleSets, _permutations, signatures
+from recryst.tools.repeats.minhash import ShingleSets, _permutations, signatures, words_apart
 from recryst.tools.text.compiled import kernel
+
+# A character of a script that puts no blank between words is a word, with the marks that belong to it.
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}\p{Myanmar}]\p{M}*"
 
 
 def shingles(text: str | None, size: int) -> set[str]:
-    words = (text or "").lower().split()
+    words = regex.sub(UNSPACED, r" \g<0> ", (text or "").lower()).split()
     return {" ".join(words[at : at + size]) for at in range(max(len(words) - size + 1, 1))}
 
 
@@ -40,8 +44,13 @@ def made(texts: list[str | None], params: DedupParams) -> np.ndarray:
 # depends on what follows, or is ASCII.
 blanks = [chr(code) for code in range(0x10000) if chr(code).isspace()]
 near_blanks = [chr(ord(blank) + step) for blank in blanks for step in (-1, 1)]
-letters = ["a", "B", "Σ", "σ", "İ", "K", "Å", "Ⱥ", "ß", "ẞ", "Ǆ", "Ꭰ", "𐐀", "𝔸", "中", "🙂", "é", "É"]
-some_text = st.text() | st.lists(st.sampled_from(blanks + near_blanks + letters + ["ab", "Cd "])).map("".join)
+letters = [
+    "中", "か", "カ", "กำ", "ที่", "ខ្មែ", "ລາ", "မြ",
+    "a", "B", "Σ", "σ", "İ", "K", "Å", "Ⱥ", "ß", "ẞ", "Ǆ", "Ꭰ", "𐐀", "𝔸", "中", "🙂", "é", "É",
+]  # fmt: skip
+some_text = st.text(st.characters(exclude_categories=["Cs", "Cn"])) | st.lists(
+    st.sampled_from(blanks + near_blanks + letters + ["ab", "Cd "])
+).map("".join)
 
 
 @settings(max_examples=150, deadline=None)
@@ -52,6 +61,12 @@ some_text = st.text() | st.lists(st.sampled_from(blanks + near_blanks + letters 
 def test_signatures_are_those_of_datasketch(texts, size, num_perm):
     params = DedupParams(ngram_size=size, num_perm=num_perm)
     assert (made(texts, params) == published(texts, params)).all()
+
+
+def test_a_text_without_blanks_is_its_characters_and_one_with_blanks_its_words():
+    assert words_apart(pl.Series(["Ein Wörtchen", "今日はabc。", "ที่นี่", None])).str.split(" ").list.eval(
+        pl.element().filter(pl.element() != "")
+    ).to_list() == [["ein", "wörtchen"], ["今", "日", "は", "abc。"], ["ที่", "นี่"], []]
 
 
 def test_the_permutations_of_stored_signatures_never_change():

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from frames import framed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,11 +70,12 @@ def test_exact_duplicates_name_the_first_by_position():
 alike = st.sampled_from(["a", "a\r", " a", "b", "", "\u200b", "e\u0301", "é"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | alike, max_size=12))
 def test_tool_takes_out_what_normalising_made_equal(values: list[str | None]):
     text = pl.Series("text", values, dtype=pl.String)
     told: list[int] = []
-    (removal,) = TOOL.removals(text, CleanParams(), told.append)
+    (removal,) = TOOL.removals(framed(values), CleanParams(), told.append)
     expected = exact_duplicates(normalise(text, CleanParams()), np.arange(len(text), dtype=np.uint32))
     assert removal.rows.tolist() == expected.rows.tolist()
     assert removal.duplicate_of.tolist() == expected.duplicate_of.tolist()
@@ -82,7 +84,7 @@ def test_tool_takes_out_what_normalising_made_equal(values: list[str | None]):
 
 
 def test_tool_gives_the_text_anew():
-    annotated = TOOL.annotate(pl.Series("body", ["a \r\nb", None, "e\u0301"]), CleanParams())
+    annotated = TOOL.annotate(framed(["a \r\nb", None, "e\u0301"]), CleanParams())
     assert annotated.to_dict(as_series=False) == {"text": ["a\nb", None, "é"]}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from frames import framed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,10 +96,11 @@ NOTE = """# Washing
 BAD_NOTES = ["", "---", "* * *", "# #", NOTE + "\nSee also" * 9, "We use cookies.\nPrivacy policy\nRinse the flask."]
 
 
-def reasons(text: list[str], profile: str) -> list[str | None]:
-    """The rule each text is charged to, or None."""
+def reasons(text: list[str], profile: str, empty: list[bool] | None = None) -> list[str | None]:
+    """The rule each text is charged to, or None; ``empty``: whose answers are."""
     charged: list[str | None] = [None] * len(text)
-    for removal in failing(annotate(pl.Series(text)), np.arange(len(text), dtype=np.uint32), bounds(profile, {})):
+    measured = annotate(pl.Series(text), None if empty is None else pl.Series(empty))
+    for removal in failing(measured, np.arange(len(text), dtype=np.uint32), bounds(profile, {})):
         for row in removal.rows:
             assert charged[row] is None
             charged[row] = removal.reason
@@ -113,7 +115,8 @@ def test_short_rows_survive_and_junk_does_not(profile):
 
 def test_instructions_survive_and_junk_does_not():
     assert reasons(GOOD_INSTRUCTIONS, "instruction") == [None] * len(GOOD_INSTRUCTIONS)
-    assert None not in reasons(BAD_INSTRUCTIONS, "instruction")
+    empty = [text.endswith("### Response:") for text in BAD_INSTRUCTIONS]
+    assert None not in reasons(BAD_INSTRUCTIONS, "instruction", empty)
 
 
 def test_each_web_rule_takes_its_own_junk():
@@ -129,7 +132,8 @@ def test_notes_may_be_lists_and_tables_but_not_empty_or_boilerplate():
 
 def test_turns_may_be_short_and_said_again():
     chat = "\n\n".join(f"### User:\nyes{n}\n\n### Assistant:\nok" for n in range(9))
-    assert reasons([chat, "### User:\nHi\n\n### Assistant:\n"], "chat") == [None, "basic.max_empty_answers"]
+    found = reasons([chat, "### User:\nHi\n\n### Assistant:\n"], "chat", [False, True])
+    assert found == [None, "basic.max_empty_answers"]
 
 
 def test_a_row_is_charged_to_the_first_rule_it_fails_and_fails_them_all():
@@ -229,11 +233,11 @@ def test_choose_profile():
 
 
 def test_the_tool_names_the_rows_that_go():
-    text = pl.Series([PAGE, BAD_PAGES["c4.max_lorem_ipsum"], PAGE])
+    rows = framed([PAGE, BAD_PAGES["c4.max_lorem_ipsum"], PAGE])
 
     def removed(**settings) -> dict[str, list[int]]:
         seen: list[int] = []
-        found = TOOL.removals(text, FilterParams(**settings), seen.append)
+        found = TOOL.removals(rows, FilterParams(**settings), seen.append)
         assert sum(seen) == 3
         return {removal.reason: removal.rows.tolist() for removal in found}
 
@@ -244,14 +248,14 @@ def test_the_tool_names_the_rows_that_go():
 
 
 def test_the_columns_of_the_tool_hold_values_and_verdicts_whatever_the_texts():
-    pages = TOOL.annotate(pl.Series([PAGE, BAD_PAGES["c4.max_lorem_ipsum"]]), FilterParams())
+    pages = TOOL.annotate(framed([PAGE, BAD_PAGES["c4.max_lorem_ipsum"]]), FilterParams())
     assert pages["fails.c4.max_lorem_ipsum"].to_list() == [False, True]
     assert pages["c4.lorem_ipsum"].to_list() == [0, 1]
-    questions = TOOL.annotate(pl.Series(["What is it?"]), FilterParams())
+    questions = TOOL.annotate(framed(["What is it?"]), FilterParams())
     assert questions.schema == pages.schema
     assert questions["fails.c4.max_lorem_ipsum"].to_list() == [None]
     assert questions["fails.basic.min_words"].to_list() == [False]
-    named = TOOL.annotate(pl.Series(["Why?"]), FilterParams(profile="short", thresholds={"basic.min_words": 2}))
+    named = TOOL.annotate(framed(["Why?"]), FilterParams(profile="short", thresholds={"basic.min_words": 2}))
     assert [name for name in named.columns if name.startswith("fails.")] == [f"fails.{r}" for r in PROFILES["short"]]
     assert named["fails.basic.min_words"].to_list() == [True]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from frames import framed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,11 +142,11 @@ def test_a_language_that_the_model_cannot_name_is_refused() -> None:
     check_keep(LanguageParams(keep=("en", "zh", "als")))
     for wrong, near in (("EN", "'en'"), ("deu", "'de'"), ("zh-cn", "'zh'"), ("jap", "'ja'"), ("qx", "'[a-z]+'")):
         with pytest.raises(UsageError, match=f"language.keep: '{wrong}' .* did you mean {near}"):
-            TOOL.removals(pl.Series(["x"]), LanguageParams(keep=("de", wrong)), lambda done: None)
+            TOOL.removals(framed(["x"]), LanguageParams(keep=("de", wrong)), lambda done: None)
 
 
 def test_the_tool_marks_rows_and_takes_them_out() -> None:
-    texts = pl.Series("text", [ARTICLE["en"], ARTICLE["ru"], "123"])
+    texts = framed([ARTICLE["en"], ARTICLE["ru"], "123"])
     assert TOOL.annotate(texts, LanguageParams()).columns == ["language", "language_score"]
     (removal,) = TOOL.removals(texts, LanguageParams(keep=("ru",)), lambda done: None)
     assert removal.rows.tolist() == [0, 2]

@@ -71,8 +71,15 @@ def test_line_measures_of_a_known_page():
 
 def test_headings_of_turns_are_not_what_a_row_says():
     row = measured("### User:\nhello there\n\n### Assistant:\n")
-    assert (row["basic.words"], row["basic.empty_answers"]) == (2, 1)
-    assert row["gopher.words"] == 4
+    assert (row["basic.words"], row["gopher.words"]) == (2, 4)
+
+
+def test_an_answer_is_empty_where_the_data_say_so_and_not_where_the_text_looks_so():
+    outline = "### User:\noutline\n\n### Assistant:\n# Name\n\n### Results:\n"
+    text = pl.Series([outline, "### User:\nhello\n\n### Assistant:\n", "prose"])
+    found = annotate(text, pl.Series([False, True, None]))
+    assert found["basic.empty_answers"].to_list() == [0, 1, 0]
+    assert annotate(text)["basic.empty_answers"].to_list() == [0, 0, 0]
 
 
 @settings(deadline=None, max_examples=40)
@@ -91,7 +98,7 @@ def test_batches_do_not_change_the_measures(monkeypatch):
     monkeypatch.setattr(measures, "_BATCH_BYTES", 1000)
     text = pl.Series([PAGE, "x " * 700, "a", "b " * 400, PAGE])
     seen: list[int] = []
-    table = annotate(text, seen.append)
+    table = annotate(text, advance=seen.append)
     assert sum(seen) == 5
     assert len(seen) > 1
     assert table["basic.words"].to_list() == [len(one.split()) for one in text]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+from frames import framed
 
 from recryst.tools.text.batches import MappedTexts, batches
 from recryst.tools.text.lines import ratio, split
@@ -14,11 +15,13 @@ def test_runs_of_rows_are_bounded_and_a_longer_text_stands_alone():
 
 
 def test_texts_on_disk_are_those_of_the_table_even_when_released(tmp_path):
-    rows = pl.DataFrame({"id": ["a", "b"], "text": ["é" * 40, None], "other": [1, 2]})
+    told = framed(["é" * 40, None, "c"], [None, None, "c and more"], [True, None, False])
+    rows = told.with_columns(id=pl.Series(["a", "b", "c"]), other=1)
     rows.write_parquet(tmp_path / "rows.parquet")
     texts = MappedTexts(tmp_path / "rows.parquet", tmp_path / "texts.arrow")
     texts.release()
-    assert (texts.ids.to_list(), texts.texts.to_list()) == (["a", "b"], ["é" * 40, None])
+    assert (texts.ids.to_list(), texts.texts.to_list()) == (["a", "b", "c"], ["é" * 40, None, "c"])
+    assert texts.rows.equals(framed(["é" * 40, None, "c"], ["é" * 40, None, "c and more"], [True, None, False]))
 
 
 def test_lines_know_their_text_and_which_repeats_an_earlier_one():
