@@ -20,6 +20,7 @@ from ..session import Session
 from ..view import View
 from .base import Content, Draft, Step
 
+_SHOWN = 5  # rules that a line names
 _COPIES = "what the rows differ by may be no content: see --content-columns, or set a higher cap"
 
 
@@ -49,7 +50,8 @@ def separated(
     by_reason = {} if refused else {removal.reason: len(removal.rows) for removal in removals}
     marked = {rule: rows for rule, rows in (marked or {}).items() if rows}
     lines = [(f"refused: {refused}", "bold yellow")] if refused else []
-    lines += [(_would_take(rule, rows, len(view.kept())), "yellow") for rule, rows in marked.items()]
+    if marked:
+        lines.append((_would_take(marked, len(view.kept()) - sum(by_reason.values())), "yellow"))
     return Draft(
         artefacts={**artefacts, "ledger": ledger},
         inputs=inputs,
@@ -61,8 +63,14 @@ def separated(
     )
 
 
-def _would_take(rule: str, rows: int, of: int) -> str:
-    return f"{rule} marks {counted(rows, 'row')} ({rows / of:.1%}), and takes none out unless named: --apply {rule}"
+def _would_take(marked: Mapping[str, int], of: int) -> str:
+    """What rules mark, those of most rows first, and what would take it out."""
+    most = sorted(marked, key=lambda rule: (-marked[rule], rule))
+    said = ", ".join(f"{rule} {marked[rule]:,} ({marked[rule] / of:.1%})" for rule in most[:_SHOWN])
+    more = f" and {len(most) - _SHOWN} more" if len(most) > _SHOWN else ""
+    return (
+        f"marked, not taken out, of {counted(of, 'row')}: {said}{more}; `--apply {most[0]}` in a new run takes them out"
+    )
 
 
 class Clean(Step[None]):

@@ -24,6 +24,7 @@ UNKNOWN = "unknown"
 FEW_WORDS = 10  # below which a text tells little of its language
 SURE = 0.9  # score from which such a text is taken at its word; in 15,000 English queries 11 of another score it
 
+_NEARLY_ALL = 0.8  # share of the rows that a language needs so that the unsure ones are taken for it too
 _BATCH = 8192
 # The model looks at every character n-gram, so that its time grows with what it is given, and its answer hardly:
 # 512 letters tell what the whole text tells. They are looked for in the first 4096 characters, past any header.
@@ -105,17 +106,17 @@ def settled(languages: pl.DataFrame, words: pl.Series, params: LanguageParams) -
 
 
 def majority(languages: pl.DataFrame) -> str | None:
-    """The language of most rows of what ``identify`` found, each row counted by its score; None where none has more
-    than half."""
+    """The language of nearly all rows of what ``identify`` found, each counted by its score; None where none has
+    ``_NEARLY_ALL``."""
     scores = languages.drop_nulls().group_by("language").agg(pl.col("language_score").sum())
-    most = scores.filter(pl.col("language_score") > scores["language_score"].sum() / 2)
+    most = scores.filter(pl.col("language_score") > _NEARLY_ALL * pl.col("language_score").sum())
     return most["language"].item() if most.height else None
 
 
 def outside(languages: pl.DataFrame, words: pl.Series, rows: np.ndarray, params: LanguageParams) -> Removal:
-    """The rows that are for certain in none of the languages to keep; a row of unknown language is not among them.
+    """The rows that are for certain, each by itself, in none of the languages to keep; no row goes on a guess.
 
-    Where none is named, the language of most rows is to be kept.
+    Where none is named, the language of nearly all rows is to be kept.
 
     Args:
         languages: what ``identify`` found for ``rows``.
@@ -129,7 +130,7 @@ def outside(languages: pl.DataFrame, words: pl.Series, rows: np.ndarray, params:
     check_keep(params)
     most = majority(languages)
     keep = params.keep or (() if most is None else (most,))
-    known = settled(languages, words, params)
+    known = certain(languages, words, params.min_score)
     goes = (known.is_not_null() & ~known.is_in(keep or known_languages())).fill_null(False).to_numpy()
     scores = languages["language_score"].to_numpy()[goes].astype(np.float64)
     return Removal("language", np.asarray(rows, dtype=np.uint32)[goes], scores, params.min_score)
