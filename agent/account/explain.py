@@ -3,6 +3,7 @@
 import difflib
 
 import polars as pl
+from pydantic import Field
 
 from ...state.canonical import Json
 from ...state.errors import UsageError
@@ -39,7 +40,9 @@ class Row(Line):
     text: str | None
     cluster: int | None = None
     quality: float | None = None
-    marked: dict[str, float] = {}  # rule that the row fails → what it measured, whether or not it was applied
+    marked: dict[str, float] = Field(
+        default_factory=dict
+    )  # rule that the row fails → what it measured, whether or not it was applied
     twin: str | None = None  # the row it nearly repeats, whether or not that was applied
     labels: Json | None = None  # domain, tags, difficulty, labelled_by; None in it where nobody was sure
     generator: str | None = None  # the language model that wrote it, after the rows `seeds`

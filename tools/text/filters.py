@@ -76,15 +76,12 @@ class Bound:
 
     def judges(self, annotations: pl.DataFrame) -> np.ndarray:
         """Which rows the rule may judge at all: bool [n]; by what they are read as, where the table says it."""
-        judged = np.ones(annotations.height, dtype=bool)
-        if READ_AS not in annotations.columns:
-            return judged
-        kinds = annotations[READ_AS]
-        if spared := [kind for kind, measures in SPARED.items() if self.measure in measures]:
-            judged &= ~kinds.is_in(spared).to_numpy()
-        if self.least_words:
-            judged &= ((annotations["basic.words"] >= self.least_words) | (kinds == "unspaced")).to_numpy()
-        return judged
+        known = READ_AS in annotations.columns
+        kinds = annotations[READ_AS] if known else pl.repeat("prose", annotations.height, eager=True)
+        judged = ~kinds.is_in([kind for kind, measures in SPARED.items() if self.measure in measures])
+        if self.least_words:  # of a script without blanks, words are not known
+            judged &= (annotations["basic.words"] >= self.least_words) | (kinds == "unspaced")
+        return np.asarray(judged.to_numpy())
 
 
 # In the order in which a row is charged.
