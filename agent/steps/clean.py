@@ -152,8 +152,8 @@ class Filter(Step[None]):
             verdicts = artefacts["verdicts"] = filters.verdicts(annotations, bounds)
             removals = filters.failing(annotations[rows], rows, filters.applied(bounds, config.filter))
             stay = np.setdiff1d(rows, np.concatenate([rows[:0], *(removal.rows for removal in removals)]))
-            waiting = [rule for rule in bounds if not filters.is_applied(rule, config.filter)]
-            marked = dict(zip(waiting, verdicts[stay].select(pl.col(waiting).sum()).row(0), strict=True))
+            waiting = (rule for rule in bounds if not filters.is_applied(rule, config.filter))
+            marked = {rule: int(verdicts[rule].gather(stay).sum()) for rule in waiting}
         draft = separated(view, self.name, removals, artefacts, ("text", "ledger"), marked)
         values = Values(profile=profile, thresholds=config.filter.thresholds)
         if why:
