@@ -173,10 +173,11 @@ class Load(StepEvent):
 
 
 class _Removals(StepEvent):
-    """Rows were taken out, or refused to be."""
+    """Rows were taken out, or refused to be; or only marked, because no one named what marks them."""
 
     counts: RowCounts
     by_reason: dict[str, int]
+    marked: dict[str, int] = Field(default_factory=dict)  # rule → rows it would take of those that stay
 
 
 class Clean(_Removals):

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-PROFILES = Literal["auto", "web", "instruction", "chat", "short", "notes", "none"]
+OFF = "off"  # what a rule's threshold is set to where the rule is not to hold
+PROFILES = Literal["auto", "prose", "web", "instruction", "chat", "short", "notes", "code", "none"]
 
 
 class Section(BaseModel):
@@ -33,6 +34,8 @@ class Option:
 
 
 Column = Annotated[str | None, Option("data")]
+#: Names; a single one need not stand in a list.
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 
 
 class LoadParams(Section):
@@ -42,7 +45,7 @@ class LoadParams(Section):
     id_column: Column = Field(None, description="column that holds a stable id; otherwise ids come from content")
     label_column: Column = Field(None, description="column that holds a class label; the probe learns it")
     source_column: Column = Field(None, description="column that names where a row came from; guarded by the caps")
-    content_columns: Annotated[tuple[str, ...], Option("data", metavar="NAMES")] = Field(
+    content_columns: Annotated[Names, Option("data", metavar="NAMES")] = Field(
         (), description="columns by which rows differ, as in [question, answer]; none: all but ids, times, scores, …"
     )
     vector_column: Column = Field(None, description="column of ready-made vectors, used instead of embedding text")
@@ -69,15 +72,18 @@ class CleanParams(Section):
 class LanguageParams(Section):
     """Which languages stay. Identified by fastText's lid.176.ftz (Joulin et al. 2016), which ships in its package."""
 
-    keep: tuple[str, ...] = Field((), description="ISO 639 codes that stay, as in [en, de]; none: all stay, counted")
+    keep: Names = Field((), description="ISO 639 codes that stay, as in [en, de]; none: all stay, counted")
     min_score: float = Field(0.65, ge=0, le=1, description="below it the language is unknown (FineWeb's threshold)")
 
 
 class FilterParams(Section):
-    """Quality rules; ``auto`` chooses the profile from the shape and length of the rows."""
+    """Quality rules. They mark rows; in a run they take out none but those of the rules that are named."""
 
-    profile: Annotated[PROFILES, Option("data")] = Field(
-        "auto", description="kind of text; auto: by shape and length of the rows"
+    profile: Annotated[PROFILES, Option("data")] = Field("auto", description="kind of text; auto: by what the rows are")
+    apply: Annotated[Names, Option("data", metavar="NAMES")] = Field(
+        (),
+        description="what may take rows out: a rule (gopher.min_stop_words), a family (gopher), near_duplicate, "
+        "language, all; none: rows are marked only",
     )
     thresholds: dict[str, float | None] = Field(
         default_factory=dict,
@@ -90,8 +96,8 @@ class FilterParams(Section):
         """``gopher: {max_symbol_ratio: 0.05}`` says the same as ``gopher.max_symbol_ratio: 0.05``, ``off`` as null."""
         if not isinstance(value, dict):
             return value
-        flat = {rule: None if limit is False else limit for rule, limit in _flat(value)}
-        if wrong := [rule for rule, limit in flat.items() if limit is True]:
+        flat = {rule: None if limit is False or limit == OFF else limit for rule, limit in _flat(value)}
+        if wrong := [rule for rule, limit in flat.items() if limit is True or limit in ("on", "yes", "no")]:
             raise ValueError(f"{wrong[0]} needs a number, or off")
         return flat
 
@@ -113,7 +119,7 @@ class DedupParams(Section):
     which_to_keep: Literal["first", "longest", "best_quality"] = Field(
         "first", description="the row of a group that stays"
     )
-    against: tuple[str, ...] = Field((), description="files whose rows are in the corpus already; repeats of them go")
+    against: Names = Field((), description="files whose rows are in the corpus already; repeats of them go")
     target_rows: int | None = Field(
         None, ge=1, description="remove the likest rows first, until so many are left or the threshold is reached"
     )
@@ -137,7 +143,7 @@ class SemanticParams(Section):
 class DecontaminateParams(Section):
     """Rows that hold a benchmark's text: n-gram overlap (Brown et al. 2020, appendix C)."""
 
-    against: tuple[str, ...] = Field((), description="benchmark files; rows that share an n-gram with them go")
+    against: Names = Field((), description="benchmark files; rows that share an n-gram with them go")
     ngram_size: int | None = Field(None, ge=2, description="words that must stand in both; none: 13, for spans 8")
     method: Literal["ngram", "longest_span"] = Field(
         "ngram", description="ngram: any shared n-gram; longest_span: the longest run of them (ConTAM)"

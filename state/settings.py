@@ -4,6 +4,7 @@ Unknown keys are refused with the nearest known one; an error names the file, op
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,14 +82,34 @@ def load_config(
     return config
 
 
+class _Loader(yaml.SafeLoader):
+    """Of YAML 1.1's readings of a bare word those that YAML 1.2 has too.
+
+    ``no`` (Norwegian) is no truth value, ``12:30`` no number to the base 60, ``010`` no octal one and a date no date.
+    """
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag.endswith((":null", ":merge"))]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)", "-+0123456789"),
+    ("float", r"[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+][0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+    ("float", r"\.[0-9][0-9_]*([eE][-+][0-9]+)?", "."),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^({_pattern})$"), list(_first))
+
+
 def read_yaml(text: str) -> Any:
-    """The value that a YAML text holds.
+    """The value that a YAML text holds; ``yes``, ``no``, ``on``, ``off``, times and dates are words.
 
     Raises:
-        YAMLError: it is not valid, holds a value that cannot be (``2001-99-99``), or is nested too deeply.
+        YAMLError: it is not valid, or is nested too deeply.
     """
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)  # a SafeLoader
     except RecursionError as error:
         raise yaml.YAMLError(_TOO_DEEP) from error
     except ValueError as error:
@@ -135,7 +156,7 @@ def _sentence(error: ErrorDetails, where: str, given: Mapping[str, str]) -> str:
         return _lacks_model(error["ctx"]["key"], where, given)
     if error["type"] == "extra_forbidden":
         return f"{_origin(key, where, given)}: unknown key {key!r}; did you mean {_nearest(key)!r}?"
-    message = error["msg"].removeprefix("Value error, ")
+    message = fault_of(error)
     if error["type"] == "model_type":
         message = "must be a section, with keys and values below it"
     got = ""
@@ -144,6 +165,14 @@ def _sentence(error: ErrorDetails, where: str, given: Mapping[str, str]) -> str:
     origin = _origin(key, where, given)
     named = origin if origin.endswith(key) else f"{origin} ({key})" if origin.startswith("--") else f"{origin}: {key}"
     return f"{named}: {message}{got}"
+
+
+def fault_of(error: ErrorDetails) -> str:
+    """What is wrong with a value, in words; a bare word that YAML takes for something else than text has a remedy."""
+    if error["type"] == "string_type" and isinstance(value := error["input"], bool | int | float):
+        kind = "truth value" if isinstance(value, bool) else "number"
+        return f"must be text, and YAML takes it for a {kind}: put it in quotes, as in '\"{str(value).lower()}\"'"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _origin(key: str, where: str, given: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Role = Literal[
     "rows", "originals", "quarantine", "given_vectors", "ledger",
     "liked", "liked_vectors", "taxonomy", "seeds", "benchmarks",
-    "text", "languages", "annotations", "verdicts", "in_corpus", "matches",
+    "text", "languages", "annotations", "verdicts", "in_corpus", "near_duplicates", "matches",
     "pool", "vectors", "neighbor_indices", "neighbor_similarities", "density", "anchor_vectors", "anchor_radii",
     "taught", "endorsed_vectors", "quality_model", "quality",
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",

@@ -3,6 +3,7 @@
 import difflib
 
 import polars as pl
+from pydantic import Field
 
 from ...state.canonical import Json
 from ...state.errors import UsageError
@@ -10,6 +11,7 @@ from ...state.events import Act, Measure
 from ...state.report import Record
 from ...state.rows import LEDGER_SCHEMA
 from ...state.values import Role, RunState
+from ...tools.text import filters
 from ..view import View
 
 _AXES = ("domain", "tags", "difficulty")
@@ -38,6 +40,10 @@ class Row(Line):
     text: str | None
     cluster: int | None = None
     quality: float | None = None
+    marked: dict[str, float] = Field(
+        default_factory=dict
+    )  # rule that the row fails → what it measured, whether or not it was applied
+    twin: str | None = None  # the row it nearly repeats, whether or not that was applied
     labels: Json | None = None  # domain, tags, difficulty, labelled_by; None in it where nobody was sure
     generator: str | None = None  # the language model that wrote it, after the rows `seeds`
     seeds: tuple[str, ...] = ()
@@ -89,6 +95,16 @@ def explain(view: View, row_id: str) -> Explanation:
 def _known(view: View, line: Line) -> Json:
     """The row's cluster, predicted quality, labels and origin, as far as it has them."""
     found: Json = {}
+    if line.origin == "input" and view.has("verdicts", "annotations"):
+        failed = view.frame("verdicts").row(line.row, named=True)
+        limits = filters.bounds(view.values.profile, view.values.thresholds)
+        found["marked"] = {
+            rule: view.frame("annotations")[limits[rule].measure][line.row]
+            for rule in failed
+            if failed[rule] and rule in limits
+        }
+    if twin := _at(view, "near_duplicates", line.row):
+        found["twin"] = twin["duplicate_of"]
     if cluster := _at(view, "assignments", line.row):
         found["cluster"] = cluster["cluster"]
     if quality := _at(view, "quality", line.row):
@@ -149,6 +165,10 @@ def told(found: Explanation) -> list[str]:
         lines.append(f"  written by {row.generator} after the rows")
         seeds = zip(row.seeds, row.seed_texts, strict=True)
         lines += [f"    {seed}: {text[:_SEED_TEXT]}" for seed, text in seeds]
+    if row.marked:
+        lines.append(f"  marked by {', '.join(f'{rule} ({value:g})' for rule, value in row.marked.items())}")
+    if row.twin is not None:
+        lines.append(f"  nearly repeats row {row.twin}")
     if row.cluster is not None:
         lines.append(f"  cluster {row.cluster}" + (" (noise: it belongs to none)" if row.cluster == -1 else ""))
     if row.quality is not None:

@@ -66,12 +66,15 @@ def preview(view: View, changes: Mapping[str, float | None]) -> Preview:
     now = view.values.thresholds
     then = {**now, **changes}
     before, after = filters.bounds(profile, now), filters.bounds(profile, then)
+    # A rule whose threshold is set is named by it.
+    params = view.config.filter.model_copy(update={"thresholds": then})
+    taking = filters.applied(after, params)
     annotations, ledger, text = view.frame("annotations"), view.ledger(), view.texts()
     kept = np.sort(np.concatenate([kept_rows(ledger), kept_rows(ledger, "anchor")]))
     kept = kept[kept < view.values.ingested]
     charged = ledger.filter((pl.col("status") == "removed") & pl.col("reason").is_in(list(before)))
     taken = charged["row"].to_numpy()
-    still = [removal.rows for removal in filters.failing(annotations[taken], taken, after)]
+    still = [removal.rows for removal in filters.failing(annotations[taken], taken, taking)]
     coming = np.setdiff1d(taken, np.concatenate([*still, taken[:0]]))
     measured = annotations[np.concatenate([kept, taken])]
     return Preview(
@@ -81,11 +84,11 @@ def preview(view: View, changes: Mapping[str, float | None]) -> Preview:
             Rule(rule=rule, before=_limit(measured, before, rule), after=_limit(measured, after, rule))
             for rule in changes
         ),
-        going=_listed(filters.failing(annotations[kept], kept, after), ledger, text),
+        going=_listed(filters.failing(annotations[kept], kept, taking), ledger, text),
         coming=charged.filter(pl.col("row").is_in(coming)).select(
             "id", rule="reason", value="score", limit="threshold", text=_excerpts(text, coming)
         ),
-        refused=_refused(view, after),
+        refused=_refused(view, taking),
     )
 
 

@@ -13,6 +13,7 @@ from ...tools.write.shown import FunnelStep, Noise, Round, Spent, Summary, Synth
 from ..decide.facts import spent_on_models
 from ..llm.budget import BUDGET
 from ..view import View
+from .marks import marks
 from .stages import stages, taken
 
 
@@ -32,6 +33,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         funnel=funnel(ledger),
         stages=stages(view),
         taken=taken(view),
+        marked=marks(view),
         rounds=rounds(view),
         converged=values.converged,
         stop_reason=values.stop_reason,

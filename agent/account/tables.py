@@ -16,7 +16,7 @@ from ...state.report import ClusterEvidence, ClusterReport, Objective
 from ...state.run import RunDirectory
 from ...state.values import ModelFigures
 from ...tools.write.figures import gain_in_words, hardest, hit_in_words, size
-from ...tools.write.shown import Round, Stage, Summary
+from ...tools.write.shown import Mark, Round, Stage, Summary
 
 TEXT = 160  # characters of a row that are shown
 _PARTS = ("value", "probe", "coverage", "balance", "redundancy", "noise", "structure", "stability")
@@ -53,6 +53,11 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
     console.print(rounds(result.rounds))
     console.print(_funnel(result))
     console.print(_stages(result.stages))
+    if result.marked:
+        console.print(_marks(result.marked))
+        console.print(
+            Text("marked rows stay; --apply RULE takes them out, and the report shows 10 of each", style="dim")
+        )
     for entry in hardest(result.taken):
         if entry.high:
             console.print(Text(f"far above the average: {printable(hit_in_words(entry))}", style="yellow"))
@@ -133,6 +138,16 @@ def _stages(stages: Sequence[Stage]) -> Table:
             f"{stage.seconds:.1f}",
             *([gain_in_words(stage.gain)] if ablated else []),
         )
+    return table
+
+
+def _marks(marks: Sequence[Mark]) -> Table:
+    """One line per rule that marks rows, with a row of its own for an example."""
+    table = _table("Marked, not taken out", ("rule",), ("rows", "share", "limit"), ("for example",))
+    for mark in marks:
+        limit = "" if mark.threshold is None else f"{mark.threshold:g}"
+        example = next((f"{one.id}: {one.excerpt[:60]}" for one in mark.samples), "")
+        table.add_row(mark.rule, f"{mark.rows:,}", f"{mark.rows / mark.of:.1%}", limit, line(example))
     return table
 
 

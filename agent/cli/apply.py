@@ -30,6 +30,13 @@ from .progress import Reporter
 
 _BATCH_ROWS = 1024
 _PROFILE_ROWS = 10_000  # that a profile is chosen by
+_HEAVY = 0.02  # share of the rows from which a rule that takes them has something said of it
+_EQUAL = ("exact_duplicate", "normalised_duplicate")  # nothing that such rows say is lost
+_REMEDIES = {
+    "language": "name their language too in --set keep=[…]",
+    "dedup": "set a higher threshold, --set threshold=0.95",
+    "decontaminate": "set a higher --set ngram_size=N",
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Applied:
-    """What became of the rows; ``removed`` counts them by reason, bytes are those of the texts in UTF-8."""
+    """What became of the rows; ``removed`` counts them by reason, bytes are those of the texts in UTF-8; ``notes``:
+    what was guessed, and which rules take many rows."""
 
     tool: str
     rows_in: int
@@ -59,6 +67,7 @@ class Applied:
     removed: dict[str, int] = field(default_factory=dict)
     text_bytes_in: int | None = None
     text_bytes_out: int | None = None
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
@@ -107,23 +116,40 @@ def _in_stream(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> Ap
             loaded = _load(job, folder, reporter)
             texts = MappedTexts(loaded.rows, folder / "texts.arrow")
             loaded.rows.unlink()
-            params = _settled(params, texts.texts, loaded.shape)
+            params, notes = _settled(params, texts.texts, loaded.shape)
             gone = _taken_out(tool, params, job, texts, reporter)
+            notes += _heavy(gone, tool.name, loaded.ingested)
+            for note in notes:
+                reporter.say(f"note: {note}", "yellow")
             if job.removed is not None:
                 write_evidence(gone, texts, job.removed)
-            return _write_rest(tool, params, job, loaded, texts, gone, reporter)
+            return replace(_write_rest(tool, params, job, loaded, texts, gone, reporter), notes=tuple(notes))
     except OSError as error:
         raise storage_error(error, error.filename or job.target.parent, f"working on {job.source}, at") from error
 
 
-def _settled(params: Any, texts: pl.Series, shape: str) -> Any:
-    """The parameters with a profile that is ``auto`` chosen once for the table, by texts spread evenly over it."""
+def _settled(params: Any, texts: pl.Series, shape: str) -> tuple[Any, list[str]]:
+    """The parameters with a profile that is ``auto`` chosen once for the table, by texts spread evenly over it; and
+    what is to be said of the choice."""
     if getattr(params, "profile", None) != "auto":
-        return params
+        return params, []
     from ...tools.text.filters import choose_profile
 
     sample = texts.gather_every(max(1, len(texts) // _PROFILE_ROWS))
-    return params.model_copy(update={"profile": choose_profile(sample, shape)})
+    profile, why = choose_profile(sample, shape)
+    said = f"profile {profile}, because {why} (--set profile=NAME sets another)"
+    return params.model_copy(update={"profile": profile}), [said]
+
+
+def _heavy(gone: pl.DataFrame, tool: str, rows: int) -> list[str]:
+    """What is said of each rule, but equality, that takes more than ``_HEAVY`` of the rows: it may take good ones."""
+    counts = gone.filter(~pl.col("reason").is_in(_EQUAL)).group_by("reason").len().sort("reason").iter_rows()
+    return [
+        f"{rule} takes {number:,} of {rows:,} rows ({number / rows:.1%}): look at them with --removed FILE; if they "
+        f"are good, {_REMEDIES.get(tool, '--set {rule}=off').format(rule=rule)}"
+        for rule, number in counts
+        if number > _HEAVY * rows
+    ]
 
 
 def _load(job: Job, folder: Path, reporter: Reporter) -> LoadResult:

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from ...state.config import Config
 from ...state.preparation import Option, Section
 from ...state.settings import load_config
+from ...tools.text.filters import check_apply
 from ...tools.text.language import check_keep
 from ...tools.text.scrub import check_scrub
 from ...tools.vectors.remote_encoder import RemoteEncoder, is_remote
@@ -34,9 +35,9 @@ def read_price(context: click.Context, option: click.Parameter, value: str | Non
         ) from None
 
 
-def read_names(context: click.Context, option: click.Parameter, value: str | None) -> list[str] | None:
-    """``A,B`` as names."""
-    return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
+def read_names(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
+    """``A,B`` as names, and those of an option that is given again; None where it was not given."""
+    return [name.strip() for part in value for name in part.split(",") if name.strip()] if value else None
 
 
 def _marked(section: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, str, Option, FieldInfo]]:
@@ -62,7 +63,8 @@ def _option(name: str, mark: Option, field: FieldInfo) -> _Decorator:
     elif get_origin(kind) is Literal:
         how["type"] = click.Choice(get_args(kind))
     elif get_origin(kind) is tuple:
-        how["callback"] = read_names if get_args(kind)[0] is str else read_price
+        named = get_args(kind)[0] is str
+        how |= {"callback": read_names if named else read_price, "multiple": named}
     else:
         how["type"] = click.Path(exists=True, resolve_path=True) if mark.file else kind
     return click.option(f"--{name.replace('_', '-')}", **how)
@@ -125,6 +127,7 @@ def ready(config: Config) -> None:
     """
     check_scrub(config.scrub)
     check_keep(config.language)
+    check_apply(config.filter)
     if config.llm.model is not None:
         provider = open_provider(config.llm)
         price_of(provider.name, provider.model, config.llm, provider.local)

@@ -12,6 +12,7 @@ import yaml
 from ...state.canonical import Json
 from ...state.errors import InputError, UsageError
 from ...state.phrases import printable
+from ...state.preparation import OFF
 from ...state.run import RunDirectory
 from ...state.settings import read_yaml
 from ..account.preview import EXAMPLES, Preview, preview
@@ -64,7 +65,7 @@ def _change(setting: str) -> tuple[str, float | None]:
         value = read_yaml(raw)
     except yaml.YAMLError:
         value = raw
-    if equals and (value is None or value is False) and raw.strip():
+    if equals and (value is None or value is False or value == OFF) and raw.strip():
         return rule.strip(), None
     if not equals or isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"--set {setting[:60]!r} needs the form RULE=NUMBER, or RULE=off")

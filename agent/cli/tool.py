@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from ...state.canonical import Json
 from ...state.errors import UsageError
 from ...state.phrases import counted
-from ...state.settings import read_yaml
+from ...state.settings import fault_of, read_yaml
 from ...tools.table_tool import TableTool
 from ..registry import Capability, table_tools
 
@@ -127,8 +127,8 @@ def read_params(model: type[M], settings: tuple[str, ...]) -> M:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"--set {where}: {message}; the keys are {', '.join(model.model_fields)}") from error
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"--set {where}: {fault_of(first)}; the keys are {', '.join(model.model_fields)}") from error
 
 
 def _put(model: type[BaseModel], values: Json, key: str, value: Any) -> None:

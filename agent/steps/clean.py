@@ -1,4 +1,7 @@
-"""The first separation, row by row: normalise, remove copies, identify languages, measure by the quality rules."""
+"""The first separation, row by row: normalise, remove copies, identify languages, measure by the quality rules.
+
+Copies go. All else is only marked, unless the user named what may take rows out (``filter.apply``).
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -7,43 +10,66 @@ import numpy as np
 import polars as pl
 
 from ...state.events import StepEvent
-from ...state.phrases import Advance, silent
+from ...state.phrases import Advance, counted, silent
 from ...state.rows import Removal, counts, remove_rows
 from ...state.values import Role, Values
-from ...tools.text import clean, filters, language, measures
+from ...tools.text import clean, filters, language
+from ...tools.text.kinds import word_counts
 from ..decide.caps import refusal
 from ..session import Session
 from ..view import View
 from .base import Content, Draft, Step
 
-#: Steps whose removals are capped; what copies say stays, so that ``clean`` is not.
-CAPPED = ("language", "filter", "dedup", "decontaminate")
+_SHOWN = 5  # rules that a line names
+_COPIES = "what the rows differ by may be no content: see --content-columns, or set a higher cap"
 
 
 def separated(
-    view: View, stage: str, removals: Iterable[Removal], artefacts: Mapping[Role, Content], inputs: tuple[Role, ...]
+    view: View,
+    stage: str,
+    removals: Iterable[Removal],
+    artefacts: Mapping[Role, Content],
+    inputs: tuple[Role, ...],
+    marked: Mapping[str, int] | None = None,
 ) -> Draft:
     """The draft of a step that takes rows out of the ledger, or is refused whole where it passes its cap.
 
-    ``artefacts``: its own tables, besides the ledger.
+    ``artefacts``: its own tables, besides the ledger. ``marked``: how many rows each rule that is not applied would
+    take of those that stay.
     """
     removals, ledger = list(removals), view.ledger()
     removed = np.concatenate([removal.rows for removal in removals] or [np.zeros(0, dtype=np.uint32)])
-    refused = None
-    if stage in CAPPED:
-        fraction = view.config.caps.clean_fraction
-        refused = refusal(stage, view.kept(), removed, fraction, "caps.clean_fraction", view.sources())
+    fraction = view.config.caps.clean_fraction
+    # A source whose rows are all copies of another's loses nothing that it says.
+    sources = None if stage == "clean" else view.sources()
+    refused = refusal(stage, view.kept(), removed, fraction, "caps.clean_fraction", sources)
+    if refused and stage == "clean":
+        refused += f"; {_COPIES}"
     for removal in () if refused else removals:
         ledger = remove_rows(ledger, removal, stage, view.seq)
     by_reason = {} if refused else {removal.reason: len(removal.rows) for removal in removals}
+    marked = {rule: rows for rule, rows in (marked or {}).items() if rows}
+    lines = [(f"refused: {refused}", "bold yellow")] if refused else []
+    if marked:
+        lines.append((_would_take(marked, len(view.kept()) - sum(by_reason.values())), "yellow"))
     return Draft(
         artefacts={**artefacts, "ledger": ledger},
         inputs=inputs,
-        fields={"counts": counts(ledger), "by_reason": by_reason},
+        fields={"counts": counts(ledger), "by_reason": by_reason, "marked": marked},
         outcome="refused" if refused else None,
         reasons=(refused,) if refused else (),
         changed=0 if refused else len(removed),
-        lines=((f"refused: {refused}", "bold yellow"),) if refused else (),
+        lines=tuple(lines),
+    )
+
+
+def _would_take(marked: Mapping[str, int], of: int) -> str:
+    """What rules mark, those of most rows first, and what would take it out."""
+    most = sorted(marked, key=lambda rule: (-marked[rule], rule))
+    said = ", ".join(f"{rule} {marked[rule]:,} ({marked[rule] / of:.1%})" for rule in most[:_SHOWN])
+    more = f" and {len(most) - _SHOWN} more" if len(most) > _SHOWN else ""
+    return (
+        f"marked, not taken out, of {counted(of, 'row')}: {said}{more}; `--apply {most[0]}` in a new run takes them out"
     )
 
 
@@ -92,14 +118,23 @@ class Language(Step[pl.DataFrame]):
         return logged_frame(view, event, "languages")
 
     def derive(self, view: View, measured: pl.DataFrame, advance: Advance = silent) -> Draft:
-        rows, params = view.kept(), view.config.language
-        removals = [language.outside(measured[rows], rows, params)]
-        draft = separated(view, self.name, removals, {"languages": measured}, ("text", "ledger"))
-        return draft.with_fields(languages=language.language_counts(measured[rows], params))
+        rows, params, words = view.kept(), view.config.language, word_counts(view.texts())
+        found, counts_of = measured[rows], words.gather(rows)
+        removal = language.outside(found, counts_of, rows, params)
+        takes = bool(params.keep) or filters.is_applied("language", view.config.filter)
+        draft = separated(
+            view,
+            self.name,
+            [removal] if takes else [],
+            {"languages": measured},
+            ("text", "ledger"),
+            {} if takes else {"language": len(removal.rows)},
+        )
+        return draft.with_fields(languages=language.language_counts(language.settled(found, counts_of, params)))
 
 
 class Filter(Step[None]):
-    """Annotate every row with each quality rule's value and verdict; remove the rows that fail one."""
+    """Annotate every row with each quality rule's value and verdict; remove the rows that fail one that is named."""
 
     name = "filter"
 
@@ -108,24 +143,51 @@ class Filter(Step[None]):
 
     def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
         config, rows, text = view.config, view.kept(), view.texts().fill_null("")
-        annotations = measures.annotate(text, view.frame("rows", "empty_answer")["empty_answer"], advance)
+        empty = view.frame("rows", "empty_answer")["empty_answer"]
+        annotations = filters.measured(text, _languages(view), empty, advance)
         artefacts: dict[Role, Content] = {"annotations": annotations}
-        profile, removals = _profile(view, text, rows), list[Removal]()
+        (profile, why), removals, marked = _profile(view, text, rows), list[Removal](), dict[str, int]()
         if profile != "none":
             bounds = filters.bounds(profile, config.filter.thresholds)
-            artefacts["verdicts"] = filters.verdicts(annotations, bounds)
-            removals = filters.failing(annotations[rows], rows, bounds)
-        draft = separated(view, self.name, removals, artefacts, ("text", "ledger"))
-        return replace(draft, values=Values(profile=profile, thresholds=config.filter.thresholds))
+            verdicts = artefacts["verdicts"] = filters.verdicts(annotations, bounds)
+            removals = filters.failing(annotations[rows], rows, filters.applied(bounds, config.filter))
+            stay = np.setdiff1d(rows, np.concatenate([rows[:0], *(removal.rows for removal in removals)]))
+            waiting = (rule for rule in bounds if not filters.is_applied(rule, config.filter))
+            marked = {rule: int(verdicts[rule].gather(stay).sum()) for rule in waiting}
+        draft = separated(view, self.name, removals, artefacts, ("text", "ledger"), marked)
+        values = Values(profile=profile, thresholds=config.filter.thresholds)
+        if why:
+            said = _said(profile, why, filters.spared(annotations[rows]))
+            values = values.patched(Values(notes=(*view.values.notes, said)))
+            draft = replace(draft, lines=((f"note: {said}", "yellow"), *draft.lines))
+        return replace(draft, values=values)
 
 
-def _profile(view: View, text: pl.Series, rows: np.ndarray) -> str:
-    """The profile of the quality rules: the one that is set, or the one that suits the rows (positions, uint32 [n])."""
+def _languages(view: View) -> pl.Series:
+    """The language of every position as far as it is known: strings; null for unknown."""
+    texts = view.texts()
+    if not view.has("languages"):
+        return pl.repeat(None, len(texts), dtype=pl.String, eager=True)
+    return language.settled(view.frame("languages"), word_counts(texts), view.config.language)
+
+
+def _profile(view: View, text: pl.Series, rows: np.ndarray) -> tuple[str, str]:
+    """The profile of the quality rules: the one that is set, or the one that suits the rows (positions, uint32 [n]) and
+    why."""
     if view.config.filter.profile != "auto":
-        return view.config.filter.profile
+        return view.config.filter.profile, ""
     if view.config.load.vector_column is not None:  # the vectors are what the rows are about, and not the text
-        return "none"
+        return "none", ""
     return filters.choose_profile(text.gather(rows), view.values.shape)
+
+
+_READS = {"code": "code", "other": "another language than English", "unspaced": "a script without blanks"}
+
+
+def _said(profile: str, why: str, spared: Mapping[str, int]) -> str:
+    said = f"quality rules: profile {profile}, because {why} (--profile sets another)"
+    read = [f"{rows:,} as {_READS[kind]}" for kind, rows in spared.items()]
+    return f"{said}; rules made for other text do not judge what is read {', '.join(read)}" if read else said
 
 
 def logged_frame(view: View, event: StepEvent, role: Role) -> pl.DataFrame:

@@ -106,7 +106,7 @@ def _pruned(view: View, action: Prune) -> Removal:
 def _judged_again(view: View, thresholds: Thresholds, advance: Advance) -> tuple[np.ndarray, list[Removal]]:
     """Rows that come back under new thresholds, unless they nearly repeat a kept row, and those that now fail."""
     ledger, config = view.ledger(), view.config
-    bounds = filters.bounds(view.values.profile, thresholds)
+    bounds = filters.applied(filters.bounds(view.values.profile, thresholds), config.filter)
     annotations, kept = view.frame("annotations"), view.kept()
     filtered = ledger.filter((pl.col("status") == "removed") & (pl.col("stage") == "filter"))["row"].to_numpy()
     still_failing = [removal.rows for removal in filters.failing(annotations[filtered], filtered, bounds)]

@@ -1,10 +1,12 @@
 """The first separation, rows against rows: near-duplicates, texts of a corpus and of benchmarks; then the anchor."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from ...state.config import Config
 from ...state.errors import InputError
 from ...state.events import StepEvent
 from ...state.phrases import Advance, silent
@@ -15,6 +17,7 @@ from ...tools.repeats import dedup, minhash
 from ...tools.repeats.benchmarks import index_benchmarks
 from ...tools.repeats.corpus import corpus_duplicates, open_corpus
 from ...tools.repeats.decontaminate import Contamination, contaminated
+from ...tools.text.filters import is_applied
 from ..decide.facts import strictness
 from ..session import Session
 from ..view import View
@@ -47,7 +50,7 @@ class Dedup(Step[pl.DataFrame | None]):
     def derive(self, view: View, measured: pl.DataFrame | None, advance: Advance = silent) -> Draft:
         rows, config = view.kept(), view.config
         artefacts: dict[Role, Content] = {}
-        removals, left_out = list[Removal](), rows[:0]
+        removals, left_out, marked = list[Removal](), rows[:0], dict[str, int]()
         if not view.has("given_vectors"):
             if measured is not None:
                 artefacts["in_corpus"] = measured
@@ -58,10 +61,39 @@ class Dedup(Step[pl.DataFrame | None]):
             text = dedup.compared(content)
             signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
             quality = quality_of_rules(view, rows)
-            removals.append(
-                dedup.near_duplicates(signed, config.dedup, advance=advance, quality=quality, left_out=left_out)
-            )
-        return separated(view, self.name, removals, artefacts, ("text", "ledger"))
+            near = dedup.near_duplicates(signed, config.dedup, advance=advance, quality=quality, left_out=left_out)
+            twins = artefacts["near_duplicates"] = _twins(view, near)
+            goes, marked = _split(twins, config)
+            removals.append(_taken(near, goes))
+        return separated(view, self.name, removals, artefacts, ("text", "ledger"), marked)
+
+
+#: What a near-duplicate is marked by that has another label than its twin: a conflict, or a counterfactual pair.
+OTHER_LABEL = "near_duplicate_of_another_label"
+
+
+def _twins(view: View, near: Removal) -> pl.DataFrame:
+    """Every near-duplicate found: row, its twin's id, their Jaccard similarity, and whether their labels differ."""
+    labels, twins = view.labels(), np.asarray(near.duplicate_of)
+    differ = labels.gather(near.rows).ne_missing(labels.gather(twins))
+    ids = view.ledger()["id"].gather(twins)
+    return pl.DataFrame({"row": near.rows, "duplicate_of": ids, "score": near.score, "other_label": differ})
+
+
+def _split(twins: pl.DataFrame, config: Config) -> tuple[np.ndarray, dict[str, int]]:
+    """Which near-duplicates go (bool [n]), and how many are only marked, by what they are marked."""
+    differ = twins["other_label"].to_numpy()
+    goes = ~differ
+    if not (is_applied("near_duplicate", config.filter) or config.dedup.target_rows):
+        goes = np.zeros(len(differ), dtype=bool)
+    marked = {"near_duplicate": int((~goes & ~differ).sum()), OTHER_LABEL: int(differ.sum())}
+    return goes, marked
+
+
+def _taken(removal: Removal, goes: np.ndarray) -> Removal:
+    """Those entries of a removal (bool [n]) that are carried out."""
+    twins = np.asarray(removal.duplicate_of)[goes]
+    return replace(removal, rows=removal.rows[goes], score=np.asarray(removal.score)[goes], duplicate_of=twins)
 
 
 def _found_in_corpus(view: View, folder: Path) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from ...tools.read.columns import batch_of, is_json_text, plain_rows
 from ...tools.read.forms import CHATS, Shape
 from ...tools.read.load import load
 from ...tools.read.shapes import Parts, fields_of, parts_of, render, row_of
-from ...tools.text import clean, filters, measures
+from ...tools.text import clean, filters
 from ..decide.candidates import FEWEST_SEEDS
 from ..view import View
 from .gates import Evidence
@@ -128,7 +128,7 @@ def _failing(texts: list[str], bounds: dict[str, filters.Bound]) -> list[bool]:
     failed = np.zeros(len(texts), dtype=bool)
     if texts and bounds:
         rows = np.arange(len(texts), dtype=np.uint32)
-        for removal in filters.failing(measures.annotate(pl.Series("text", texts)), rows, bounds):
+        for removal in filters.failing(filters.measured(pl.Series("text", texts)), rows, bounds):
             failed[removal.rows] = True
     found: list[bool] = failed.tolist()
     return found

@@ -21,7 +21,7 @@ from ...state.rows import add_synthetic
 from ...state.values import Role
 from ...tools.read.columns import is_json_text, json_text, plain_rows
 from ...tools.read.shapes import row_of
-from ...tools.text import measures
+from ...tools.text import filters
 from ..steps.base import Content, Plain
 from ..view import View
 from .evidence import gather, shape_of, unfit
@@ -94,7 +94,7 @@ def _added(rows: Sequence[New], positions: np.ndarray, by: str) -> dict[Role, pl
     return {
         "rows": pl.DataFrame(columns),
         "text": text,
-        "annotations": measures.annotate(text["text"]),
+        "annotations": filters.measured(text["text"]),
         "synthetic": pl.DataFrame(provenance, schema_overrides={"seeds": pl.List(pl.String)}),
     }
 

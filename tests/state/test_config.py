@@ -24,11 +24,28 @@ def test_settings_win_over_the_file(tmp_path):
         ("cluster.algorithm=k-means", "kmeans"),
         ("cluster", "section.key=value"),
         ("seed.x=1", "seed"),
+        ("load.text_column=1.10", r"must be text, and YAML takes it for a number: put it in quotes, as in '\"1.1\"'"),
+        ("language.keep=[true]", "YAML takes it for a truth value: put it in quotes"),
+        ("filter.thresholds.min_words=on", "needs a number, or off"),
+        ("filter.profile=webb", "'notes'"),
     ],
 )
 def test_what_is_wrong_is_named(setting, sentence):
     with pytest.raises(UsageError, match=sentence):
         load_config(None, [setting])
+
+
+def test_bare_words_are_words(tmp_path):
+    path = tmp_path / "recryst.yaml"
+    path.write_text(
+        "language: {keep: [no, on]}\nload: {text_column: 12:30, id_column: 2024-01-01, source_column: yes}\n"
+    )
+    config = load_config(path, ["filter.thresholds.gopher.min_words=off", "approve=yes", "ablate=off"])
+    assert config.language.keep == ("no", "on")
+    assert (config.load.text_column, config.load.id_column, config.load.source_column) == ("12:30", "2024-01-01", "yes")
+    assert (config.filter.thresholds, config.approve, config.ablate) == ({"gopher.min_words": None}, True, False)
+    assert load_config(None, ["language.keep=no", "seed=010"]).language.keep == ("no",)
+    assert load_config(None, ["train.learning_rate=1e-4"]).train.learning_rate == 0.0001
 
 
 def test_broken_yaml_is_one_sentence(tmp_path):

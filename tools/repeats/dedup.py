@@ -17,8 +17,7 @@ from ...state.rows import Removal
 from ..table_tool import TableTool
 from ..text.batches import batches
 from ..text.clean import exact_duplicates, normalise
-from ..text.filters import bounds, choose_profile, strictness
-from ..text.measures import annotate
+from ..text.filters import bounds, choose_profile, measured, strictness
 from .corpus import corpus_duplicates, map_strings, open_corpus, signature_map
 from .lsh import matches
 from .minhash import BATCH_BYTES, SignedRows, signatures
@@ -89,8 +88,8 @@ def _keep_order(
 
 def _rule_quality(text: pl.Series) -> np.ndarray:
     """How far each row is from the limits of the quality rules (float [n], higher is better)."""
-    rules = bounds(choose_profile(text, "text"), {})
-    return 1.0 - strictness(annotate(text), rules).astype(np.float64)
+    rules = bounds(choose_profile(text, "text")[0], {})
+    return 1.0 - strictness(measured(text), rules).astype(np.float64)
 
 
 def compared(content: pl.Series) -> pl.Series:

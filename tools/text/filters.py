@@ -6,21 +6,25 @@ limits in ``profiles``.
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from ...state.errors import UsageError
-from ...state.phrases import Advance
-from ...state.preparation import FilterParams
+from ...state.phrases import Advance, silent
+from ...state.preparation import FilterParams, LanguageParams
 from ...state.rows import Removal
 from ..table_tool import TableTool
+from .kinds import is_code, read_as, word_counts
+from .language import certain, identify
 from .measures import MEASURES, annotate
 from .profiles import LIMITS
 
-SHORT_MEDIAN_WORDS = 50  # below this median the web profile's own floor of 50 words would drop most rows
+SHORT_WORDS = 50  # below which a text is short: Gopher's floor
+OTHERS = ("near_duplicate", "language", "all")  # what may take rows out beside the rules, by the names a user gives
+READ_AS = "read_as"  # the column of annotations that says which rules may judge a row
 _MARGIN = np.float32(0.1)  # how near to a limit is suspicious
 
 Kind = Literal["min", "max"]
@@ -37,40 +41,126 @@ _UNBOUNDED = {
     "fineweb.newlines_per_word", *(f"gopher.top_{n}gram_characters" for n in (2, 3, 4)),  # occurrences may overlap
 }  # fmt: skip
 
+_ENGLISH = frozenset(
+    {"gopher.stop_words", "gopher.mean_word_length", "c4.sentences", "c4.boilerplate_lines", "fineweb.line_punctuation"}
+)
+# Measures of words: those of scripts that put no blanks between them are not known.
+_WORDS = {name for name in MEASURES if any(part in name for part in ("word", "gram", "pair", "symbol_ratio"))}
+#: By what a row is read as, the measures that say nothing about it.
+SPARED = {
+    "prose": frozenset[str](),
+    "other": _ENGLISH,
+    "unspaced": _ENGLISH | _WORDS,
+    "code": frozenset(MEASURES)
+    - {"basic.words", "basic.characters", "basic.empty_answers", "basic.replacement_characters"},
+}
+
 
 @dataclass(frozen=True)
 class Bound:
-    """The limit of one rule: a row fails below a ``min`` and above a ``max``, and passes at the limit itself."""
+    """The limit of one rule: a row fails below a ``min`` and above a ``max``, and passes at the limit itself.
+
+    ``least_words``: it judges no text with fewer, whose shares say little.
+    """
 
     kind: Kind
     measure: str
     value: float
+    least_words: int = 0
 
     def fails(self, annotations: pl.DataFrame) -> np.ndarray:
         """Which rows fail: bool [n]. The limit has the measure's own precision, so that exactly at the limit passes."""
         values, limit = annotations[self.measure].to_numpy(), np.float32(self.value)
-        return np.asarray(values < limit if self.kind == "min" else values > limit)
+        beyond = values < limit if self.kind == "min" else values > limit
+        return np.asarray(beyond & self.judges(annotations))
+
+    def judges(self, annotations: pl.DataFrame) -> np.ndarray:
+        """Which rows the rule may judge at all: bool [n]; by what they are read as, where the table says it."""
+        known = READ_AS in annotations.columns
+        kinds = annotations[READ_AS] if known else pl.repeat("prose", annotations.height, eager=True)
+        judged = ~kinds.is_in([kind for kind, measures in SPARED.items() if self.measure in measures])
+        if self.least_words:  # of a script without blanks, words are not known
+            judged &= (annotations["basic.words"] >= self.least_words) | (kinds == "unspaced")
+        return np.asarray(judged.to_numpy())
 
 
 # In the order in which a row is charged.
 PROFILES: dict[str, dict[str, Bound]] = {
-    name: {rule: Bound(*_RULES[rule], value) for rule, value in limits.items()} for name, limits in LIMITS.items()
+    name: {
+        rule: Bound(*_RULES[rule], value, SHORT_WORDS if name == "prose" and not rule.startswith("basic.") else 0)
+        for rule, value in limits.items()
+    }
+    for name, limits in LIMITS.items()
 }
 _ANY_PROFILE = tuple(dict.fromkeys(rule for rules in PROFILES.values() for rule in rules))
 
 
-def choose_profile(text: pl.Series, shape: str) -> str:
-    """The profile that suits the rows (strings, [n]; nulls do not count) of a shape that the loader recognised.
+def choose_profile(text: pl.Series, shape: str) -> tuple[str, str]:
+    """The profile that suits the rows (strings, [n]; nulls do not count) of a shape that the loader recognised, and
+    why, in words. ``web`` is never chosen: its floor of 50 words is for pages, and would take good short rows."""
+    if shape in ("chat", "sharegpt", "messages"):
+        return "chat", "the rows are conversations"
+    if shape != "text":
+        return "instruction", "the rows are prompts and answers, or the like"
+    text = text.drop_nulls()
+    code = int(is_code(text).sum())
+    if 2 * code > len(text):
+        return "code", f"{code / len(text):.0%} of the rows look like code"
+    words = word_counts(text).to_frame("words").select(pl.col("words").median().fill_null(0.0)).item()
+    if words < SHORT_WORDS:
+        return "short", f"half of the rows have at most {words:g} words"
+    return "prose", f"half of the rows have {words:g} words or more"
 
-    Any shape but chats and instructions is ``short`` where the median text has fewer than ``SHORT_MEDIAN_WORDS`` words,
-    else ``web``.
+
+def measured(
+    text: pl.Series,
+    languages: pl.Series | None = None,
+    empty_answer: pl.Series | None = None,
+    advance: Advance = silent,
+) -> pl.DataFrame:
+    """Every measure of the texts (strings, [n]), and in ``read_as`` what each is read as.
+
+    ``languages``: strings [n], null for unknown; None: what is certain of each text by itself. ``empty_answer``: as for
+    ``annotate``.
     """
-    if shape in ("sharegpt", "messages"):
-        return "chat"
-    if shape == "alpaca":
-        return "instruction"
-    words = text.str.count_matches(r"\S+").to_frame("words").select(pl.col("words").median().fill_null(0.0)).item()
-    return "short" if words < SHORT_MEDIAN_WORDS else "web"
+    if languages is None:
+        languages = certain(identify(text), word_counts(text), LanguageParams().min_score)
+    return annotate(text, empty_answer, advance).with_columns(read_as(text, languages).alias(READ_AS))
+
+
+def spared(annotations: pl.DataFrame) -> dict[str, int]:
+    """How many rows are read as what some rules do not judge, most first: ``code``, ``other``, ``unspaced``."""
+    counted = annotations[READ_AS].value_counts(name="rows").filter(pl.col(READ_AS) != "prose")
+    return dict(counted.sort("rows", READ_AS, descending=[True, False]).iter_rows())
+
+
+def check_apply(params: FilterParams) -> None:
+    """Refuse a name in ``apply`` that stands for nothing.
+
+    Raises:
+        UsageError: there is one; the nearest known name is given.
+    """
+    families = dict.fromkeys(rule.partition(".")[0] for rule in _RULES)
+    for name in params.apply:
+        if name not in _RULES and name not in families and name not in OTHERS:
+            known = [*OTHERS, *families, *_ANY_PROFILE, *_RULES]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or [_nearest(name, {})]
+            raise UsageError(
+                f"filter.apply: {name!r} is no rule, family of rules, near_duplicate, language or all; did you mean "
+                f"{near[0]!r}?"
+            )
+
+
+def is_applied(name: str, params: FilterParams) -> bool:
+    """Whether the user named a rule, ``near_duplicate`` or ``language``, so that it may take rows out of a run: in
+    ``apply``, by itself, by its family or with ``all``; or by a threshold of its own."""
+    named = {"all", name, name.partition(".")[0]}
+    return not named.isdisjoint(params.apply) or params.thresholds.get(name) is not None
+
+
+def applied(bounds: dict[str, Bound], params: FilterParams) -> dict[str, Bound]:
+    """Those of the rules in force that may take rows out of a run."""
+    return {rule: bound for rule, bound in bounds.items() if is_applied(rule, params)}
 
 
 def bounds(profile: str, overrides: dict[str, float | None]) -> dict[str, Bound]:
@@ -91,7 +181,7 @@ def bounds(profile: str, overrides: dict[str, float | None]) -> dict[str, Bound]
         if value is None:
             chosen.pop(rule, None)
         else:
-            chosen[rule] = Bound(*_RULES[rule], float(value))
+            chosen[rule] = replace(chosen.get(rule, Bound(*_RULES[rule], 0.0)), value=float(value))
     return chosen
 
 
@@ -142,7 +232,8 @@ def strictness(annotations: pl.DataFrame, bounds: dict[str, Bound]) -> np.ndarra
         if limit == 0:
             near += bound.fails(annotations)
         else:
-            near += values <= limit * (1 + _MARGIN) if bound.kind == "min" else values >= limit * (1 - _MARGIN)
+            close = values <= limit * (1 + _MARGIN) if bound.kind == "min" else values >= limit * (1 - _MARGIN)
+            near += close & bound.judges(annotations)
     return near / np.float32(max(len(bounds), 1))
 
 
@@ -165,17 +256,19 @@ def loosened(bounds: dict[str, Bound], rule: str, factor: float) -> dict[str, fl
 
 
 def _in_force(text: pl.Series, params: FilterParams) -> dict[str, Bound]:
-    return bounds(choose_profile(text, "text") if params.profile == "auto" else params.profile, params.thresholds)
+    check_apply(params)
+    profile = choose_profile(text, "text")[0] if params.profile == "auto" else params.profile
+    rules = bounds(profile, params.thresholds)
+    return applied(rules, params) if params.apply else rules
 
 
 def _annotate(rows: pl.DataFrame, params: FilterParams) -> pl.DataFrame:
-    """Every measure of the texts, and for each rule a column ``fails.RULE``.
+    """Every measure of the texts, what they are read as, and for each rule a column ``fails.RULE``.
 
     The columns do not depend on the texts: with the profile ``auto`` they are those of all profiles, and null where a
     rule does not hold for the profile that suits these texts.
     """
-    text = rows["text"]
-    annotations, rules = annotate(text, rows["empty_answer"]), _in_force(text, params)
+    annotations, rules = measured(rows["text"], None, rows["empty_answer"]), _in_force(rows["text"], params)
     failed = verdicts(annotations, rules)
     added = [rule for rule, value in params.thresholds.items() if value is not None]
     names = dict.fromkeys([*_ANY_PROFILE, *added]) if params.profile == "auto" else rules
@@ -184,7 +277,7 @@ def _annotate(rows: pl.DataFrame, params: FilterParams) -> pl.DataFrame:
 
 
 def _removals(rows: pl.DataFrame, params: FilterParams, advance: Advance) -> list[Removal]:
-    annotations = annotate(rows["text"], rows["empty_answer"], advance)
+    annotations = measured(rows["text"], None, rows["empty_answer"], advance)
     return failing(annotations, np.arange(rows.height, dtype=np.uint32), _in_force(rows["text"], params))
 
 

@@ -18,9 +18,13 @@ from ...state.phrases import Advance, silent
 from ...state.preparation import LanguageParams
 from ...state.rows import Removal
 from ..table_tool import TableTool
+from .kinds import word_counts
 
 UNKNOWN = "unknown"
+FEW_WORDS = 10  # below which a text tells little of its language
+SURE = 0.9  # score from which such a text is taken at its word; in 15,000 English queries 11 of another score it
 
+_NEARLY_ALL = 0.8  # share of the rows that a language needs so that the unsure ones are taken for it too
 _BATCH = 8192
 # The model looks at every character n-gram, so that its time grows with what it is given, and its answer hardly:
 # 512 letters tell what the whole text tells. They are looked for in the first 4096 characters, past any header.
@@ -74,28 +78,67 @@ def _words(text: pl.Series) -> list[str | None]:
     return shown
 
 
-def outside(languages: pl.DataFrame, rows: np.ndarray, params: LanguageParams) -> Removal:
-    """The rows that are not, for certain, in a language to keep.
+def certain(languages: pl.DataFrame, words: pl.Series, min_score: float) -> pl.Series:
+    """The language of each row that is certain by the row alone: String [n], null for unknown.
 
-    A row goes when its language is not in ``keep``, and also when it is but scores below ``min_score``: then the
-    language is unknown, and a list of languages to keep is a wish for text known to be in one of them. Where none is
-    named, nothing goes. ``languages``: what ``identify`` found for ``rows`` (positions, uint32 [n]).
+    A text of fewer than ``FEW_WORDS`` words tells little, and is taken at its word from ``SURE`` on.
+
+    Args:
+        languages: what ``identify`` found for n rows.
+        words: how many words each has, [n].
+        min_score: the score below which the language of a longer text is unknown.
+    """
+    # As Float32, the scores' own type: a threshold such as 0.65 lies elsewhere as a Float64.
+    least = np.where(words.to_numpy() < FEW_WORDS, np.float32(max(SURE, min_score)), np.float32(min_score))
+    sure = pl.Series(languages["language_score"].to_numpy() >= least)
+    return pl.select(pl.when(sure).then(languages["language"]).alias("language")).to_series()
+
+
+def settled(languages: pl.DataFrame, words: pl.Series, params: LanguageParams) -> pl.Series:
+    """The language of each row as far as it is known: String [n], null for unknown; a guess is not known.
+
+    It is that which is certain; a text of few words that says none for certain follows most of the rows. ``languages``:
+    what ``identify`` found for n rows, of ``words`` (counts, [n]).
+    """
+    few = (words < FEW_WORDS) & languages["language"].is_not_null()
+    most = pl.select(pl.when(few).then(pl.lit(majority(languages), dtype=pl.String))).to_series()
+    return certain(languages, words, params.min_score).fill_null(most)
+
+
+def majority(languages: pl.DataFrame) -> str | None:
+    """The language of nearly all rows of what ``identify`` found, each counted by its score; None where none has
+    ``_NEARLY_ALL``."""
+    scores = languages.drop_nulls().group_by("language").agg(pl.col("language_score").sum())
+    most = scores.filter(pl.col("language_score") > _NEARLY_ALL * pl.col("language_score").sum())
+    return most["language"].item() if most.height else None
+
+
+def outside(languages: pl.DataFrame, words: pl.Series, rows: np.ndarray, params: LanguageParams) -> Removal:
+    """The rows that are for certain, each by itself, in none of the languages to keep; no row goes on a guess.
+
+    Where none is named, the language of nearly all rows is to be kept.
+
+    Args:
+        languages: what ``identify`` found for ``rows``.
+        words: how many words each has, [n].
+        rows: positions, uint32 [n].
+        params: the languages to keep, and the threshold.
 
     Raises:
         UsageError: a language to keep is not one that the model knows.
     """
-    if not params.keep:
-        return Removal("language", np.empty(0, np.uint32), np.empty(0), params.min_score)
     check_keep(params)
-    goes = (~_known(languages, params) | ~languages["language"].is_in(params.keep).fill_null(False)).to_numpy()
+    most = majority(languages)
+    keep = params.keep or (() if most is None else (most,))
+    known = certain(languages, words, params.min_score)
+    goes = (known.is_not_null() & ~known.is_in(keep or known_languages())).fill_null(False).to_numpy()
     scores = languages["language_score"].to_numpy()[goes].astype(np.float64)
     return Removal("language", np.asarray(rows, dtype=np.uint32)[goes], scores, params.min_score)
 
 
-def language_counts(languages: pl.DataFrame, params: LanguageParams) -> dict[str, int]:
-    """Rows per language, most first; ``unknown`` are those below ``min_score`` or without a letter."""
-    named = pl.select(pl.when(_known(languages, params)).then(languages["language"]).otherwise(pl.lit(UNKNOWN)))
-    counted = named.to_series().alias("language").value_counts(name="rows")
+def language_counts(known: pl.Series) -> dict[str, int]:
+    """Rows per language (strings [n], as ``settled`` gives them), most first; null is ``unknown``."""
+    counted = known.fill_null(UNKNOWN).alias("language").value_counts(name="rows")
     return dict(counted.sort("rows", "language", descending=[True, False]).iter_rows())
 
 
@@ -120,13 +163,6 @@ def known_languages() -> frozenset[str]:
     return frozenset(label.removeprefix(_PREFIX) for label in labels)
 
 
-def _known(languages: pl.DataFrame, params: LanguageParams) -> pl.Series:
-    """Whether a row's language is known: there is one, and it scores at least ``min_score`` (Boolean, [n])."""
-    # As Float32, the scores' own type: a threshold such as 0.65 lies elsewhere as a Float64.
-    least = np.float32(params.min_score)
-    return languages["language"].is_not_null() & (languages["language_score"] >= least)
-
-
 @cache
 def _model() -> Any:
     """The model, read once in a process."""
@@ -147,7 +183,8 @@ def _removals(rows: pl.DataFrame, params: LanguageParams, advance: Advance) -> l
     if not params.keep:
         raise UsageError("language takes nothing out: name what is to stay, --set keep=[en], or say --annotate")
     check_keep(params)
-    return [outside(identify(rows["text"], advance), np.arange(rows.height, dtype=np.uint32), params)]
+    text = rows["text"]
+    return [outside(identify(text, advance), word_counts(text), np.arange(rows.height, dtype=np.uint32), params)]
 
 
 TOOL = TableTool("language", annotate=_annotate, removals=_removals)

@@ -56,6 +56,26 @@ class Hit(Record):
     high: bool  # far above the average, and not by chance
 
 
+class Sample(Record):
+    """A row that a rule marks; texts of the data are in it as they are."""
+
+    id: str
+    excerpt: str
+    value: float | None  # what was measured on it
+    twin: str | None = None  # the row it nearly repeats
+
+
+class Mark(Record):
+    """What a rule would take out if it were named: it marks these rows, and they stay."""
+
+    stage: str
+    rule: str
+    rows: int
+    of: int  # rows that stayed
+    threshold: float | None
+    samples: tuple[Sample, ...]  # spread evenly over the rows
+
+
 class Noise(Record):
     """What the changes of the objective and of the probe were held against."""
 
@@ -135,6 +155,7 @@ class Summary(Record):
     funnel: tuple[FunnelStep, ...]
     stages: tuple[Stage, ...]
     taken: tuple[Hit, ...]
+    marked: tuple[Mark, ...] = ()
     rounds: tuple[Round, ...]
     converged: bool
     stop_reason: str | None

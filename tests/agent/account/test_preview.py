@@ -24,7 +24,9 @@ def filtered(recryst, docstrings, tmp_path_factory):
     ]
     sound = docstrings.read_text().splitlines(keepends=True)[:200]
     (root / "docs.jsonl").write_text("".join([*sound, *(json.dumps(row) + "\n" for row in signs)]))
-    done = recryst("run", root / "docs.jsonl", "--label-column", "module", "--out", root / "run", *SHORT)
+    done = recryst(
+        "run", root / "docs.jsonl", "--label-column", "module", "--out", root / "run", *SHORT, "--apply", "all"
+    )
     assert done.returncode == 0, done.stderr
     return root / "run"
 

@@ -189,6 +189,8 @@ def ablated(recryst, docstrings, tmp_path_factory):
         "--source-column",
         "site",
         "--ablate",
+        "--apply",
+        "basic",
         "--set",
         "probe.seeds=3",
         "--out",

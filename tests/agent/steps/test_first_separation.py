@@ -4,11 +4,13 @@ import polars as pl
 import pytest
 from small_view import SmallRun, texts
 
+from recryst.agent.account.explain import explain
+from recryst.agent.account.marks import marks
 from recryst.agent.steps.clean import Clean, Filter, Language
 from recryst.agent.steps.repeats import Decontaminate, Dedup, HoldOut
 from recryst.state.errors import InputError
 
-SHORT = {"filter": {"profile": "short"}}
+SHORT = {"filter": {"profile": "short", "apply": "all"}}
 
 
 def removed(view):
@@ -39,7 +41,9 @@ def test_clean_takes_copies_and_counts_those_of_another_label(tmp_path):
 
 
 def test_a_language_is_taken_as_it_was_identified(tmp_path):
-    run = SmallRun(tmp_path, [*texts(3), "Der Hund schläft."], language={"keep": ["en"]})
+    run = SmallRun(
+        tmp_path, [*texts(3), "Der Hund schläft jetzt seit vielen Stunden unter dem Tisch."], language={"keep": "en"}
+    )
     view = run.step(run.loaded(), Clean())
     said = Language().measure(None, view, lambda done: None)
     assert said.height == 4
@@ -49,6 +53,67 @@ def test_a_language_is_taken_as_it_was_identified(tmp_path):
     gone = run.step(view, Language(), said)
     assert list(removed(gone)) == [3]
     assert gone.events[-1].languages == {"de": 1, "en": 3}
+
+
+def test_rules_mark_rows_and_take_none_that_no_one_named(tmp_path):
+    rows = texts(8)
+    near, german = rows[0].replace("and so on", "and so forth"), "Der Hund schläft jetzt seit vielen Stunden im Haus."
+    run = SmallRun(tmp_path, [*rows, near, "?!?! ?!", german], dedup={"threshold": 0.6}, filter={"profile": "short"})
+    view = run.step(run.loaded(), Clean())
+    languages = pl.DataFrame(
+        {"language": ["en"] * 10 + ["de"], "language_score": pl.Series([0.95] * 11, dtype=pl.Float32)}
+    )
+    view = run.step(run.step(run.step(view, Language(), languages), Filter()), Dedup())
+    assert removed(view) == {}
+    found = {event.type: event.marked for event in view.events[2:]}
+    rule = "basic.max_non_alphanumeric_characters"
+    assert found == {"language": {"language": 1}, "filter": {rule: 1}, "dedup": {"near_duplicate": 1}}
+    told = {mark.rule: mark for mark in marks(view)}
+    assert (told[rule].rows, told[rule].of, told[rule].threshold) == (1, 11, 0.7)
+    assert [(one.id, one.excerpt, one.value) for one in told[rule].samples] == [("r9", "?!?! ?!", 1.0)]
+    (twin,) = told["near_duplicate"].samples
+    assert (twin.id, twin.twin) == ("r8", "r0")
+    assert 0.6 < twin.value < 1
+    assert [one.id for one in told["language"].samples] == ["r10"]
+    known = explain(view, "r9").row
+    assert known.marked == {rule: 1.0}
+    assert explain(view, "r8").row.twin == "r0"
+
+
+def test_near_duplicates_of_another_label_are_a_conflict_and_stay(tmp_path):
+    rows = texts(6)
+    near = [rows[n].replace("and so on", "and so forth") for n in (0, 1)]
+    run = SmallRun(tmp_path, [*rows, *near], labels=[*"aaaaaa", "a", "b"], dedup={"threshold": 0.6}, **SHORT)
+    view = run.step(run.step(run.step(run.loaded(), Clean()), Filter()), Dedup())
+    assert removed(view) == {6: "near_duplicate"}
+    assert view.events[-1].marked == {"near_duplicate_of_another_label": 1}
+    (mark,) = marks(view)
+    assert [(one.id, one.twin) for one in mark.samples] == [("r7", "r1")]
+
+
+def test_copies_past_the_cap_stay_and_the_run_says_what_to_do(tmp_path):
+    rows = texts(4)
+    run = SmallRun(tmp_path, [*rows, *rows[:1] * 12], sources=[*"aaaa", *"b" * 12])
+    event = run.step(run.loaded(), Clean()).events[-1]
+    assert (event.outcome, event.by_reason, event.counts.kept) == ("refused", {}, 16)
+    assert "clean would remove 12 of 16 rows" in event.reasons[0]
+    assert "--content-columns" in event.reasons[0]
+    wider = SmallRun(
+        tmp_path / "b", [*rows, *rows[:1] * 12], sources=[*"aaaa", *"b" * 12], caps={"clean_fraction": 0.8}
+    )
+    assert wider.step(wider.loaded(), Clean()).events[-1].by_reason == {
+        "exact_duplicate": 12,
+        "normalised_duplicate": 0,
+    }
+
+
+def test_a_chosen_profile_is_said_with_its_reason_and_code_is_not_judged(tmp_path):
+    code = [f"def f{n}(x):\n    y = g(x)\n    if y:\n        return [y, x]\n    return {n}\n" for n in range(6)]
+    run = SmallRun(tmp_path, code, filter={"apply": "all"})
+    view = run.step(run.step(run.loaded(), Clean()), Filter())
+    assert (view.values.profile, removed(view)) == ("code", {})
+    assert "profile code, because 100% of the rows look like code (--profile sets another)" in view.values.notes[-1]
+    assert "do not judge what is read 6 as code" in view.values.notes[-1]
 
 
 def test_a_step_past_its_cap_takes_nothing_and_says_why(tmp_path):

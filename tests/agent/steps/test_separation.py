@@ -37,7 +37,7 @@ def separated(recryst, docstrings, tmp_path_factory):
     done = recryst(
         *("run", root / "crude.jsonl", "--label-column", "module", "--out", root / "run", *SHORT, "--json"),
         *("--set", "language.keep=[en]", "--set", "language.min_score=0.3", "--set", "scrub.kinds=[email]"),
-        *("--set", f"decontaminate.against=[{root / 'test.jsonl'}]", "--set", "dedup.threshold=0.5"),
+        *("--set", f"decontaminate.against=[{root / 'test.jsonl'}]", "--set", "dedup.threshold=0.5", "--apply", "all"),
         *("--set", f"dedup.against=[{root / 'corpus.jsonl'}]"),
     )
     assert done.returncode == 0, done.stderr

@@ -24,7 +24,7 @@ from recryst.state.settings import parse_config
 from recryst.state.store import Store
 from recryst.state.values import RunState, Values
 from recryst.tools.read.columns import JSON_TEXT, plain_rows
-from recryst.tools.text import measures
+from recryst.tools.text import filters
 
 THINGS = (
     "river",
@@ -96,7 +96,7 @@ def run(llm_server, tmp_path, monkeypatch):
         "ledger": store.put_frame(new_ledger(pl.Series("id", rows["id"]), 0)),
         "rows": store.put_frame(pl.DataFrame(rows)),
         "text": store.put_frame(pl.DataFrame({"text": text, "content": nothing})),
-        "annotations": store.put_frame(measures.annotate(text)),
+        "annotations": store.put_frame(filters.measured(text)),
         "assignments": store.put_frame(pl.DataFrame(labels)),
         "pool": store.put_array(at),
         "vectors": store.put_array(vectors),

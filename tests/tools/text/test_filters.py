@@ -1,6 +1,7 @@
 import csv
 import gzip
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import polars as pl
@@ -10,8 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import UsageError
+from recryst.state.preparation import PROFILES as PROFILE_NAMES
 from recryst.state.preparation import FilterParams
-from recryst.tools.text.filters import PROFILES, TOOL, bounds, choose_profile, failing, loosened, strictness, verdicts
+from recryst.tools.text.filters import (
+    PROFILES,
+    TOOL,
+    applied,
+    bounds,
+    check_apply,
+    choose_profile,
+    failing,
+    is_applied,
+    loosened,
+    measured,
+    spared,
+    strictness,
+    verdicts,
+)
 from recryst.tools.text.measures import annotate
 from recryst.tools.text.profiles import PUBLISHED
 
@@ -225,11 +241,80 @@ def test_overrides_and_factors():
 
 
 def test_choose_profile():
-    assert choose_profile(pl.Series([PAGE, None]), "text") == "web"
-    assert choose_profile(pl.Series([PAGE]), "messages") == "chat"
-    assert choose_profile(pl.Series([PAGE]), "alpaca") == "instruction"
-    assert choose_profile(pl.Series(["Return x."] * 3 + [PAGE] * 2), "csv") == "short"
-    assert choose_profile(pl.Series([None], dtype=pl.String), "text") == "short"
+    assert choose_profile(pl.Series([PAGE, None]), "text") == ("prose", "half of the rows have 72 words or more")
+    for shape in ("messages", "sharegpt", "chat"):
+        assert choose_profile(pl.Series([PAGE]), shape)[0] == "chat"
+    for shape in ("alpaca", "pair", "context", "preference"):
+        assert choose_profile(pl.Series([PAGE]), shape)[0] == "instruction"
+    assert choose_profile(pl.Series(["Return x."] * 3 + [PAGE] * 2), "text")[0] == "short"
+    assert choose_profile(pl.Series([None], dtype=pl.String), "text")[0] == "short"
+    assert choose_profile(pl.Series([CODE] * 3 + [PAGE] * 2), "text")[0] == "code"
+    assert choose_profile(pl.Series([CHINESE]), "text")[0] == "prose"
+
+
+CODE = """import os
+
+
+class Store:
+    def __init__(self, path):
+        self.path = path
+
+    def add(self, item):
+        if item in self.items:
+            raise ValueError(item)
+        self.items.append(item)
+        return len(self.items)
+"""
+GERMAN = """Die Kristalle des rohen Salzes werden in wenig heißem Wasser gelöst, und die Lösung wird filtriert.
+Beim Abkühlen scheidet sich zuerst die reine Verbindung aus; was nicht in das Gitter gehört, bleibt im Wasser zurück.
+Danach wäscht, trocknet und wiegt man die Kristalle und bestimmt ihren Schmelzpunkt, bis er sich nicht mehr ändert.
+Es ist üblich, dies so oft zu wiederholen, bis weiteres Umkristallisieren keinerlei Verbesserung mehr bringen kann."""
+CHINESE = "把粗盐溶解在少量热水中，然后过滤溶液。冷却时，纯净的化合物首先结晶出来，不属于晶格的物质留在水里。" * 3
+
+
+def test_rules_made_for_other_text_do_not_judge():
+    text = pl.Series([PAGE, GERMAN, CODE, CHINESE, "Take it with water."])
+    table = measured(text)
+    assert table["read_as"].to_list() == ["prose", "other", "code", "unspaced", "prose"]
+    assert spared(table) == {"code": 1, "other": 1, "unspaced": 1}
+    failed = verdicts(table, bounds("prose", {}))
+    assert not any(failed[rule].any() for rule in failed.columns)
+    stop_words = verdicts(table, bounds("web", {}))["gopher.min_stop_words"]
+    assert stop_words.to_list() == [False, False, False, False, True]
+    assert strictness(table, bounds("prose", {}))[2] == 0
+    unread = verdicts(annotate(text), bounds("web", {}))
+    assert unread["gopher.min_stop_words"].to_list() == [False, True, True, True, True]
+
+
+def test_prose_has_no_floor_on_words_and_still_knows_junk():
+    short = ["Take ibuprofen daily.", "No.", "Yes, twice a day after meals."]
+    assert reasons(short, "prose") == [None] * 3
+    assert None not in reasons(BAD_SHORT, "prose")
+    web = {rule: text for rule, text in BAD_PAGES.items() if rule not in ("gopher.min_words",)}
+    failed = verdicts(measured(pl.Series(list(web.values()))), bounds("prose", {}))
+    assert [rule for at, rule in enumerate(web) if not failed[rule][at]] == []
+    named = bounds("prose", {"gopher.max_symbol_ratio": 0.05})["gopher.max_symbol_ratio"]
+    assert (named.value, named.least_words) == (0.05, 50)
+
+
+def test_what_takes_rows_out_is_named_by_rule_family_or_threshold():
+    rules = bounds("web", {"c4.max_curly_brackets": 0})
+    assert not applied(bounds("web", {}), FilterParams())
+    for name, count in (("gopher.min_stop_words", 1), ("c4", 2), ("all", len(rules)), ("near_duplicate", 0)):
+        assert len(applied(rules, FilterParams(apply=name))) == count
+    set_to = FilterParams(thresholds={"gopher.min_words": 5, "gopher.max_words": None})
+    assert list(applied(bounds("web", set_to.thresholds), set_to)) == ["gopher.min_words"]
+    assert is_applied("near_duplicate", FilterParams(apply=("near_duplicate",)))
+    for wrong, near in (("near_duplicates", "near_duplicate"), ("gofer", "gopher"), ("min_stop_words", "gopher.min_s")):
+        with pytest.raises(UsageError, match=f"filter.apply: '{wrong}' is no rule.* did you mean '{near}"):
+            check_apply(FilterParams(apply=("basic", wrong)))
+
+
+def test_every_profile_is_known_everywhere():
+    assert set(get_args(PROFILE_NAMES)) == {"auto", *PROFILES}
+    page = (Path(__file__).parents[3] / "docs" / "separation.md").read_text(encoding="utf-8")
+    named = page.split("profile: web ", 1)[1].split("\n", 1)[0].strip(" #").split(", ")
+    assert named == list(get_args(PROFILE_NAMES))
 
 
 def test_the_tool_names_the_rows_that_go():
@@ -264,9 +349,9 @@ def test_the_columns_of_the_tool_hold_values_and_verdicts_whatever_the_texts():
 def test_real_rows_meet_the_profile_made_for_them(shared_data: Path):
     with (shared_data / "banking77" / "train.csv").open(encoding="utf-8", newline="") as file:
         questions = [row["text"] for row in csv.DictReader(file)]
-    assert choose_profile(pl.Series(questions), "csv") == "short"
+    assert choose_profile(pl.Series(questions), "text")[0] == "short"
     assert reasons(questions, "short").count(None) == len(questions)
     with gzip.open(shared_data / "newsgroups20" / "newsgroups20.jsonl.gz") as file:
         posts = pl.read_ndjson(file.read())["text"][::10]
-    assert choose_profile(posts, "text") == "web"
+    assert choose_profile(posts, "text")[0] == "prose"
     assert 0.8 < reasons(posts.to_list(), "web").count(None) / len(posts) < 0.99

@@ -17,7 +17,18 @@ from hypothesis import strategies as st
 
 from recryst.state.errors import UsageError
 from recryst.state.preparation import LanguageParams
-from recryst.tools.text.language import TOOL, check_keep, identify, known_languages, language_counts, outside
+from recryst.tools.text.kinds import word_counts
+from recryst.tools.text.language import (
+    TOOL,
+    certain,
+    check_keep,
+    identify,
+    known_languages,
+    language_counts,
+    majority,
+    outside,
+    settled,
+)
 
 # The same sentence, of article 1 of the Universal Declaration of Human Rights.
 ARTICLE = {
@@ -115,26 +126,58 @@ LANGUAGES = pl.DataFrame(
 ROWS = np.array([3, 5, 8, 13, 21], np.uint32)
 
 
-def test_rows_of_other_or_unknown_languages_go() -> None:
-    removal = outside(LANGUAGES, ROWS, LanguageParams(keep=("en", "de")))
+LONG = pl.Series([20] * 5)
+
+
+def test_rows_of_another_language_go_and_those_of_an_unknown_one_stay() -> None:
+    removal = outside(LANGUAGES, LONG, ROWS, LanguageParams(keep=("en", "de")))
     assert removal.reason == "language"
-    assert removal.rows.tolist() == [8, 13, 21]
+    assert removal.rows.tolist() == [21]
     assert removal.rows.dtype == np.uint32
-    np.testing.assert_allclose(removal.score, [0.3, 0, 0.99], rtol=1e-6)
+    np.testing.assert_allclose(removal.score, [0.99], rtol=1e-6)
     assert removal.threshold == 0.65
-    assert outside(LANGUAGES, ROWS, LanguageParams(keep=("en",), min_score=0)).rows.tolist() == [5, 13, 21]
-    assert not len(outside(LANGUAGES, ROWS, LanguageParams()).rows)
-    assert not len(outside(LANGUAGES.clear(), ROWS[:0], LanguageParams(keep=("en",))).rows)
+    assert outside(LANGUAGES, LONG, ROWS, LanguageParams(keep=("en",))).rows.tolist() == [5, 21]
+    assert outside(LANGUAGES, LONG, ROWS, LanguageParams(keep=("de",), min_score=0)).rows.tolist() == [3, 8, 21]
+    assert outside(LANGUAGES, pl.Series([3] * 5), ROWS, LanguageParams(keep=("en",))).rows.tolist() == [21]
+    assert not len(outside(LANGUAGES, LONG, ROWS, LanguageParams()).rows), "nearly all rows are of no one language"
+    mostly = pl.concat([LANGUAGES.head(1)] * 20 + [LANGUAGES.tail(1)])
+    rows = np.arange(21, dtype=np.uint32)
+    assert outside(mostly, pl.Series([20] * 21), rows, LanguageParams()).rows.tolist() == [20]
+    assert not len(outside(LANGUAGES.clear(), LONG.clear(), ROWS[:0], LanguageParams(keep=("en",))).rows)
 
 
 def test_languages_are_counted_most_first() -> None:
-    assert list(language_counts(LANGUAGES, LanguageParams()).items()) == [
-        ("unknown", 2),
-        ("de", 1),
-        ("en", 1),
-        ("fr", 1),
-    ]
-    assert language_counts(LANGUAGES.clear(), LanguageParams()) == {}
+    known = certain(LANGUAGES, LONG, 0.65)
+    assert known.to_list() == ["en", "de", None, None, "fr"]
+    assert list(language_counts(known).items()) == [("unknown", 2), ("de", 1), ("en", 1), ("fr", 1)]
+    assert language_counts(known.clear()) == {}
+
+
+INTENTS = [
+    *("Thanks!", "pin blocked", "I lost my phone", "how do I activate it", "Exchange rate?", "call mum", "stop"),
+    *("set alarm 7 am", "roll a die", "book a taxi", "Where is my card?", "Who can see my PIN", "what's the weather"),
+    *("Why was I charged twice", "Can I get a virtual card", "turn on the lights", "my card has not arrived yet"),
+]
+
+
+def test_short_texts_are_of_the_language_of_nearly_all_rows_and_none_goes_on_a_guess() -> None:
+    text = pl.Series(INTENTS)
+    found, words = identify(text), word_counts(text)
+    assert majority(found) == "en"
+    assert (found["language_score"] < 0.65).sum() > 3
+    gone = outside(found, words, np.arange(len(text), dtype=np.uint32), _keep("en")).rows.tolist()
+    wrong = [text[row] for row in gone]
+    assert wrong in ([], ["roll a die"])  # German, the model says at 0.98
+    assert set(settled(found, words, LanguageParams())) <= {"en", "de"}
+    assert settled(found, words, LanguageParams()).to_list().count("en") >= len(text) - 1
+    mixed = pl.Series(["Jeg gikk en tur langs havnen i går", "Fjellet var dekket av snø", *INTENTS[:2]])
+    gone = outside(identify(mixed), word_counts(mixed), np.arange(4, dtype=np.uint32), _keep("no")).rows
+    assert not {0, 1} & set(gone.tolist()), "an unsure row of a language to keep stays"
+    assert majority(identify(pl.Series([ARTICLE["en"], ARTICLE["de"]]))) is None
+
+
+def _keep(*codes: str) -> LanguageParams:
+    return LanguageParams(keep=codes)
 
 
 def test_a_language_that_the_model_cannot_name_is_refused() -> None:
@@ -149,7 +192,7 @@ def test_the_tool_marks_rows_and_takes_them_out() -> None:
     texts = framed([ARTICLE["en"], ARTICLE["ru"], "123"])
     assert TOOL.annotate(texts, LanguageParams()).columns == ["language", "language_score"]
     (removal,) = TOOL.removals(texts, LanguageParams(keep=("ru",)), lambda done: None)
-    assert removal.rows.tolist() == [0, 2]
+    assert removal.rows.tolist() == [0]
     with pytest.raises(UsageError, match=r"--set keep=\[en\]"):
         TOOL.removals(texts, LanguageParams(), lambda done: None)
 
