@@ -1,5 +1,6 @@
 """The first separation, rows against rows: near-duplicates, texts of a corpus and of benchmarks; then the anchor."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from ...tools.repeats import dedup, minhash
 from ...tools.repeats.benchmarks import index_benchmarks
 from ...tools.repeats.corpus import corpus_duplicates, open_corpus
 from ...tools.repeats.decontaminate import Contamination, contaminated
+from ...tools.write.figures import near_in_words
 from ..decide.facts import strictness
 from ..session import Session
 from ..view import View
@@ -47,7 +49,7 @@ class Dedup(Step[pl.DataFrame | None]):
     def derive(self, view: View, measured: pl.DataFrame | None, advance: Advance = silent) -> Draft:
         rows, config = view.kept(), view.config
         artefacts: dict[Role, Content] = {}
-        removals, left_out = list[Removal](), rows[:0]
+        removals, left_out, near = list[Removal](), rows[:0], 0
         if not view.has("given_vectors"):
             if measured is not None:
                 artefacts["in_corpus"] = measured
@@ -58,10 +60,28 @@ class Dedup(Step[pl.DataFrame | None]):
             text = dedup.compared(content)
             signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
             quality = quality_of_rules(view, rows)
-            removals.append(
-                dedup.near_duplicates(signed, config.dedup, advance=advance, quality=quality, left_out=left_out)
-            )
-        return separated(view, self.name, removals, artefacts, ("text", "ledger"))
+            alike = dedup.near_duplicates(signed, config.dedup, advance=advance, quality=quality, left_out=left_out)
+            removals.append(of_one_label(view, alike))
+            near = len(alike.rows) - len(removals[-1].rows)
+        draft = separated(view, self.name, removals, artefacts, ("text", "ledger"))
+        if not near:
+            return draft
+        said = (near_in_words(near), "yellow")
+        return replace(draft, values=Values(near_conflicts=near), lines=(*draft.lines, said))
+
+
+def of_one_label(view: View, found: Removal) -> Removal:
+    """Those of the rows found alike whose twin carries the same label, or that have none.
+
+    Rows that differ in little but the label are a pair made to teach the difference, or a label at fault: either way no
+    copy.
+    """
+    assert isinstance(found.duplicate_of, np.ndarray)
+    assert found.score is not None
+    labels = view.labels()
+    same = labels.gather(found.rows).eq(labels.gather(found.duplicate_of)).fill_null(True).to_numpy()
+    rows, score, twins = found.rows[same], found.score[same], found.duplicate_of[same]
+    return replace(found, rows=rows, score=score, duplicate_of=twins)
 
 
 def _found_in_corpus(view: View, folder: Path) -> pl.DataFrame:
