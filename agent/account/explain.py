@@ -39,6 +39,7 @@ class Row(Line):
     cluster: int | None = None
     quality: float | None = None
     labels: Json | None = None  # domain, tags, difficulty, labelled_by; None in it where nobody was sure
+    copies_by_label: dict[str, int] | None = None  # where its copies carry several labels, itself among them
     generator: str | None = None  # the language model that wrote it, after the rows `seeds`
     seeds: tuple[str, ...] = ()
     seed_texts: tuple[str, ...] = ()
@@ -95,6 +96,8 @@ def _known(view: View, line: Line) -> Json:
         found["quality"] = quality["score"]
     if labels := _at(view, "row_labels", line.row):
         found["labels"] = {name: labels[name] for name in (*_AXES, "labelled_by")}
+    if view.values.conflicts is not None and len(votes := _votes(view, line.row)) > 1:
+        found["copies_by_label"] = votes
     if line.origin == "synthesis" and (written := _at(view, "synthetic", line.row)):
         texts = dict(view.frame("rows", "id", "text").filter(pl.col("id").is_in(written["seeds"])).iter_rows())
         if view.has("seeds"):
@@ -102,6 +105,16 @@ def _known(view: View, line: Line) -> Json:
         found |= {"generator": written["generator"], "seeds": written["seeds"]}
         found["seed_texts"] = [texts.get(seed) or "" for seed in written["seeds"]]
     return found
+
+
+def _votes(view: View, row: int) -> dict[str, int]:
+    """How many rows of the input with the content of a row carry which label, the most first."""
+    contents = view.contents().head(view.values.ingested)
+    if row >= len(contents) or contents[row] is None:
+        return {}
+    labels = view.labels().filter((contents == contents[row]).fill_null(False)).drop_nulls()
+    votes = labels.alias("label").value_counts(name="rows").sort("rows", "label", descending=[True, False])
+    return dict(votes.iter_rows())
 
 
 def _at(view: View, role: Role, row: int) -> Json | None:
@@ -149,6 +162,9 @@ def told(found: Explanation) -> list[str]:
         lines.append(f"  written by {row.generator} after the rows")
         seeds = zip(row.seeds, row.seed_texts, strict=True)
         lines += [f"    {seed}: {text[:_SEED_TEXT]}" for seed, text in seeds]
+    if row.copies_by_label is not None:
+        votes = ", ".join(f"{label} {rows:,}" for label, rows in row.copies_by_label.items())
+        lines.append(f"  its text stands with several labels: {votes}; the label of most copies stays")
     if row.cluster is not None:
         lines.append(f"  cluster {row.cluster}" + (" (noise: it belongs to none)" if row.cluster == -1 else ""))
     if row.quality is not None:

@@ -6,7 +6,7 @@ that memory does not grow with the file. Any other tool is given the whole frame
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Job:
 
     ``removed``: a file for the rows taken out, each with its evidence. ``annotate``: take none out, and add the tool's
     columns. ``text_column``: the column that holds the text; None: recognise it. ``content_columns``: those by
-    which rows differ; none: recognise them. ``seed``: of tools that draw.
+    which rows differ; None: recognise them. ``seed``: of tools that draw.
     """
 
     source: str
@@ -50,7 +50,7 @@ class Job:
     removed: Path | None = None
     annotate: bool = False
     text_column: str | None = None
-    content_columns: tuple[str, ...] = ()
+    content_columns: Sequence[str] | None = None
     seed: int = 0
 
 
@@ -138,7 +138,7 @@ def _settled(params: Any, texts: pl.Series, shape: str) -> Any:
 
 def _load(job: Job, folder: Path, reporter: Reporter) -> LoadResult:
     with reporter.step("load") as advance:
-        params = LoadParams(text_column=job.text_column, content_columns=job.content_columns)
+        params = LoadParams(text_column=job.text_column, content_columns=tuple(job.content_columns or ()))
         loaded = load(job.source, params, folder, advance)
     if loaded.quarantined:
         with loaded.quarantine.open("rb") as file:
@@ -265,7 +265,7 @@ def _batches(originals: Path) -> Iterator[tuple[int, pa.RecordBatch]]:
 
 def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> Applied | Json:
     assert tool.on_table is not None
-    frame, as_json, quarantined = _frame(tool, job, reporter)
+    frame, as_json, quarantined, chosen = _frame(tool, job, reporter)
     if tool.needs not in frame.columns:
         has = ", ".join(frame.columns)
         raise InputError(f"{job.source} has no column {tool.needs!r}, which {tool.name} works on; it has {has}")
@@ -280,11 +280,11 @@ def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> App
     with table_writer(job.target, schema) as write:
         for batch in table.cast(schema).to_batches(_BATCH_ROWS):
             write(batch)
-    return Applied(tool.name, frame.height, result.height, quarantined)
+    return Applied(tool.name, frame.height, result.height, quarantined, choices=chosen)
 
 
-def _frame(tool: TableTool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame, set[str], int]:
-    """The whole table, which of its columns hold JSON text, and how many rows were quarantined.
+def _frame(tool: TableTool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame, set[str], int, Choices | None]:
+    """The whole table, which of its columns hold JSON text, how many rows were quarantined, and what was chosen.
 
     Parquet that has the column the tool works on is taken as it is, any other input as it is loaded, with its ``text``
     and an ``id``.
@@ -294,18 +294,18 @@ def _frame(tool: TableTool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame,
         try:
             schema = pq.read_schema(path)
             if tool.needs in schema.names or tool.needs != "text":
-                return pl.read_parquet(path), _json_columns(schema), 0
+                return pl.read_parquet(path), _json_columns(schema), 0, None
         except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
             raise InputError(f"{path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from error
     with tempfile.TemporaryDirectory() as folder:
         loaded = _load(job, Path(folder), reporter)
-        _said(loaded, reporter)
+        chosen = _said(loaded, reporter)
         fields = Layout(loaded).schema
         originals = pl.read_parquet(loaded.originals).drop("row")
         originals.columns = fields.names
         rows = pl.read_parquet(loaded.rows, columns=["id", "text"])
     added = [rows["text"], *([] if "id" in originals.columns else [rows["id"]])]
-    return originals.with_columns(added), _json_columns(fields) - {"text"}, loaded.quarantined
+    return originals.with_columns(added), _json_columns(fields) - {"text"}, loaded.quarantined, chosen
 
 
 def _json_columns(schema: pa.Schema) -> set[str]:

@@ -20,6 +20,7 @@ from ...state.log import last_step, read_log
 from ...state.run import RunDirectory
 from ...state.store import whole_file
 
+_FINISHED = "{} is finished, and is only shown; for a new run choose another --out, or remove that folder"
 _SHOWN = 60  # characters of a setting
 _Say = Callable[[str], None]
 
@@ -69,7 +70,8 @@ def begin(
 
     Raises:
         LockedError: another process works in ``out``.
-        UsageError: ``out`` holds something else, or the input has changed since.
+        UsageError: ``out`` holds something else, or the input has changed since. Where the block raises this, or an
+            InputError, before it has read a row, the folder goes.
     """
     wanted = _Wanted(source, config, table)
     with ExitStack() as claim:
@@ -83,12 +85,18 @@ def begin(
         if standing in ("dead", "new"):
             RunDirectory.create(directory.root, wanted.source_in(directory), config)
         _put_table(directory, table)
-        if standing in ("same", "finished"):
+        fresh = standing in ("dead", "new")
+        if not fresh:
             if _input_changed(directory):
                 given = source if table is None else "the table"
                 raise UsageError(f"{given} has changed since the run in {directory.root} read it; choose another --out")
-            say(f"going on with {directory.root}")
-        yield directory
+            say(_FINISHED.format(directory.root) if standing == "finished" else f"going on with {directory.root}")
+        try:
+            yield directory
+        except (InputError, UsageError):
+            if fresh and _nothing_read(directory):
+                shutil.rmtree(directory.root, ignore_errors=True)  # a mistake that is mended leaves nothing behind
+            raise
 
 
 _Standing = Literal["new", "same", "finished", "dead", "other"]
@@ -110,11 +118,14 @@ def _explicit(root: Path, wanted: _Wanted, claim: ExitStack) -> tuple[RunDirecto
 
 def _by_default(root: Path, wanted: _Wanted, claim: ExitStack, say: _Say) -> tuple[RunDirectory, _Standing]:
     """The first of ``root``, ``root-2``, … that can be gone on with, else the first that can be begun; claimed."""
+    finished = None
     for usable in (("same",), ("new", "dead")):
         number, at = 1, root
         while at.exists() or "new" in usable:
             directory = RunDirectory(at)
-            if _told(directory, wanted) in usable:
+            found = _told(directory, wanted)
+            finished = at if found == "finished" else finished
+            if found in usable:
                 with ExitStack() as attempt:
                     try:
                         _claim(directory, attempt)
@@ -123,6 +134,8 @@ def _by_default(root: Path, wanted: _Wanted, claim: ExitStack, say: _Say) -> tup
                     else:
                         standing = _told(directory, wanted)
                         if standing in usable:  # still: another process may have been quicker
+                            if finished and standing != "same":
+                                say(f"{finished} is the same run, finished: `recryst resume` shows it; {at} is new")
                             claim.push(attempt.pop_all())
                             return directory, standing
             number += 1

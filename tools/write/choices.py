@@ -34,7 +34,7 @@ class Choices(Record):
         """What each choice is and says, for a person; the notes last."""
         said = [("text", f"{_named(self.text) or 'none'} (form: {self.form})")]
         content = _named(self.content) or _named(self.text) or "none"
-        said.append(("content", f"{content}: rows are copies where it is the same"))
+        said.append(("content", f"{content}: copies agree in all of it"))
         label = f"`{self.label}`" if self.label else "none"
         if self.label_like:
             label += (
