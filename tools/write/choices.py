@@ -85,7 +85,8 @@ def choices_of_run(values: Values, config: Config) -> Choices:
     else:
         profile = f"{values.profile}: chosen {auto}" if values.profile else f"chosen, once they are clean, {auto}"
     anchor = config.anchor
-    split = f"train; {anchor.fraction:.0%} of the clean rows, {anchor.max_rows:,} at most, are held out as the anchor"
+    held_out = f"{anchor.fraction:.0%} of the clean rows, {anchor.max_rows:,} at most, are held out as the anchor"
+    split = f"{held_out}; the rest is train"
     found, taken = choices(values, split, profile), list(values.meanings)
     renamed = [f"recryst_{name}" for name in ("id", "text", "cluster") if f"recryst_{name}" in taken]
     notes = [

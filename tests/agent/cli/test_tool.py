@@ -153,17 +153,20 @@ def test_what_stays_is_what_was_there(source, tmp_path):
     assert result.removed == {"long": 10, "copy": 2, "known": 1}
     assert result.text_bytes_in == sum(len(row["text"]) for row in ROWS)
     assert result.text_bytes_out == sum(len(row["text"]) for row in expected)
-    evidence = {row.pop("id"): row for row in json_rows(tmp_path / "gone.jsonl")}
+    evidence = {row["recryst_id"]: row for row in json_rows(tmp_path / "gone.jsonl")}
     assert list(evidence) == [f"r{n}" for n in sorted(gone)]
-    assert evidence["r3"] == {
-        "reason": "long", "score": 15, "threshold": 14, "duplicate_of": None, "text": "word word word "
-    }  # fmt: skip
-    assert evidence["r9"]["duplicate_of"] == "r1"
-    assert evidence["r13"]["duplicate_of"] == "bench.jsonl#7"
+    assert evidence["r3"] == ROWS[3] | {
+        **{"recryst_id": "r3", "recryst_text": "word word word ", "recryst_reason": "long", "recryst_rule": "long"},
+        **{"recryst_stage": "own", "recryst_score": 15, "recryst_threshold": 14},
+        **dict.fromkeys(("recryst_span", "recryst_twin", "recryst_twin_text", "recryst_survivor")),
+    }
+    twin = {"recryst_twin": "r1", "recryst_twin_text": "word ", "recryst_survivor": "r1"}
+    assert {name: evidence["r9"][name] for name in twin} == twin
+    assert evidence["r13"]["recryst_twin"] == "bench.jsonl#7"
     applied(tool, source, tmp_path / "out.parquet", removed=tmp_path / "gone.parquet")
     applied(own_tool(annotate=_marks, removals=lambda *_: []), tmp_path / "out.parquet", tmp_path / "again.jsonl")
     assert json_rows(tmp_path / "again.jsonl") == expected
-    assert pl.read_parquet(tmp_path / "gone.parquet")["id"].to_list() == list(evidence)
+    assert pl.read_parquet(tmp_path / "gone.parquet")["recryst_id"].to_list() == list(evidence)
 
 
 def test_types_of_a_table_are_kept(tmp_path):
