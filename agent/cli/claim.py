@@ -4,10 +4,11 @@ A folder is claimed before anything is written into it, and what it holds is com
 that of two processes that start at once neither works on the other's settings.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -73,7 +74,7 @@ def begin(
         UsageError: ``out`` holds something else, or the input has changed since. Where the block raises this, or an
             InputError, before it has read a row, the folder goes.
     """
-    wanted = _Wanted(source, config, table)
+    wanted, was_there = _Wanted(source, config, table), out is not None and out.exists()
     with ExitStack() as claim:
         if out is not None:
             directory, standing = _explicit(out, wanted, claim)
@@ -95,7 +96,7 @@ def begin(
             yield directory
         except (InputError, UsageError):
             if fresh and _nothing_read(directory):
-                shutil.rmtree(directory.root, ignore_errors=True)  # a mistake that is mended leaves nothing behind
+                _take_away(directory, was_there)
             raise
 
 
@@ -220,6 +221,16 @@ def _empty(directory: RunDirectory) -> None:
         directory.log.unlink(missing_ok=True)
     except OSError as error:
         raise storage_error(error, directory.root, "emptying the run directory") from error
+
+
+def _take_away(directory: RunDirectory, was_there: bool) -> None:
+    """Leave nothing behind of a run that stopped on a mistake; a folder that was there before stays, empty."""
+    aside = directory.root.with_name(f".{directory.root.name}.{os.getpid()}.tmp")  # no other process begins in it
+    with suppress(OSError):
+        directory.root.rename(aside)
+        shutil.rmtree(aside)
+        if was_there:
+            directory.root.mkdir(exist_ok=True)
 
 
 def _nothing_read(directory: RunDirectory) -> bool:
