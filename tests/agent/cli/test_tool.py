@@ -121,7 +121,8 @@ def _gone(text, params, advance):
     ]
 
 
-def _marks(text, params):
+def _marks(rows, params):
+    text = rows["text"]
     return pl.DataFrame({"n": text.str.len_chars(), "words": text.str.split(" ")})
 
 
@@ -298,13 +299,14 @@ def test_every_streaming_tool_takes_any_text(name, tmp_path):
     needed = {"decontaminate": {"against": [str(tmp_path / "bench.jsonl")]}, "language": {"keep": ["en"]}}
     params = CAPABILITIES[name].params(**needed.get(name, {}))
     text = pl.Series("text", [None, "", "a", "\x00", None, "é" * 5000, "one two three", "one two three", "\n\n"])
+    table = pl.DataFrame({"text": text, "content": text}).with_columns(empty_answer=pl.lit(None, dtype=pl.Boolean))
     if tool.annotate is not None:
-        assert [tool.annotate(part, params).schema for part in (text, text[:1], text[5:6])] == [
-            tool.annotate(text, params).schema
+        assert [tool.annotate(part, params).schema for part in (table, table[:1], table[5:6])] == [
+            tool.annotate(table, params).schema
         ] * 3
-        assert tool.annotate(text, params).height == len(text)
+        assert tool.annotate(table, params).height == len(text)
     if tool.removals is not None:
-        rows = [row for one in tool.removals(text, params, silent) for row in one.rows.tolist()]
+        rows = [row for one in tool.removals(table, params, silent) for row in one.rows.tolist()]
         assert len(set(rows)) == len(rows) <= len(text)
 
 
