@@ -1,24 +1,19 @@
 """What a run removed is a file: every original column, the reason, the twin and the survivor; and it is audited."""
 
 import json
-import shutil
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from small_view import Round
 
 from recryst.agent.account.publish import pages
-from recryst.agent.audit import audit
-from recryst.agent.audit.files import outside
+from recryst.agent.account.removed import removed_sample
+from recryst.agent.audit.files import check_written, outside
+from recryst.agent.session import Session
+from recryst.agent.steps.finish import Export
 from recryst.agent.view import View
-
-
-@pytest.fixture
-def run(finished, tmp_path):
-    """A copy of a finished run that may be changed."""
-    shutil.copytree(finished[0], tmp_path / "run")
-    return tmp_path / "run"
+from recryst.state.phrases import silent
+from recryst.tools.write.reasons import REASONS
 
 
 def test_every_removed_row_is_there_as_it_came(finished, docstrings):
@@ -67,31 +62,56 @@ def test_the_choices_stand_in_json_report_and_card(finished):
         assert "What the rows were taken for" in (root / page).read_text()
 
 
-def test_a_changed_byte_of_the_file_is_found(run):
-    path = run / "removed" / "removed-00000.parquet"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    assert [wrong for wrong in audit(run).failures if "removed-00000.parquet was changed" in wrong]
+@pytest.fixture
+def small(tmp_path):
+    """A small run after a round that took a row, with its files written: the view before and after ``export``."""
+    run = Round(tmp_path, train={"enabled": False})
+    view = run.measured(run.acted(run.described(run.held_out())), probe=(0.9, 0.91, 0.92))
+    written = Export().measure(Session, view, silent)
+    return view, run.step(view, Export(), written)
+
+
+def test_a_row_that_went_in_a_round_is_there_with_its_twin(small):
+    view, _ = small
+    [row] = pl.read_parquet(view.run.removed / "removed-00000.parquet").iter_rows(named=True)
+    line = view.ledger().filter(status="removed").row(0, named=True)
+    assert row["recryst_id"] == line["id"]
+    assert row["text"] == row["recryst_text"] == view.texts()[line["row"]]
+    assert (row["recryst_rule"], row["recryst_twin"], row["recryst_score"]) == (
+        line["reason"],
+        line["duplicate_of"],
+        line["score"],
+    )
+    assert row["recryst_reason"] == REASONS[line["reason"]]
+    assert row["recryst_survivor"] == line["duplicate_of"]
+    assert [one.id for one in removed_sample(view)] == [line["id"]]
+
+
+def test_a_changed_byte_and_a_file_that_was_put_there_are_found(small):
+    _, view = small
+    path = view.run.removed / "removed-00000.parquet"
+    assert {wrong for _, wrong in check_written(view.run, view.events)} == {""}
+    whole = path.read_bytes()
+    for changed in (whole[:99] + bytes([whole[99] ^ 1]) + whole[100:], whole[:-1]):
+        path.write_bytes(changed)
+        [wrong] = [wrong for _, wrong in check_written(view.run, view.events) if wrong]
+        assert "removed-00000.parquet was changed" in wrong
     path.unlink()
-    assert [wrong for wrong in audit(run).failures if "removed-00000.parquet is missing" in wrong]
+    (view.run.removed / "more.parquet").write_bytes(whole)
+    found = [wrong for _, wrong in check_written(view.run, view.events) if wrong]
+    assert ["is missing" in found[0], "more.parquet is not in the log" in found[1]] == [True, True]
 
 
-def test_a_file_that_was_put_there_is_found(run):
-    (run / "removed" / "more.parquet").write_bytes(b"x")
-    assert [wrong for wrong in audit(run).failures if "more.parquet is not in the log" in wrong]
-
-
-@pytest.mark.parametrize("column", ["text", "recryst_reason", "recryst_score", "recryst_twin", "recryst_survivor"])
-def test_a_changed_cell_does_not_follow_whatever_the_log_says(run, column):
-    path = run / "removed" / "removed-00000.parquet"
-    table = pq.read_table(path)
-    at = table.schema.get_field_index(column)
-    values = table.column(at).to_pylist()
-    values[-1] = 0.123 if column == "recryst_score" else "another"
-    pq.write_table(table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type)), path)
-    view = View.open(run)
-    event = next(event for event in view.events if event.type == "export")
-    [wrong] = outside(view.at(event.seq), view.at(event.seq + 1), event)
-    assert "removed-00000.parquet does not follow" in wrong
-    assert repr(column) in wrong
+def test_a_changed_cell_does_not_follow_whatever_the_log_says(small):
+    before, after = small
+    path = before.run.removed / "removed-00000.parquet"
+    table = pl.read_parquet(path)
+    assert list(outside(before, after, after.events[-1])) == []
+    for column in table.columns:
+        other = pl.lit(0.123) if table[column].dtype.is_float() else pl.lit("another")
+        table.with_columns(other.alias(column)).write_parquet(path)
+        [wrong] = outside(before, after, after.events[-1])
+        assert "removed-00000.parquet does not follow" in wrong
+        assert repr(column) in wrong
+    table[:0].write_parquet(path)
+    assert "it has 0 rows, not 1" in next(outside(before, after, after.events[-1]))
