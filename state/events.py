@@ -185,7 +185,7 @@ class Clean(_Removals):
 
     type: Literal["clean"] = "clean"
     normalised: int  # texts that changed
-    label_conflicts: int  # copies that carry another label than the row kept for them
+    label_conflicts: int  # contents that copies carry with different labels
 
 
 class Language(_Removals):

@@ -33,7 +33,8 @@ class Removal:
     """Rows a tool proposes to remove for one reason, with the evidence.
 
     ``rows`` are positions (uint32, [n], ascending); ``score`` float [n] or None; ``duplicate_of`` positions
-    [n] of the rows kept instead, or strings [n] that name a row outside the data (``FILE#ID``), or None.
+    [n] of the rows kept instead, or strings [n] that name a row outside the data (``FILE#ID``), or None. ``span``:
+    strings [n], what a row has in common with such a row, and ``twin_text`` [n], the text of that.
     """
 
     reason: str
@@ -42,6 +43,8 @@ class Removal:
     threshold: float | None = None
     duplicate_of: np.ndarray | pl.Series | None = None
     note: str = field(default="", compare=False)
+    span: pl.Series | None = field(default=None, compare=False)
+    twin_text: pl.Series | None = field(default=None, compare=False)
 
 
 def new_ledger(ids: pl.Series, event: int) -> pl.DataFrame:

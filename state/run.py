@@ -27,6 +27,7 @@ class RunDirectory:
         self.checkpoints = root / "checkpoints.sqlite"
         self.artifacts = root / "artifacts"
         self.curated = root / "curated"
+        self.removed = root / "removed"
         self.report = root / "report.html"
         self.model = root / "model"
         self.card = root / "README.md"

@@ -71,6 +71,24 @@ class LabelTally(Record):
     difficulties: dict[str, int]
 
 
+class LabelConflict(Record):
+    """One content that copies carry with different labels."""
+
+    row: int  # position of the first of them
+    labels: dict[str, int]  # label → copies, the most first; the first ten
+    stay: tuple[str, ...]  # ids of the rows that stay
+
+
+class LabelConflicts(Record):
+    """Contents that copies carry with different labels: how many, their copies with a label, those without a majority;
+    and the largest ten."""
+
+    texts: int
+    rows: int
+    tied: int
+    largest: tuple[LabelConflict, ...]
+
+
 class Values(Record):
     """The values of a run, or in a patch those that an event sets. What no step has set yet is None."""
 
@@ -85,6 +103,10 @@ class Values(Record):
     id_column: str | None = None
     source_column: str | None = None
     meanings: dict[str, str] = Field(default_factory=dict)  # every column of the input, and what it is taken for
+    label_like: tuple[str, int] | None = None  # where no label is named: a column that looks like one, and its values
+    # clean, dedup
+    conflicts: LabelConflicts | None = None
+    near_conflicts: int = 0  # rows that nearly repeat one with another label, and stay
     # filter, hold_out
     profile: str = ""
     thresholds: Thresholds = Field(default_factory=dict)

@@ -45,6 +45,7 @@ class Row(Line):
     )  # rule that the row fails → what it measured, whether or not it was applied
     twin: str | None = None  # the row it nearly repeats, whether or not that was applied
     labels: Json | None = None  # domain, tags, difficulty, labelled_by; None in it where nobody was sure
+    copies_by_label: dict[str, int] | None = None  # where its copies carry several labels, itself among them
     generator: str | None = None  # the language model that wrote it, after the rows `seeds`
     seeds: tuple[str, ...] = ()
     seed_texts: tuple[str, ...] = ()
@@ -111,6 +112,8 @@ def _known(view: View, line: Line) -> Json:
         found["quality"] = quality["score"]
     if labels := _at(view, "row_labels", line.row):
         found["labels"] = {name: labels[name] for name in (*_AXES, "labelled_by")}
+    if view.values.conflicts is not None and len(votes := _votes(view, line.row)) > 1:
+        found["copies_by_label"] = votes
     if line.origin == "synthesis" and (written := _at(view, "synthetic", line.row)):
         texts = dict(view.frame("rows", "id", "text").filter(pl.col("id").is_in(written["seeds"])).iter_rows())
         if view.has("seeds"):
@@ -118,6 +121,16 @@ def _known(view: View, line: Line) -> Json:
         found |= {"generator": written["generator"], "seeds": written["seeds"]}
         found["seed_texts"] = [texts.get(seed) or "" for seed in written["seeds"]]
     return found
+
+
+def _votes(view: View, row: int) -> dict[str, int]:
+    """How many rows of the input with the content of a row carry which label, the most first."""
+    contents = view.contents().head(view.values.ingested)
+    if row >= len(contents) or contents[row] is None:
+        return {}
+    labels = view.labels().filter((contents == contents[row]).fill_null(False)).drop_nulls()
+    votes = labels.alias("label").value_counts(name="rows").sort("rows", "label", descending=[True, False])
+    return dict(votes.iter_rows())
 
 
 def _at(view: View, role: Role, row: int) -> Json | None:
@@ -169,6 +182,9 @@ def told(found: Explanation) -> list[str]:
         lines.append(f"  marked by {', '.join(f'{rule} ({value:g})' for rule, value in row.marked.items())}")
     if row.twin is not None:
         lines.append(f"  nearly repeats row {row.twin}")
+    if row.copies_by_label is not None:
+        votes = ", ".join(f"{label} {rows:,}" for label, rows in row.copies_by_label.items())
+        lines.append(f"  its text stands with several labels: {votes}; the label of most copies stays")
     if row.cluster is not None:
         lines.append(f"  cluster {row.cluster}" + (" (noise: it belongs to none)" if row.cluster == -1 else ""))
     if row.quality is not None:

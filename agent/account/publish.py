@@ -9,6 +9,7 @@ from ...tools.write.card import write_card
 from ...tools.write.report import write_report
 from ...tools.write.shown import JudgedCluster, Learned, ReportData
 from ..view import View
+from .removed import removed_sample
 from .summary import summary
 
 MAP_ROWS = 10_000
@@ -39,7 +40,8 @@ def pages(view: View, peak_memory_mb: float) -> ReportData:
         clusters=_clusters(view),
         quality=_quality(view),
         labelled=view.values.labelled,
-        notes=(*view.values.notes, *(reason for event in refused for reason in event.reasons)),
+        notes=tuple(reason for event in refused for reason in event.reasons),
+        removed_sample=removed_sample(view),
     )
 
 

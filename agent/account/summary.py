@@ -9,12 +9,15 @@ from ...state.actions import OVERRIDES, Stop
 from ...state.decision import Rejected
 from ...state.events import Ablate, Act, Decide, Embed, Measure, Override, Publish, StepEvent, Train
 from ...state.rows import counts, removed_by_reason
-from ...tools.write.shown import FunnelStep, Noise, Round, Spent, Summary, Synthesis
+from ...tools.write.choices import choices_of_run
+from ...tools.write.shown import Conflicts, ConflictShown, FunnelStep, Noise, Round, Spent, Summary, Synthesis
 from ..decide.facts import spent_on_models
 from ..llm.budget import BUDGET
 from ..view import View
 from .marks import marks
 from .stages import stages, taken
+
+_EXCERPT = 100  # characters of a text
 
 
 def summary(view: View, peak: float | None = None) -> Summary:
@@ -27,9 +30,11 @@ def summary(view: View, peak: float | None = None) -> Summary:
     published = (event.peak_memory_mb for event in view.events if isinstance(event, Publish))
     return Summary(
         run=str(view.run.root),
+        choices=choices_of_run(values, view.config),
         rows={"quarantined": values.quarantined, **counts(ledger)},
         anchor=len(view.anchor()),
         removed_by_reason=removed_by_reason(ledger),
+        conflicts=conflicts(view),
         funnel=funnel(ledger),
         stages=stages(view),
         taken=taken(view),
@@ -45,6 +50,21 @@ def summary(view: View, peak: float | None = None) -> Summary:
         seconds=seconds_by_step(view),
         peak_memory_mb=next(published, peak_memory_mb()) if peak is None else peak,
     )
+
+
+def conflicts(view: View) -> Conflicts | None:
+    """Contents that copies carry with different labels, and near-copies of another label; None where there are none."""
+    found, near = view.values.conflicts, view.values.near_conflicts
+    if found is None and not near:
+        return None
+    largest = () if found is None else found.largest
+    texts = view.texts().gather([one.row for one in largest])
+    listed = (
+        ConflictShown(text=(text or "")[:_EXCERPT], labels=one.labels, stay=one.stay)
+        for one, text in zip(largest, texts, strict=True)
+    )
+    counted = {"texts": 0, "rows": 0, "tied": 0} if found is None else found.model_dump(exclude={"largest"})
+    return Conflicts(**counted, listed=tuple(listed), near=near)
 
 
 def peak_memory_mb() -> float:

@@ -15,8 +15,8 @@ from ...state.phrases import counted, number, printable
 from ...state.report import ClusterEvidence, ClusterReport, Objective
 from ...state.run import RunDirectory
 from ...state.values import ModelFigures
-from ...tools.write.figures import gain_in_words, hardest, hit_in_words, size
-from ...tools.write.shown import Mark, Round, Stage, Summary
+from ...tools.write.figures import conflicts_in_words, gain_in_words, hardest, hit_in_words, near_in_words, size
+from ...tools.write.shown import Conflicts, Mark, Round, Stage, Summary
 
 TEXT = 160  # characters of a row that are shown
 _PARTS = ("value", "probe", "coverage", "balance", "redundancy", "noise", "structure", "stability")
@@ -58,6 +58,9 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
         console.print(
             Text("marked rows stay; --apply RULE takes them out, and the report shows 10 of each", style="dim")
         )
+    if result.conflicts:
+        for told in conflicts(result.conflicts):
+            console.print(told)
     for entry in hardest(result.taken):
         if entry.high:
             console.print(Text(f"far above the average: {printable(hit_in_words(entry))}", style="yellow"))
@@ -76,6 +79,7 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
     console.print(Text(f"{ended} after {counted(tried, 'round')}: {printable(result.stop_reason or '')}"))
     for name, where in (
         ("curated data", run.curated),
+        ("removed rows", run.removed),
         ("report", run.report),
         ("decision log", run.log),
         ("dataset card", run.card),
@@ -121,6 +125,15 @@ def _funnel(result: Summary) -> Table:
     if synthetic := result.rows["synthetic"]:
         table.add_row("act", "synthetic, added and marked", f"+{synthetic:,}")
     return table
+
+
+def conflicts(found: Conflicts) -> list[Text]:
+    """What became of contents with several labels, with examples, and of near-copies of another label."""
+    lines = [line(conflicts_in_words(found), "yellow")] if found.texts else []
+    for one in found.listed:
+        votes = ", ".join(f"{label} {rows:,}" for label, rows in one.labels.items())
+        lines.append(line(f"  {votes}: {one.text}"))
+    return [*lines, line(near_in_words(found.near), "yellow")] if found.near else lines
 
 
 def _stages(stages: Sequence[Stage]) -> Table:

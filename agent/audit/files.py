@@ -1,6 +1,6 @@
 """What lies outside the log: settings, artefacts, written files and answers, held against what the log says of them.
 
-The rows, the curated files, the report and the card are made again from what the log names, and compared.
+The rows, the curated and removed files, the report and the card are made again from what the log names, and compared.
 """
 
 import re
@@ -21,7 +21,7 @@ from ...tools.write.report import page_content
 from ..account.publish import pages, write_pages
 from ..llm.answers import Answers
 from ..steps.base import config_sha
-from ..steps.finish import write_curated
+from ..steps.finish import write_curated, write_gone
 from ..view import View
 from .contents import of_files, unlike_leaves
 from .rows import unlike_originals
@@ -31,7 +31,7 @@ _WRITES = {
     "load": r"quarantine\.jsonl",
     "train": r"model/.+",
     "quantise": r"model/.+",
-    "export": r"curated/.+\.parquet",
+    "export": r"(curated|removed)/.+\.parquet",
     "publish": r"report\.html|README\.md",
 }
 _EXCERPT = 60  # characters around the first that differ
@@ -109,7 +109,8 @@ def check_written(run: RunDirectory, events: Sequence[Event]) -> Iterator[tuple[
         else:
             wrong = sha256_file(path) != sha
             yield name, f"{path} was changed: it does not have the hash in the log" if wrong else ""
-    for path in [*run.curated.rglob("*"), *run.model.rglob("*"), run.report, run.card, run.quarantine]:
+    folders = (run.curated, run.removed, run.model)
+    for path in [*(path for folder in folders for path in folder.rglob("*")), run.report, run.card, run.quarantine]:
         if path.is_file() and path.relative_to(run.root).as_posix() not in last:
             yield str(path), f"{path} is not in the log: it was put there, or the log was cut before it"
 
@@ -155,7 +156,7 @@ def outside(view: View, after: View, event: Event) -> Iterator[str]:
         yield from unlike_originals(after, event)
         yield from _quarantine(after, event)
     elif event.type == "export":
-        yield from _curated(view)
+        yield from _exported(view)
     elif isinstance(event, Publish):
         yield from _pages(view, event)
 
@@ -169,19 +170,23 @@ def _quarantine(view: View, load: Load) -> Iterator[str]:
     yield from unlike_leaves({name: getattr(view.values, name) for name in again}, again, "state.values")
 
 
-def _curated(view: View) -> Iterator[str]:
-    """Each curated file that does not hold what ledger, originals, labels and clustering make of it."""
-    with tempfile.TemporaryDirectory() as folder:
-        again = write_curated(view, Path(folder))
-        there = {
-            path.relative_to(view.run.curated).as_posix() for path in view.run.curated.rglob("*") if path.is_file()
-        }
-        for name in sorted(there | set(again.files)):
-            path = view.run.curated / name
-            if name not in again.files or name not in there:
-                yield f"{path} {'follows from nothing in the log' if name in there else 'is missing'}"
-            elif again.files[name] != sha256_file(path) and (wrong := _unlike_files(path, Path(folder) / name)):
-                yield f"{path} does not follow from the originals and the ledger: {wrong}"
+def _exported(view: View) -> Iterator[str]:
+    """Each file of kept or of removed rows that does not hold what ledger, originals and evidence make of it."""
+    with tempfile.TemporaryDirectory() as name:
+        again = RunDirectory(Path(name))
+        write_curated(view, again.curated)
+        write_gone(view, again.removed)
+        for folder, made in ((view.run.curated, again.curated), (view.run.removed, again.removed)):
+            there, wanted = (
+                {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+                for root in (folder, made)
+            )
+            for file in sorted(there | wanted):
+                path = folder / file
+                if file not in wanted or file not in there:
+                    yield f"{path} {'follows from nothing in the log' if file in there else 'is missing'}"
+                elif sha256_file(made / file) != sha256_file(path) and (wrong := _unlike_files(path, made / file)):
+                    yield f"{path} does not follow from the originals and the ledger: {wrong}"
 
 
 def _unlike_files(path: Path, again: Path) -> str:

@@ -58,10 +58,16 @@ def read(command: Capability, words: list[str]) -> Json:
     """
     names = list(command.params.model_fields)
     if names == ["row"]:
-        words = [" ".join(words)] if words else []  # an id may hold spaces
+        words = [_unquoted(" ".join(words))] if words else []  # an id may hold spaces
     if len(words) > len(names):
         raise Refusal(f"the command is {command.usage}")
     return dict(zip(names, words, strict=False))
+
+
+def _unquoted(words: str) -> str:
+    """Words without the quotes around them, which a person who knows shells may type."""
+    quoted = len(words) > 2 and words[0] == words[-1] and words[0] in "\"'"
+    return words[1:-1] if quoted else words
 
 
 def carry_out(talk: Conversation, command: Capability, arguments: Json, by: By) -> Result:

@@ -6,7 +6,7 @@ that memory does not grow with the file. Any other tool is given the whole frame
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,16 @@ import pyarrow.parquet as pq
 from ...state.canonical import Json
 from ...state.errors import InputError, UsageError, storage_error
 from ...state.phrases import counted
-from ...state.preparation import LoadParams
-from ...tools.read.columns import JSON_TEXT, is_json_text
+from ...state.preparation import CleanParams, LoadParams
+from ...tools.read.columns import JSON_TEXT, as_text, is_json_text
 from ...tools.read.load import LoadResult, load
 from ...tools.table_tool import TableTool
 from ...tools.text.batches import MappedTexts
-from ...tools.write.tables import Layout, check_target, evidence, own_notes, table_writer, write_evidence
+from ...tools.text.clean import normalise
+from ...tools.write.choices import Choices, choices
+from ...tools.write.choices import said as block
+from ...tools.write.removed import Gone, evidence, write_removed
+from ...tools.write.tables import Layout, check_target, own_notes, table_writer
 from .progress import Reporter
 
 _BATCH_ROWS = 1024
@@ -44,7 +48,8 @@ class Job:
     """What a tool is to do: read ``source``, write ``target``.
 
     ``removed``: a file for the rows taken out, each with its evidence. ``annotate``: take none out, and add the tool's
-    columns. ``text_column``: the column that holds the text; None: recognise it. ``seed``: of tools that draw.
+    columns. ``text_column``: the column that holds the text; None: recognise it. ``content_columns``: those by
+    which rows differ; None: recognise them. ``seed``: of tools that draw.
     """
 
     source: str
@@ -52,6 +57,7 @@ class Job:
     removed: Path | None = None
     annotate: bool = False
     text_column: str | None = None
+    content_columns: Sequence[str] | None = None
     seed: int = 0
 
 
@@ -69,6 +75,7 @@ class Applied:
     text_bytes_out: int | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    choices: Choices | None = None
 
 
 def apply(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> Applied | Json:
@@ -117,13 +124,17 @@ def _in_stream(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> Ap
             texts = MappedTexts(loaded.rows, folder / "texts.arrow")
             loaded.rows.unlink()
             params, notes = _settled(params, texts.texts, loaded.shape)
+            chosen = _said(loaded, reporter, getattr(params, "profile", ""))
             gone = _taken_out(tool, params, job, texts, reporter)
             notes += _heavy(gone, tool.name, loaded.ingested)
             for note in notes:
                 reporter.say(f"note: {note}", "yellow")
             if job.removed is not None:
-                write_evidence(gone, texts, job.removed)
-            return replace(_write_rest(tool, params, job, loaded, texts, gone, reporter), notes=tuple(notes))
+                _write_removed(gone, job.removed, loaded, texts)
+            if tool.name == "clean" and (said := _several_values(loaded, texts)):
+                reporter.say(said, "yellow")
+            done = _write_rest(tool, params, job, loaded, texts, gone, reporter)
+            return replace(done, notes=tuple(notes), choices=chosen)
     except OSError as error:
         raise storage_error(error, error.filename or job.target.parent, f"working on {job.source}, at") from error
 
@@ -154,9 +165,8 @@ def _heavy(gone: pl.DataFrame, tool: str, rows: int) -> list[str]:
 
 def _load(job: Job, folder: Path, reporter: Reporter) -> LoadResult:
     with reporter.step("load") as advance:
-        loaded = load(job.source, LoadParams(text_column=job.text_column), folder, advance)
-    for note in own_notes(loaded):
-        reporter.say(f"note: {note}", "yellow")
+        params = LoadParams(text_column=job.text_column, content_columns=tuple(job.content_columns or ()))
+        loaded = load(job.source, params, folder, advance)
     if loaded.quarantined:
         with loaded.quarantine.open("rb") as file:
             first = orjson.loads(file.readline())
@@ -165,8 +175,37 @@ def _load(job: Job, folder: Path, reporter: Reporter) -> LoadResult:
     return loaded
 
 
+def _said(loaded: LoadResult, reporter: Reporter, profile: str = "") -> Choices:
+    """What the rows were taken for, said to the person."""
+    found = choices(replace(loaded, notes=tuple(own_notes(loaded))), profile=profile)
+    for said, style in block(found):
+        reporter.say(said, style)
+    return found
+
+
+def _several_values(loaded: LoadResult, texts: MappedTexts) -> str:
+    """How many texts stand with several values of a content column that looks like a label; empty where none does."""
+    if loaded.label_like is None:
+        return ""
+    name, hashes = loaded.label_like[0], list[pl.DataFrame]()
+    column = loaded.row_column if name == "row" and loaded.row_column else name
+    for start, batch in _batches(loaded.originals):
+        text = normalise(texts.texts.slice(start, batch.num_rows), CleanParams())
+        at = batch.schema.get_field_index(column)
+        value = pl.Series(as_text(batch.column(at), batch.schema.field(at)), dtype=pl.String)
+        hashes.append(pl.DataFrame({"text": text.hash(), "value": value.hash()}).filter(text.is_not_null()))
+        texts.release()
+    values = pl.concat(hashes).group_by("text").agg(pl.col("value").n_unique())["value"]
+    several, largest = int((values > 1).sum()), int(values.max() or 0)  # type: ignore[arg-type]
+    if not several:
+        return ""
+    most = "2 values" if largest == 2 else f"up to {largest:,} values"
+    stand = "text stands" if several == 1 else "texts stand"
+    return f"`{name}` looks like a label: {several:,} {stand} with {most}, and no such row is a copy of another"
+
+
 def _taken_out(tool: TableTool, params: Any, job: Job, texts: MappedTexts, reporter: Reporter) -> pl.DataFrame:
-    """The rows the tool takes out, ascending: row, reason, score, threshold, duplicate_of (an id)."""
+    """The rows the tool takes out, ascending, as ``removed.EVIDENCE``."""
     removals = []
     if tool.removals is not None and not job.annotate:
         with reporter.step(tool.name, len(texts.texts)) as advance:
@@ -176,7 +215,19 @@ def _taken_out(tool: TableTool, params: Any, job: Job, texts: MappedTexts, repor
                 advance(done)
 
             removals = tool.removals(texts.rows, params, told)
-    return evidence(removals, texts.ids)
+    return evidence(removals, texts.ids, tool.name)
+
+
+def _write_removed(gone: pl.DataFrame, target: Path, loaded: LoadResult, texts: MappedTexts) -> None:
+    """Write the rows that are taken out: as they came, and why."""
+    layout = Layout(loaded)
+
+    def originals() -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+        for start, batch in _batches(loaded.originals):
+            yield np.arange(start, start + batch.num_rows), layout.fill(batch)
+            texts.release()
+
+    write_removed(Gone(gone, texts.ids, texts.texts), originals(), layout.schema, target)
 
 
 def _write_rest(
@@ -207,7 +258,7 @@ def _write_rest(
             write(layout.fill(batch, annotation).filter(pa.array(chosen)))
             texts.release()
             advance(batch.num_rows)
-    by_reason = gone.group_by("reason").len().sort("len", "reason", descending=[True, False])
+    by_reason = gone.group_by("rule").len().sort("len", "rule", descending=[True, False])
     removed = dict(by_reason.iter_rows())
     return Applied(tool.name, len(stays), int(stays.sum()), loaded.quarantined, removed, bytes_in, bytes_out)
 
@@ -241,7 +292,7 @@ def _batches(originals: Path) -> Iterator[tuple[int, pa.RecordBatch]]:
 
 def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> Applied | Json:
     assert tool.on_table is not None
-    frame, as_json, quarantined = _frame(tool, job, reporter)
+    frame, as_json, quarantined, chosen = _frame(tool, job, reporter)
     if tool.needs not in frame.columns:
         has = ", ".join(frame.columns)
         raise InputError(f"{job.source} has no column {tool.needs!r}, which {tool.name} works on; it has {has}")
@@ -256,11 +307,11 @@ def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> App
     with table_writer(job.target, schema) as write:
         for batch in table.cast(schema).to_batches(_BATCH_ROWS):
             write(batch)
-    return Applied(tool.name, frame.height, result.height, quarantined)
+    return Applied(tool.name, frame.height, result.height, quarantined, choices=chosen)
 
 
-def _frame(tool: TableTool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame, set[str], int]:
-    """The whole table, which of its columns hold JSON text, and how many rows were quarantined.
+def _frame(tool: TableTool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame, set[str], int, Choices | None]:
+    """The whole table, which of its columns hold JSON text, how many rows were quarantined, and what was chosen.
 
     Parquet that has the column the tool works on is taken as it is, any other input as it is loaded, with its ``text``
     and an ``id``.
@@ -270,17 +321,18 @@ def _frame(tool: TableTool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame,
         try:
             schema = pq.read_schema(path)
             if tool.needs in schema.names or tool.needs != "text":
-                return pl.read_parquet(path), _json_columns(schema), 0
+                return pl.read_parquet(path), _json_columns(schema), 0, None
         except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
             raise InputError(f"{path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from error
     with tempfile.TemporaryDirectory() as folder:
         loaded = _load(job, Path(folder), reporter)
+        chosen = _said(loaded, reporter)
         fields = Layout(loaded).schema
         originals = pl.read_parquet(loaded.originals).drop("row")
         originals.columns = fields.names
         rows = pl.read_parquet(loaded.rows, columns=["id", "text"])
     added = [rows["text"], *([] if "id" in originals.columns else [rows["id"]])]
-    return originals.with_columns(added), _json_columns(fields) - {"text"}, loaded.quarantined
+    return originals.with_columns(added), _json_columns(fields) - {"text"}, loaded.quarantined, chosen
 
 
 def _json_columns(schema: pa.Schema) -> set[str]:

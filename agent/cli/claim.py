@@ -4,10 +4,11 @@ A folder is claimed before anything is written into it, and what it holds is com
 that of two processes that start at once neither works on the other's settings.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from ...state.log import last_step, read_log
 from ...state.run import RunDirectory
 from ...state.store import whole_file
 
+_FINISHED = "{} is finished, and is only shown; for a new run choose another --out, or remove that folder"
 _SHOWN = 60  # characters of a setting
 _Say = Callable[[str], None]
 
@@ -69,9 +71,10 @@ def begin(
 
     Raises:
         LockedError: another process works in ``out``.
-        UsageError: ``out`` holds something else, or the input has changed since.
+        UsageError: ``out`` holds something else, or the input has changed since. Where the block raises this, or an
+            InputError, before it has read a row, the folder goes.
     """
-    wanted = _Wanted(source, config, table)
+    wanted, was_there = _Wanted(source, config, table), out is not None and out.exists()
     with ExitStack() as claim:
         if out is not None:
             directory, standing = _explicit(out, wanted, claim)
@@ -83,12 +86,18 @@ def begin(
         if standing in ("dead", "new"):
             RunDirectory.create(directory.root, wanted.source_in(directory), config)
         _put_table(directory, table)
-        if standing in ("same", "finished"):
+        fresh = standing in ("dead", "new")
+        if not fresh:
             if _input_changed(directory):
                 given = source if table is None else "the table"
                 raise UsageError(f"{given} has changed since the run in {directory.root} read it; choose another --out")
-            say(f"going on with {directory.root}")
-        yield directory
+            say(_FINISHED.format(directory.root) if standing == "finished" else f"going on with {directory.root}")
+        try:
+            yield directory
+        except (InputError, UsageError):
+            if fresh and _nothing_read(directory):
+                _take_away(directory, was_there)
+            raise
 
 
 _Standing = Literal["new", "same", "finished", "dead", "other"]
@@ -110,11 +119,14 @@ def _explicit(root: Path, wanted: _Wanted, claim: ExitStack) -> tuple[RunDirecto
 
 def _by_default(root: Path, wanted: _Wanted, claim: ExitStack, say: _Say) -> tuple[RunDirectory, _Standing]:
     """The first of ``root``, ``root-2``, … that can be gone on with, else the first that can be begun; claimed."""
+    finished = None
     for usable in (("same",), ("new", "dead")):
         number, at = 1, root
         while at.exists() or "new" in usable:
             directory = RunDirectory(at)
-            if _told(directory, wanted) in usable:
+            found = _told(directory, wanted)
+            finished = at if found == "finished" else finished
+            if found in usable:
                 with ExitStack() as attempt:
                     try:
                         _claim(directory, attempt)
@@ -123,6 +135,8 @@ def _by_default(root: Path, wanted: _Wanted, claim: ExitStack, say: _Say) -> tup
                     else:
                         standing = _told(directory, wanted)
                         if standing in usable:  # still: another process may have been quicker
+                            if finished and standing != "same":
+                                say(f"{finished} is the same run, finished: `recryst resume` shows it; {at} is new")
                             claim.push(attempt.pop_all())
                             return directory, standing
             number += 1
@@ -207,6 +221,16 @@ def _empty(directory: RunDirectory) -> None:
         directory.log.unlink(missing_ok=True)
     except OSError as error:
         raise storage_error(error, directory.root, "emptying the run directory") from error
+
+
+def _take_away(directory: RunDirectory, was_there: bool) -> None:
+    """Leave nothing behind of a run that stopped on a mistake; a folder that was there before stays, empty."""
+    aside = directory.root.with_name(f".{directory.root.name}.{os.getpid()}.tmp")  # no other process begins in it
+    with suppress(OSError):
+        directory.root.rename(aside)
+        shutil.rmtree(aside)
+        if was_there:
+            directory.root.mkdir(exist_ok=True)
 
 
 def _nothing_read(directory: RunDirectory) -> bool:

@@ -19,6 +19,7 @@ from ...state.phrases import counted
 from ...state.settings import fault_of, read_yaml
 from ...tools.table_tool import TableTool
 from ..registry import Capability, table_tools
+from .options import read_names
 
 if TYPE_CHECKING:
     from .apply import Applied
@@ -63,7 +64,7 @@ def command(capability: Capability) -> click.Command:
         if not isinstance(result, Applied):
             click.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
         elif as_json:
-            click.echo(orjson.dumps(result))
+            click.echo(orjson.dumps(result, default=BaseModel.model_dump))
         else:
             _show(result, target, tool.removals is not None and not job.annotate)
 
@@ -87,6 +88,8 @@ def _options(tool: TableTool) -> list[click.Parameter]:
     ]
     if tool.needs == "text":
         options.append(click.Option(["--text-column"], help="Column that holds the text.  [default: recognised]"))
+        said = "Columns by which rows differ.  [default: recognised]"
+        options.append(click.Option(["--content-columns"], metavar="NAMES", callback=read_names, help=said))
     if tool.annotate is not None or tool.removals is not None:
         options.append(click.Option(["--annotate"], is_flag=True, help="Keep every row; add the tool's columns."))
         said = "Write the rows taken out there, each with its evidence."

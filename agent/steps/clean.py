@@ -12,9 +12,11 @@ import polars as pl
 from ...state.events import StepEvent
 from ...state.phrases import Advance, counted, silent
 from ...state.rows import Removal, counts, remove_rows
-from ...state.values import Role, Values
+from ...state.values import LabelConflict, LabelConflicts, Role, Values
 from ...tools.text import clean, filters, language
+from ...tools.text.copies import copies
 from ...tools.text.kinds import word_counts
+from ...tools.write.figures import conflicts_in_words as in_words
 from ..decide.caps import refusal
 from ..session import Session
 from ..view import View
@@ -22,6 +24,7 @@ from .base import Content, Draft, Step
 
 _SHOWN = 5  # rules that a line names
 _COPIES = "what the rows differ by may be no content: see --content-columns, or set a higher cap"
+_LISTED = 10  # contents with several labels, and labels of one, that are named
 
 
 def separated(
@@ -74,7 +77,8 @@ def _would_take(marked: Mapping[str, int], of: int) -> str:
 
 
 class Clean(Step[None]):
-    """Normalise the text; remove byte-identical copies, then copies that normalising made identical."""
+    """Normalise the text; remove copies, byte for byte or once normalised. Of copies with several labels the majority's
+    row stays."""
 
     name = "clean"
 
@@ -88,15 +92,37 @@ class Clean(Step[None]):
         text = normal["text"]
         advance(len(raw))
         whole, content = rows["content"].fill_null(raw), normal["content"].fill_null(text)
-        kept, labels, removals, conflicts = view.kept(), view.labels(), list[Removal](), 0
+        kept, removals, conflicts = view.kept(), list[Removal](), None
         if not view.has("given_vectors"):  # else they are what the rows are about, and not the text
-            copies = clean.exact_duplicates(whole.gather(kept), kept)
-            rest = np.setdiff1d(kept, copies.rows)
-            removals = [copies, clean.exact_duplicates(content.gather(rest), rest, "normalised_duplicate")]
-        for removal in removals:
-            conflicts += int((labels.gather(removal.rows) != labels.gather(np.asarray(removal.duplicate_of))).sum())
+            found = copies(whole.gather(kept), content.gather(kept), view.labels().gather(kept), kept)
+            removals, conflicts = found.removals, _conflicts(found.votes, view.ledger()["id"])
         draft = separated(view, self.name, removals, {"text": normal}, ("rows", "ledger"))
-        return draft.with_fields(normalised=int((raw != text).sum()), label_conflicts=conflicts)
+        fields = {"normalised": int((raw != text).sum()), "label_conflicts": conflicts.texts if conflicts else 0}
+        said = replace(draft.with_fields(**fields), values=Values(conflicts=conflicts))
+        return replace(said, lines=((in_words(conflicts), "yellow"),)) if conflicts else said
+
+
+def _conflicts(votes: pl.DataFrame, ids: pl.Series) -> LabelConflicts | None:
+    """The votes of ``copies.Copies`` in sum, and the contents with most copies; None where there are no votes."""
+    if votes.is_empty():
+        return None
+    texts = votes.group_by("first", maintain_order=True).agg(
+        "label", "rows", "stays", copies=pl.col("rows").sum(), winners=pl.col("stays").count()
+    )
+    largest = texts.sort("copies", "first", descending=[True, False]).head(_LISTED)
+    return LabelConflicts(
+        texts=texts.height,
+        rows=int(votes["rows"].sum()),
+        tied=int((texts["winners"] > 1).sum()),
+        largest=tuple(
+            LabelConflict(
+                row=one["first"],
+                labels=dict(zip(one["label"][:_LISTED], one["rows"][:_LISTED], strict=True)),
+                stay=tuple(ids.gather([row for row in one["stays"] if row is not None][:_LISTED])),
+            )
+            for one in largest.iter_rows(named=True)
+        ),
+    )
 
 
 class Language(Step[pl.DataFrame]):

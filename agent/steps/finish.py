@@ -1,21 +1,26 @@
 """After the loop: train, quantise, export, publish."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from ...state import events
 from ...state.canonical import sha256_file
-from ...state.errors import IntegrityError
+from ...state.errors import IntegrityError, storage_error
 from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts
 from ...state.values import ModelFigures, Values
-from ...tools.write.export import Curated, ExportResult, Synthetic, content_sha256
+from ...tools.write.export import Curated, ExportResult, Synthetic, content_sha256, originals
 from ...tools.write.export import export as export_rows
+from ...tools.write.removed import write_removed
 from ..account.publish import pages, write_pages
+from ..account.removed import gone
 from ..account.summary import peak_memory_mb
 from ..session import Session
 from ..view import View
@@ -150,7 +155,7 @@ def _figures(name: str, evaluation, parameters: int | None = None) -> ModelFigur
 
 
 class Export(Step[_Written]):
-    """Write the curated rows."""
+    """Write the curated rows, and those that went."""
 
     name = "export"
 
@@ -161,12 +166,14 @@ class Export(Step[_Written]):
         check_ledger(view.ledger(), view.values.ingested)
         result = write_curated(view, view.run.curated, advance)
         files = {f"{view.run.curated.name}/{name}": sha for name, sha in result.files.items()}
-        return _Written(files, fields={"rows": result.rows})
+        write_gone(view, view.run.removed)
+        return _Written({**files, **_below(view.run.root, view.run.removed.name)}, fields={"rows": result.rows})
 
     def logged(self, view: View, event: events.Export) -> _Written:
         tally = view.ledger().filter(pl.col("status") != "removed").group_by("split").len()
         rows = {"train": 0, "anchor": 0, **dict(tally.iter_rows())}
-        return _Written(_below(view.run.root, view.run.curated.name), fields={"rows": rows})
+        files = _below(view.run.root, view.run.curated.name, view.run.removed.name)
+        return _Written(files, fields={"rows": rows})
 
     def derive(self, view: View, measured: _Written, advance: Advance = silent) -> Draft:
         ledger = view.ledger()
@@ -192,6 +199,26 @@ def _curated(view: View) -> Curated:
 def write_curated(view: View, folder: Path, advance: Advance = silent) -> ExportResult:
     """Write the curated rows of a run into ``folder``."""
     return export_rows(_curated(view), folder, advance)
+
+
+def write_gone(view: View, folder: Path) -> None:
+    """Write the removed rows of a run into ``folder``, made if absent, as ``removed-00000.parquet``."""
+    synthetic = view.path("synthetic_originals") if view.has("synthetic", "synthetic_originals") else None
+    batches = originals(view.path("originals"), synthetic)
+    first = next(batches)
+
+    def parted() -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+        for batch in chain([first], batches):
+            yield batch.column("row").to_numpy(zero_copy_only=False), batch.drop_columns(["row"])
+
+    try:
+        if folder.exists():  # what a killed process left
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise storage_error(error, folder, "writing the removed rows to") from error
+    schema = first.drop_columns(["row"]).schema
+    write_removed(gone(view), parted(), schema, folder / "removed-00000.parquet")
 
 
 class Publish(Step[_Written]):

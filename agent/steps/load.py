@@ -18,13 +18,14 @@ from ...state.values import Role, Values
 from ...tools.judge.taxonomy import read_taxonomy
 from ...tools.read.load import load as load_rows
 from ...tools.repeats.benchmarks import read_benchmarks
+from ...tools.write.choices import choices_of_run, said
 from ..session import Session
 from ..synthesis.evidence import read_hand_written
 from ..view import View
 from .base import Draft, Step
 
 LEAST_LIKED = 10
-_COLUMNS = ("text_column", "text_columns", "label_column", "id_column", "source_column", "meanings")
+_COLUMNS = ("text_column", "text_columns", "label_column", "id_column", "source_column", "meanings", "label_like")
 _SAID = ("ingested", "quarantined", "shape", "notes", *_COLUMNS)  # of the reading, by the name of the value
 
 
@@ -104,13 +105,13 @@ class Load(Step[Loaded]):
             },
             changed=total["removed"],
             files={} if ref is None else {view.run.quarantine.name: ref.partition(".")[0]},
-            lines=_lines(view, measured),
+            lines=(*said(choices_of_run(values, view.config), measured.notes), *_lines(view, measured)),
         )
 
 
 def _lines(view: View, measured: Loaded) -> tuple[tuple[str, str], ...]:
     """What a person should know of what was read."""
-    lines = [(f"note: {note}", "yellow") for note in (*measured.notes, *measured.values.notes)]
+    lines = []
     scrubbed = measured.fields["scrubbed"]
     if isinstance(scrubbed, dict):
         found = ", ".join(f"{number:,} of kind {kind}" for kind, number in scrubbed.items())

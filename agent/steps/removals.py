@@ -18,7 +18,7 @@ from ..decide.caps import refusal
 from ..decide.facts import doubtful, row_quality, strictness
 from ..view import View
 from .measured import neighbors_among
-from .repeats import contamination, quality_of_rules
+from .repeats import contamination, of_one_label, quality_of_rules
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def alike(view: View, params: SemanticParams, rows: np.ndarray, graph: NeighborG
     ``rows``: positions, uint32 [n], ascending; ``graph``: the neighbours among them.
     """
     order = keep_order(params.which_to_keep, len(rows), _merit(view, params, rows), rows >= view.values.ingested)
-    return semantic_duplicates(graph, rows, params, order)
+    return of_one_label(view, semantic_duplicates(graph, rows, params, order))
 
 
 def _merit(view: View, params: SemanticParams, rows: np.ndarray) -> np.ndarray | None:

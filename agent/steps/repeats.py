@@ -18,6 +18,7 @@ from ...tools.repeats.benchmarks import index_benchmarks
 from ...tools.repeats.corpus import corpus_duplicates, open_corpus
 from ...tools.repeats.decontaminate import Contamination, contaminated
 from ...tools.text.filters import is_applied
+from ...tools.write.figures import near_in_words
 from ..decide.facts import strictness
 from ..session import Session
 from ..view import View
@@ -65,7 +66,11 @@ class Dedup(Step[pl.DataFrame | None]):
             twins = artefacts["near_duplicates"] = _twins(view, near)
             goes, marked = _split(twins, config)
             removals.append(_taken(near, goes))
-        return separated(view, self.name, removals, artefacts, ("text", "ledger"), marked)
+        draft = separated(view, self.name, removals, artefacts, ("text", "ledger"), marked)
+        if not (other := marked.get(OTHER_LABEL, 0)):
+            return draft
+        said = (near_in_words(other), "yellow")
+        return replace(draft, values=Values(near_conflicts=other), lines=(*draft.lines, said))
 
 
 #: What a near-duplicate is marked by that has another label than its twin: a conflict, or a counterfactual pair.
@@ -94,6 +99,18 @@ def _taken(removal: Removal, goes: np.ndarray) -> Removal:
     """Those entries of a removal (bool [n]) that are carried out."""
     twins = np.asarray(removal.duplicate_of)[goes]
     return replace(removal, rows=removal.rows[goes], score=np.asarray(removal.score)[goes], duplicate_of=twins)
+
+
+def of_one_label(view: View, found: Removal) -> Removal:
+    """Those of the rows found alike whose twin carries the same label, or that have none.
+
+    Rows that differ in little but the label are a pair made to teach the difference, or a label at fault: either way no
+    copy.
+    """
+    assert isinstance(found.duplicate_of, np.ndarray)
+    labels = view.labels()
+    same = labels.gather(found.rows).eq(labels.gather(found.duplicate_of)).fill_null(True).to_numpy()
+    return _taken(found, same)
 
 
 def _found_in_corpus(view: View, folder: Path) -> pl.DataFrame:

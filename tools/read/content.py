@@ -185,7 +185,9 @@ def _values(sample: pa.RecordBatch, name: str) -> int:
     if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         return 0
     values = len(pc.unique(column.drop_null()))
-    return values if 2 <= values <= min(_FEW, sample.num_rows // 3) else 0
+    # Of a column that is called so it is enough that values repeat; another could be anything in a few rows.
+    most = len(column) - column.null_count - 1 if name.lower() in LABELS else sample.num_rows // 3
+    return values if 2 <= values <= min(_FEW, most) else 0
 
 
 def content_of(batch: pa.RecordBatch, columns: Iterable[str], shape: Shape) -> pl.Series:

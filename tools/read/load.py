@@ -5,6 +5,7 @@ and spools the rest; then the columns' types and the rows' shape are known. The 
 """
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from ...state.phrases import Advance, silent
 from ...state.preparation import LoadParams, ScrubParams
 from ..text.scrubbed import Scrubber
 from .columns import VectorFile, column_of, free_name, is_json_text, json_bytes, plain_rows, row_ids, sound_vectors
-from .content import Meaning, beside, content_of, roles
+from .content import Meaning, beside, content_of, label_like, roles
 from .forms import Shape, find_column, recognise
 from .records import Quarantine, Reading, Records
 from .shapes import NestedText, empty_answers, render, text_of
@@ -63,6 +64,7 @@ class LoadResult:
     id_column: str | None
     source_column: str | None
     meanings: dict[str, Meaning]  # every column of the input, and what it is taken for
+    label_like: tuple[str, int] | None  # where no label is named: a column that looks like one, and its values
     row_column: str | None  # what the original column ``row`` is called here, where there is one
     notes: tuple[str, ...]
     scrubbed: dict[str, int]  # kind to how many were replaced; empty where nothing was to be scrubbed
@@ -78,6 +80,7 @@ class _Columns:
     source: str | None
     row: str | None  # what an original column ``row`` is called, because that name is the row number's
     meanings: dict[str, Meaning]
+    label_like: tuple[str, int] | None
 
     @property
     def content(self) -> list[str]:
@@ -150,6 +153,7 @@ def _load(
         source_column=columns.source,
         row_column=columns.row,
         meanings=columns.meanings,
+        label_like=columns.label_like,
         notes=tuple(map(scrubber.line, notes)) if scrubber else notes,
         scrubbed=scrubber.counts if scrubber else {},
     )
@@ -227,7 +231,8 @@ def _recognise(params: LoadParams, schema: pa.Schema, spool: Spool) -> _Columns:
         source = "source"
     row = free_name("row_original", schema.names) if "row" in schema.names else None
     meanings = meanings_of(sample, shape, params, own_id, source)
-    return _Columns(shape, params.label_column, own_id, source, row, meanings)
+    like = unnamed_label(sample, shape, params, meanings)
+    return _Columns(shape, params.label_column, own_id, source, row, meanings, like)
 
 
 def sample_of(table: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -251,6 +256,14 @@ def meanings_of(
         found = {name: "provenance" if meaning == "content" else meaning for name, meaning in found.items()}
         found |= dict.fromkeys(params.content_columns, "content")
     return found
+
+
+def unnamed_label(
+    sample: pa.RecordBatch, shape: Shape, params: LoadParams, meanings: Mapping[str, str]
+) -> tuple[str, int] | None:
+    """Where no label is named: a content column that looks like one, and its number of values in the sample."""
+    content = [name for name, meaning in meanings.items() if meaning == "content"]
+    return None if params.label_column is not None else label_like(sample, content, shape)
 
 
 def _is_source(schema: pa.Schema, spool: Spool) -> bool:

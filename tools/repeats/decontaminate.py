@@ -38,8 +38,9 @@ MATCHES = {
     "start": pl.UInt32,  # in characters of the row's text …
     "end": pl.UInt32,  # … and the one after the last
     "span": pl.String,
+    "text": pl.String,  # of the benchmark
 }
-_MAX_SPAN = 1000  # characters of a span that stand in the table
+_MAX_SPAN = 1000  # characters of a span, or of a benchmark's text, that stand in the table
 _BATCH_BYTES = 4 << 20
 
 
@@ -88,7 +89,8 @@ def contaminated(
 def _removal(reason: str, matches: pl.DataFrame, score: str, threshold: float) -> Removal:
     measured = matches[score].to_numpy().astype(np.float64)
     found_in = matches.select(pl.format("{}#{}", "benchmark", "benchmark_id")).to_series()
-    return Removal(reason, matches["row"].to_numpy(), measured, threshold, found_in)
+    rows = matches["row"].to_numpy()
+    return Removal(reason, rows, measured, threshold, found_in, span=matches["span"], twin_text=matches["text"])
 
 
 def _matches(text: pl.Series, benchmarks: Benchmarks, params: DecontaminateParams) -> pl.DataFrame:
@@ -109,6 +111,7 @@ def _matches(text: pl.Series, benchmarks: Benchmarks, params: DecontaminateParam
         "row": rows, "benchmark": texts["file"], "benchmark_id": texts["id"], "column": texts["column"],
         "words": length, "share": length / of, "whole": of < benchmarks.size, "start": start, "end": end,
         "span": text.gather(rows).str.slice(pl.Series(start), pl.Series(np.minimum(end - start, _MAX_SPAN))),
+        "text": texts["text"].str.slice(0, _MAX_SPAN),
     })  # fmt: skip
     return frame.cast(MATCHES)  # type: ignore[arg-type]
 

@@ -79,9 +79,9 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
     Raises:
         StorageError: the disk is full or not writable; no half file is left.
     """
-    labels, ours = curated.labels, _said(curated)
+    labels, synthetic, ours = curated.labels, curated.synthetic, _said(curated)
     source = pq.ParquetFile(curated.originals)
-    more = (*(PROVENANCE if curated.synthetic else ()), *(("split", *LABELS) if labels is not None else ()))
+    more = (*(PROVENANCE if synthetic else ()), *(("split", *LABELS) if labels is not None else ()))
     taken = source.schema_arrow.names
     names = {column: free_name(f"recryst_{column}", taken) for column in ("id", "text", "cluster", *more)}
     rows = dict.fromkeys(SPLITS, 0)
@@ -90,7 +90,7 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
         folder.mkdir(parents=True, exist_ok=True)
         out = _Partitions(folder, keys) if keys else _Whole(folder)
         try:
-            for batch in _batches(source, curated.synthetic):
+            for batch in originals(curated.originals, None if synthetic is None else synthetic.originals):
                 for split in SPLITS:
                     table, known = _curated(batch, ours, split, names)
                     out.add(split, table, known)
@@ -105,10 +105,14 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
     return ExportResult(files, rows)
 
 
-def _batches(source: pq.ParquetFile, synthetic: Synthetic | None) -> Iterator[pa.RecordBatch]:
-    """The original columns of every row, the ingested ones first; a column that was never empty may be so here."""
-    schema = pa.schema([field.with_nullable(True) for field in source.schema_arrow])
-    for file in [source, *([pq.ParquetFile(synthetic.originals)] if synthetic else [])]:
+def originals(source: Path, synthetic: Path | None = None) -> Iterator[pa.RecordBatch]:
+    """``row`` and the original columns of every row, the ingested ones first, then those that a model wrote.
+
+    A column that was never empty in the input may be so here.
+    """
+    files = [pq.ParquetFile(path) for path in (source, synthetic) if path is not None]
+    schema = pa.schema([field.with_nullable(True) for field in files[0].schema_arrow])
+    for file in files:
         for batch in file.iter_batches(BATCH_ROWS):
             yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
 

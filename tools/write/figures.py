@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from ...state.events import StageGain
 from ...state.phrases import counted, number
 from ...state.report import Objective
-from .shown import Hit, ReportData, Round
+from ...state.values import LabelConflicts
+from .shown import Conflicts, Hit, ReportData, Round
 
 GROUPS_SHOWN = 12
 
@@ -140,8 +141,32 @@ def gain_in_words(gain: StageGain | None) -> str:
 
 
 #: The filters of both templates.
+
+
+def conflicts_in_words(found: LabelConflicts | Conflicts) -> str:
+    """What became of contents that copies carry with different labels."""
+    texts = counted(found.texts, "text")
+    said = f"{texts} {'stands' if found.texts == 1 else 'stand'} with several labels, in {found.rows:,} copies"
+    if decided := found.texts - found.tied:
+        said += f"; the label of most copies stays ({decided:,})"
+    if found.tied:
+        said += f"; without a majority, a row for each of the first labels stays ({found.tied:,})"
+    return said
+
+
+def near_in_words(rows: int) -> str:
+    """What became of rows that nearly repeat a row with another label."""
+    repeat, differ = ("repeats", "it stays") if rows == 1 else ("repeat", "they stay")
+    return (
+        f"{counted(rows, 'row')} nearly {repeat} a row with another label: a pair that differs in what decides, or a "
+        f"label at fault; {differ}"
+    )
+
+
 FILTERS = {
     **{one.__name__: one for one in (number, percent, size, duration, counted)},
     "hit": hit_in_words,
     "gain": gain_in_words,
+    "conflicts": conflicts_in_words,
+    "near": near_in_words,
 }

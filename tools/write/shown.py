@@ -8,6 +8,7 @@ from ...state.decision import Critique, Rejected
 from ...state.events import StageGain, SynthesisFigures
 from ...state.report import ClusterEvidence, Objective, Record
 from ...state.values import LabelTally, ModelFigures
+from .choices import Choices
 
 
 class FunnelStep(Record):
@@ -137,6 +138,40 @@ class Learned(Record):
     figures: dict[str, float | int | str | None]
 
 
+class RemovedRow(Record):
+    """A row that went, as ``removed.COLUMNS`` tells it; long texts are cut."""
+
+    id: str
+    text: str | None
+    reason: str
+    rule: str
+    stage: str
+    score: float | None
+    threshold: float | None
+    span: str | None
+    twin: str | None
+    twin_text: str | None
+    survivor: str | None
+
+
+class ConflictShown(Record):
+    """One content that copies carry with different labels."""
+
+    text: str  # how it begins
+    labels: dict[str, int]  # label → copies, the most first
+    stay: tuple[str, ...]  # ids of the rows that stay
+
+
+class Conflicts(Record):
+    """Contents that copies carry with different labels, ten of them listed, and near-copies of another label."""
+
+    texts: int
+    rows: int  # copies of them with a label
+    tied: int  # contents without a majority, of which a row for each of the first labels stays
+    listed: tuple[ConflictShown, ...]
+    near: int  # rows that nearly repeat one with another label, and stay
+
+
 class JudgedCluster(Record):
     """A cluster, what the critic says of it, and the text of its medoid."""
 
@@ -149,9 +184,11 @@ class Summary(Record):
     """What a run came to; as JSON, what ``--json`` prints."""
 
     run: str  # its directory
+    choices: Choices
     rows: dict[str, int]  # ingested, quarantined, kept, removed, synthetic
     anchor: int
     removed_by_reason: dict[str, int]
+    conflicts: Conflicts | None  # None: there are none
     funnel: tuple[FunnelStep, ...]
     stages: tuple[Stage, ...]
     taken: tuple[Hit, ...]
@@ -185,5 +222,6 @@ class ReportData(Summary):
     maps: pl.DataFrame
     clusters: tuple[JudgedCluster, ...]
     notes: tuple[str, ...]
+    removed_sample: tuple[RemovedRow, ...] = ()
     quality: tuple[Learned, ...] = ()
     labelled: LabelTally | None = None

@@ -1,38 +1,26 @@
-"""What a tool makes of a table: the rows that stay, under which columns, and those taken out with their evidence.
+"""What a tool makes of a table: the rows that stay, and under which columns.
 
 Tables are written batch by batch, as Parquet or JSON Lines: whole in their place, or not there at all.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ...state.errors import IntegrityError, UsageError
-from ...state.rows import Removal
+from ...state.errors import UsageError
 from ...state.store import whole_file
 from ..read.columns import free_name, is_json_text, json_lines
 from ..read.load import LoadResult, row_note
-from ..text.batches import MappedTexts
 
 _GROUP_BYTES = 32 << 20  # of Arrow columns in a Parquet row group
 _LINES = (".jsonl", ".ndjson")
 _OLDEST = pl.CompatLevel.oldest()  # strings as every reader of Parquet knows them
-_EXCERPT = 200  # characters of a text
-_BATCH_ROWS = 8192
-_FRAME = pl.Schema(
-    {"row": pl.UInt32, "reason": pl.String, "score": pl.Float64, "threshold": pl.Float64, "duplicate_of": pl.String}
-)
-_FILE = pa.schema(
-    (name, pa.float64() if name in ("score", "threshold") else pa.string())
-    for name in ("id", "reason", "score", "threshold", "duplicate_of", "text")
-)
 
 
 def check_target(target: Path) -> None:
@@ -139,40 +127,3 @@ def _text_at(loaded: LoadResult, fields: list[pa.Field]) -> int | None:
         if loaded.shape == "text" and loaded.text_columns == (field.name,) and plain and not is_json_text(field):
             return at
     return None
-
-
-def evidence(removals: Iterable[Removal], ids: pl.Series) -> pl.DataFrame:
-    """The rows of all removals, ascending: row (uint32), reason, score, threshold, duplicate_of (an id).
-
-    ``ids``: of every row (strings, [n]).
-
-    Raises:
-        IntegrityError: a row stands in two of them.
-    """
-    gone = pl.concat([_FRAME.to_frame(), *(_frame(removal, ids) for removal in removals)]).sort("row")
-    if gone["row"].is_duplicated().any():
-        raise IntegrityError("a tool tried to take the same row out twice")
-    return gone
-
-
-def _frame(removal: Removal, ids: pl.Series) -> pl.DataFrame:
-    kept = ids.gather(removal.duplicate_of) if isinstance(removal.duplicate_of, np.ndarray) else removal.duplicate_of
-    frame = pl.DataFrame({"row": removal.rows, "score": removal.score, "duplicate_of": kept})
-    frame = frame.with_columns(reason=pl.lit(removal.reason), threshold=pl.lit(removal.threshold))
-    return frame.select(pl.col(name).cast(kind) for name, kind in _FRAME.items())
-
-
-def write_evidence(gone: pl.DataFrame, texts: MappedTexts, target: Path) -> None:
-    """Write what ``evidence`` gave to ``target`` (.parquet or .jsonl): with the rows' ids, and how their texts begin.
-
-    Raises:
-        StorageError: the disk is full or not writable; no half file is left.
-    """
-    with table_writer(target, _FILE) as write:
-        for part in gone.iter_slices(_BATCH_ROWS):
-            shown = part.with_columns(
-                id=texts.ids.gather(part["row"]), text=texts.texts.gather(part["row"]).str.slice(0, _EXCERPT)
-            )
-            for batch in shown.select(_FILE.names).to_arrow().cast(_FILE).combine_chunks().to_batches():
-                write(batch)
-            texts.release()

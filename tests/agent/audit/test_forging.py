@@ -108,11 +108,11 @@ def test_an_event_that_is_moved_is_found(how, forger):
         assert forger.story_found(told, at), f"{how}: line {at + 1} ({events[at].type})"
 
 
-def test_every_column_of_the_curated_files_changed_is_found(storied, tmp_path):
+def test_every_column_of_the_curated_and_removed_files_changed_is_found(storied, tmp_path):
     root = copied(storied, tmp_path / "run")
     view = View.open(root)
     number = next(number for number, event in enumerate(view.events) if event.type == "export")
-    for path in sorted(view.run.curated.rglob("*.parquet")):
+    for path in sorted([*view.run.curated.rglob("*.parquet"), *view.run.removed.rglob("*.parquet")]):
         frame, whole = pl.read_parquet(path, hive_partitioning=False), path.read_bytes()
         poisoned = {f"column '{column}', row 0": _poisoned(frame, column) for column in frame.columns}
         poisoned |= {"rows, not": frame[:-1], "is in one of them": frame.drop(frame.columns[0])}
@@ -131,23 +131,23 @@ def _poisoned(frame, column):
     match values[0]:
         case bool():
             values[0] = not values[0]
-        case int():
+        case int() | float():
             values[0] += 1
         case list():
             values[0] = [*values[0], "x"]
         case None:
-            values[0] = 1 if frame[column].dtype.is_integer() else ["x"] if frame[column].dtype == pl.List else "x"
+            values[0] = 1 if frame[column].dtype.is_numeric() else ["x"] if frame[column].dtype == pl.List else "x"
         case text:
             values[0] = f"{text}x"
     return frame.with_columns(pl.Series(column, values, dtype=frame[column].dtype))
 
 
 def _exported(view, number):
-    """The run with an export event that has the hashes of the curated files as they lie there."""
+    """The run with an export event that has the hashes of the exported files as they lie there."""
     body = plain(view.events[number].body())
     body["effects"] = [
         {"kind": f"file:{path.relative_to(view.run.root)}", "after_sha": sha256_file(path)}
-        for path in sorted(view.run.curated.rglob("*"))
+        for path in sorted([*view.run.curated.rglob("*"), *view.run.removed.rglob("*")])
         if path.is_file()
     ]
     return replace(view, events=(*view.events[:number], EVENT.validate_python(body)))

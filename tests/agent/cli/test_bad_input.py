@@ -45,7 +45,22 @@ def test_an_empty_file(recryst, tmp_path):
     path = tmp_path / "empty.jsonl"
     path.write_text("")
     assert "empty.jsonl" in sentence(recryst("run", path, "--out", tmp_path / "run"), 3)
-    assert read_log(tmp_path / "run" / "events.jsonl")[0][-1].type == "error"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_column_name_lists_the_columns_and_leaves_no_folder(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"question": "Who?", "answer": "I."}\n' * 50)
+    (tmp_path / "full").mkdir()
+    for options in (["--label-column", "intent"], ["--text-column", "txt"], ["--content-columns", "question,reply"]):
+        for where in ([], ["--out", "run"], ["--out", "full"]):
+            code, _, said = here("run", path, *options, *where)
+            assert code == 3
+            assert "'question', 'answer'" in said
+            assert {one.name for one in tmp_path.iterdir()} <= {"in.jsonl", "full", "runs"}
+    assert not any((tmp_path / "runs").iterdir())
+    assert not any((tmp_path / "full").iterdir())
 
 
 def test_one_row(recryst, tmp_path):

@@ -19,6 +19,7 @@ from recryst.state.errors import InputError, UsageError
 from recryst.state.phrases import silent
 from recryst.state.preparation import CleanParams, DecontaminateParams, FilterParams
 from recryst.state.rows import Removal
+from recryst.tools.repeats import decontaminate
 from recryst.tools.table_tool import TableTool
 
 
@@ -120,7 +121,8 @@ def _gone(text, params, advance):
     ]
 
 
-def _marks(text, params):
+def _marks(rows, params):
+    text = rows["text"]
     return pl.DataFrame({"n": text.str.len_chars(), "words": text.str.split(" ")})
 
 
@@ -153,17 +155,62 @@ def test_what_stays_is_what_was_there(source, tmp_path):
     assert result.removed == {"long": 10, "copy": 2, "known": 1}
     assert result.text_bytes_in == sum(len(row["text"]) for row in ROWS)
     assert result.text_bytes_out == sum(len(row["text"]) for row in expected)
-    evidence = {row.pop("id"): row for row in json_rows(tmp_path / "gone.jsonl")}
+    evidence = {row["recryst_id"]: row for row in json_rows(tmp_path / "gone.jsonl")}
     assert list(evidence) == [f"r{n}" for n in sorted(gone)]
-    assert evidence["r3"] == {
-        "reason": "long", "score": 15, "threshold": 14, "duplicate_of": None, "text": "word word word "
-    }  # fmt: skip
-    assert evidence["r9"]["duplicate_of"] == "r1"
-    assert evidence["r13"]["duplicate_of"] == "bench.jsonl#7"
+    assert evidence["r3"] == ROWS[3] | {
+        **{"recryst_id": "r3", "recryst_text": "word word word ", "recryst_reason": "long", "recryst_rule": "long"},
+        **{"recryst_stage": "own", "recryst_score": 15, "recryst_threshold": 14},
+        **dict.fromkeys(("recryst_span", "recryst_twin", "recryst_twin_text", "recryst_survivor")),
+    }
+    twin = {"recryst_twin": "r1", "recryst_twin_text": "word ", "recryst_survivor": "r1"}
+    assert {name: evidence["r9"][name] for name in twin} == twin
+    assert evidence["r13"]["recryst_twin"] == "bench.jsonl#7"
     applied(tool, source, tmp_path / "out.parquet", removed=tmp_path / "gone.parquet")
     applied(own_tool(annotate=_marks, removals=lambda *_: []), tmp_path / "out.parquet", tmp_path / "again.jsonl")
     assert json_rows(tmp_path / "again.jsonl") == expected
-    assert pl.read_parquet(tmp_path / "gone.parquet")["id"].to_list() == list(evidence)
+    assert pl.read_parquet(tmp_path / "gone.parquet")["recryst_id"].to_list() == list(evidence)
+
+
+def test_a_column_that_looks_like_a_label_makes_rows_differ_and_is_said(here, tmp_path):
+    rows = [("Great, another delay.", "positive"), *[("Great, another delay.", "negative")] * 2, *[("Kind.", "x")] * 2]
+    path = tmp_path / "in.jsonl"
+    path.write_text("\n".join(json.dumps({"id": str(n), "text": t, "label": m}) for n, (t, m) in enumerate(rows)))
+    code, told, said = here(
+        "tool", "clean", path, tmp_path / "out.jsonl", "--removed", tmp_path / "gone.jsonl", "--json"
+    )
+    assert code == 0
+    assert json.loads(told)["removed"] == {"exact_duplicate": 2}
+    assert json.loads(told)["choices"]["label_like"] == "label"
+    assert "`label` looks like a label, 3 values: use --label-column label" in said
+    assert "`label` looks like a label: 1 text stands with 2 values, and no such row is a copy of another" in said
+    gone = {row["recryst_id"]: row for row in json_rows(tmp_path / "gone.jsonl")}
+    assert {row: line["recryst_twin"] for row, line in gone.items()} == {"2": "1", "4": "3"}
+    assert gone["2"]["label"] == "negative"
+    code, _, said = here("tool", "clean", path, tmp_path / "out.jsonl", "--content-columns", "text")
+    assert (code, "3 taken out" in said, "1 text stands" in said) == (0, True, False)
+    code, _, said = here("tool", "clean", path, tmp_path / "out.jsonl", "--content-columns", "txt")
+    assert (code, "'id', 'text', 'label'" in said) == (3, True)
+
+
+def test_a_row_of_a_benchmark_goes_with_its_span_and_its_twin(tmp_path):
+    question = "Which of these seven planets lies nearest to the sun in the month of May, and why is it so hot there?"
+    (tmp_path / "bench.jsonl").write_text(json.dumps({"id": "q1", "question": question}))
+    (tmp_path / "in.jsonl").write_text(
+        "\n".join(
+            json.dumps({"id": f"r{n}", "text": t}) for n, t in enumerate(["So.", f"I ask: {question} Well.", "No."])
+        )
+    )
+
+    def params():
+        return DecontaminateParams(against=(str(tmp_path / "bench.jsonl"),))
+
+    job = {"removed": tmp_path / "gone.jsonl"}
+    applied(decontaminate.TOOL, tmp_path / "in.jsonl", tmp_path / "out.jsonl", params, **job)
+    [gone] = json_rows(tmp_path / "gone.jsonl")
+    assert gone["recryst_twin"] == "bench.jsonl#q1"
+    assert gone["recryst_twin_text"] == question
+    assert gone["recryst_span"] == question.removesuffix("?")
+    assert gone["recryst_survivor"] is None
 
 
 def test_types_of_a_table_are_kept(tmp_path):
@@ -252,13 +299,14 @@ def test_every_streaming_tool_takes_any_text(name, tmp_path):
     needed = {"decontaminate": {"against": [str(tmp_path / "bench.jsonl")]}, "language": {"keep": ["en"]}}
     params = CAPABILITIES[name].params(**needed.get(name, {}))
     text = pl.Series("text", [None, "", "a", "\x00", None, "é" * 5000, "one two three", "one two three", "\n\n"])
+    table = pl.DataFrame({"text": text, "content": text}).with_columns(empty_answer=pl.lit(None, dtype=pl.Boolean))
     if tool.annotate is not None:
-        assert [tool.annotate(part, params).schema for part in (text, text[:1], text[5:6])] == [
-            tool.annotate(text, params).schema
+        assert [tool.annotate(part, params).schema for part in (table, table[:1], table[5:6])] == [
+            tool.annotate(table, params).schema
         ] * 3
-        assert tool.annotate(text, params).height == len(text)
+        assert tool.annotate(table, params).height == len(text)
     if tool.removals is not None:
-        rows = [row for one in tool.removals(text, params, silent) for row in one.rows.tolist()]
+        rows = [row for one in tool.removals(table, params, silent) for row in one.rows.tolist()]
         assert len(set(rows)) == len(rows) <= len(text)
 
 

@@ -6,6 +6,7 @@ from small_view import SmallRun, texts
 
 from recryst.agent.account.explain import explain
 from recryst.agent.account.marks import marks
+from recryst.agent.account.summary import conflicts
 from recryst.agent.steps.clean import Clean, Filter, Language
 from recryst.agent.steps.repeats import Decontaminate, Dedup, HoldOut
 from recryst.state.errors import InputError
@@ -26,18 +27,50 @@ def test_rows_without_text_go_when_they_are_read(tmp_path):
     assert view.values.ingested == 6
 
 
-def test_clean_takes_copies_and_counts_those_of_another_label(tmp_path):
+def test_clean_takes_copies_and_says_which_texts_have_several_labels(tmp_path):
     rows = texts(4)
-    run = SmallRun(tmp_path, [*rows, rows[0], rows[1] + "\u00a0", rows[2]], labels=[*"abcd", "a", "b", "x"])
+    more = [rows[0], rows[1] + "\u00a0", rows[2], rows[3], rows[3]]
+    run = SmallRun(tmp_path, [*rows, *more], labels=[*"abcd", "a", "b", "x", "y", "y"])
     view = run.step(run.loaded(), Clean())
-    assert removed(view) == {4: "exact_duplicate", 5: "normalised_duplicate", 6: "exact_duplicate"}
+    assert removed(view) == {
+        **{4: "exact_duplicate", 5: "normalised_duplicate"},  # row 6 stays: its text has no majority
+        **{3: "outvoted_label", 8: "exact_duplicate"},
+    }
     event = view.events[-1]
     assert (event.by_reason, event.label_conflicts, event.normalised) == (
-        {"exact_duplicate": 2, "normalised_duplicate": 1},
-        1,
+        {"exact_duplicate": 2, "normalised_duplicate": 1, "outvoted_label": 1},
+        2,
         1,
     )
-    assert view.ledger()["duplicate_of"].to_list()[4:] == ["r0", "r1", "r2"]
+    assert view.ledger()["duplicate_of"].to_list() == [None, None, None, "r7", "r0", "r1", None, None, "r7"]
+    found = view.values.conflicts
+    assert (found.texts, found.rows, found.tied) == (2, 5, 1)
+    assert [(one.row, one.labels, one.stay) for one in found.largest] == [
+        (3, {"y": 2, "d": 1}, ("r7",)),
+        (2, {"c": 1, "x": 1}, ("r2", "r6")),
+    ]
+    draft = Clean().derive(run.loaded(), None)
+    [(said, _)] = draft.lines
+    assert said.startswith(
+        "2 texts stand with several labels, in 5 copies; the label of most copies stays (1); without"
+    )
+    shown = conflicts(view)
+    assert shown.listed[0].text == rows[3]
+    assert explain(view, "r8").row.copies_by_label == {"y": 2, "d": 1}
+    assert "several labels: y 2, d 1" in str(explain(view, "r3"))
+    assert explain(view, "r0").row.copies_by_label is None
+
+
+def test_a_near_copy_of_another_label_stays_and_is_said(tmp_path):
+    rows = texts(6)
+    near = [rows[at].replace("and so on", "and so forth") for at in (0, 1)]
+    run = SmallRun(tmp_path, [*rows, *near], labels=[*"aaaaaa", "b", "a"], dedup={"threshold": 0.6}, **SHORT)
+    view = run.step(run.step(run.loaded(), Clean()), Filter())
+    [(said, _)] = Dedup().derive(view, None).lines
+    view = run.step(view, Dedup())
+    assert removed(view) == {7: "near_duplicate"}
+    assert view.values.near_conflicts == conflicts(view).near == 1
+    assert said.startswith("1 row nearly repeats a row with another label")
 
 
 def test_a_language_is_taken_as_it_was_identified(tmp_path):

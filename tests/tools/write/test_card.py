@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from shown_about import choices_about, conflicts_about, removed_about
 
 from recryst.state.actions import Refilter
 from recryst.state.decision import Critique
@@ -87,6 +88,9 @@ def card_data(text: str, full: bool = True) -> ReportData:
         runs_on={"embedding": text},
         rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222},
         anchor=981,
+        choices=choices_about(text),
+        conflicts=conflicts_about(text),
+        removed_sample=(removed_about(text),),
         removed_by_reason={text: 1113},
         funnel=(
             FunnelStep(stage="load", reason="ingested", rows=10003),

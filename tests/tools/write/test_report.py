@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from shown_about import choices_about, conflicts_about, removed_about
 
 from recryst.state.actions import Action, Prune, Refilter, Stop
 from recryst.state.decision import Critique, Rejected
@@ -169,6 +170,9 @@ def report_data(texts: list[str]) -> ReportData:
         runs_on={"embedding": text, "policy": "rules"},
         rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222},
         anchor=981,
+        choices=choices_about(text),
+        conflicts=conflicts_about(text),
+        removed_sample=(removed_about(text),),
         removed_by_reason={text: 1000, "near_duplicate": 113},
         funnel=(
             FunnelStep(stage="load", reason="ingested", rows=10003),

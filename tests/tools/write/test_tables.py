@@ -1,13 +1,11 @@
-"""Tables that are whole or not there, and the evidence of rows taken out."""
+"""Tables that are whole or not there."""
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from recryst.state.errors import IntegrityError, StorageError, UsageError
-from recryst.state.rows import Removal
-from recryst.tools.write.tables import check_target, evidence, table_writer
+from recryst.state.errors import StorageError, UsageError
+from recryst.tools.write.tables import check_target, table_writer
 
 ROWS = pa.record_batch({"a": [1, 2], "b": ["x", None]})
 
@@ -43,12 +41,3 @@ def test_a_target_is_refused_before_the_work(tmp_path):
         check_target(tmp_path / "out.csv")
     with pytest.raises(UsageError, match="no folder"):
         check_target(tmp_path / "missing" / "out.parquet")
-
-
-def test_evidence_names_the_row_that_stays_and_no_row_twice():
-    ids = pl.Series(["a", "b", "c"])
-    copy = Removal("copy", np.array([2], dtype=np.uint32), np.ones(1), 0.9, np.array([0], dtype=np.uint32))
-    other = Removal("in_corpus", np.array([1], dtype=np.uint32), np.ones(1), 0.8, pl.Series(["FILE#1"]))
-    assert evidence([copy, other], ids).select("row", "duplicate_of").rows() == [(1, "FILE#1"), (2, "a")]
-    with pytest.raises(IntegrityError, match="twice"):
-        evidence([copy, copy], ids)

@@ -1,0 +1,23 @@
+"""What a report shows beside its figures, with a text wherever one may stand."""
+
+from recryst.tools.write.choices import Choices
+from recryst.tools.write.shown import Conflicts, ConflictShown, RemovedRow
+
+
+def choices_about(text):
+    """Choices in which every column is called so."""
+    columns = {"text": (text,), "content": (text,), "label": text, "id": text, "source": text, "left_out": {text: "id"}}
+    like = {"label_like": text, "label_values": 3, "split": text, "profile": text, "notes": (text,)}
+    return Choices(form="text", **columns, **like)
+
+
+def conflicts_about(text):
+    """Two contents with several labels, of which one is shown."""
+    shown = ConflictShown(text=text, labels={text: 9, "b": 1}, stay=(text,))
+    return Conflicts(texts=2, rows=14, tied=1, listed=(shown,), near=7)
+
+
+def removed_about(text):
+    """A removed row."""
+    said = dict.fromkeys(("id", "text", "reason", "rule", "stage", "span", "twin", "twin_text", "survivor"), text)
+    return RemovedRow(score=0.5, threshold=0.25, **said)

@@ -1,0 +1,40 @@
+"""Why a row went, in words: the one table of the reasons that stand in a ledger or in the evidence of a tool."""
+
+import re
+
+from ..text.measures import MEASURES
+
+REASONS = {
+    "missing_text": "it has no text",
+    "missing_label": "it has no label, and rows without one were to go",
+    "exact_duplicate": "another row has the same content, byte for byte",
+    "normalised_duplicate": "another row has the same content once both are normalised",
+    "outvoted_label": "another row has the same content with a label that more of its copies carry",
+    "language": "its language is none of those that stay, or could not be told",
+    "in_corpus": "it stands in the corpus already, or nearly",
+    "near_duplicate": "it nearly repeats another row",
+    "benchmark_ngram": "it has a run of words in common with a benchmark",
+    "benchmark_span": "its longest run of words in common with a benchmark covers much of the benchmark's text",
+    "benchmark_text": "whole lines of it are a text of a benchmark",
+    "semantic_duplicate": "another row says the same in other words",
+    "refilter_quality": "its predicted quality is low, and it passes a quality rule only narrowly",
+    "prune_drop": "its cluster was taken out as a whole",
+    "prune_keep_furthest": "its cluster was thinned, and it lay nearer to the middle than those that stay",
+    "prune_keep_closest": "its cluster was thinned, and it lay further from the middle than those that stay",
+    "prune_keep_random": "its cluster was thinned by lot",
+    "over_share": "there were more synthetic rows than their share allows",
+}
+#: Reasons whose twin is no row of the data, but of a corpus or a benchmark, as FILE#ID.
+OUTSIDE = ("in_corpus", "benchmark_ngram", "benchmark_span", "benchmark_text")
+_RULE = re.compile(r"(\w+)\.(min|max)_(\w+)")
+
+
+def in_words(reason: str) -> str:
+    """The sentence for a reason; that of a quality rule says what it measures and on which side of its limit the row
+    lies. A reason that nobody put in the table is its own name."""
+    if reason in REASONS:
+        return REASONS[reason]
+    rule = _RULE.fullmatch(reason)
+    if rule and (measure := f"{rule[1]}.{rule[3]}") in MEASURES:
+        return f"a quality rule found too {'little' if rule[2] == 'min' else 'much'}: {MEASURES[measure]}"
+    return reason.replace("_", " ")
