@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Role = Literal[
     "rows", "originals", "quarantine", "given_vectors", "ledger",
     "liked", "liked_vectors", "taxonomy", "seeds", "benchmarks",
-    "text", "languages", "annotations", "verdicts", "in_corpus", "matches",
+    "text", "languages", "annotations", "verdicts", "in_corpus", "matches", "groups",
     "pool", "vectors", "neighbor_indices", "neighbor_similarities", "density", "anchor_vectors", "anchor_radii",
     "taught", "endorsed_vectors", "quality_model", "quality",
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
@@ -84,6 +84,7 @@ class Values(Record):
     label_column: str | None = None
     id_column: str | None = None
     source_column: str | None = None
+    group_column: str | None = None
     meanings: dict[str, str] = Field(default_factory=dict)  # every column of the input, and what it is taken for
     # filter, hold_out
     profile: str = ""

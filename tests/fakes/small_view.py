@@ -40,7 +40,14 @@ class SmallRun:
         columns = {"row": pl.Series(range(len(rows)), dtype=pl.UInt32), "id": [f"r{n}" for n in range(len(rows))]}
         nothing = pl.Series([None] * len(rows), dtype=pl.String)
         self.rows = pl.DataFrame(
-            {**columns, "text": rows, "label": nothing if labels is None else labels, "source": sources or nothing}
+            {
+                **columns,
+                "text": rows,
+                "content": nothing,
+                "empty_answer": pl.Series([None] * len(rows), dtype=pl.Boolean),
+                "label": nothing if labels is None else labels,
+                "source": sources or nothing,
+            }
         )
         self.known = {"label_column": None if labels is None else "label", "source_column": sources and "source"}
 

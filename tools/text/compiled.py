@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache, partial, wraps
 from typing import Any
 
-from ...state.folders import numba_cache
+from ..folders import numba_cache
 
 
 def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...state.folders import user_cache
+from ..folders import user_cache
 from .encoder import Encoder
 from .remote_encoder import RemoteEncoder
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...state.config import NeighborParams
-from ...state.folders import numba_cache
 from ...state.phrases import Advance, silent
+from ..folders import numba_cache
 
 _BLOCK_VALUES = 1 << 24  # similarities held at a time: 64 MB
 _QUERIES = 1024  # queries taken at a time,

@@ -15,8 +15,8 @@ import polars as pl
 
 from ...state.config import ReduceParams
 from ...state.errors import InputError
-from ...state.folders import numba_cache
 from ...state.phrases import Advance, silent
+from ..folders import numba_cache
 from ..table_tool import TableTool
 from .embed import table_vectors
 from .neighbors import nearest

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recryst.state.config import EmbedParams
-from recryst.state.folders import private, user_cache
+from recryst.tools.folders import private, user_cache
 from recryst.tools.vectors import cache as module
 from recryst.tools.vectors.cache import VectorCache, groups, open_cache
 from recryst.tools.vectors.embed import open_encoder
