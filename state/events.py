@@ -206,6 +206,9 @@ class HoldOut(StepEvent):
 
     type: Literal["hold_out"] = "hold_out"
     anchor: int
+    groups: int = 0  # of two rows or more that stand on one side of it
+    grouped: int = 0  # rows in them
+    divided: bool = False  # rows of one group stand on both sides: no other anchor was to be had
 
 
 class Estimate(Record):

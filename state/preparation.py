@@ -45,6 +45,9 @@ class LoadParams(Section):
     id_column: Column = Field(None, description="column that holds a stable id; otherwise ids come from content")
     label_column: Column = Field(None, description="column that holds a class label; the probe learns it")
     source_column: Column = Field(None, description="column that names where a row came from; guarded by the caps")
+    group_column: Column = Field(
+        None, description="column whose equal values are held out together; otherwise a conversation's or document's id"
+    )
     content_columns: Annotated[Names, Option("data", metavar="NAMES")] = Field(
         (), description="columns by which rows differ, as in [question, answer]; none: all but ids, times, scores, …"
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Role = Literal[
     "rows", "originals", "quarantine", "given_vectors", "ledger",
     "liked", "liked_vectors", "taxonomy", "seeds", "benchmarks",
-    "text", "languages", "annotations", "verdicts", "in_corpus", "near_duplicates", "matches",
+    "text", "languages", "annotations", "verdicts", "in_corpus", "near_duplicates", "matches", "groups",
     "pool", "vectors", "neighbor_indices", "neighbor_similarities", "density", "anchor_vectors", "anchor_radii",
     "taught", "endorsed_vectors", "quality_model", "quality",
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
@@ -102,6 +102,7 @@ class Values(Record):
     label_column: str | None = None
     id_column: str | None = None
     source_column: str | None = None
+    group_column: str | None = None
     meanings: dict[str, str] = Field(default_factory=dict)  # every column of the input, and what it is taken for
     label_like: tuple[str, int] | None = None  # where no label is named: a column that looks like one, and its values
     # clean, dedup

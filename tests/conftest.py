@@ -4,12 +4,28 @@ import contextlib
 import ipaddress
 import socket
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 
 # Not a package of Recryst: `from llm_server import Failure` is how a test names what stands in this folder.
 sys.path.append(str(Path(__file__).parent / "fakes"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    """The vectors kept for later runs lie in a folder of these tests, so that nothing depends on the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("RECRYST_CACHE_DIR", str(folder / "shared"))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def cache_of_the_test(cache_of_the_tests, monkeypatch):
+    """Nor on another test: each begins with an empty cache, made when something is kept."""
+    monkeypatch.setenv("RECRYST_CACHE_DIR", str(cache_of_the_tests / uuid.uuid4().hex))
 
 
 @pytest.fixture(scope="session")

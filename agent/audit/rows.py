@@ -13,14 +13,17 @@ from ...state.values import Role, Values
 from ...tools.read.columns import content_id, is_json_text, own_ids, plain_rows
 from ...tools.read.content import content_of
 from ...tools.read.forms import KINDS, Shape
-from ...tools.read.load import distinct_ids, meanings_of, sample_of, unnamed_label
+from ...tools.read.load import distinct_ids, group_of, meanings_of, sample_of, unnamed_label
 from ...tools.read.shapes import empty_answers, render
 from ..view import View
 from .contents import of_tables, short, unlike_leaves
 
 _BATCH_ROWS = 8192
 _MEANINGS = ("text", "content", "empty_answer", "label", "source")
-_COLUMNS = {"text_column", "text_columns", "label_column", "id_column", "source_column", "meanings", "label_like"}
+_COLUMNS = {
+    *("text_column", "text_columns", "label_column", "id_column", "source_column", "group_column"),
+    *("meanings", "label_like"),
+}
 _SET = {"ingested", "quarantined", "shape", "notes", *_COLUMNS}  # the values that ``load`` sets
 _CONTENT_ID = re.compile(r"([0-9a-f]{16})(#\d+)?")
 
@@ -71,10 +74,12 @@ def _out_of_place(view: View, load: Load) -> Iterator[str]:
     first = next(originals.read_row_group(0).combine_chunks().to_batches().__iter__())
     stored = _as_read(first, {*values.meanings})
     sample = sample_of(stored, stored.schema)
-    meanings = meanings_of(sample, shape, config.load, values.id_column, values.source_column)
+    known = (values.id_column, values.source_column)
+    meanings = meanings_of(sample, shape, config.load, *known, values.group_column)
     wanted: dict[str, object] = {
         "meanings": meanings,
         "label_like": unnamed_label(sample, shape, config.load, meanings),
+        "group_column": group_of(sample, shape, config.load, *known),
         "text_column": shape.text_column,
         "label_column": config.load.label_column,
         "id_column": config.load.id_column or ("id" if "id" in names else None),

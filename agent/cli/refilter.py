@@ -1,7 +1,5 @@
 """``recryst refilter``: what other thresholds would change in a run, and a new run with them."""
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from ...state.preparation import OFF
 from ...state.run import RunDirectory
 from ...state.settings import read_yaml
 from ..account.preview import EXAMPLES, Preview, preview
+from ..steps.measured import hand_over_vectors
 from ..view import View
 from .options import ready
 from .progress import Reporter
@@ -104,7 +103,7 @@ def _show(found: Preview) -> None:
 
 
 def _begin(root: Path, target: Path, found: Preview) -> int:
-    """A run of the same input with the new thresholds, which finds the old one's embeddings in its cache."""
+    """A run of the same input with the new thresholds, which takes over the embeddings of the old one."""
     from .claim import begin
     from .run import carry_out
 
@@ -119,15 +118,5 @@ def _begin(root: Path, target: Path, found: Preview) -> int:
     config, reporter = config.model_copy(update={"filter": chosen}), Reporter()
     ready(config)
     with begin(source, config, target, reporter.say) as directory:
-        if (root / "cache").is_dir() and not (directory.root / "cache").exists():
-            shutil.copytree(root / "cache", directory.root / "cache", copy_function=_link)
+        hand_over_vectors(View.open(root), directory.root)
         return carry_out(directory, reporter, as_json=False)
-
-
-def _link(source: str, target: str) -> str:
-    """A hard link where the file system has them, else a copy; cache files are only ever replaced whole."""
-    try:
-        os.link(source, target)
-        return target
-    except OSError:
-        return str(shutil.copy2(source, target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -69,6 +70,9 @@ def tolerant() -> Iterator[Callable[[], OSError | None]]:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     before = sys.stdout, sys.stderr
+    for stream in before:  # of a terminal that knows no more than ASCII: what it cannot show is spelled out
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="backslashreplace")
     out, err = Tolerant(lambda: before[0]), Tolerant(lambda: before[1])
     if before[0] is not None:
         sys.stdout = cast(TextIO, out)

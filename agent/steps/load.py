@@ -25,7 +25,10 @@ from ..view import View
 from .base import Draft, Step
 
 LEAST_LIKED = 10
-_COLUMNS = ("text_column", "text_columns", "label_column", "id_column", "source_column", "meanings", "label_like")
+_COLUMNS = (
+    *("text_column", "text_columns", "label_column", "id_column", "source_column", "group_column"),
+    *("meanings", "label_like"),
+)
 _SAID = ("ingested", "quarantined", "shape", "notes", *_COLUMNS)  # of the reading, by the name of the value
 
 
@@ -146,7 +149,7 @@ def _side_files(session: Session, folder: Path) -> tuple[dict[Role, str], list[s
 
 def _liked(session: Session, like: str, folder: Path) -> tuple[dict[Role, str], list[str]]:
     """The endorsed rows, read as the input is read; of the columns only text and vector count."""
-    unneeded = dict.fromkeys(("limit", "id_column", "label_column", "source_column"))
+    unneeded = dict.fromkeys(("limit", "id_column", "label_column", "source_column", "group_column"))
     params: LoadParams = session.config.load.model_copy(update={**unneeded, "missing_text": "remove"})
     try:
         result = load_rows(like, params, folder, scrub=session.config.scrub)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ from ...tools.judge import objective as objective_tool
 from ...tools.judge.probe import Labelled, ProbeResult, probe_labels, probe_text
 from ...tools.vectors import score as score_tool
 from ...tools.vectors.cluster import ClusterResult, cluster, density_space
-from ...tools.vectors.embed import VectorCache, embed, open_encoder
+from ...tools.vectors.embed import embed, open_cache, open_encoder, read_known, write_known
 from ...tools.vectors.evidence import density
 from ...tools.vectors.neighbors import NeighborGraph, neighbor_graph, restrict, unit
 from ..session import Session
@@ -34,6 +35,7 @@ from .base import Content, Plain
 
 RESEEDED_CLUSTERINGS = 4
 _RESOLVED = ("k", "eps", "min_cluster_size")  # what a clustering chooses by itself where it is not told
+_HANDED_OVER = Path("cache", "handed-over.npy")  # vectors of another run of the same input, in a run's folder
 ProbeKind = Literal["macro_f1", "bits_per_byte"]
 
 
@@ -147,11 +149,24 @@ def row_vectors(session: Session, view: View, rows: np.ndarray, advance: Advance
 def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[np.ndarray, tuple[int, int]]:
     """Unit vectors of texts (strings [m]) by the run's encoder, float32 [m, d]; how many were embedded, and cached."""
     encoder = open_encoder(session.config.embed)
-    cache = VectorCache(session.run.root / "cache" / "embeddings", encoder.name, encoder.dimensions)
-    result = embed(text, encoder, cache, session.config.embed, advance)
+    root = session.run.root
+    known = read_known(root / _HANDED_OVER)
+    result = embed(text, encoder, open_cache(encoder, root / "cache"), session.config.embed, advance, root, known)
     if not encoder.local:
         session.texts_sent += result.embedded
     return result.vectors, (result.embedded, result.cached)
+
+
+def hand_over_vectors(view: View, root: Path) -> None:
+    """Give the vectors of a run to another in the folder ``root``, which embeds by the same model.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    if view.has("pool", "vectors", "anchor_vectors") and not view.has("given_vectors"):
+        rows = np.concatenate([np.asarray(view.array("pool")), view.anchor()])
+        vectors = np.concatenate([view.array("vectors"), view.array("anchor_vectors")])
+        write_known(root / _HANDED_OVER, view.text(rows), vectors, view.config.embed)
 
 
 def neighbors_among(view: View, rows: np.ndarray) -> tuple[np.ndarray, NeighborGraph]:

@@ -5,18 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
 from ...state.config import Config
 from ...state.errors import InputError
 from ...state.events import StepEvent
-from ...state.phrases import Advance, silent
+from ...state.phrases import Advance, counted, silent
 from ...state.rows import Removal, hold_out, removed_by_reason
 from ...state.values import Role, Values
 from ...tools.judge import select
+from ...tools.read.columns import as_text
 from ...tools.repeats import dedup, minhash
 from ...tools.repeats.benchmarks import index_benchmarks
 from ...tools.repeats.corpus import corpus_duplicates, open_corpus
 from ...tools.repeats.decontaminate import Contamination, contaminated
+from ...tools.repeats.groups import Together, row_groups
 from ...tools.text.filters import is_applied
 from ...tools.write.figures import near_in_words
 from ..decide.facts import strictness
@@ -24,6 +27,9 @@ from ..session import Session
 from ..view import View
 from .base import Content, Draft, Step
 from .clean import logged_frame, separated
+
+_LEAST_OF_WANTED = 0.25  # of the anchor, below which groups that are too large leave nothing to measure by
+_UNHEADED = ("pair", "two")  # shapes whose text does not tell the question from the answer; it is the first column
 
 
 class Dedup(Step[pl.DataFrame | None]):
@@ -159,9 +165,12 @@ def contamination(view: View, rows: np.ndarray, advance: Advance = silent) -> Co
 
 
 class HoldOut(Step[None]):
-    """Set aside the anchor, which measures every action and which no selecting tool sees."""
+    """Set aside the anchor, which measures every action and which no selecting tool sees; groups of rows stay whole."""
 
     name = "hold_out"
+
+    def total(self, view: View) -> int | None:
+        return view.values.ingested
 
     def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
         """As for every step.
@@ -177,12 +186,65 @@ class HoldOut(Step[None]):
                 f"only {left} of {view.values.ingested:,} left after cleaning, at least {least} are needed "
                 f"({why or 'nothing was removed'}); every row and its reason stands in {view.run.root}"
             )
-        anchor = select.choose_anchor(rows, view.config.anchor, view.config.seed)
-        artefacts: dict[Role, Content] = {"ledger": hold_out(view.ledger(), anchor, view.seq)}
+        groups = groups_of(view, advance)
+        anchor = select.choose_anchor(rows, view.config.anchor, view.config.seed, groups[rows])
+        wanted = select.anchor_size(len(rows), view.config.anchor)
+        if divided := len(anchor) < _LEAST_OF_WANTED * wanted:
+            if (named := view.config.load.group_column) is not None:
+                raise InputError(
+                    f"only {len(anchor):,} of {wanted:,} rows can be held out, because groups by {named!r} are larger "
+                    "than that: name another --group-column, or raise anchor.fraction and anchor.max_rows"
+                )
+            anchor = select.choose_anchor(rows, view.config.anchor, view.config.seed)
+        sizes = np.unique(groups[rows], return_counts=True)[1]
+        several = sizes[sizes > 1]
         return Draft(
-            artefacts=artefacts,
+            artefacts={"ledger": hold_out(view.ledger(), anchor, view.seq), "groups": groups},
             values=Values(cleaned_rows=len(rows)),
-            inputs=("ledger",),
-            fields={"anchor": len(anchor)},
+            inputs=("ledger", "text", "originals"),
+            fields={
+                "anchor": len(anchor),
+                "groups": len(several),
+                "grouped": int(several.sum()),
+                "divided": divided,
+            },
             changed=len(anchor),
+            lines=_lines(len(anchor), wanted, several, divided),
         )
+
+
+def _lines(held: int, wanted: int, several: np.ndarray, divided: bool) -> tuple[tuple[str, str], ...]:
+    """What a person should know of the hold-out."""
+    if divided:
+        text = (
+            "nearly all rows belong together, so that held-out rows resemble rows of the training set: scores measure "
+        )
+        return ((f"{text}memory, too", "bold yellow"),)
+    if not len(several):
+        return ()
+    line = f"{int(several.sum()):,} rows belong to {counted(len(several), 'group')}, each held out whole or not at all"
+    return ((line + (f"; {held:,} of {wanted:,} rows fit" if held < wanted else ""), ""),)
+
+
+def groups_of(view: View, advance: Advance = silent) -> np.ndarray:
+    """Which rows belong together: for every row of the input the least position of its group, uint32 [ingested].
+
+    Rows that are out count, too: they may come back, and two rows that repeat a third are alike.
+    """
+    values, rows = view.values, np.arange(view.values.ingested, dtype=np.uint32)
+    nothing = pl.Series([None] * len(rows), dtype=pl.String)
+    column = None if values.group_column is None else original_text(view, values.group_column)
+    if view.has("given_vectors"):
+        return row_groups(Together(nothing, nothing, column), view.config.dedup, advance)
+    asked = original_text(view, values.text_columns[0] or "") if values.shape in _UNHEADED else None
+    return row_groups(Together(view.texts(), view.contents(), column, asked), view.config.dedup, advance)
+
+
+def original_text(view: View, name: str) -> pl.Series:
+    """A column of the input as it was read, as strings [ingested]; null where it is missing."""
+    file = pq.ParquetFile(view.path("originals"))
+    if name == "row":  # which made way for the number of the row
+        name = max(one for one in file.schema_arrow.names if one.startswith("row_original"))
+    field = file.schema_arrow.field(name)
+    parts = [pl.Series(as_text(batch.column(0), field), dtype=pl.String) for batch in file.iter_batches(columns=[name])]
+    return pl.concat(parts) if parts else pl.Series(dtype=pl.String)

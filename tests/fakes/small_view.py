@@ -55,10 +55,11 @@ class SmallRun:
         """The view before anything was read."""
         return View(self.run, self.store, self.config, RunState(), ())
 
-    def loaded(self):
-        """The view after the rows were read."""
+    def loaded(self, originals=None):
+        """The view after the rows were read, of ``originals`` if they are more than the text."""
+        originals = self.rows.select("row", "text") if originals is None else originals
         with self.store.scratch() as folder:
-            pq.write_table(self.rows.select("row", "text").to_arrow(), folder / "originals.parquet")
+            pq.write_table(originals.to_arrow(), folder / "originals.parquet")
             originals = self.store.adopt(folder / "originals.parquet")
         values = Values(shape="text", text_column="text", text_columns=("text",), notes=(), quarantined=0, **self.known)
         fields = {"input_sha256": None, "duplicate_ids": 0, "scrubbed": None}

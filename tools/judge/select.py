@@ -6,11 +6,39 @@ from ...state.actions import Strategy
 from ...state.preparation import AnchorParams
 
 
-def choose_anchor(rows: np.ndarray, params: AnchorParams, seed: int) -> np.ndarray:
-    """A uniform sample of the positions ``rows`` (uint32 [n]), ascending: ``fraction`` of them, up to ``max_rows``."""
-    size = min(params.max_rows, max(1, round(len(rows) * params.fraction)))
+def choose_anchor(rows: np.ndarray, params: AnchorParams, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
+    """A uniform sample of positions by whole groups, ascending: close to ``fraction`` of them, ``max_rows`` at most.
+
+    No group stands in the sample and outside it, so that one larger than the sample is never in it, and the sample is
+    smaller than asked for where no group fits any more.
+
+    Args:
+        rows: the positions to choose from, uint32 [n].
+        params: the size.
+        seed: the sample depends on it, on the rows and on the groups alone.
+        groups: the group of each row, integers [n]; None: each is one of its own.
+    """
+    size = anchor_size(len(rows), params)
+    group, counts = np.unique(
+        np.arange(len(rows)) if groups is None else groups, return_inverse=True, return_counts=True
+    )[1:]
+    fitting = np.flatnonzero(counts <= size)
     rng = np.random.default_rng([seed, 0xA2C402])
-    return np.sort(rng.choice(rows, size=size, replace=False))
+    drawn = rng.choice(fitting, size=min(size, len(fitting)), replace=False)
+    if counts[drawn].max(initial=1) > 1:  # so many groups may not do
+        drawn = np.concatenate([drawn, rng.permutation(np.setdiff1d(fitting, drawn))])
+    chosen = np.zeros(len(counts), dtype=bool)
+    while len(drawn := drawn[counts[drawn] <= size]):
+        fits = int(np.searchsorted(np.cumsum(counts[drawn]), size, side="right"))
+        chosen[drawn[:fits]] = True
+        size -= int(counts[drawn[:fits]].sum())
+        drawn = drawn[fits:]
+    return np.sort(rows[chosen[group]])
+
+
+def anchor_size(rows: int, params: AnchorParams) -> int:
+    """How many of so many rows are to be held out."""
+    return min(params.max_rows, max(1, round(rows * params.fraction)))
 
 
 def prune_cluster(

@@ -6,7 +6,7 @@ person, who may name them (``load.content_columns``).
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Literal
 
 import polars as pl
@@ -17,7 +17,9 @@ from .columns import as_text, is_json_text, is_text, json_bytes, strings_in, val
 from .forms import LABELS, Shape
 from .turns import spoken, turns_of
 
-Meaning = Literal["content", "label", "id", "source", "vector", "address", "time", "score", "count", "provenance"]
+Meaning = Literal[
+    "content", "label", "id", "group", "source", "vector", "address", "time", "score", "count", "provenance"
+]
 
 #: Stand on a line of their own between the columns of a row's content, and between the turns of a conversation.
 BETWEEN_COLUMNS, BETWEEN_TURNS = "\n\u241e\n", "\n\u241f\n"
@@ -50,6 +52,12 @@ _ANSWERS = frozenset({"answer", "label", "class", "correct", "better", "safer", 
 _WHOSE = frozenset({"a", "b", "chosen", "rejected"})
 _ENOUGH = 10  # rows that a running number has to number
 _NUMBER = r"^\s*([-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|NaN)?\s*$"
+# Name a whole that rows are parts of, the surest first.
+_WHOLES = (
+    frozenset({"conversation", "conversations", "conv", "dialogue", "dialog", "thread", "chat", "session"}),
+    frozenset({"document", "doc", "article", "passage", "paper", "book"}),
+    frozenset({"url", "uri", "permalink", "doi"}),
+)
 _FEW = 50  # values that a column of labels has at most
 _ADDRESS = r"^[a-zA-Z][a-zA-Z0-9+.-]*://\S+$"
 _TIME = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}\S*)?$"
@@ -112,6 +120,45 @@ def _by_name(name: str) -> Meaning | None:
     if words[0] in ("num", "n", "nb", "count") and len(words) > 1:
         return "count"
     return "address" if words[0] == "max" and "repo" in words else None
+
+
+def group_column(sample: pa.RecordBatch, shape: Shape, taken: Collection[str]) -> str | None:
+    """The column that says which rows are parts of one whole: a conversation's or a document's name or number, an URL.
+
+    Known by its name, and by its values: numbers or words, several of them, with several rows for some.
+
+    Args:
+        sample: the first rows of the table.
+        shape: their shape.
+        taken: columns that mean something else.
+    """
+    found = list[tuple[int, str]]()
+    for column, field in zip(sample.columns, sample.schema, strict=True):
+        rank = _names_a_whole(field.name)
+        if rank is not None and field.name not in (*shape.columns, *taken) and _has_parts(column, field):
+            found.append((rank, field.name))
+    return min(found)[1] if found else None
+
+
+def _names_a_whole(name: str) -> int | None:
+    """How surely the name of a column says that it tells which whole a row is part of, the surest 0; None: it is not.
+
+    ``conversation_id`` does, and ``conversation``; ``document_length`` does not.
+    """
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    while len(words) > 1 and words[-1] in _WORDS["id"]:
+        words.pop()
+    return next((rank for rank, wholes in enumerate(_WHOLES) if words and words[-1] in wholes), None)
+
+
+def _has_parts(column: pa.Array, field: pa.Field) -> bool:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if is_json_text(field) or pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        return False
+    values = pl.Series(as_text(column, field), dtype=pl.String).drop_nulls()
+    values = values.filter(values.str.strip_chars() != "")
+    names = not values.str.contains(r"\s").any()  # what holds a blank is no name but a text
+    return bool(names and 2 <= values.n_unique() < len(values))
 
 
 def _by_values(column: pa.Array, field: pa.Field) -> Meaning | None:

@@ -20,7 +20,7 @@ from ...state.phrases import Advance, silent
 from ...state.preparation import LoadParams, ScrubParams
 from ..text.scrubbed import Scrubber
 from .columns import VectorFile, column_of, free_name, is_json_text, json_bytes, plain_rows, row_ids, sound_vectors
-from .content import Meaning, beside, content_of, label_like, roles
+from .content import Meaning, beside, content_of, group_column, label_like, roles
 from .forms import Shape, find_column, recognise
 from .records import Quarantine, Reading, Records
 from .shapes import NestedText, empty_answers, render, text_of
@@ -63,6 +63,7 @@ class LoadResult:
     label_column: str | None
     id_column: str | None
     source_column: str | None
+    group_column: str | None
     meanings: dict[str, Meaning]  # every column of the input, and what it is taken for
     label_like: tuple[str, int] | None  # where no label is named: a column that looks like one, and its values
     row_column: str | None  # what the original column ``row`` is called here, where there is one
@@ -78,6 +79,7 @@ class _Columns:
     label: str | None
     id: str | None
     source: str | None
+    group: str | None
     row: str | None  # what an original column ``row`` is called, because that name is the row number's
     meanings: dict[str, Meaning]
     label_like: tuple[str, int] | None
@@ -151,6 +153,7 @@ def _load(
         label_column=columns.label,
         id_column=columns.id,
         source_column=columns.source,
+        group_column=columns.group,
         row_column=columns.row,
         meanings=columns.meanings,
         label_like=columns.label_like,
@@ -194,7 +197,7 @@ def _first_pass(
 
 def _check_named(params: LoadParams, names: list[str]) -> None:
     """Refuse a column that the user named and the data lacks."""
-    for key in ("text_column", "id_column", "label_column", "source_column", "vector_column"):
+    for key in ("text_column", "id_column", "label_column", "source_column", "group_column", "vector_column"):
         name = getattr(params, key)
         if name is not None:
             find_column(name, names, "--" + key.replace("_", "-"))
@@ -230,9 +233,10 @@ def _recognise(params: LoadParams, schema: pa.Schema, spool: Spool) -> _Columns:
     if source is None and "source" not in (*shape.columns, params.label_column) and _is_source(schema, spool):
         source = "source"
     row = free_name("row_original", schema.names) if "row" in schema.names else None
-    meanings = meanings_of(sample, shape, params, own_id, source)
+    group = group_of(sample, shape, params, own_id, source)
+    meanings = meanings_of(sample, shape, params, own_id, source, group)
     like = unnamed_label(sample, shape, params, meanings)
-    return _Columns(shape, params.label_column, own_id, source, row, meanings, like)
+    return _Columns(shape, params.label_column, own_id, source, group, row, meanings, like)
 
 
 def sample_of(table: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -240,11 +244,26 @@ def sample_of(table: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(aligned(table.slice(0, _SAMPLE_ROWS), schema), schema=schema)
 
 
-def meanings_of(
+def group_of(
     sample: pa.RecordBatch, shape: Shape, params: LoadParams, id_column: str | None, source_column: str | None
+) -> str | None:
+    """The column whose equal values are held out together, as named or by the rule of ``content.group_column``."""
+    taken = (params.label_column, params.vector_column, id_column, source_column, *params.content_columns)
+    return params.group_column or group_column(sample, shape, [name for name in taken if name is not None])
+
+
+def meanings_of(
+    sample: pa.RecordBatch,
+    shape: Shape,
+    params: LoadParams,
+    id_column: str | None,
+    source_column: str | None,
+    group_column: str | None,
 ) -> dict[str, Meaning]:
     """What each column is taken for, as named or by the rule of ``content.roles``."""
     named: dict[str, Meaning] = {}
+    if group_column is not None and group_column != params.group_column:  # one that is named may be content
+        named[group_column] = "group"
     meant: tuple[tuple[str | None, Meaning], ...] = (
         (params.vector_column, "vector"), (source_column, "source"), (id_column, "id"), (params.label_column, "label"),
     )  # fmt: skip
@@ -345,6 +364,8 @@ def _notes(schema: pa.Schema, columns: _Columns) -> tuple[str, ...]:
         for field in schema
         if is_json_text(field)
     ]
+    if columns.meanings.get(columns.group or "") == "group":
+        notes.append(f"rows of one {columns.group!r} are held out together (--group-column NAME takes another column)")
     return tuple(notes)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import cache, partial, wraps
 from typing import Any
 
+from ..folders import numba_cache
+
 
 def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile a function, for the types of one signature where it is given, else when it is first called.
@@ -14,7 +16,7 @@ def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
     A kernel runs without the interpreter's lock, so threads run it side by side. Its machine code is kept on disk for
     the next process, where Numba finds a folder that it may write to.
     """
-
+    numba_cache()
     from numba import njit
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,139 +1,29 @@
-"""Texts to unit vectors, each distinct text once, cached on disk by content and model.
-
-A vector's last bits depend on which texts share its batch (padding changes the shapes of the matrix products).
-Therefore the texts still to embed are put in one order and cut into shards of fixed size, and a shard is
-encoded and written whole: after a kill the missing texts fall into the same shards and batches, and the bytes
-come out the same.
-"""
+"""Texts to unit vectors: each distinct text once, and found again by later runs where it was embedded before."""
 
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from ...state.canonical import sha256_bytes, sha256_file
 from ...state.config import EmbedParams
 from ...state.errors import InputError, storage_error
 from ...state.phrases import Advance, silent
-from ...state.store import put_in_place
+from ...state.store import whole_file
 from ..read.columns import sound_vectors
 from ..table_tool import TableTool
+from .cache import VectorCache, groups, open_cache
 from .encoder import Encoder, open_encoder
 from .neighbors import unit
 
-__all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_encoder", "table_vectors"]
+__all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_cache", "open_encoder", "table_vectors"]
 
-_CALL_BATCHES = 4  # batches in one call of the encoder, which sorts them by tokens; also the grain of the progress
-_SHARD_CALLS = 8  # such calls in a shard: 2048 texts at the default batch size
 _CHARACTERS_PER_TOKEN = 64  # text beyond max_tokens times this is cut off before the tokeniser sees it
 _READ_ROWS = 65_536
-
-
-class VectorCache:
-    """Vectors on disk, found by the content of a text and the name of a model.
-
-    A shard is one ``.npy`` table of (key: first 16 bytes of the text's SHA-256, vector: float32), named by the
-    SHA-256 of its bytes. A shard whose bytes do not have the hash in its name (torn, altered) is passed over, and its
-    texts are embedded anew. One process writes at a time.
-    """
-
-    def __init__(self, folder: Path, model_name: str, dimensions: int) -> None:
-        """Open or make the cache; every shard is read once and verified.
-
-        Raises:
-            StorageError: the folder cannot be made or read.
-        """
-        self.folder = folder / sha256_bytes(f"{model_name} {dimensions}".encode())[:32]
-        self.dimensions = dimensions
-        self._record = np.dtype([("key", "S16"), ("vector", "<f4", (dimensions,))])
-        self._shards: list[Path] = []
-        self._keys = np.empty(0, dtype="S16")  # ascending
-        self._shard_of = np.empty(0, dtype=np.int32)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            whole = [path for path in sorted(self.folder.glob("*.npy")) if sha256_file(path) == path.stem]
-            self._index([(path, np.load(path, mmap_mode="r")["key"].copy()) for path in whole])
-        except OSError as error:
-            raise storage_error(error, self.folder, "reading the vector cache") from error
-
-    def _index(self, shards: list[tuple[Path, np.ndarray]]) -> None:
-        """Make the keys of further shards known; of a key that stands in several, the first counts."""
-        first = len(self._shards)
-        self._shards += [path for path, _ in shards]
-        keys = np.concatenate([self._keys, *(keys for _, keys in shards)])
-        numbers = [np.full(len(keys), first + at, dtype=np.int32) for at, (_, keys) in enumerate(shards)]
-        self._keys, kept = np.unique(keys, return_index=True)
-        self._shard_of = np.concatenate([self._shard_of, *numbers])[kept]
-
-    def find(self, keys: np.ndarray) -> np.ndarray:
-        """Positions of ``keys`` (S16 [n]) among the keys that have a vector, int64 [n]; −1 where a key has none."""
-        if not len(self._keys):
-            return np.full(len(keys), -1, dtype=np.int64)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[at] == keys, at, -1)
-
-    def write(self, shards: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
-        """Store shards of (keys S16 [m], vectors float32 [m, d]) one by one as they come.
-
-        Raises:
-            StorageError: the disk is full or not writable; the shards before stay.
-        """
-        written = []
-        try:
-            for keys, vectors in shards:
-                table = np.empty(len(keys), dtype=self._record)
-                table["key"], table["vector"] = keys, vectors
-                written.append((self._write(table), keys))
-        finally:
-            self._index(written)
-
-    def _write(self, table: np.ndarray) -> Path:
-        temporary = self.folder / f"{os.getpid()}.tmp"
-        try:
-            with temporary.open("wb") as file:
-                np.save(file, table, allow_pickle=False)
-            target = self.folder / f"{sha256_file(temporary)}.npy"
-            put_in_place(temporary, target)
-        except OSError as error:
-            raise storage_error(error, self.folder, "writing the vector cache") from error
-        return target
-
-    def gather(self, keys: np.ndarray) -> np.ndarray:
-        """The vectors of ``keys`` (S16 [n], all known): float32 [n, dimensions].
-
-        The array lies in an unnamed temporary file beside the shards, so that the operating system can page it out:
-        10 million rows are 15 GB. The file goes when the array goes.
-
-        Raises:
-            StorageError: the disk is full or a shard cannot be read.
-        """
-        if not len(keys):
-            return np.empty((0, self.dimensions), dtype=np.float32)
-        shard_of = self._shard_of[self.find(keys)]
-        order = np.argsort(shard_of, kind="stable")
-        bounds = np.searchsorted(shard_of[order], np.arange(len(self._shards) + 1))
-        try:
-            out = self._unnamed_array(len(keys))
-            for shard in np.unique(shard_of):
-                rows = order[bounds[shard] : bounds[shard + 1]]
-                table = np.load(self._shards[shard], mmap_mode="r")
-                sorter = np.argsort(table["key"], kind="stable")
-                out[rows] = table["vector"][sorter[np.searchsorted(table["key"], keys[rows], sorter=sorter)]]
-        except OSError as error:
-            raise storage_error(error, self.folder, "reading the vector cache") from error
-        return out
-
-    def _unnamed_array(self, rows: int) -> np.ndarray:
-        with tempfile.TemporaryFile(dir=self.folder) as file:
-            # Claimed at once: a sparse file on a full disk would end in a bus error.
-            if hasattr(os, "posix_fallocate"):  # macOS has none
-                os.posix_fallocate(file.fileno(), 0, rows * self.dimensions * 4)
-            return np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, self.dimensions))
 
 
 @dataclass(frozen=True)
@@ -145,46 +35,139 @@ class EmbedResult:
     cached: int
 
 
+class KnownVectors(NamedTuple):
+    """Vectors (float32 [m, d]) by the keys of their texts (S16 [m], ascending)."""
+
+    keys: np.ndarray
+    vectors: np.ndarray
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """Where the texts of ``keys`` (S16 [n]) stand among the known, int64 [n]; −1 where they do not."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, at, -1)
+
+
+NOTHING_KNOWN = KnownVectors(np.empty(0, dtype="S16"), np.empty((0, 0), dtype=np.float32))
+
+
+def write_known(file: Path, texts: pl.Series, vectors: np.ndarray, params: EmbedParams) -> None:
+    """Write the vectors (float32 [n, d]) of texts (strings [n]) for ``read_known``.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    keys, first = np.unique(_keys_and_lengths(texts, _limit(params))[0], return_index=True)
+    kind = np.dtype([("key", "S16"), ("vector", "<f4", vectors.shape[1:])])
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": keys.shape}
+    with whole_file(file) as made:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with made.open("wb") as to:  # ``np.save`` tells of no full disk
+            np.lib.format.write_array_header_1_0(to, header)
+            for start in range(0, len(keys), _READ_ROWS):
+                part = slice(start, start + _READ_ROWS)
+                table = np.empty(len(keys[part]), dtype=kind)
+                table["key"], table["vector"] = keys[part], vectors[first[part]]
+                to.write(table.tobytes())
+
+
+def read_known(file: Path) -> KnownVectors:
+    """What ``write_known`` wrote; nothing where there is no such file."""
+    if not file.is_file():
+        return NOTHING_KNOWN
+    table = np.load(file, mmap_mode="r")
+    return KnownVectors(table["key"].copy(), table["vector"])
+
+
 def embed(
-    texts: pl.Series, encoder: Encoder, cache: VectorCache, params: EmbedParams, advance: Advance = silent
+    texts: pl.Series,
+    encoder: Encoder,
+    cache: VectorCache,
+    params: EmbedParams,
+    advance: Advance = silent,
+    room: Path | None = None,
+    known: KnownVectors = NOTHING_KNOWN,
 ) -> EmbedResult:
-    """Vectors of ``texts`` in their order, each distinct text embedded once and found in the cache ever after.
+    """Vectors of ``texts`` in their order, each distinct text embedded once, or found where it was kept before.
+
+    Which texts go through the model together is decided by the texts alone (``cache.groups``), never by what is known:
+    the vectors are the same bits whatever the cache holds, also after a kill.
 
     Args:
         texts: strings, [n]; a null counts as an empty text. Only the first 64 · ``max_tokens`` characters of a
             text are read, for its vector and for its key.
-        encoder: the model; ``cache`` must be one of its name and dimensions.
-        params: ``batch_size`` fixes how texts are grouped, ``max_tokens`` how much of them is read.
+        encoder: the model; ``cache`` must be one of it.
+        params: ``batch_size`` bounds how many texts are encoded together, ``max_tokens`` how much of them is read.
+        room: a folder with room for the vectors; None: that of temporary files.
+        known: vectors that are taken before all others, as they are.
 
     Raises:
         InputError: the model gave vectors that are not finite numbers.
-        StorageError: the cache cannot be read or written; finished shards stay and are found by the next call.
+        StorageError: there is no room for the vectors; what was embedded is found by the next call.
     """
-    limit = params.max_tokens * _CHARACTERS_PER_TOKEN
+    limit = _limit(params)
     keys, lengths = _keys_and_lengths(texts, limit)
-    unique, first, counts = np.unique(keys, return_index=True, return_counts=True)
-    missing = np.flatnonzero(cache.find(unique) < 0)
-    rows_of_missing = int(counts[missing].sum())
-    advance(len(keys) - rows_of_missing)
+    unique, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    rows_of, starts = np.argsort(inverse, kind="stable"), np.cumsum(counts) - counts
+    out = _unnamed_array((len(keys), encoder.dimensions), room)
+    embedded = cached = 0
+
+    def place(chosen: np.ndarray, vectors: np.ndarray) -> int:
+        """Put the vectors of some distinct texts where these stand; returns in how many rows."""
+        repeats = counts[chosen]
+        within = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        out[rows_of[np.repeat(starts[chosen], repeats) + within]] = np.repeat(vectors, repeats, axis=0)
+        advance(len(within))
+        return len(within)
+
+    there = known.find(unique)
+    found = np.flatnonzero(there >= 0)
+    for at in range(0, len(found), _READ_ROWS):
+        part = found[at : at + _READ_ROWS]
+        cached += place(part, known.vectors[there[part]])
     # Longest first: equal lengths share a batch, and the largest demand for memory comes at the start. ``unique``
     # ascends by key and the sort is stable, so the order depends on the texts alone, not on where they stand.
-    missing = missing[np.argsort(-lengths[first[missing]], kind="stable")]
+    left = np.flatnonzero(there < 0)
+    left = left[np.argsort(-lengths[first[left]], kind="stable")]
+    for start, end in groups(unique[left], params.batch_size):
+        chosen = left[start:end]
+        vectors = cache.read(unique[chosen])
+        if vectors is not None:
+            cached += place(chosen, vectors)
+            continue
+        vectors = encoder.encode(_text(texts.gather(first[chosen]), limit).to_list())
+        if not np.isfinite(vectors).all():
+            raise InputError(f"the model {encoder.name!r} gave vectors that are not finite: choose another model")
+        cache.write(unique[chosen], vectors)
+        place(chosen, vectors)
+        embedded += len(chosen)
+    cache.tidy()
+    return EmbedResult(vectors=out, embedded=embedded, cached=cached)
 
-    def shards() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        call = params.batch_size * _CALL_BATCHES
-        for start in range(0, len(missing), call * _SHARD_CALLS):
-            shard = missing[start : start + call * _SHARD_CALLS]
-            vectors = np.empty((len(shard), encoder.dimensions), dtype=np.float32)
-            for at in range(0, len(shard), call):
-                chosen = shard[at : at + call]
-                vectors[at : at + call] = encoder.encode(_text(texts.gather(first[chosen]), limit).to_list())
-                advance(int(counts[chosen].sum()))
-            if not np.isfinite(vectors).all():
-                raise InputError(f"the model {encoder.name!r} gave vectors that are not finite: choose another model")
-            yield unique[shard], vectors
 
-    cache.write(shards())
-    return EmbedResult(vectors=cache.gather(keys), embedded=len(missing), cached=len(keys) - rows_of_missing)
+def _unnamed_array(shape: tuple[int, int], room: Path | None) -> np.ndarray:
+    """Room for vectors (float32), in a file without a name so that the operating system can page it out.
+
+    10 million rows are 15 GB. The file goes when the array goes.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    if not shape[0]:
+        return np.empty(shape, dtype=np.float32)
+    try:
+        with tempfile.TemporaryFile(dir=room) as file:
+            # Claimed at once: a sparse file on a full disk would end in a bus error.
+            if hasattr(os, "posix_fallocate"):  # macOS has none
+                os.posix_fallocate(file.fileno(), 0, shape[0] * shape[1] * 4)
+            return np.memmap(file, dtype=np.float32, mode="r+", shape=shape)
+    except OSError as error:
+        raise storage_error(error, room or tempfile.gettempdir(), "making room for the vectors in") from error
+
+
+def _limit(params: EmbedParams) -> int:
+    return params.max_tokens * _CHARACTERS_PER_TOKEN
 
 
 def _text(column: pl.Series, limit: int) -> pl.Series:
@@ -224,8 +207,7 @@ def _with_vectors(frame: pl.DataFrame, params: EmbedParams, seed: int) -> pl.Dat
         raise InputError("the table has no column `text`: name the text column so")
     encoder = open_encoder(params)
     with tempfile.TemporaryDirectory() as folder:
-        cache = VectorCache(Path(folder), encoder.name, encoder.dimensions)
-        vectors = embed(frame["text"], encoder, cache, params).vectors
+        vectors = embed(frame["text"], encoder, open_cache(encoder, Path(folder)), params).vectors
         column = pl.Series("vector", np.asarray(vectors), dtype=pl.Array(pl.Float32, encoder.dimensions))
         return frame.with_columns(column)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ...state.config import NeighborParams
 from ...state.phrases import Advance, silent
+from ..folders import numba_cache
 
 _BLOCK_VALUES = 1 << 24  # similarities held at a time: 64 MB
 _QUERIES = 1024  # queries taken at a time,
@@ -137,6 +138,7 @@ def _best(cosines: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _approximate(vectors: np.ndarray, k: int, seed: int) -> NeighborGraph:
     """The graph by NN-descent; its distances are replaced by true cosines of the vectors."""
+    numba_cache()
     from pynndescent import NNDescent
 
     # Twice the neighbours: on 30,000 rows of 32 dimensions the recall of 15 rose from 0.78 to 0.97. One thread: with

@@ -16,6 +16,7 @@ import polars as pl
 from ...state.config import ReduceParams
 from ...state.errors import InputError
 from ...state.phrases import Advance, silent
+from ..folders import numba_cache
 from ..table_tool import TableTool
 from .embed import table_vectors
 from .neighbors import nearest
@@ -185,6 +186,7 @@ def fit_umap(
 
     ``graph``: the neighbours of each row, itself the first, and their distances.
     """
+    numba_cache()
     with warnings.catch_warnings():
         # Said on import where TensorFlow is absent, about a variant that is not used here.
         warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)

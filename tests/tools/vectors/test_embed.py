@@ -16,7 +16,15 @@ import torch
 from recryst.state.config import EmbedParams
 from recryst.state.errors import InputError, IntegrityError
 from recryst.tools.vectors import embed as module
-from recryst.tools.vectors.embed import Encoder, VectorCache, embed, open_encoder, table_vectors
+from recryst.tools.vectors.embed import (
+    Encoder,
+    VectorCache,
+    embed,
+    open_encoder,
+    read_known,
+    table_vectors,
+    write_known,
+)
 from recryst.tools.vectors.encoder import _minilm_folder, check_weights
 
 PARAMS = EmbedParams(batch_size=8)
@@ -30,15 +38,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_shards() -> Iterator[None]:
-    """Shards of 64 texts, in calls of 16."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CALL_BATCHES", 2)
-        patch.setattr(module, "_SHARD_CALLS", 4)
-        yield
 
 
 class Wrapped:
@@ -57,7 +56,7 @@ class Wrapped:
 
 
 @pytest.fixture(scope="module")
-def minilm(one_thread: None, small_shards: None) -> Encoder:
+def minilm(one_thread: None) -> Encoder:
     return open_encoder(PARAMS)
 
 
@@ -111,28 +110,59 @@ def test_the_embedded_model_asks_nothing_of_the_network() -> None:
 
 
 def test_an_interrupted_run_ends_with_the_same_bytes(minilm: Encoder, whole: np.ndarray, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):  # in the middle of the second of three shards
-        embed(TEXTS, Wrapped(minilm, calls=6), cache_in(tmp_path, minilm), PARAMS)
+    first = Wrapped(minilm, calls=6)
+    with pytest.raises(KeyboardInterrupt):
+        embed(TEXTS, first, cache_in(tmp_path, minilm), PARAMS)
     rest = Wrapped(minilm)
     done: list[int] = []
     resumed = embed(TEXTS, rest, cache_in(tmp_path, minilm), PARAMS, done.append)
-    assert (resumed.embedded, resumed.cached, len(rest.seen)) == (86, 64, 86)
+    assert (resumed.embedded, resumed.cached) == (len(rest.seen), len(first.seen))
+    assert 0 < len(first.seen) == len(TEXTS) - len(rest.seen) < len(TEXTS)
     assert sum(done) == len(TEXTS)
     assert resumed.vectors.tobytes() == whole.tobytes()
 
 
-@pytest.mark.parametrize("spoil", ["torn", "altered"])
-def test_a_spoilt_shard_is_never_trusted(minilm: Encoder, whole: np.ndarray, tmp_path: Path, spoil: str) -> None:
+@pytest.mark.parametrize("spoil", ["torn", "altered", "swapped"])
+def test_a_spoilt_group_is_never_trusted(minilm: Encoder, whole: np.ndarray, tmp_path: Path, spoil: str) -> None:
     cache = cache_in(tmp_path, minilm)
     embed(TEXTS, minilm, cache, PARAMS)
-    shard = max(cache.folder.glob("*.npy"), key=lambda path: path.stat().st_size)
-    content = bytearray(shard.read_bytes())
-    content[-1] ^= 1
-    shard.write_bytes(content if spoil == "altered" else content[:-1000])
+    group, *others = sorted(cache.folder.glob("*/*.vectors"), key=lambda path: -path.stat().st_size)
+    content = bytearray(group.read_bytes())
+    texts = (len(content) - 32) // (4 * 384)
+    altered = bytes(content[:-1]) + bytes([content[-1] ^ 1])
+    same_size = next(path for path in others if path.stat().st_size == len(content))
+    group.write_bytes({"altered": altered, "torn": content[:-1000], "swapped": same_size.read_bytes()}[spoil])
     result = embed(TEXTS, minilm, cache_in(tmp_path, minilm), PARAMS)
-    assert result.embedded == 64
+    assert result.embedded == texts
     assert result.vectors.tobytes() == whole.tobytes()
     assert embed(TEXTS, minilm, cache_in(tmp_path, minilm), PARAMS).embedded == 0
+
+
+def test_what_the_cache_holds_changes_no_bit(minilm: Encoder, whole: np.ndarray, tmp_path: Path) -> None:
+    """Another run knew most of the texts, and others beside them: a text encoded in other company may differ."""
+    others = pl.concat([TEXTS.gather_every(3), pl.Series([f"another row, number {n}" for n in range(70)])])
+    embed(others, minilm, cache_in(tmp_path, minilm), PARAMS)
+    assert embed(TEXTS, minilm, cache_in(tmp_path, minilm), PARAMS).vectors.tobytes() == whole.tobytes()
+
+
+def test_a_row_more_embeds_its_own_group_and_no_other(minilm: Encoder, tmp_path: Path) -> None:
+    cache = cache_in(tmp_path, minilm)
+    embed(TEXTS, minilm, cache, PARAMS)
+    more = embed(pl.concat([TEXTS, pl.Series(["one row more"])]), minilm, cache, PARAMS)
+    assert 0 < more.embedded <= 3 * PARAMS.batch_size
+    assert more.cached >= len(TEXTS) - 3 * PARAMS.batch_size
+
+
+def test_vectors_that_are_handed_over_are_taken_as_they_are(minilm: Encoder, tmp_path: Path) -> None:
+    given = np.random.default_rng(0).random((100, 384), dtype=np.float32)
+    texts = TEXTS.head(100).scatter(99, "row number 0")  # a repetition: its first vector counts
+    write_known(tmp_path / "new" / "known.npy", texts, given, PARAMS)
+    known = read_known(tmp_path / "new" / "known.npy")
+    encoder = Wrapped(minilm)
+    result = embed(TEXTS, encoder, cache_in(tmp_path, minilm), PARAMS, known=known)
+    assert (result.cached, result.embedded, len(encoder.seen)) == (99, 51, 51)
+    assert np.array_equal(result.vectors[:99], given[:99])
+    assert read_known(tmp_path / "no such file").find(np.array([b"x" * 16])).tolist() == [-1]
 
 
 def test_order_and_repetition_do_not_matter(minilm: Encoder, whole: np.ndarray, tmp_path: Path) -> None:
