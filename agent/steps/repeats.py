@@ -123,8 +123,8 @@ def _found_in_corpus(view: View, folder: Path) -> pl.DataFrame:
     """The rows that stand in a corpus, with their evidence: row, score, duplicate_of."""
     config, ledger = view.config, view.ledger()
     rows = ledger.filter((pl.col("status") == "kept") | (pl.col("stage") == "filter"))["row"].to_numpy()
-    text = view.content(rows)
     corpus = open_corpus(config.dedup.against, folder, config.dedup, config.clean)
+    text = view.text(rows) if corpus.is_plain else view.content(rows)
     signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup))
     found = corpus_duplicates(signed, corpus, config.dedup)
     return pl.DataFrame({"row": found.rows, "score": found.score, "duplicate_of": found.duplicate_of})

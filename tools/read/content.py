@@ -253,10 +253,9 @@ def content_of(batch: pa.RecordBatch, columns: Iterable[str], shape: Shape) -> p
     return values.select(pl.concat_str(pl.all(), separator=BETWEEN_COLUMNS).alias("content")).to_series()
 
 
-def segments_of(content: pl.Series) -> pl.Series:
-    """The columns and turns that a content is made of: lists of strings, [n]."""
-    one = content.str.replace_all(BETWEEN_TURNS, BETWEEN_COLUMNS, literal=True)
-    return one.str.split(BETWEEN_COLUMNS)
+def segments(content: str) -> list[str]:
+    """The columns and turns that a content is made of."""
+    return content.replace(BETWEEN_TURNS, BETWEEN_COLUMNS).split(BETWEEN_COLUMNS)
 
 
 def _is_strings(field: pa.Field) -> bool:

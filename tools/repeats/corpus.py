@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from ...state.errors import storage_error
 from ...state.preparation import CleanParams, DedupParams, LoadParams
 from ...state.rows import Removal
+from ..read.content import BETWEEN_COLUMNS
 from ..read.load import load
 from ..text.clean import normalise
 from .lsh import matches
@@ -34,6 +35,11 @@ class Corpus:
     names: pl.Series
     text: pl.Series
     signatures: np.ndarray
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its rows are texts and nothing more: rows of several columns are then compared by their text."""
+        return not self.text.str.contains(BETWEEN_COLUMNS, literal=True).any()
 
 
 def open_corpus(files: Iterable[str], folder: Path, params: DedupParams, clean: CleanParams) -> Corpus:

@@ -121,8 +121,13 @@ def _removals(rows: pl.DataFrame, params: DedupParams, advance: Advance) -> list
         signed = SignedRows(text, left, signatures(text, params, advance, room), content)
         if params.against:
             corpus = open_corpus(params.against, folder, params, clean)
-            whole = SignedRows(content, left, signatures(content, params)) if shared else signed
-            removals.append(corpus_duplicates(whole, corpus, params, left_out=removals[1].rows))
+            whole = content
+            if corpus.is_plain and not raw.equals(rows["text"]):
+                read = rows["text"].gather(left).alias("text")
+                normal = (normalise(read.slice(*part), clean).to_frame() for part in batches(read, BATCH_BYTES))
+                whole = map_strings(normal, ("text",), folder / "read.arrow")["text"]
+            asked = signed if whole is text else SignedRows(whole, left, signatures(whole, params))
+            removals.append(corpus_duplicates(asked, corpus, params, left_out=removals[1].rows))
         quality = _rule_quality(rows["text"].gather(left)) if params.which_to_keep == "best_quality" else None
         gone = np.concatenate([removal.rows for removal in removals[1:]])
         removals.append(near_duplicates(signed, params, quality=quality, left_out=gone))

@@ -112,6 +112,26 @@ def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
             yield waiting.popleft().result()
 
 
+def shingle_sets(text: pl.Series, ngram_size: int) -> list[np.ndarray]:
+    """The shingles of texts (strings, [n]) as ascending 64-bit hashes."""
+    digests, ends = _digests(text, ngram_size)
+    made = []
+    for own in np.split(digests, ends[:-1]):
+        own.sort()
+        new = np.ones(len(own), dtype=bool)
+        np.not_equal(own[1:], own[:-1], out=new[1:])
+        made.append(own[new])
+    return made
+
+
+def jaccard(one: np.ndarray, other: np.ndarray) -> float:
+    """The Jaccard similarity of two sets of ``shingle_sets``."""
+    from .shingles import overlap
+
+    shared: int = overlap(one, other)
+    return shared / (len(one) + len(other) - shared)
+
+
 class ShingleSets:
     """Shingle sets by row, as ascending 64-bit hashes; the most recently used ones are held.
 
@@ -120,9 +140,6 @@ class ShingleSets:
 
     def __init__(self, text: pl.Series, ngram_size: int) -> None:
         """Make the sets of ``text`` (strings, [n], perhaps a memory map) available."""
-        from .shingles import overlap
-
-        self._overlap = overlap
         self._text = text
         self._ngram_size = ngram_size
         self._held: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -158,19 +175,10 @@ class ShingleSets:
 
     def jaccard(self, one: int, other: int) -> float:
         """The Jaccard similarity of the sets of two rows."""
-        a, b = self[one], self[other]
-        shared: int = self._overlap(a, b)
-        return shared / (len(a) + len(b) - shared)
+        return jaccard(self[one], self[other])
 
     def _made(self, text: pl.Series) -> list[np.ndarray]:
-        digests, ends = _digests(text, self._ngram_size)
-        made = []
-        for own in np.split(digests, ends[:-1]):
-            own.sort()
-            new = np.ones(len(own), dtype=bool)
-            np.not_equal(own[1:], own[:-1], out=new[1:])
-            made.append(own[new])
-        return made
+        return shingle_sets(text, self._ngram_size)
 
     def _hold(self, row: int, hashes: np.ndarray) -> np.ndarray:
         self._held[row] = hashes

@@ -215,6 +215,16 @@ def test_rows_of_a_corpus_go_and_name_the_row_there(tmp_path):
     assert left.rows.tolist() == [6]
 
 
+def test_a_corpus_of_texts_knows_rows_of_several_columns_by_their_text(tmp_path):
+    known = "this text of eight words stands in the corpus"
+    rows = framed([known, "quite other words"], [f"{known}\n\u241e\nweb", "quite other words\n\u241e\nweb"])
+    plain = DedupParams(against=corpus_of(tmp_path, known=[known]))
+    assert [one.rows.tolist() for one in TOOL.removals(rows, plain, silent) if one.reason == "in_corpus"] == [[0]]
+    (tmp_path / "two.jsonl").write_text(json.dumps({"id": "a", "text": known, "kind": "book"}))
+    both = DedupParams(against=(f"{tmp_path}/two.jsonl",))
+    assert not any(len(one.rows) for one in TOOL.removals(rows, both, silent)), "another kind is another row"
+
+
 def test_a_copy_is_found_in_a_corpus_full_of_its_like(tmp_path):
     """Hundreds of rows share their buckets with one that stands last; its copy is found for all that."""
     base = " ".join(f"b{at}" for at in range(60))
