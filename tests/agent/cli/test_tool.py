@@ -284,7 +284,7 @@ def test_one_profile_holds_for_the_whole_table(tmp_path):
 
     (tmp_path / "web.jsonl").write_text("".join(f'{{"text": "{"w " * (n // 10)}"}}\n' for n in range(3000)))
     applied(own_tool(annotate=annotate), tmp_path / "web.jsonl", tmp_path / "out.jsonl", FilterParams)
-    assert set(chosen) == {"web"}, "though the first thousand rows are short"
+    assert set(chosen) == {"prose"}, "though the first thousand rows are short"
     (tmp_path / "chat.jsonl").write_text('{"instruction": "Go!", "output": "Gone."}\n')
     applied(own_tool(annotate=annotate), tmp_path / "chat.jsonl", tmp_path / "out.jsonl", FilterParams)
     assert chosen[-1] == "instruction"
