@@ -23,7 +23,7 @@ from ...state.phrases import counted
 from ...state.preparation import LoadParams
 from ...tools.read.columns import JSON_TEXT, is_json_text
 from ...tools.read.load import LoadResult, load
-from ...tools.table_tool import TableTool
+from ...tools.table_tool import Noted, TableTool
 from ...tools.text.batches import MappedTexts
 from ...tools.write.tables import Layout, check_target, evidence, own_notes, table_writer, write_evidence
 from .progress import Reporter
@@ -50,7 +50,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Applied:
-    """What became of the rows; ``removed`` counts them by reason, bytes are those of the texts in UTF-8."""
+    """What became of the rows; ``removed`` counts them by reason, bytes are those of the texts in UTF-8; ``notes``:
+    what was guessed, and what is to be known of how it was done."""
 
     tool: str
     rows_in: int
@@ -60,6 +61,7 @@ class Applied:
     text_bytes_in: int | None = None
     text_bytes_out: int | None = None
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def apply(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> Applied | Json:
@@ -223,6 +225,9 @@ def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> App
         result = tool.on_table(frame, params, job.seed)
     if isinstance(result, dict):
         return result
+    result, notes = result if isinstance(result, Noted) else (result, [])
+    for note in notes:
+        reporter.say(f"note: {note}", "yellow")
     if job.target is None:
         raise _lacks_target(tool)
     table = result.to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -230,7 +235,9 @@ def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> App
     with table_writer(job.target, schema) as write:
         for batch in table.cast(schema).to_batches(_BATCH_ROWS):
             write(batch)
-    return Applied(tool.name, frame.height, result.height, quarantined)
+    gone = frame.height - result.height
+    removed = {tool.name: gone} if gone else {}
+    return Applied(tool.name, frame.height, result.height, quarantined, removed, notes=tuple(notes))
 
 
 def _frame(tool: TableTool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame, set[str], int]:

@@ -23,6 +23,7 @@ from ...state.report import Objective
 from ...state.values import Role
 from ...tools.judge import objective as objective_tool
 from ...tools.judge.probe import Labelled, ProbeResult, probe_labels, probe_text
+from ...tools.repeats.shared import shared_passages, without
 from ...tools.vectors import score as score_tool
 from ...tools.vectors.cluster import ClusterResult, cluster, density_space
 from ...tools.vectors.embed import VectorCache, embed, open_encoder
@@ -145,13 +146,24 @@ def row_vectors(session: Session, view: View, rows: np.ndarray, advance: Advance
 
 
 def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[np.ndarray, tuple[int, int]]:
-    """Unit vectors of texts (strings [m]) by the run's encoder, float32 [m, d]; how many were embedded, and cached."""
+    """Unit vectors of texts (strings [m]) by the run's encoder, float32 [m, d]; how many were embedded, and cached.
+
+    They are of what texts say beside the ``passages`` of the run.
+    """
+    if session.passages is None:
+        session.passages = passages(session.view)
     encoder = open_encoder(session.config.embed)
     cache = VectorCache(session.run.root / "cache" / "embeddings", encoder.name, encoder.dimensions)
-    result = embed(text, encoder, cache, session.config.embed, advance)
+    result = embed(without(text, session.passages), encoder, cache, session.config.embed, advance)
     if not encoder.local:
         session.texts_sent += result.embedded
+    session.reading += encoder.reading
     return result.vectors, (result.embedded, result.cached)
+
+
+def passages(view: View) -> list[str]:
+    """What many of the ingested rows' texts share, the same in every round; none where the rows have their vectors."""
+    return [] if view.has("given_vectors") else shared_passages(view.texts().head(view.values.ingested))
 
 
 def neighbors_among(view: View, rows: np.ndarray) -> tuple[np.ndarray, NeighborGraph]:

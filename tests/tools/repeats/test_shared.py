@@ -1,4 +1,4 @@
-"""Passages that much of a set shares are left out of the comparison; what a row says never is, nor what makes it a copy."""
+"""Passages that much of a set shares are left out of the comparison; what a row says is not, nor what makes a copy."""
 
 import random
 import time
@@ -14,9 +14,7 @@ from recryst.tools.repeats.dedup import compared, near_duplicates
 from recryst.tools.repeats.minhash import SignedRows, signatures
 from recryst.tools.repeats.shared import shared_passages, without
 
-WORDS = (
-    "clock market bridge sailor violin garden harbour winter letter mountain paper stone window river kitchen".split()
-)
+WORDS = ["clock", "market", "bridge", "sailor", "violin", "garden", "harbour", "winter", "letter", "paper", "river"]
 PROMPT = (
     "You are the helper of a public library, and every reader is dear to you. Be short. Never promise a book that "
     "is out. Rule 1: look at the shelf. Rule 2: look at the list."
@@ -56,16 +54,19 @@ def test_turns_are_told_apart_and_a_long_prompt_goes_whole() -> None:
 
 def test_slots_with_few_values_do_not_hide_the_template() -> None:
     draw = random.Random(0)
+    language, tone = ["German", "Dutch", "Irish"], ["warm", "dry", "stern"]
     texts = [
-        f"{PROMPT}\nLanguage: {draw.choice(['German', 'Dutch', 'Irish'])}.\nTone: {draw.choice(['warm', 'dry', 'stern'])}."
-        f"\n{sentence(draw, 9)}"
+        f"{PROMPT}\nLanguage: {draw.choice(language)}.\nTone: {draw.choice(tone)}.\n{sentence(draw, 9)}"
         for _ in range(60)
     ]
     assert all("library" not in (text or "") and "Tone: " in (text or "") for text in left(texts))
 
 
 def test_templates_in_scripts_without_spaces() -> None:
-    prompt = "你是公共图书馆的助手，必须诚实、友好地回答读者提出的每一个问题。不要承诺任何已经借出的书籍，也不要谈论其他读者的事情。问题："
+    prompt = (
+        "你是公共图书馆的助手，必须诚实、友好地回答读者提出的每一个问题。"
+        "不要承诺任何已经借出的书籍，也不要谈论其他读者的事情。问题："
+    )
     questions = ["你们借望远镜吗？", "星期天几点关门？", "有打印机吗？", "海岸地图在哪里？"]
     assert left([prompt + own for own in questions]) == questions
 
@@ -80,7 +81,7 @@ def test_what_few_rows_share_or_is_short_is_no_passage() -> None:
 
 
 pieces = st.lists(
-    st.sampled_from([PROMPT, f"{PROMPT}\n\n", "### user:\n", "\n\u241f\n", "...", "No", "?", " ", "👍"]), max_size=4
+    st.sampled_from([PROMPT, f"{PROMPT}\n\n", "\n### user:\n", "\n\u241f\n", "...", "No", "?", " ", "👍"]), max_size=4
 )
 
 
