@@ -8,8 +8,8 @@ import polars as pl
 
 # A reference such as &nbsp; or &#160; or &#xa0;, escaped again any number of times.
 _REFERENCE = r"&(?:amp;)*((?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});)"
-# What Unicode calls default-ignorable (zero-width, soft hyphens, joiners, selectors, tags), the interlinear anchors, and
-# control characters but those that part words and lines.
+# What Unicode calls default-ignorable (zero-width, soft hyphens, joiners, selectors, tags), the interlinear anchors,
+# and control characters but those that part words and lines.
 _HIDDEN = r"[\p{Default_Ignorable_Code_Point}\p{Cc}\x{FFF9}-\x{FFFB}--[\t\n\x0B\x0C\r\x{85}]]"
 
 
@@ -58,5 +58,6 @@ def unfolded(text: str, start: int, end: int) -> tuple[int, int]:
 
     places = range(len(resolved) + 1)
     first = bisect_left(places, start + 1, key=length) - 1
-    # To the last character that adds none: a mark belongs to its letter.
-    return here(first), here(bisect_right(places, end, lo=first, key=length) - 1)
+    # To the last character that adds none, for a mark belongs to its letter; and half of ½ is the whole.
+    whole = bisect_left(places, end, lo=first, key=length)
+    return here(first), here(max(whole, bisect_right(places, end, lo=first, key=length) - 1))
