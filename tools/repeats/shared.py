@@ -26,7 +26,7 @@ _MARK = r"^(### \w+:|[\u241e\u241f\u2400])\s*$"
 _HEADING, _SAYS = r"(?m)^### \w+:$", r"[^\s\p{P}\u241e\u241f\u2400]"
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 _WORD = rf"{_UNSPACED}|[\p{{L}}\p{{M}}\p{{N}}--{_UNSPACED}]+"
-_COPIED = 0.5  # of the pairs of words in what is left, from which on it is a passage over again
+_COPIED = 0.3  # of the runs of three words in what is left, from which on it is a passage over again
 
 
 def shared_passages(text: pl.Series) -> list[str]:
@@ -80,7 +80,7 @@ def without(text: pl.Series, passages: list[str]) -> pl.Series:
     """
     if not passages or not len(text):
         return text
-    known = _pairs(pl.Series(passages))["pair"].unique()
+    known = _triples(pl.Series(passages))["triple"].unique()
     return pl.concat([_left(text.slice(*part), passages, known) for part in batches(text, _BATCH_BYTES)])
 
 
@@ -90,19 +90,20 @@ def _left(text: pl.Series, passages: list[str], known: pl.Series) -> pl.Series:
     if not len(changed):
         return text
     rest = left.gather(changed)
-    pairs = _pairs(rest.str.head(_REST_CHARACTERS)).with_columns(pl.col("pair").is_in(known.implode()))
-    copied = pairs.group_by("row").agg(pl.col("pair").mean()).filter(pl.col("pair") >= _COPIED)["row"]
+    triples = _triples(rest.str.head(_REST_CHARACTERS)).with_columns(pl.col("triple").is_in(known.implode()))
+    copied = triples.group_by("row").agg(pl.col("triple").mean()).filter(pl.col("triple") >= _COPIED)["row"]
     says = rest.str.replace_all(_HEADING, "").str.contains(_SAYS).scatter(copied, False)
     at = changed.filter(says)
     return text.clone().scatter(at, left.gather(at))  # which works in place
 
 
-def _pairs(text: pl.Series) -> pl.DataFrame:
-    """The hashes of words that follow one another (``pair``, UInt64), and the ``row`` of ``text`` they stand in."""
+def _triples(text: pl.Series) -> pl.DataFrame:
+    """The hash of every three words in a row (``triple``, UInt64), and the ``row`` of ``text`` they stand in."""
     words = (
         pl.DataFrame({"row": pl.int_range(len(text), dtype=pl.UInt32, eager=True), "word": text})
         .with_columns(pl.col("word").str.to_lowercase().str.extract_all(_WORD))
         .explode("word", empty_as_null=True, keep_nulls=True)
     )
-    pair = pl.col("word").hash() * 3 + pl.col("word").shift(-1).hash()
-    return words.select("row", pair=pair).filter(words["row"] == words["row"].shift(-1))
+    word = pl.col("word").hash()
+    triple = (word * 3 + word.shift(-1)) * 3 + word.shift(-2)
+    return words.select("row", triple=triple).filter(words["row"] == words["row"].shift(-2))

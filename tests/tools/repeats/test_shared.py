@@ -143,10 +143,18 @@ def test_near_copies_of_one_document_are_found_however_many_they_are(how: str, s
     assert not gone & set(range(copies, rows))
 
 
-def test_chats_under_one_long_prompt_are_no_copies() -> None:
+@pytest.mark.parametrize("words", [20, 300])
+def test_chats_under_one_long_prompt_are_no_copies(words: int) -> None:
     draw = random.Random(3)
-    prompt = " ".join(sentence(draw, 10) for _ in range(40))
-    assert near([f"{prompt}\n{sentence(draw, 6)}" for _ in range(100)]) == set()
+    known = [f"{draw.choice(WORDS)}{n}" for n in range(words)]
+
+    def said(length: int) -> str:
+        return " ".join(draw.choice(known) for _ in range(length)).capitalize() + "."
+
+    prompt = " ".join(said(10) for _ in range(40))
+    texts = [f"{prompt}\n{said(12)}" for _ in range(100)]
+    assert near(texts) == set()
+    assert sum(text is not None and len(text) < len(prompt) for text in left(texts)) >= 99
 
 
 def test_passages_are_the_same_each_time_and_cost_little() -> None:
