@@ -31,6 +31,7 @@ from ..state.run import RunDirectory
 from ..state.store import Store
 from ..state.values import Role, fold
 from ..tools.vectors.remote_encoder import sent_to
+from ..tools.vectors.windows import Reading
 from .llm.client import Model
 from .llm.open import open_model
 from .steps.base import Content, Draft, Plain, config_sha
@@ -55,6 +56,8 @@ class Session:
             self.log.events[0].run_id if self.log.events else sha256_json([str(run.root), time.time_ns()])[:12]
         )
         self.texts_sent = 0  # to an embedding model on another machine, since the last event
+        self.reading = Reading()  # of the texts embedded anew, since the round began
+        self.passages: list[str] | None = None  # left out of what is embedded; None: not sought yet
         self._last_event = time.monotonic()
         self._tables: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
         if not self.log.events and next(self.store.refs(), None) is not None:

@@ -53,7 +53,9 @@ class EmbedParams(Section):
         "or ollama:NAME",
     )
     base_url: Address = Field(None, description="address of the OpenAI-compatible or Ollama server")
-    max_tokens: int = Field(128, ge=8, description="tokens of a text that are read; MiniLM was trained on 128")
+    max_tokens: int = Field(
+        128, ge=8, description="tokens of a window; a text is read in 8 at most; MiniLM was trained on 128"
+    )
     batch_size: int = Field(64, ge=1, description="texts per forward pass")
 
 

@@ -219,13 +219,30 @@ class Estimate(Record):
     usd: float | None
 
 
+class Windows(Record):
+    """How many texts were embedded anew, those longer than one window of the model, and the windows read of all.
+
+    ``times``: the work, in that of reading first windows alone.
+    """
+
+    texts: int
+    long: int
+    windows: int
+    times: float
+
+
 class Embed(StepEvent):
-    """A round began; rows without a vector got one."""
+    """A round began; rows without a vector got one, of what they say beside the ``passages`` that many of them share.
+
+    ``windows`` is None where no text was longer than one.
+    """
 
     type: Literal["embed"] = "embed"
     rows: int
     embedded: int
     cached: int
+    passages: int = 0
+    windows: Windows | None = None
     estimate: Estimate | None = None
 
 

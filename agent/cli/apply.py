@@ -23,7 +23,7 @@ from ...state.phrases import counted
 from ...state.preparation import CleanParams, LoadParams
 from ...tools.read.columns import JSON_TEXT, as_text, is_json_text
 from ...tools.read.load import LoadResult, load
-from ...tools.table_tool import TableTool
+from ...tools.table_tool import Noted, TableTool
 from ...tools.text.batches import MappedTexts
 from ...tools.text.clean import normalise
 from ...tools.write.choices import Choices, choices
@@ -64,7 +64,7 @@ class Job:
 @dataclass(frozen=True)
 class Applied:
     """What became of the rows; ``removed`` counts them by reason, bytes are those of the texts in UTF-8; ``notes``:
-    what was guessed, and which rules take many rows."""
+    what was guessed, which rules take many rows, and what is to be known of how it was done."""
 
     tool: str
     rows_in: int
@@ -300,6 +300,9 @@ def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> App
         result = tool.on_table(frame, params, job.seed)
     if isinstance(result, dict):
         return result
+    result, notes = result if isinstance(result, Noted) else (result, [])
+    for note in notes:
+        reporter.say(f"note: {note}", "yellow")
     if job.target is None:
         raise _lacks_target(tool)
     table = result.to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -307,7 +310,10 @@ def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> App
     with table_writer(job.target, schema) as write:
         for batch in table.cast(schema).to_batches(_BATCH_ROWS):
             write(batch)
-    return Applied(tool.name, frame.height, result.height, quarantined, choices=chosen)
+    gone = frame.height - result.height
+    removed = {tool.name: gone} if gone else {}
+    said = tuple(notes)
+    return Applied(tool.name, frame.height, result.height, quarantined, removed, notes=said, choices=chosen)
 
 
 def _frame(tool: TableTool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame, set[str], int, Choices | None]:

@@ -19,7 +19,9 @@ from ...tools.judge import objective
 from ...tools.vectors import evidence
 from ...tools.vectors import reduce as reduce_tool
 from ...tools.vectors.cluster import default_k
+from ...tools.vectors.embed import left_out
 from ...tools.vectors.score import ClusterScores
+from ...tools.vectors.windows import Reading
 from ..decide.critic import critique
 from ..decide.facts import critique_key, doubtful, row_quality, state_key, strictness
 from ..llm.budget import BUDGET
@@ -38,6 +40,7 @@ from .measured import (
     logged_clustered,
     logged_embedded,
     missing_rows,
+    passages,
     pool_contents,
     resolved,
     row_vectors,
@@ -58,6 +61,7 @@ class _Vectors:
     anchor: np.ndarray | None
     embedded: int
     cached: int
+    windows: events.Windows | None = None
     estimate: events.Estimate | None = None
     lines: tuple[tuple[str, str], ...] = ()
 
@@ -72,19 +76,23 @@ class Embed(Step[_Vectors]):
         return None if view.has("anchor_vectors") else len(view.kept()) + len(view.anchor())
 
     def measure(self, session: Session, view: View, advance: Advance) -> _Vectors:
+        session.reading = Reading()
         pool = embed_missing(session, view, view.kept(), advance)
         embedded, cached = (pool.embedded, pool.cached) if pool else (0, 0)
         if view.has("anchor_vectors"):
-            return _Vectors(pool, None, embedded, cached)
+            return _Vectors(pool, None, embedded, cached, _windows(session.reading))
         anchor, more = row_vectors(session, view, view.anchor(), advance)
         expected, lines = _expected_cost(view)
-        return _Vectors(pool, anchor, embedded + more[0], cached + more[1], expected, lines)
+        if how := session.reading.said(view.config.embed.max_tokens):
+            lines = ((how, ""), *lines)
+        windows = _windows(session.reading)
+        return _Vectors(pool, anchor, embedded + more[0], cached + more[1], windows, expected, lines)
 
     def logged(self, view: View, event: events.Embed) -> _Vectors:
         ref = event.state.artefacts.get("anchor_vectors")
         anchor = None if ref is None or view.has("anchor_vectors") else np.asarray(view.store.array(ref))
         pool = logged_embedded(view, event, view.kept())
-        return _Vectors(pool, anchor, event.embedded, event.cached, event.estimate)
+        return _Vectors(pool, anchor, event.embedded, event.cached, event.windows, event.estimate)
 
     def derive(self, view: View, measured: _Vectors, advance: Advance = silent) -> Draft:
         """As for every step.
@@ -97,20 +105,28 @@ class Embed(Step[_Vectors]):
         # Fewer is possible: rows of one text are embedded once.
         if measured.embedded + measured.cached > (0 if view.has("given_vectors") else lacking):
             raise IntegrityError(f"{measured.embedded} embedded and {measured.cached} cached, of {lacking} rows")
-        artefacts = pool_contents(view, rows, measured.pool)
+        artefacts, shared = pool_contents(view, rows, measured.pool), list[str]()
         if measured.anchor is not None:
             artefacts["anchor_vectors"] = measured.anchor
             artefacts["anchor_radii"] = objective.anchor_radii(measured.anchor)
+            shared = passages(view)
         elif not view.has("anchor_vectors"):
             raise IntegrityError("the held-out rows have no vectors")
         counts = {"rows": len(rows), "embedded": measured.embedded, "cached": measured.cached}
         return Draft(
             artefacts=artefacts,
             inputs=("text", "ledger"),
-            fields={**counts, "estimate": measured.estimate},
+            fields={**counts, "passages": len(shared), "windows": measured.windows, "estimate": measured.estimate},
             round=view.state.round + 1,
-            lines=measured.lines,
+            lines=(*([(what, "")] if (what := left_out(shared)) else []), *measured.lines),
         )
+
+
+def _windows(reading: Reading) -> events.Windows | None:
+    """How texts were read that are longer than a window; None where none was."""
+    if not reading.long:
+        return None
+    return events.Windows(texts=reading.texts, long=reading.long, windows=reading.windows, times=reading.times)
 
 
 def _expected_cost(view: View) -> tuple[events.Estimate | None, tuple[tuple[str, str], ...]]:

@@ -24,6 +24,7 @@ from ...state.report import Objective
 from ...state.values import Role
 from ...tools.judge import objective as objective_tool
 from ...tools.judge.probe import Labelled, ProbeResult, probe_labels, probe_text
+from ...tools.repeats.shared import shared_passages, without
 from ...tools.vectors import score as score_tool
 from ...tools.vectors.cluster import ClusterResult, cluster, density_space
 from ...tools.vectors.embed import embed, open_cache, open_encoder, read_known, write_known
@@ -147,13 +148,19 @@ def row_vectors(session: Session, view: View, rows: np.ndarray, advance: Advance
 
 
 def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[np.ndarray, tuple[int, int]]:
-    """Unit vectors of texts (strings [m]) by the run's encoder, float32 [m, d]; how many were embedded, and cached."""
+    """Unit vectors of texts (strings [m]) by the run's encoder, float32 [m, d]; how many were embedded, and cached.
+
+    They are of what texts say beside the ``passages`` of the run.
+    """
+    if session.passages is None:
+        session.passages = passages(session.view)
     encoder = open_encoder(session.config.embed)
-    root = session.run.root
+    root, said = session.run.root, without(text, session.passages)
     known = read_known(root / _HANDED_OVER)
-    result = embed(text, encoder, open_cache(encoder, root / "cache"), session.config.embed, advance, root, known)
+    result = embed(said, encoder, open_cache(encoder, root / "cache"), session.config.embed, advance, root, known)
     if not encoder.local:
         session.texts_sent += result.embedded
+    session.reading += encoder.reading
     return result.vectors, (result.embedded, result.cached)
 
 
@@ -166,7 +173,13 @@ def hand_over_vectors(view: View, root: Path) -> None:
     if view.has("pool", "vectors", "anchor_vectors") and not view.has("given_vectors"):
         rows = np.concatenate([np.asarray(view.array("pool")), view.anchor()])
         vectors = np.concatenate([view.array("vectors"), view.array("anchor_vectors")])
-        write_known(root / _HANDED_OVER, view.text(rows), vectors, view.config.embed)
+        said = without(view.text(rows), passages(view))
+        write_known(root / _HANDED_OVER, said, vectors, view.config.embed)
+
+
+def passages(view: View) -> list[str]:
+    """What many of the ingested rows' texts share, the same in every round; none where the rows have their vectors."""
+    return [] if view.has("given_vectors") else shared_passages(view.texts().head(view.values.ingested))
 
 
 def neighbors_among(view: View, rows: np.ndarray) -> tuple[np.ndarray, NeighborGraph]:

@@ -22,6 +22,7 @@ from ..read.columns import as_text, is_json_text, is_text, strings_in, values_of
 from ..read.records import Quarantine, Reading, Records
 from ..read.sources import read_source
 from ..text.clean import normalise
+from .folded import folded
 
 if TYPE_CHECKING:
     from ..text.ngrams import Words
@@ -115,8 +116,9 @@ def _read(path: str, name: str) -> tuple[pl.DataFrame, list[str]]:
     frame = pl.DataFrame(found, schema={"row": pl.Int64, "id": pl.String, "column": pl.String, "text": pl.String},
                          orient="row")  # fmt: skip
     frame = frame.with_columns(normalise(frame["text"], CleanParams()))
-    words = np.diff(words_of(frame["text"]).first)
-    frame = frame.filter(pl.Series(words >= LEAST_WORDS) & frame["text"].str.contains(rf"\s|{UNSPACED}"))
+    seen = folded(frame["text"])
+    words = np.diff(words_of(seen).first)
+    frame = frame.filter(pl.Series(words >= LEAST_WORDS) & seen.str.contains(rf"\s|{UNSPACED}"))
     broken = reading.quarantine
     why = f"; {counted(broken.count, 'record')} could not be read, the first at {broken.first}" if broken.count else ""
     if frame.is_empty():
@@ -155,7 +157,7 @@ def _known(texts: pl.DataFrame, size: int) -> Known:
     from ..text.ngrams import alphabet_table, gram_hashes, run_hashes, words_of
     from .overlap import Known
 
-    words = words_of(texts["text"])
+    words = words_of(folded(texts["text"]))
     lengths, first = np.diff(words.first), words.first[:-1]
     text_of = np.repeat(np.arange(texts.height, dtype=np.int32), lengths)
     owners = texts.select("row", file=pl.col("file").rle_id(), new=pl.col("text").is_first_distinct())

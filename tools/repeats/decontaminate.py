@@ -22,6 +22,7 @@ from ...state.rows import Removal
 from ..table_tool import TableTool
 from ..text.batches import batches
 from .benchmarks import LEAST_WORDS, Benchmarks, open_benchmarks
+from .folded import folded, unfolded
 
 if TYPE_CHECKING:
     from ..text.ngrams import Words
@@ -56,6 +57,9 @@ def contaminated(
     text: pl.Series, rows: np.ndarray, benchmarks: Benchmarks, params: DecontaminateParams, advance: Advance = silent
 ) -> Contamination:
     """Rows that share words with a benchmark's text: lower-cased runs of letters and digits, whatever is between them.
+
+    Full-width and other forms of a letter are the letter, and HTML references what they stand for; zero-width and other
+    invisible characters do not count (``folded``). The rows are left as they are, and spans are those of the rows.
 
     Each row by itself. ``benchmark_ngram``: the row has an n-gram of the text. ``benchmark_span``: their
     longest run in common covers ``min_coverage`` of the text. ``benchmark_text``: the text is shorter than an n-gram,
@@ -98,7 +102,8 @@ def _matches(text: pl.Series, benchmarks: Benchmarks, params: DecontaminateParam
     from ..text.ngrams import words_of
     from .overlap import longest
 
-    words, known = words_of(text), benchmarks.known
+    seen, known = folded(text), benchmarks.known
+    words = words_of(seen)
     share = params.min_coverage if params.method == "longest_span" else 0.0
     found = longest(words, known, benchmarks.size, LEAST_WORDS, share)
     rows = np.flatnonzero(found[:, 0])
@@ -106,11 +111,14 @@ def _matches(text: pl.Series, benchmarks: Benchmarks, params: DecontaminateParam
         return pl.DataFrame(schema=MATCHES)
     length, of, at, to = found[rows].T
     start, end = _in_characters(words, rows, words.start[at], words.end[at + length - 1])
+    own = text.gather(rows)
+    for other in (own != seen.gather(rows)).arg_true():
+        start[other], end[other] = unfolded(own[other], int(start[other]), int(end[other]))
     texts = benchmarks.texts[known.text_of[to]]
     frame = pl.DataFrame({
         "row": rows, "benchmark": texts["file"], "benchmark_id": texts["id"], "column": texts["column"],
         "words": length, "share": length / of, "whole": of < benchmarks.size, "start": start, "end": end,
-        "span": text.gather(rows).str.slice(pl.Series(start), pl.Series(np.minimum(end - start, _MAX_SPAN))),
+        "span": own.str.slice(pl.Series(start), pl.Series(np.minimum(end - start, _MAX_SPAN))),
         "text": texts["text"].str.slice(0, _MAX_SPAN),
     })  # fmt: skip
     return frame.cast(MATCHES)  # type: ignore[arg-type]

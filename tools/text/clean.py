@@ -13,10 +13,18 @@ from ..table_tool import TableTool
 
 # Everything that ends a line somewhere: CRLF, a lone CR, vertical tab, form feed, Unicode's two separators.
 _LINE_END = r"\r\n?|[\x0B\x0C\x{2028}\x{2029}]"
+# Invisible characters that change what is seen: the tags that spell a flag (UTS #51: a black flag, a subdivision of 3
+# to 7 letters and digits, the cancel tag; more would be a hidden text), the variation selector of an ideograph (UTS
+# #37), the variation selectors and the vowel separator of Mongolian.
+_VISIBLE = (
+    r"\x{1F3F4}[\x{E0030}-\x{E0039}\x{E0061}-\x{E007A}]{3,7}\x{E007F}"
+    r"|\p{Ideographic}[\x{E0100}-\x{E01EF}]|[\x{1820}-\x{18AA}][\x{180B}-\x{180F}]{1,2}"
+)
 # Control characters but newline and tab, and what Unicode calls default-ignorable (zero-width spaces, soft hyphens,
 # bidi marks, byte-order marks, tag characters) with the interlinear anchors. Joiners and variation selectors are
 # default-ignorable too, but spell words (Persian, Indic scripts) and emoji: they are not taken out wholesale.
 _INVISIBLE = r"[\p{Cc}\p{Default_Ignorable_Code_Point}\x{FFF9}-\x{FFFB}--[\n\t\x{200C}\x{200D}\x{FE00}-\x{FE0F}]]"
+_HIDDEN = rf"({_VISIBLE})|{_INVISIBLE}"
 # A joiner means something only between letters that join; after Latin, ASCII or blank space it only hides.
 _IDLE_JOINER = r"(^|[\s\x00-\x7F\p{Latin}])[\x{200C}\x{200D}]+"
 _TRAILING_SPACE = r"(?m)[^\S\n]+$"
@@ -27,11 +35,12 @@ def normalise(text: pl.Series, params: CleanParams) -> pl.Series:
     """Texts in one Unicode form, without invisible characters, carriage returns or stray blank space.
 
     In this order: the Unicode normal form (UAX #15), every line end as LF, control, zero-width, bidi and other
-    invisible characters removed, trailing spaces of lines and outer blank space stripped. Idempotent. The series keeps
-    its name and its nulls; a text of invisible characters alone becomes empty.
+    invisible characters removed, but for those that change what is seen (flags, variants of ideographs), trailing
+    spaces of lines and outer blank space stripped. Idempotent. The series keeps its name and its nulls; a text of
+    invisible characters alone becomes empty.
     """
     column = pl.col(text.name)
-    column = column.str.replace_all(_LINE_END, "\n").str.replace_all(_INVISIBLE, "")
+    column = column.str.replace_all(_LINE_END, "\n").str.replace_all(_HIDDEN, "${1}")
     visible = _composed(text, params).to_frame().select(column.str.replace_all(_IDLE_JOINER, "${1}")).to_series()
     # What stood on both sides of a removed character may now compose.
     column = pl.col(text.name).str.replace_all(_TRAILING_SPACE, "").str.strip_chars()

@@ -12,17 +12,18 @@ import polars as pl
 
 from ...state.config import EmbedParams
 from ...state.errors import InputError, storage_error
-from ...state.phrases import Advance, silent
+from ...state.phrases import Advance, counted, printable, silent
 from ...state.store import whole_file
 from ..read.columns import sound_vectors
-from ..table_tool import TableTool
+from ..repeats.shared import shared_passages, without
+from ..table_tool import Noted, TableTool
 from .cache import VectorCache, groups, open_cache
 from .encoder import Encoder, open_encoder
 from .neighbors import unit
 
 __all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_cache", "open_encoder", "table_vectors"]
 
-_CHARACTERS_PER_TOKEN = 64  # text beyond max_tokens times this is cut off before the tokeniser sees it
+_CHARACTERS_PER_TOKEN = 512  # text beyond max_tokens times this is cut off before the tokeniser sees it
 _READ_ROWS = 65_536
 
 
@@ -95,7 +96,7 @@ def embed(
     the vectors are the same bits whatever the cache holds, also after a kill.
 
     Args:
-        texts: strings, [n]; a null counts as an empty text. Only the first 64 · ``max_tokens`` characters of a
+        texts: strings, [n]; a null counts as an empty text. Only the first 512 · ``max_tokens`` characters of a
             text are read, for its vector and for its key.
         encoder: the model; ``cache`` must be one of it.
         params: ``batch_size`` bounds how many texts are encoded together, ``max_tokens`` how much of them is read.
@@ -201,15 +202,27 @@ def table_vectors(frame: pl.DataFrame) -> np.ndarray:
     return unit(matrix)
 
 
-def _with_vectors(frame: pl.DataFrame, params: EmbedParams, seed: int) -> pl.DataFrame:
-    """The frame with a ``vector`` column."""
+def left_out(passages: list[str]) -> str | None:
+    """What is said of passages that are left out of what is embedded; None where there are none."""
+    if not passages:
+        return None
+    are = "are" if len(passages) > 1 else "is"
+    what = f"{counted(len(passages), 'passage')} that many rows share {are} left out of what is embedded"
+    return f"{what}, the longest: “{printable(passages[0][:60])} …”"
+
+
+def _with_vectors(frame: pl.DataFrame, params: EmbedParams, seed: int) -> Noted:
+    """The frame with a ``vector`` column, of what is said beside the passages that many rows share."""
     if "text" not in frame.columns:
         raise InputError("the table has no column `text`: name the text column so")
     encoder = open_encoder(params)
     with tempfile.TemporaryDirectory() as folder:
-        vectors = embed(frame["text"], encoder, open_cache(encoder, Path(folder)), params).vectors
+        passages = shared_passages(frame["text"])
+        varying = without(frame["text"], passages)
+        vectors = embed(varying, encoder, open_cache(encoder, Path(folder)), params).vectors
         column = pl.Series("vector", np.asarray(vectors), dtype=pl.Array(pl.Float32, encoder.dimensions))
-        return frame.with_columns(column)
+        said = (left_out(passages), encoder.reading.said(params.max_tokens))
+        return Noted(frame.with_columns(column), [one for one in said if one])
 
 
 TOOL = TableTool("embed", on_table=_with_vectors)

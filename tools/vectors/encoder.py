@@ -12,7 +12,7 @@ import hashlib
 import importlib.util
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,7 @@ from ...state.canonical import sha256_file
 from ...state.config import EmbedParams
 from ...state.errors import InputError, IntegrityError
 from .remote_encoder import RemoteEncoder, is_remote
+from .windows import POLICY, Reading, further_windows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -45,15 +46,25 @@ class _SentenceEncoder:
     source: str
     params: EmbedParams
     model: SentenceTransformer | None = None
+    reading: Reading = field(default_factory=Reading)  # of all that was encoded
     local = True
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of ``texts`` in their order: float32 [n, dimensions], of unit length."""
+        """Vectors of ``texts`` in their order: float32 [n, dimensions], of unit length; ``reading`` counts on.
+
+        A text longer than the model's window is read as ``windows`` says.
+        """
         if self.model is None:
             with offline():
                 self.model = _load(self.source, self.params, True)
-        vectors = self.model.encode(
-            list(texts),
+        # The first windows as if there were no others: the last bits of a vector depend on what shares its batch.
+        vectors, windows = self._vectors(self.model, list(texts)), further_windows(self.model, texts)
+        self.reading += windows.reading
+        return windows.mean(vectors, self._vectors(self.model, windows.text)) if windows.text else vectors
+
+    def _vectors(self, model: SentenceTransformer, texts: list[str]) -> np.ndarray:
+        vectors = model.encode(
+            texts,
             batch_size=self.params.batch_size,
             normalize_embeddings=True,
             convert_to_numpy=True,
@@ -84,10 +95,10 @@ def open_encoder(params: EmbedParams) -> Encoder:
     if params.model == "minilm":
         folder = _minilm_folder()
         check_weights(folder)
-        name = f"minilm sha256={_MINILM_SHA256} max_tokens={params.max_tokens} float32"
+        name = f"minilm sha256={_MINILM_SHA256} max_tokens={params.max_tokens} {POLICY} float32"
         return _SentenceEncoder(name, _MINILM_DIMENSIONS, str(folder), params)
     model = _load_named(params)
-    name = f"{params.model} sha256={_weights_sha256(model)} max_tokens={params.max_tokens}"
+    name = f"{params.model} sha256={_weights_sha256(model)} max_tokens={params.max_tokens} {POLICY}"
     dimensions = model.get_embedding_dimension()
     if dimensions is None:
         raise InputError(f"the model {params.model!r} does not say how long its vectors are: choose another model")

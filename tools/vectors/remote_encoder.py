@@ -19,6 +19,7 @@ from ...state.errors import ModelError, UsageError
 from .neighbors import unit
 from .net import Fault, Retries, with_retries
 from .vendors import Vendor, address, faults, ollama_client, openai_client, reach, stays_local
+from .windows import Reading
 
 if TYPE_CHECKING:
     from ollama import Client
@@ -36,9 +37,11 @@ class RemoteEncoder:
 
     Making one raises ``UsageError`` where the name or the address is wrong; asking it, ``MissingExtraError`` where the
     vendor's package is not installed, and ``UsageError`` where the key is not in the environment.
-    Of a text the first 64 · ``max_tokens`` characters are read, as of every encoder (``embed``), and of those the
-    first 8191 bytes. Ollama cuts off what its model cannot hold.
+    Of a text the first 8191 bytes are read, and no more characters than of any text (``embed``). Ollama cuts off what
+    its model cannot hold.
     """
+
+    reading = Reading()  # in windows, nothing
 
     def __init__(self, params: EmbedParams, retries: Retries | None = None) -> None:
         vendor, _, self.model = params.model.partition(":")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import time
 from itertools import chain
 from pathlib import Path
@@ -22,6 +23,7 @@ from recryst.state.preparation import DecontaminateParams
 from recryst.tools.repeats import decontaminate
 from recryst.tools.repeats.benchmarks import open_benchmarks, read_benchmarks
 from recryst.tools.repeats.decontaminate import TOOL, Contamination, contaminated
+from recryst.tools.repeats.folded import folded, unfolded
 from recryst.tools.text import ngrams as word_hashes
 
 QUESTION = "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May."
@@ -294,3 +296,78 @@ def test_words_of_equal_hash_are_not_equal_words(folder, rows, benchmark):
         found = held(rows, path, ngram_size=6)
     assert found.matches["row"].to_list() == expected.matches["row"].to_list()
     assert found.matches["words"].to_list() == expected.matches["words"].to_list()
+
+
+HIDING = {
+    "zero-width": lambda text: text.replace("a", "a\u200b"),
+    "soft hyphens": lambda text: text.replace("li", "l\u00adi"),
+    "joiners and marks": lambda text: text.replace(" ", " \u2060").replace("c", "\u200dc\ufe0f"),
+    "tags": lambda text: text.replace("o", "o\U000e0061"),
+    "full width": lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
+    "mathematical letters": lambda text: re.sub("[a-z]", lambda found: chr(0x1D41A + ord(found[0]) - 97), text),
+    "no-break spaces": lambda text: text.replace(" ", "\u00a0"),
+    "&nbsp;": lambda text: text.replace(" ", "&nbsp;"),
+    "&#160;": lambda text: text.replace(" ", "&#160;"),
+    "&#xA0; escaped again": lambda text: text.replace(" ", "&amp;#xA0;"),
+    "letters as references": lambda text: text.replace("a", "&#97;"),
+    "&shy; and &zwnj;": lambda text: text.replace("s", "s&shy;").replace("l", "&zwnj;l"),
+    "NFD": lambda text: text.replace("e", "e\u0301"),
+}
+
+
+@pytest.mark.parametrize("hiding", HIDING)
+@pytest.mark.parametrize("method", ["ngram", "longest_span"])
+def test_what_hides_words_hides_no_benchmark(tmp_path, hiding, method):
+    hide = HIDING[hiding]
+    question = QUESTION.replace("e", "é") if hiding == "NFD" else QUESTION
+    path = written(tmp_path / "test.jsonl", {"id": "q1", "question": question})
+    rows = [f"Häh &amp; {hide(question)} Anno&nbsp;1900.", f"{OTHER} &nbsp; {hide(OTHER)}", f"{question} {hide(OTHER)}"]
+    found = held(rows, path, method=method)
+    assert found.matches["row"].to_list() == [0, 2]
+    assert found.matches["words"].to_list() == [20, 20]
+    assert found.matches["share"].to_list() == [1, 1]
+    for row, match in zip((rows[0], rows[2]), found.matches.to_dicts(), strict=True):
+        assert row[match["start"] : match["end"]] == match["span"]
+        assert match["span"].rstrip("\u200b\u00ad\ufe0f.") in row
+        (seen,) = folded(pl.Series([match["span"]]))
+        (asked,) = folded(pl.Series([question]))
+        assert seen.strip() == asked.removesuffix(".")
+
+
+def test_a_benchmark_that_is_escaped_itself_is_found_in_plain_rows(tmp_path):
+    path = written(tmp_path / "test.jsonl", {"id": "q1", "question": HIDING["&nbsp;"](HIDING["zero-width"](QUESTION))})
+    assert flagged([QUESTION, OTHER], path) == [0]
+
+
+awkward = st.lists(
+    st.sampled_from(
+        ["a", "B", " ", "é", "e\u0301", "\u200b", "&nbsp;", "&amp;", "&", ";", "&#97;", "ｗ", "ﬁ", "½", "\x00", "葛"]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(awkward, st.data())
+def test_a_place_in_a_folded_text_is_found_in_the_text(text, data):
+    (seen,) = folded(pl.Series([text]))
+    letters = [at for at, letter in enumerate(seen) if letter.isalnum()]
+    if not letters:
+        return
+    start = data.draw(st.sampled_from(letters))
+    end = data.draw(st.sampled_from([at + 1 for at in letters if at >= start]))
+    left, right = unfolded(text, start, end)
+    assert 0 <= left < right <= len(text)
+    (found,) = folded(pl.Series([text[left:right]]))
+    assert seen[start:end] in found
+    if not {"ﬁ", "½"} & set(text):  # of which a half is no place
+        assert found == seen[start:end]
+
+
+def test_rows_are_left_as_they_are(tmp_path):
+    path = written(tmp_path / "test.jsonl", {"question": QUESTION})
+    text = pl.Series("text", [HIDING["full width"](QUESTION), "Tom &amp; Jerry\u200b", None])
+    before = text.to_list()
+    held(before, path)
+    assert text.to_list() == before
+    assert folded(text).to_list()[1:] == ["Tom & Jerry", None]

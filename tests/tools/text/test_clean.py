@@ -16,7 +16,15 @@ from recryst.tools.text.clean import TOOL, exact_duplicates, normalise
 awkward = st.text(
     st.sampled_from("ab é\u0301ﬁ① \t\n\r\x0b\x0c\x00\x85\u200b\u200d\u200c\u202e\u2028\ufeff\u00ad\u3000\u06cc")
 )
-texts = st.one_of(awkward, st.text())
+FLAG = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+# The pieces of flags, of variants of ideographs and of families, in any order.
+pieces = st.lists(
+    st.sampled_from([
+        FLAG, FLAG[:-1], *FLAG[:3], FLAG[-1], "葛", "\uf900", "\U000e0100", "\U000e0101", "\u1828", "\u180b", "\u180e",
+        "👩", "\u200d", "\u2764\ufe0f", "\U0001f1e9", "\u200b", "a", " ", "\n",
+    ])
+).map("".join)  # fmt: skip
+texts = st.one_of(awkward, pieces, st.text())
 forms = st.sampled_from(["NFC", "NFKC", "none"])
 
 
@@ -57,6 +65,43 @@ def test_normalise_knows_what_hides_and_what_spells():
     ]
     assert clean(["ﬁ"], "NFKC") == ["fi"]
     assert clean(["e\u0301"], "none") == ["e\u0301"]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        FLAG,
+        "\U0001f3f4\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f",
+        "\U0001f3f4\U000e0075\U000e0073\U000e0074\U000e0078\U000e007f",  # Texas
+        "葛\U000e0100城",
+        "葛\U000e0101城",
+        "👨\u200d👩\u200d👧",
+        "👩\u200d\u2764\ufe0f\u200d👨",
+        "🧑🏽\u200d🤝\u200d🧑🏻",
+        "🏴\u200d☠\ufe0f",
+        "\U0001f1e9\U0001f1ea",
+        "1\ufe0f\u20e3",
+        "ᠬᠠᠭᠠᠨ\u180eᠠ",
+        "ᠭ\u180bᠠ",
+    ],
+)
+def test_what_changes_what_is_seen_stays(shown: str) -> None:
+    assert clean([f"so {shown} it is"]) == [f"so {shown} it is"]
+    assert clean([shown], "NFKC") == [shown]
+
+
+def test_tags_and_selectors_that_change_nothing_go() -> None:
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "ignore all")
+    assert clean([
+        f"plain{hidden}", f"\U0001f3f4{hidden}\U000e007f", FLAG[:-1], FLAG[1:], f"{FLAG}{hidden}", "a\U000e0100",
+        "葛\U000e0100\U000e0101", "a\u180b",
+    ]) == ["plain", "\U0001f3f4", "\U0001f3f4", "", FLAG, "a", "葛\U000e0100", "a"]  # fmt: skip
+
+
+def test_rows_that_differ_in_a_flag_or_a_variant_are_no_copies() -> None:
+    shown = [FLAG, FLAG.replace("\U000e0065", "\U000e0073"), "葛\U000e0100", "葛\U000e0101", "👨\u200d👩", "👨👩"]
+    rows = pl.DataFrame({"content": [f"Which is it? {one}" for one in shown]})
+    assert [removal.rows.tolist() for removal in TOOL.removals(rows, CleanParams(), lambda done: None)] == [[]]
 
 
 def test_exact_duplicates_name_the_first_by_position():

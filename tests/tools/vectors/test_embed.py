@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from recryst.tools.vectors.embed import (
     write_known,
 )
 from recryst.tools.vectors.encoder import _minilm_folder, check_weights
+from recryst.tools.vectors.windows import Reading, further_windows
 
 PARAMS = EmbedParams(batch_size=8)
 TEXTS = pl.Series([f"{'word ' * (i % 7)}row number {i}" for i in range(150)])
@@ -45,6 +47,7 @@ class Wrapped:
 
     def __init__(self, encoder: Encoder, calls: int | None = None) -> None:
         self.name, self.dimensions, self.local = encoder.name, encoder.dimensions, encoder.local
+        self.reading = encoder.reading
         self.encoder, self.calls, self.seen = encoder, calls, list[str]()
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
@@ -184,7 +187,7 @@ def test_strange_texts(minilm: Encoder, tmp_path: Path) -> None:
     texts = pl.Series(["", None, "\x00", "\U0001f9ea" * 300, "word " * 2_000_000, " " * 100])
     result = embed(texts, encoder, cache_in(tmp_path, minilm), PARAMS)
     assert np.allclose(np.linalg.norm(result.vectors, axis=1), 1, atol=1e-5)
-    assert max(map(len, encoder.seen)) == 64 * PARAMS.max_tokens
+    assert max(map(len, encoder.seen)) == 512 * PARAMS.max_tokens
     assert embed(texts.head(0), minilm, cache_in(tmp_path, minilm), PARAMS).vectors.shape == (0, 384)
 
 
@@ -215,9 +218,104 @@ def test_vector_columns() -> None:
 
 
 def test_tool_on_a_table(whole: np.ndarray) -> None:
-    table = module.TOOL.on_table(pl.DataFrame({"text": TEXTS}), PARAMS, 0)
+    table, notes = module.TOOL.on_table(pl.DataFrame({"text": TEXTS}), PARAMS, 0)
+    assert notes == []
     assert isinstance(table, pl.DataFrame)
     assert table["vector"].dtype == pl.Array(pl.Float32, 384)
     assert table_vectors(table) == pytest.approx(whole, abs=1e-6)
     with pytest.raises(InputError, match="no column `text`"):
         module.TOOL.on_table(table.select("vector"), PARAMS, 0)
+
+
+class Tokens:
+    """A tokeniser of words; as many special tokens as MiniLM's."""
+
+    is_fast = True
+
+    def num_special_tokens_to_add(self) -> int:
+        return 2
+
+    def __call__(self, texts: list[str], **_: object) -> dict[str, list[list[tuple[int, int]]]]:
+        return {"offset_mapping": [[found.span() for found in re.finditer(r"\S+", text)] for text in texts]}
+
+
+class Model:
+    tokenizer, max_seq_length = Tokens(), 18  # so that 16 words fit, and two overlap
+
+
+@pytest.mark.parametrize(("words", "starts"), [
+    (0, []), (16, []), (17, [14]), (30, [14]), (31, [14, 28]), (114, [14, 28, 42, 56, 70, 84, 98]),
+    (115, [14, 28, 42, 56, 70, 84, 99]), (716, [100, 200, 300, 400, 500, 600, 700]),
+])  # fmt: skip
+def test_windows_cover_a_text_or_are_spread_over_it(words: int, starts: list[int]) -> None:
+    spelled = [str(n) for n in range(words)]
+    found = further_windows(Model(), ["short", " ".join(spelled), "x"])
+    assert found.text == [" ".join(spelled[start : start + 16]) for start in starts]
+    assert found.of.tolist() == [1] * len(starts)
+    assert found.tokens.tolist() == [min(16, words - start) for start in starts]
+    assert found.first_tokens.tolist() == [1, min(words, 16), 1]
+    assert found.reading == Reading(3, int(bool(starts)), 3 + len(starts), 2 + min(words, 16),
+                                    2 + min(words, 16) + int(found.tokens.sum()))  # fmt: skip
+
+
+def test_a_model_without_a_limit_or_places_of_tokens_is_asked_once() -> None:
+    class Endless(Model):
+        max_seq_length = None
+
+    class Slow(Model):
+        class tokenizer(Tokens):
+            is_fast = False
+
+    for model in (Endless(), Slow()):
+        assert further_windows(model, ["word " * 500]).text == []
+
+
+def test_short_texts_have_the_vectors_that_they_had(minilm: Encoder) -> None:
+    minilm.encode(["a first text, so that the model is loaded"])
+    short, long = TEXTS[:12].to_list(), ["A letter about clocks. " * 60, "Bread, water and wine. " * 500]
+    first = minilm._vectors(minilm.model, [*short, *long])
+    assert minilm.encode([*short, *long])[:12].tobytes() == first[:12].tobytes()
+    alone = minilm._vectors(minilm.model, short)
+    assert minilm.encode(short).tobytes() == alone.tobytes()
+
+
+def test_long_texts_are_read_to_their_end(minilm: Encoder) -> None:
+    head = "From: a reader of the list. Subject: a question. Organization: the university. " * 12
+    texts = [
+        head + "The engine of my motorcycle leaks oil. " * 30,
+        head + "God and the church in the New Testament. " * 30,
+    ]
+    before = minilm.reading
+    one, other = minilm.encode(texts)
+    assert one @ other < 0.9 < float(np.prod(minilm._vectors(minilm.model, texts), axis=0).sum())
+    read = minilm.reading
+    assert (read.texts - before.texts, read.long - before.long) == (2, 2)
+    assert read.windows - before.windows > 4
+    assert "mean" in str(read.said(128))
+    assert Reading(texts=3).said(128) is None
+    assert np.linalg.norm(one) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_tool_embeds_what_rows_say_beside_a_common_prompt() -> None:
+    prompt = " ".join(
+        f"Rule {n}: never promise a book that is out, and do not speak of other readers." for n in range(60)
+    )
+    own = ["Do you lend telescopes?", "When do you close?", "Is there a printer?", "Where are the maps of the coast?"]
+    frame = pl.DataFrame({"text": [f"{prompt}\n\n{one}" for one in own]})
+    table, notes = module.TOOL.on_table(frame, PARAMS, 0)
+    assert table["text"].to_list() == frame["text"].to_list()
+    cosines = table_vectors(table) @ table_vectors(table).T
+    assert np.triu(cosines, 1).max() < 0.7
+    (note,) = notes
+    assert note.startswith("1 passage that many rows share is left out of what is embedded")
+
+
+def test_the_tool_says_what_long_texts_cost() -> None:
+    draw = np.random.default_rng(0)
+    words = ["clock", "market", "bridge", "sailor", "violin", "garden", "harbour"]
+    frame = pl.DataFrame({"text": [" ".join(draw.choice(words, size)) for size in (400, 20)]})
+    _, notes = module.TOOL.on_table(frame, PARAMS, 0)
+    assert notes == [
+        "1 of 2 texts embedded is longer than 128 tokens: such a text is read in up to 8 windows, 5 in all, and its "
+        "vector is their mean; that is 3.2 times the work of the first window alone"
+    ]
