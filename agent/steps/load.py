@@ -24,7 +24,7 @@ from ..view import View
 from .base import Draft, Step
 
 LEAST_LIKED = 10
-_COLUMNS = ("text_column", "text_columns", "label_column", "id_column", "source_column")
+_COLUMNS = ("text_column", "text_columns", "label_column", "id_column", "source_column", "meanings")
 _SAID = ("ingested", "quarantined", "shape", "notes", *_COLUMNS)  # of the reading, by the name of the value
 
 
