@@ -184,7 +184,7 @@ def _sorted(folder: Path, files: list[Path]) -> tuple[list[str], list[str], list
     kinds = {name: data_format_of(name) for name in names}
     only_json = set(kinds.values()) == {"json"}
     for name, path in names.items():
-        if path.name.startswith("_") and kinds[name]:  # Spark's and Hive's own
+        if kinds[name] and re.search("(^|/)_", name):  # Spark's and Hive's own
             others.append(name)
         elif kinds[name] and (kinds[name] != "json" or only_json or _holds_rows(path)):
             data.append(name)

@@ -53,7 +53,7 @@ def _bounds(parquet: pq.ParquetFile, data: mmap.mmap, name: str) -> tuple[int, l
             for page in pages:
                 refuse_bomb(page.unpacked, page.packed, name, "write it with smaller pages")
                 if page.deltas:  # a value may repeat nearly the whole of the one before
-                    most = min(most, max(1, (MAX_UNPACKED >> 2) // max(1, page.unpacked)))
+                    most = min(most, max(1, (MAX_UNPACKED >> 4) // max(1, page.unpacked)))
             values += sum(page.values for page in pages if not page.is_dictionary)
             if column.physical_type == "BYTE_ARRAY" and pages and pages[0].is_dictionary:
                 dictionaries.append(column.path)
