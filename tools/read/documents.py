@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 from ...state.errors import InputError
@@ -13,6 +14,7 @@ from .archives import Found, is_archive, members
 from .extract import FORMATS, Document, Unreadable, format_of, too_large
 from .isolation import Extraction
 from .records import Pending, Reading, Records
+from .splits import DATA_FORMATS, data_format_of, is_hidden, left_out_note, shown, splits
 from .streams import BROKEN_ARCHIVE
 
 #: What is read of a folder or an archive, in words.
@@ -25,10 +27,10 @@ def read_folder(folder: Path, files: list[Path], reading: Reading) -> Iterator[R
     Raises:
         InputError: there is none.
     """
-    chosen = _Chosen()
-    documents = [path for path in files if chosen(path.name)]
+    chosen = _Chosen([path.relative_to(folder).as_posix() for path in files], reading)
+    documents = [path for path in files if chosen(path.relative_to(folder).as_posix())]
     if not documents:
-        raise InputError(f"{folder} holds no Parquet, JSON Lines, {DOCUMENTS}")
+        raise InputError(f"{folder} holds no data files ({', '.join(DATA_FORMATS)}) and no {DOCUMENTS}")
     yield from _rows(_contents(folder, documents, reading.max_line), str(folder), reading)
     reading.notes += chosen.notes(folder)
 
@@ -37,22 +39,45 @@ def read_archive(path: Path, reading: Reading) -> Iterator[Records]:
     """The documents of a zip or tar archive, one row each, as ``_rows`` gives them.
 
     Raises:
-        InputError: it is damaged from its beginning, or holds no document.
+        InputError: it is damaged from its beginning, or holds no document, or data files beside them.
     """
-    chosen = _Chosen()
+    names = _names_in(path)
+    data = [name for name in names if not is_hidden(name) and data_format_of(name) not in (None, "json")]
+    if data:
+        raise InputError(
+            f"{path} holds data files ({shown(data)}), which are not read inside an archive; unpack it and name the "
+            "folder, or one of them"
+        )
+    chosen = _Chosen(names, reading)
     yield from _rows(members(path, chosen, reading.max_line), str(path), reading)
     if not chosen.documents and not reading.quarantine.count:
         raise InputError(f"{path} holds no {DOCUMENTS}; unpack it if it holds data or archives, and name those")
     reading.notes += chosen.notes(path)
 
 
-class _Chosen:
-    """Tells which files are documents, and counts them and the others."""
+def _names_in(path: Path) -> list[str]:
+    """The names of the files in an archive, as far as it can be read."""
+    names: list[str] = []
+    with suppress(InputError):  # it is raised when the files are read
+        deque(members(path, lambda name: bool(names.append(name.removeprefix("./"))), 0), 0)
+    return names
 
-    def __init__(self) -> None:
+
+class _Chosen:
+    """Tells which files are documents to train on, and counts them and the others."""
+
+    def __init__(self, names: list[str], reading: Reading) -> None:
         self.documents = self._others = self._archives = 0
+        self._left_out: set[str] = set()
+        if not reading.every_split:
+            found = splits([name for name in names if format_of(name) is not None], documents=True)
+            self._left_out = {name for split in ("validation", "test") for name in found.get(split, [])}
+            reading.notes += left_out_note(found)
 
     def __call__(self, name: str) -> bool:
+        name = name.removeprefix("./")
+        if name in self._left_out or is_hidden(name):
+            return False
         is_document = format_of(name) is not None
         self.documents += is_document
         self._others += not is_document
@@ -68,12 +93,15 @@ class _Chosen:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Every file below ``folder``, sorted by relative path; linked folders are not entered."""
+    """Every file below ``folder`` that is not hidden, sorted by relative path; linked folders are not entered."""
 
     def refuse(error: OSError) -> None:
         raise error  # os.walk passes over unreadable folders in silence otherwise
 
-    found = [Path(at) / name for at, _, names in os.walk(folder, onerror=refuse) for name in names]
+    found = []
+    for at, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += [Path(at) / name for name in names if not is_hidden(name)]
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 

@@ -39,6 +39,11 @@ _SUPERSETS = {
     "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs",
 }  # fmt: skip
 
+# Elements whose text trafilatura drops where they stand in the cell of a table: blocks, and marks within a line.
+_MARKS_OF_TEXT = ("label", "time")
+_BLOCKS = ("ul", "ol", "dl", "menu", "dir", "li", "dt", "dd", "blockquote", "center")
+_IN_CELLS = "|".join(f"//{cell}//{name}" for cell in ("td", "th") for name in (*_BLOCKS, *_MARKS_OF_TEXT))
+
 
 class Unreadable(ValueError):
     """A file that gives no text; the message is the reason a person reads in the quarantine."""
@@ -126,10 +131,42 @@ def _html(data: bytes, max_bytes: int) -> Document:
     if tree is None:
         raise Unreadable("it holds no text")
     title = _html_title(tree)
+    _code_out_of_tables(tree)
+    _keep_what_cells_hold(tree)
     text = trafilatura.extract(tree, favor_precision=True, include_comments=False)
     if not text:
         raise Unreadable("no main text was found: it is empty, or holds nothing but navigation")
     return Document(text, title)
+
+
+def _code_out_of_tables(tree: Any) -> None:
+    """Put a listing in the place of the table that sets it beside its line numbers: in a cell it loses its lines."""
+    for table in tree.xpath("//table[count(.//tr) = 1 and .//pre]"):
+        pres = table.xpath(".//pre")
+        listings = [_unspaced(pre) for pre in pres]
+        code = [pre for pre, listing in zip(pres, listings, strict=True) if listing and not listing.isdecimal()]
+        if len(code) == 1 and "".join(listings) == _unspaced(table):
+            code[0].tail = table.tail
+            table.getparent().replace(table, code[0])
+
+
+def _unspaced(element: Any) -> str:
+    return "".join("".join(element.itertext()).split())
+
+
+def _keep_what_cells_hold(tree: Any) -> None:
+    """Make blocks and marks within the cells of tables such that trafilatura keeps their text.
+
+    Its precise mode drops the lists, quotations and times in a cell with all that they hold; a table of opening hours
+    loses its hours.
+    """
+    for element in tree.xpath(_IN_CELLS):
+        if element.tag not in _MARKS_OF_TEXT:  # a line of its own
+            element.addprevious(element.makeelement("br"))
+            end = element.makeelement("br")
+            end.tail, element.tail = element.tail, None
+            element.addnext(end)
+        element.drop_tag()
 
 
 def _html_title(tree: Any) -> str | None:

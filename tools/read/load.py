@@ -19,13 +19,13 @@ from ...state.errors import InputError, storage_error
 from ...state.phrases import Advance, silent
 from ...state.preparation import LoadParams, ScrubParams
 from ..text.scrubbed import Scrubber
+from .arrow.spool import Spool, Spooled, aligned
 from .columns import VectorFile, column_of, free_name, is_json_text, json_bytes, plain_rows, row_ids, sound_vectors
 from .content import Meaning, beside, content_of, group_column, label_like, roles
 from .forms import Shape, find_column, recognise
 from .records import Quarantine, Reading, Records
 from .shapes import NestedText, empty_answers, render, text_of
 from .sources import read_source
-from .spool import Spool, Spooled, aligned
 
 _ROWS = pa.schema(
     [

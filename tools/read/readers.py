@@ -5,22 +5,18 @@ A batch is bounded in rows and in bytes, so that memory does not depend on the f
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import repeat
-from pathlib import Path
 from typing import IO, Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ...state.errors import InputError
 from .columns import content_id
-from .records import BadRecord, Pending, Reading, Records
+from .records import BadRecord, Pending, Reading, Records, distinct_names
 from .streams import BROKEN_ARCHIVE, Line, lines
 
 _MAX_JSON_BYTES = 256 << 20  # a JSON document is parsed whole, at about ten times its size in memory
-_PARQUET_BATCH_BYTES = 16 << 20
 _KINDS: dict[type, str] = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 _CSV_END = "\udffe"  # no decoded text holds a lone surrogate: no record can be mistaken for it
 
@@ -142,7 +138,7 @@ def read_csv(stream: IO[bytes], name: str, reading: Reading, delimiter: str) -> 
     header = next(records, None)
     if header is None:
         return
-    names = _distinct(header[1], reading)
+    names = distinct_names(header[1], reading)
     pending = Pending(name, reading)
     for line, record in records:
         if len(record) != len(names):
@@ -203,83 +199,6 @@ def _csv_records(stream: IO[bytes], name: str, reading: Reading, delimiter: str)
             yield first, record
         sound = sound or bool(record)
         beginning.clear()
-
-
-def _distinct(names: list[str], reading: Reading) -> list[str]:
-    """Column names made distinct: a table cannot hold two columns of one name."""
-    seen: dict[str, None] = {}
-    for name in names:
-        own, number = name, 1
-        while own in seen:
-            number += 1
-            own = f"{name}_{number}"
-        if own != name:
-            reading.notes.append(f"a second column called {name!r} was renamed {own!r}")
-        seen[own] = None
-    return list(seen)
-
-
-def read_parquet(path: Path, name: str, reading: Reading) -> Iterator[Records]:
-    """A Parquet file, row group by row group.
-
-    Raises:
-        InputError: not a Parquet file, or a damaged one.
-    """
-    with path.open("rb") as file:
-        try:
-            parquet = pq.ParquetFile(file, buffer_size=1 << 20)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{name} is not a readable Parquet file: {_first_line(error)}") from error
-        footer = parquet.metadata
-        stored = sum(footer.row_group(at).total_byte_size for at in range(footer.num_row_groups))
-        rows = max(1, _PARQUET_BATCH_BYTES * footer.num_rows // max(1, stored))
-        yield from read_arrow(parquet.iter_batches(min(rows, reading.batch_rows())), name, reading)
-
-
-def read_arrow(batches: Iterable[pa.RecordBatch], name: str, reading: Reading) -> Iterator[Records]:
-    """Batches of rows that are Arrow already; ``line`` is the 1-based position of a row.
-
-    Raises:
-        InputError: the bytes behind the batches are damaged or cannot be reached.
-    """
-    position, names = 0, None
-    iterator = iter(batches)
-    while True:
-        try:
-            batch = next(iterator)
-        except StopIteration:
-            return
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{name} cannot be read after row {position}: {_first_line(error)}") from error
-        names = names or _distinct(batch.schema.names, reading)
-        batch = batch.rename_columns(names)
-        while batch.num_rows:
-            piece = batch.slice(0, reading.batch_rows())
-            yield from _sound(piece, name, position, reading)
-            position += piece.num_rows
-            batch = batch.slice(piece.num_rows)
-
-
-def _sound(batch: pa.RecordBatch, name: str, before: int, reading: Reading) -> Iterator[Records]:
-    """The rows of a batch whose text is UTF-8; Parquet writers do not all check it."""
-    positions = list(range(before + 1, before + 1 + batch.num_rows))
-    try:
-        batch.validate(full=True)
-    except pa.ArrowInvalid:
-        good = []
-        for at in range(batch.num_rows):
-            try:
-                batch.slice(at, 1).validate(full=True)
-                good.append(at)
-            except pa.ArrowInvalid as error:
-                reading.refuse(name, positions[at], f"not storable: {_first_line(error)}", "")
-        batch, positions = batch.take(pa.array(good, pa.int64())), [positions[at] for at in good]
-    if positions:
-        yield Records(name, batch, positions)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")

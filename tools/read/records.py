@@ -64,6 +64,7 @@ class Reading:
     quarantine: Quarantine
     taken: int = 0  # rows the load has accepted so far
     many_files: bool = False  # then the quarantine names the file too
+    every_split: bool = False  # not only what is for training
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -79,6 +80,20 @@ class Reading:
     def refuse(self, name: str, line: int, reason: str | BadRecord, excerpt: bytes | str) -> None:
         """Put a record of file ``name`` into the quarantine."""
         self.quarantine.add(line, f"{name}: {reason}" if self.many_files else str(reason), excerpt)
+
+
+def distinct_names(names: list[str], reading: Reading) -> list[str]:
+    """Column names made distinct: a table cannot hold two columns of one name."""
+    seen: dict[str, None] = {}
+    for name in names:
+        own, number = name, 1
+        while own in seen:
+            number += 1
+            own = f"{name}_{number}"
+        if own != name:
+            reading.notes.append(f"a second column called {name!r} was renamed {own!r}")
+        seen[own] = None
+    return list(seen)
 
 
 class Pending:

@@ -13,20 +13,28 @@ import pyarrow as pa
 
 from ...state.errors import InputError, MissingExtraError, UsageError
 from .archives import is_archive
+from .arrow.batches import read_arrow
+from .arrow.ipc import read_ipc, read_saved
+from .arrow.parquet import read_parquet
+from .columns import content_id, plain_rows
 from .documents import DOCUMENTS, files_in, read_archive, read_folder
-from .readers import read_arrow, read_csv, read_json, read_json_lines, read_parquet
+from .extract import format_of
+from .readers import read_csv, read_json, read_json_lines
 from .records import Reading, Records
+from .splits import data_format_of, left_out_note, partitions_of, shown, splits
 from .streams import BROKEN_ARCHIVE, lines, open_bytes
 
 READABLE = (
-    "JSON Lines, JSON, CSV and TSV (all also .gz or .zst), Parquet, a folder or an archive (.zip, .tar, .tar.gz, "
-    f".tar.bz2, .tar.xz, .tar.zst) of {DOCUMENTS}, `-` for standard input, and hf:owner/name"
+    "JSON Lines, JSON, CSV and TSV (all also .gz or .zst), Parquet, Arrow and Feather, a folder of any of them, a "
+    f"folder or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst) of {DOCUMENTS}, `-` for standard input, "
+    "and hf:owner/name"
 )
 
-_FORMATS = {
-    ".jsonl": "lines", ".ndjson": "lines", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
-    ".parquet": "parquet", ".pq": "parquet",
-}  # fmt: skip
+# What a data set says about itself.
+_ABOUT = re.compile(
+    r"(readme|licen[cs]e|notice|copying|changelog|citation|contributing|code_of_conduct|requirements|data_?card"
+    r"|dataset_?card|metadata|about|credits)([-_. ].*)?", re.IGNORECASE
+)  # fmt: skip
 _HUB = re.compile(r"hf:(?P<name>[^:@]+)(?::(?P<config>[^:@]+))?(?:@(?P<split>[^:@]+))?")
 
 
@@ -68,8 +76,8 @@ def _file(path: Path, name: str, reading: Reading) -> Iterator[Records]:
         raise InputError(f"{name} is damaged: nothing in it can be decompressed ({error})") from error
     if kind is None:
         raise InputError(f"{name} is in no format that can be read; known are {READABLE}")
-    if kind == "parquet":
-        yield from read_parquet(path, name, reading)
+    if kind in ("parquet", "arrow"):
+        yield from (read_parquet if kind == "parquet" else read_ipc)(path, name, reading)
         return
     with open_bytes(path) as stream:
         if kind == "lines":
@@ -80,27 +88,27 @@ def _file(path: Path, name: str, reading: Reading) -> Iterator[Records]:
             yield from read_csv(stream, name, reading, "\t" if kind == "tsv" else _delimiter(stream))
 
 
-def _format_named(path: Path) -> str | None:
-    return _FORMATS.get(Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix)
-
-
 def _format_of(path: Path, reading: Reading) -> str | None:
-    """``lines``, ``json``, ``csv``, ``tsv`` or ``parquet``; ``None`` where neither name nor content tells."""
-    kind = _format_named(path)
-    if kind not in (None, "json"):
+    """One of ``DATA_FORMATS``; ``None`` where neither name nor content tells."""
+    kind = data_format_of(path.name)
+    if kind not in (None, "json", "lines"):
         return kind
     with open_bytes(path) as stream:
         head = _peek(stream).removeprefix(b"\xef\xbb\xbf").lstrip()
+        if kind == "lines":  # whose lines are objects: an array is one document, whatever its name
+            return "json" if head.startswith(b"[") else "lines"
         if head.startswith(b"PAR1"):
             return "parquet"
+        if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+            return "arrow"
         if kind is None and head[:1] not in (b"{", b"["):
             return None
-        return "lines" if _is_json_lines(stream, reading) else "json"
+        return "lines" if _is_json_lines(stream, reading.max_line) else "json"
 
 
-def _is_json_lines(stream: IO[bytes], reading: Reading) -> bool:
+def _is_json_lines(stream: IO[bytes], max_line: int) -> bool:
     """Whether the first line is a whole object and a second one follows: many ``.json`` files are JSON Lines."""
-    filled = (line for line in lines(stream, reading.max_line) if line.problem or line.data.strip())
+    filled = (line for line in lines(stream, max_line) if line.problem or line.data.strip())
     first, second = next(filled, None), next(filled, None)
     if first is None or second is None:
         return False
@@ -125,59 +133,121 @@ def _delimiter(stream: IO[bytes]) -> str:
 
 
 def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
-    """A folder that `datasets` saved, or of Parquet or JSON Lines files, or of documents."""
+    """A folder that `datasets` saved, or of data files, or of documents."""
     if (folder / "dataset_dict.json").is_file():
-        splits = [str(name) for name in _json_file(folder / "dataset_dict.json").get("splits", [])]
+        splits = [str(name) for name in _json_object(folder / "dataset_dict.json").get("splits", [])]
         remedy = f"name its folder, for example {folder / (splits or ['train'])[0]}"
-        folder /= Path(_pick_split(splits, str(folder), remedy, reading)).name
+        for split in _pick_splits(splits, str(folder), remedy, reading):
+            yield from _folder(folder / Path(split).name, reading)
+        return
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
-        yield from _saved_dataset(folder, reading)
+        yield from read_saved(folder, _json_object(folder / "state.json"), reading)
         return
+    if (folder / "_delta_log").is_dir():
+        raise InputError(f"{folder} is a Delta table, whose log tells which of its files count; write it as Parquet")
     files = files_in(folder)
-    data: dict[str, list[Path]] = {}
-    for path in files:
-        kind = _format_named(path)
-        if kind in ("parquet", "lines"):
-            data.setdefault(kind, []).append(path)
-    if len(data) > 1:
-        raise InputError(f"{folder} holds both Parquet and JSON Lines files; name one file, or a folder of one kind")
-    if data:
-        (paths,) = data.values()
-        reading.many_files = len(paths) > 1
-        names = [path.relative_to(folder).as_posix() for path in paths]
-        if reading.many_files:
-            listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-            reading.notes.append(f"{len(paths)} files were read as one table: {listed}")
-        for path, name in zip(paths, names, strict=True):
-            yield from _file(path, name, reading)
+    if any(path.name == "state.json" and path.with_name("dataset_info.json") in files for path in files):
+        raise InputError(f"{folder} holds data sets saved by `datasets`; name one of their folders")
+    data, documents, others = _sorted(folder, files)
+    if data and documents:
+        raise InputError(
+            f"{folder} holds data files ({shown(data)}) and documents ({shown(documents)}), which make different "
+            "tables; name one file, or a folder of one kind"
+        )
+    if not data:
+        yield from read_folder(folder, files, reading)
         return
-    yield from read_folder(folder, files, reading)
+    if not reading.every_split:
+        data = _for_training(data, str(folder), reading)
+    reading.many_files = len(data) > 1
+    if reading.many_files:
+        reading.notes.append(f"{len(data)} files were read as one table: {shown(data)}")
+    if others:
+        reading.notes.append(f"not read: {shown(others)}")
+    columns = dict.fromkeys(key for name in data for key in partitions_of(name))
+    if columns:
+        reading.notes.append(f"columns from the names of folders: {', '.join(columns)}")
+    for name in data:
+        values = partitions_of(name)
+        for batch in _file(folder / name, name, reading):
+            yield _with_partitions(batch, values) if values else batch
 
 
-def _pick_split(splits: list[str], name: str, remedy: str, reading: Reading) -> str:
-    """``train``, or the only split."""
-    if "train" not in splits and len(splits) != 1:
-        raise InputError(f"{name} has the splits {', '.join(splits) or '(none)'}; {remedy}")
-    split = "train" if "train" in splits else splits[0]
+def _sorted(folder: Path, files: list[Path]) -> tuple[list[str], list[str], list[str]]:
+    """The data files, the documents and the others of a folder, by their paths within it.
+
+    A JSON file beside others is data only if it holds rows, and not settings; and what a data set says about itself
+    is no document of it.
+    """
+    data, documents, others = [], [], []
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    kinds = {name: data_format_of(name) for name in names}
+    only_json = set(kinds.values()) == {"json"}
+    for name, path in names.items():
+        if kinds[name] and re.search("(^|/)_", name):  # Spark's and Hive's own
+            others.append(name)
+        elif kinds[name] and (kinds[name] != "json" or only_json or _holds_rows(path)):
+            data.append(name)
+        elif format_of(name) and not _ABOUT.fullmatch(path.name):
+            documents.append(name)
+        elif not _ABOUT.fullmatch(path.name):
+            others.append(name)
+    if not data:  # a manual may well be called README
+        documents += [name for name, path in names.items() if format_of(name) and _ABOUT.fullmatch(path.name)]
+    return data, documents, others
+
+
+def _holds_rows(path: Path) -> bool:
+    """Whether a JSON file is an array or JSON Lines of objects."""
+    try:
+        with open_bytes(path) as stream:
+            head = _peek(stream).removeprefix(b"\xef\xbb\xbf").split(None, 1)
+            return b"".join(head)[:1] == b"[" or _is_json_lines(stream, 1 << 24)
+    except (InputError, *BROKEN_ARCHIVE):
+        return False
+
+
+def _for_training(names: list[str], where: str, reading: Reading) -> list[str]:
+    """The files that are for training, in their order.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = splits(names)
+    reading.notes += left_out_note(found)
+    kept = {*found.get("train", []), *found.get("unnamed", [])}
+    if not kept:
+        raise InputError(f"{where} holds nothing to train on, only {shown(names)}; name the file itself to read it")
+    return [name for name in names if name in kept]
+
+
+def _with_partitions(batch: Records, values: dict[str, str | None]) -> Records:
+    """The batch with a column for each key of its folder that is none of its own columns."""
+    table = batch.table
+    for key, value in values.items():
+        if key not in table.schema.names:
+            table = table.append_column(key, pa.array([value] * table.num_rows, pa.string()))
+    digests = None if batch.digests is None else [content_id(row) for row in plain_rows(table)]
+    return Records(batch.name, table, batch.lines, digests)
+
+
+def _pick_splits(splits: list[str], name: str, remedy: str, reading: Reading) -> list[str]:
+    """``train``, or the only split if it is none to test with; or all, where every split is read.
+
+    Raises:
+        InputError: there is no such split.
+    """
+    if reading.every_split:
+        return splits
+    chosen = ["train"] if "train" in splits else splits
+    if len(chosen) != 1 or chosen[0] in ("validation", "test"):
+        raise InputError(f"{name} has the splits {', '.join(splits) or '(none)'}, and none to train on; {remedy}")
     if len(splits) > 1:
-        reading.notes.append(f"only the split {split!r} of {', '.join(splits)} was read")
-    return split
+        reading.notes.append(f"only the split {chosen[0]!r} of {', '.join(splits)} was read")
+    return chosen
 
 
-def _saved_dataset(folder: Path, reading: Reading) -> Iterator[Records]:
-    """The Arrow streams that ``Dataset.save_to_disk`` wrote, in their order; needs no ``datasets`` package."""
-    entries = _json_file(folder / "state.json").get("_data_files") or []
-    for entry in entries:
-        path = folder / Path(entry["filename"]).name  # the name alone: it cannot lead out of the folder
-        with path.open("rb") as file:
-            try:
-                stream = pa.ipc.open_stream(file)
-            except (pa.ArrowException, OSError) as error:
-                raise InputError(f"{path} is not a readable Arrow stream: {error}") from error
-            yield from read_arrow(stream, str(path), reading)
-
-
-def _json_file(path: Path) -> dict[str, Any]:
+def _json_object(path: Path) -> dict[str, Any]:
     try:
         value = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
@@ -200,10 +270,10 @@ def _hub(source: str, reading: Reading) -> Iterator[Records]:
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"cannot open hf:{name}: {' '.join(str(error).split())[:300]}") from error
     splits = [str(key) for key in found]
-    if split is None:
-        split = _pick_split(splits, f"hf:{name}", f"name one, as in hf:{name}@{(splits or ['train'])[0]}", reading)
-    elif split not in splits:
+    if split is not None and split not in splits:
         raise InputError(f"hf:{name} has no split {split!r}; it has {', '.join(splits)}")
-    tables = found[split].with_format("arrow").iter(batch_size=reading.batch_rows())
-    batches = (batch for table in tables for batch in table.combine_chunks().to_batches())
-    yield from read_arrow(batches, f"hf:{name}", reading)
+    remedy = f"name one, as in hf:{name}@{(splits or ['train'])[0]}"
+    for one in [split] if split else _pick_splits(splits, f"hf:{name}", remedy, reading):
+        tables = found[one].with_format("arrow").iter(batch_size=reading.batch_rows())
+        batches = (batch for table in tables for batch in table.combine_chunks().to_batches())
+        yield from read_arrow(batches, f"hf:{name}", reading)

@@ -105,7 +105,7 @@ def _read(path: str, name: str) -> tuple[pl.DataFrame, list[str]]:
     found: list[tuple[int, str, str, str]] = []
     try:
         with Path(os.devnull).open("wb") as nowhere:
-            reading, numbers = Reading(LoadParams(), Quarantine(nowhere)), count()
+            reading, numbers = Reading(LoadParams(), Quarantine(nowhere), every_split=True), count()
             with closing(read_source(path, reading)) as batches:
                 for batch in batches:
                     found += _texts_of(batch, numbers)

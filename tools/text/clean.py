@@ -10,6 +10,7 @@ from ...state.phrases import Advance
 from ...state.preparation import CleanParams
 from ...state.rows import Removal
 from ..table_tool import TableTool
+from .batches import batches
 
 # Everything that ends a line somewhere: CRLF, a lone CR, vertical tab, form feed, Unicode's two separators.
 _LINE_END = r"\r\n?|[\x0B\x0C\x{2028}\x{2029}]"
@@ -28,7 +29,7 @@ _HIDDEN = rf"({_VISIBLE})|{_INVISIBLE}"
 # A joiner means something only between letters that join; after Latin, ASCII or blank space it only hides.
 _IDLE_JOINER = r"(^|[\s\x00-\x7F\p{Latin}])[\x{200C}\x{200D}]+"
 _TRAILING_SPACE = r"(?m)[^\S\n]+$"
-_BATCH_ROWS = 1024
+_BATCH_BYTES = 8 << 20  # of texts that are normalised at a time
 
 
 def normalise(text: pl.Series, params: CleanParams) -> pl.Series:
@@ -80,19 +81,19 @@ def _removals(rows: pl.DataFrame, params: CleanParams, advance: Advance) -> list
     A hash that two contents have in common takes neither out.
     """
     text, hashes = rows["content"], []
-    for start in range(0, len(text), _BATCH_ROWS):
-        batch = text.slice(start, _BATCH_ROWS)
-        hashes.append(normalise(batch, params).hash())
-        advance(len(batch))
+    for start, count in batches(text, _BATCH_BYTES):
+        hashes.append(normalise(text.slice(start, count), params).hash())
+        advance(count)
     hashed = pl.DataFrame({"hash": pl.concat(hashes) if hashes else []}).with_row_index("row")
     later = (
         hashed.filter(text.is_not_null())
         .select("row", first=pl.col("row").min().over("hash"))
         .filter(pl.col("row") != pl.col("first"))
     )
+    row, first = text.gather(later["row"]), text.gather(later["first"])
     same = [
-        normalise(text.gather(part["row"]), params) == normalise(text.gather(part["first"]), params)
-        for part in later.iter_slices(_BATCH_ROWS)
+        normalise(row.slice(start, count), params) == normalise(first.slice(start, count), params)
+        for start, count in batches(row, _BATCH_BYTES)
     ]
     found = later.filter(pl.concat(same) if same else False)
     ones = np.ones(found.height)

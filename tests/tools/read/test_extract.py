@@ -246,3 +246,43 @@ def test_without_trafilatura_the_remedy_is_named(tmp_path: Path) -> None:
             for kind in ("html", "pdf"):
                 with pytest.raises(MissingExtraError, match=r'pip install "recryst\[extract\]"'):
                     extraction.submit(page(article()), kind, MEGABYTE).result()
+
+
+@pytest.mark.parametrize(
+    ("cell", "line"),
+    [
+        ("<ul><li>10:00 - 12:30</li><li>14:00 - 18:00</li></ul>", "10:00 - 12:30 14:00 - 18:00"),
+        ("<ul>\n<li>closed</li>\n</ul>", "closed"),
+        ("09:15<br>to<br>11:45", "09:15 to 11:45"),
+        ("daily <ol><li><a href=/x>10:00</a></li></ol> or so", "daily 10:00 or so"),
+        (
+            "<ul><li>10:00<ul><li>14:00</li><li><p>15:00</p></li></ul></li><li>16:00</li></ul>",
+            "10:00 14:00 15:00 16:00",
+        ),
+        ("<dl><dt>from</dt><dd>10:00</dd></dl>", "from 10:00"),
+        ("<div><menu><li>10:00 sharp</li></menu></div>", "10:00 sharp"),
+        ("<blockquote>closed</blockquote>for good", "closed for good"),
+        ("at <time>10:00</time>, <label>noon</label>", "at 10:00, noon"),
+    ],
+)
+def test_a_cell_of_a_table_keeps_what_it_holds(cell: str, line: str) -> None:
+    rows = f"<tr><th>Day</th><th>Open</th></tr><tr><td>Mon</td><td>{cell}</td></tr><tr><th>Tue</th><td>never</td></tr>"
+    text = extract(page(f"<article><p>{SENTENCE * 4}</p><table>{rows}</table></article>"), "html", MEGABYTE).text
+    assert f"| Mon | {line} |" in text
+    assert "| Tue | never |" in text
+
+
+CODE = "def f(x):\n    if x:\n        return 1\n    return 2"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        f"<pre>{CODE}</pre>",
+        f'<div class="highlight"><pre><code>{CODE}</code></pre></div>',
+        f"<table><tr><td><pre>1\n2\n3\n4</pre></td><td><div><pre><span>{CODE}</span></pre></div></td></tr></table>",
+    ],
+)
+def test_code_keeps_its_indentation(block: str) -> None:
+    body = f"<article><h1>Code</h1><p>{SENTENCE * 2}</p>{block}<p>{SENTENCE * 3}</p></article>"
+    assert CODE in extract(page(body), "html", MEGABYTE).text

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .columns import JSON_TEXT, check_width, common_type, is_json_text, json_text, values_of
+from ..columns import JSON_TEXT, check_width, common_type, is_json_text, json_text, values_of
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 _SAMPLE = 64

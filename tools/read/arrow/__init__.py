@@ -1,0 +1,1 @@
+"""Tables that are columns already: Parquet, Arrow files and streams, data sets saved by `datasets`."""
