@@ -21,10 +21,9 @@ from ..text.scrubbed import Scrubber
 from .columns import VectorFile, column_of, free_name, is_json_text, json_bytes, plain_rows, row_ids, sound_vectors
 from .content import Meaning, content_of, meaning_by_name, roles
 from .forms import Shape, find_column, recognise
-from .records import Quarantine, Reading, Records
+from .records import Quarantine, Reading, Records, Spool, Spooled, aligned
 from .shapes import NestedText, empty_answers, render, text_of
 from .sources import read_source
-from .spool import Spool, Spooled, aligned
 
 _ROWS = pa.schema(
     [
@@ -130,7 +129,7 @@ def _load(
     columns = _recognise(params, schema, spool)
     missing_text = _second_pass(spool, schema, ids, columns, params, workdir)
     renamed = () if columns.row is None else (row_note(columns.row),)
-    notes = (*reading.notes, *renamed, *_notes(schema, columns))
+    notes = (*reading.told(), *renamed, *_notes(schema, columns))
     if missing_text == len(ids):
         raise InputError(f"{source} has no usable row: all {len(ids)} lack text; say --text-column NAME")
     return LoadResult(

@@ -3,6 +3,7 @@
 Nothing here touches the network unless the name begins with ``hf:``.
 """
 
+import io
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -14,19 +15,21 @@ import pyarrow as pa
 from ...state.errors import InputError, MissingExtraError, UsageError
 from .archives import is_archive
 from .documents import DOCUMENTS, files_in, read_archive, read_folder
-from .readers import read_arrow, read_csv, read_json, read_json_lines, read_parquet
+from .readers import JsonKind, json_kind, read_arrow, read_json, read_json_lines, read_parquet
 from .records import Reading, Records
-from .streams import BROKEN_ARCHIVE, lines, open_bytes
+from .streams import BROKEN_ARCHIVE, open_text, peeked
+from .tabular import read_csv
 
 READABLE = (
-    "JSON Lines, JSON, CSV and TSV (all also .gz or .zst), Parquet, a folder or an archive (.zip, .tar, .tar.gz, "
-    f".tar.bz2, .tar.xz, .tar.zst) of {DOCUMENTS}, `-` for standard input, and hf:owner/name"
+    "JSON Lines, JSON, CSV and TSV (all also .gz, .bz2, .xz or .zst), Parquet, a folder or an archive (.zip, .tar, "
+    f".tar.gz, .tar.bz2, .tar.xz, .tar.zst) of {DOCUMENTS}, `-` for standard input, and hf:owner/name"
 )
 
 _FORMATS = {
     ".jsonl": "lines", ".ndjson": "lines", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
+_PACKED = re.compile(r"\.(gz|bz2|xz|zst)$")
 _HUB = re.compile(r"hf:(?P<name>[^:@]+)(?::(?P<config>[^:@]+))?(?:@(?P<split>[^:@]+))?")
 
 
@@ -40,8 +43,9 @@ def read_source(source: str, reading: Reading) -> Generator[Records, None, None]
         OSError: a file or folder cannot be opened.
     """
     if source == "-":
-        with open_bytes(None) as stream:
-            yield from read_json_lines(stream, "standard input", reading)
+        with open_text(None, reading.notes) as stream:
+            head, stream = peeked(stream, 1 << 20)
+            yield from _json(stream, json_kind(io.BytesIO(head), reading), "standard input", reading, lines=True)
         return
     if source.startswith("hf:"):
         yield from _hub(source, reading)
@@ -63,7 +67,7 @@ def _file(path: Path, name: str, reading: Reading) -> Iterator[Records]:
         yield from read_archive(path, reading)
         return
     try:
-        kind = _format_of(path, reading)
+        kind = _format_of(path)
     except BROKEN_ARCHIVE as error:
         raise InputError(f"{name} is damaged: nothing in it can be decompressed ({error})") from error
     if kind is None:
@@ -71,57 +75,40 @@ def _file(path: Path, name: str, reading: Reading) -> Iterator[Records]:
     if kind == "parquet":
         yield from read_parquet(path, name, reading)
         return
-    with open_bytes(path) as stream:
-        if kind == "lines":
-            yield from read_json_lines(stream, name, reading)
-        elif kind == "json":
-            yield from read_json(stream, name, reading)
-        else:
-            yield from read_csv(stream, name, reading, "\t" if kind == "tsv" else _delimiter(stream))
+    with open_text(path, reading.notes) as stream:
+        if kind in ("csv", "tsv"):
+            yield from read_csv(stream, name, reading, kind == "tsv")
+            return
+        with open_text(path, []) as beginning:
+            layout = json_kind(beginning, reading)
+        yield from _json(stream, layout, name, reading, lines=kind == "lines")
+
+
+def _json(stream: IO[bytes], layout: JsonKind, name: str, reading: Reading, lines: bool) -> Iterator[Records]:
+    """JSON in its layout; ``lines``: by its name, one object alone is a row."""
+    if lines and layout not in ("lines", "object"):
+        held = "objects over several lines each" if layout == "objects" else "one array"
+        reading.notes.append(f"{name} holds {held}, not JSON Lines; it was read as that")
+    if layout in ("lines", "array lines") or (layout == "object" and lines):
+        yield from read_json_lines(stream, name, reading, array=layout == "array lines")
+    else:
+        yield from read_json(stream, name, reading, rows=lines)
 
 
 def _format_named(path: Path) -> str | None:
-    return _FORMATS.get(Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix)
+    return _FORMATS.get(Path(_PACKED.sub("", path.name.lower())).suffix)
 
 
-def _format_of(path: Path, reading: Reading) -> str | None:
+def _format_of(path: Path) -> str | None:
     """``lines``, ``json``, ``csv``, ``tsv`` or ``parquet``; ``None`` where neither name nor content tells."""
     kind = _format_named(path)
     if kind not in (None, "json"):
         return kind
-    with open_bytes(path) as stream:
-        head = _peek(stream).removeprefix(b"\xef\xbb\xbf").lstrip()
+    with open_text(path, []) as stream:
+        head = peeked(stream, 1)[0].removeprefix(b"\xef\xbb\xbf").lstrip()
         if head.startswith(b"PAR1"):
             return "parquet"
-        if kind is None and head[:1] not in (b"{", b"["):
-            return None
-        return "lines" if _is_json_lines(stream, reading) else "json"
-
-
-def _is_json_lines(stream: IO[bytes], reading: Reading) -> bool:
-    """Whether the first line is a whole object and a second one follows: many ``.json`` files are JSON Lines."""
-    filled = (line for line in lines(stream, reading.max_line) if line.problem or line.data.strip())
-    first, second = next(filled, None), next(filled, None)
-    if first is None or second is None:
-        return False
-    try:
-        return isinstance(orjson.loads(first.data), dict)
-    except orjson.JSONDecodeError:
-        return False
-
-
-def _peek(stream: IO[bytes]) -> bytes:
-    """Bytes at the front of a buffered stream, which stay there."""
-    return bytes(stream.peek(4096))  # type: ignore[attr-defined]
-
-
-def _delimiter(stream: IO[bytes]) -> str:
-    """A comma, unless the header line has none but a semicolon or a tab (spreadsheets write both)."""
-    try:
-        header = _peek(stream).partition(b"\n")[0]
-    except BROKEN_ARCHIVE:
-        return ","
-    return next((mark for mark in ",;\t" if mark.encode() in header), ",")
+        return "json" if kind or head[:1] in (b"{", b"[") else None
 
 
 def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
