@@ -28,11 +28,15 @@ _MARKS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-_LEGACY = [
+_WIDE = ["cp932", "euc_jp", "gb18030", "big5", "cp949"]
+_NARROW = [
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp850", "cp866", "koi8_r", "mac_roman",
-    "cp932", "euc_jp", "gb18030", "big5", "cp949",
 ]  # fmt: skip
 _WESTERN = ("cp1250", "cp850", "mac_roman")  # their letters are told from those of cp1252 only by what is likely
+_CLOSE = 0.05  # between two encodings, either of which may be right
+_NO_LETTERS = re.compile(rb"[^\x80-\xffA-Za-z]+")
+_KANA = re.compile("[\u3041-\u3096]{2}")
+_MARKS_OF_TEXT, _BYTES_OF_MARKS = re.compile('[ \\t\\r\\n,;|"{}]'), re.compile(rb'[ \t\r\n,;|"{}]')
 _ENOUGH = 1000  # lines beyond ASCII that tell an encoding
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 _UNKNOWN = "recryst.unknown"
@@ -257,7 +261,7 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _marked(head: bytes) -> str | None:
-    """The encoding that a mark tells; or UTF-16 or UTF-32 without one, which has line ends and no character zero."""
+    """The encoding that a mark tells; or UTF-16 or UTF-32 without one, which has no character zero."""
     if name := next((name for mark, name in _MARKS if head.startswith(mark)), None):
         return name
     for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be") if b"\0" in head else ():
@@ -265,21 +269,29 @@ def _marked(head: bytes) -> str | None:
             text = codecs.getincrementaldecoder(name)().decode(head)
         except UnicodeDecodeError:
             continue
-        if "\0" not in text and ("\n" in text or "\r" in text):
+        # Else blanks and marks of UTF-8 became halves of other characters.
+        if "\0" not in text and 2 * len(_MARKS_OF_TEXT.findall(text)) >= len(_BYTES_OF_MARKS.findall(head)):
             return name
     return None
 
 
 def _legacy(data: bytes) -> list[str]:
+    """The most likely of the encodings from before UTF-8, and up to two that are hardly less so."""
     from charset_normalizer import from_bytes
 
-    found = from_bytes(data, cp_isolation=_LEGACY)
-    if not found:
+    letters = _NO_LETTERS.sub(b" ", data)  # marks hide what the letters tell
+    found = [*from_bytes(data, cp_isolation=_WIDE), *from_bytes(letters, cp_isolation=_NARROW)]
+    unlikely: dict[str, float] = {}
+    for match in found:
+        text, odd = str(match), match.chaos - match.coherence / 3
+        # The wrong one of two Cyrillic encodings exchanges capitals and small letters; and Japanese has kana.
+        capitals, small = sum(map(str.isupper, text)), sum(map(str.islower, text))
+        unlikely[match.encoding] = odd + 0.1 * (capitals > small) - 0.1 * (_KANA.search(text) is not None)
+    names = sorted(unlikely, key=unlikely.__getitem__)
+    if not names:
         return ["utf-8"]
-    best = found[0]
-    fit = [match for match in found if match.chaos <= best.chaos + 0.02 and match.coherence >= best.coherence - 0.1]
-    names = [match.encoding for match in fit]
-    shared = best.could_be_from_charset
-    if best.encoding in _WESTERN and "cp1252" in (*names, *shared):  # by far the most frequent of those
-        names = ["cp1252", *(name for name in names if name != "cp1252" and name not in shared)]
-    return names[:3]
+    best = next(match for match in found if match.encoding == names[0])
+    near = [name for name in names if unlikely[name] < unlikely[names[0]] + _CLOSE]
+    if names[0] in _WESTERN and "cp1252" in (*near, *best.could_be_from_charset):  # by far the most frequent of those
+        near = ["cp1252", *(name for name in near if name not in ("cp1252", *best.could_be_from_charset))]
+    return near[:3]

@@ -18,7 +18,8 @@ from .streams import lines, peeked, translated
 
 _SAMPLE_BYTES = 1 << 19
 _DELIMITERS = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a vertical bar"}
-_LINE_ENDS = bytes.maketrans(b"\r\n", b"\n\r"), str.maketrans("\r\n", "\n\r")
+_SWAPPED = bytes.maketrans(b"\r\n", b"\n\r")
+_INNER_CR, _INNER = re.compile(r"\r(?!\n|\Z)"), "\udffe"  # ``csv`` takes no line end in values without quotes
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _HINT = re.compile("sep=(.)\r?\n?")  # the first line that some spreadsheets write
 _REREAD_BYTES = 1 << 26  # of lines read again after a broken quote, beside as many as were read
@@ -41,7 +42,7 @@ class Dialect:
     def reader(self, text: Iterable[str]) -> Iterator[list[str]]:
         """The records in lines of text, which may come one after the end was reached."""
         if self.escape:  # ``csv`` takes the backslash off whatever stands behind it
-            marks = re.escape(f"\\{self.quote}" if self.quote else f'\\{self.delimiter}"\r\n')
+            marks = re.escape(f"\\{self.quote}" if self.quote else f'\\{self.delimiter}"\r\n{_INNER}')
             lone = re.compile(rf"\\([{marks}]?)")
             text = map(lambda line: lone.sub(lambda found: found[0] if found[1] else "\\\\", line), text)  # noqa: C417
         quoting: Any = csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE
@@ -120,12 +121,13 @@ def _best(sample: str, text: list[str], delimiter: str) -> tuple[Dialect, _Fit]:
         others.append(replace(plain, blanks=True))
     for other in others:
         tried = _fit(other, text)
-        if tried.width > 1 and (tried.share > fit.share or (other.quote == "'" and tried.share == 1)):
+        if best == single and fit.share == tried.share == 1 and not any("''" in value for value in single.pattern().findall(sample)):
+            best, fit = other, tried
+        if tried.width > 1 and (tried.share > fit.share or (other.quote == "'" != best.quote and tried.share == 1)):
             best, fit = other, tried
     if best.escape and best.quote:
-        # Values without quotes hold a backslash before no mark: then it stands for itself there.
-        outside = best.pattern().sub("", sample)
-        best = replace(best, bare=re.search(rf"\\[^\\{best.quote}]", outside) is not None)
+        # Python escapes a quote in a value without quotes, where Spark puts the value in them and escapes nothing else.
+        best = replace(best, bare=f"\\{best.quote}" not in best.pattern().sub("", sample))
     return best, fit
 
 
@@ -220,14 +222,14 @@ def read_csv(stream: IO[bytes], name: str, reading: Reading, tabs: bool = False)
     head, stream = peeked(stream, _SAMPLE_BYTES)
     swapped = len(_LONE_CR.findall(head)) > head.count(b"\n")  # old line ends: read with both marks exchanged
     if swapped:
-        head, stream = head.translate(_LINE_ENDS[0]), translated(stream, lambda data: data.translate(_LINE_ENDS[0]))
+        head, stream = head.translate(_SWAPPED), translated(stream, lambda data: data.translate(_SWAPPED))
     whole = head if len(head) < _SAMPLE_BYTES else head[: head.rfind(b"\n") + 1]
-    sample = whole.decode("utf-8", "replace").lstrip("\ufeff")
+    sample = _INNER_CR.sub(_INNER, whole.decode("utf-8", "replace").lstrip("\ufeff"))
     hint = _HINT.match(sample)
     dialect = dialect_of(sample[hint.end() :] if hint else sample, tabs, hint[1] if hint else _DELIMITERS)
     if dialect != Dialect("\t" if tabs else ",") or swapped:
         reading.notes.append(f"{name} was read as CSV with {dialect.said()}" + swapped * ", lines ending in CR")
-    source = _Source(_texts(stream, reading, dialect, swapped))
+    source = _Source(_texts(stream, reading, dialect))
     if hint:
         next(source)
     records = _records(source, name, reading, dialect)
@@ -236,13 +238,16 @@ def read_csv(stream: IO[bytes], name: str, reading: Reading, tabs: bool = False)
         return
     names = distinct(header[1], reading)
     pending = Pending(name, reading)
+    ends = str.maketrans({"\n": "\r", "\r": "\n", _INNER: "\n"} if swapped else {_INNER: "\r"})
     for line, values in records:
+        if swapped or any(_INNER in value for value in values):
+            values = [value.translate(ends) for value in values]
         if pending.add(line, dict(zip(names, values, strict=True)), sum(map(len, values))):
             yield from pending.flush()
     yield from pending.flush()
 
 
-def _texts(stream: IO[bytes], reading: Reading, dialect: Dialect, swapped: bool) -> Iterator[_Text]:
+def _texts(stream: IO[bytes], reading: Reading, dialect: Dialect) -> Iterator[_Text]:
     for line in lines(stream, reading.max_line):
         problem = line.problem
         text = line.data.decode("utf-8", "replace")
@@ -254,7 +259,7 @@ def _texts(stream: IO[bytes], reading: Reading, dialect: Dialect, swapped: bool)
         shown = text
         if line.problem:  # stands in for the line, and opens or closes a quoted value as that did
             text = f"?{dialect.delimiter}{dialect.quote}\n" if line.odd_quotes else "?\n"
-        yield _Text(line.number, text.translate(_LINE_ENDS[1]) if swapped else text, problem, shown)
+        yield _Text(line.number, _INNER_CR.sub(_INNER, text) if "\r" in text else text, problem, shown)
 
 
 def _records(source: _Source, name: str, reading: Reading, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -282,7 +287,7 @@ def _records(source: _Source, name: str, reading: Reading, dialect: Dialect) -> 
             values = dialect.bare_values("".join(line.text for line in taken), values)
         first = taken[0]
         if not header:
-            problem = problem or ("a line end in a name" if any("\r" in value for value in values) else "")
+            problem = problem or ("a line end in a name" if any(_INNER in value for value in values) else "")
             if problem:
                 raise InputError(f"{name} has no sound header: line {first.number}: {problem}; mend that line")
             header = values
@@ -308,7 +313,8 @@ def _records(source: _Source, name: str, reading: Reading, dialect: Dialect) -> 
         if problem and len(taken) == 1 and not first.problem:
             verbatim = first.text.rstrip("\r\n").split(dialect.delimiter)
             closed = first.text.count(dialect.quote or '"') % 2 == 0
-            if dialect.quote and len(verbatim) == width and (closed or dialect.delimiter == "\t"):
+            readable = dialect.quote and not (dialect.escape and "\\" in first.text)
+            if readable and len(verbatim) == width and (closed or dialect.delimiter == "\t"):
                 reading.tally(
                     f"a line of {name} was read with its quotes as part of the values", f"line {first.number}"
                 )
