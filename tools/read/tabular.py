@@ -22,7 +22,7 @@ _SWAPPED = bytes.maketrans(b"\r\n", b"\n\r")
 _INNER_CR, _INNER = re.compile(r"\r(?!\n|\Z)"), "\udffe"  # ``csv`` takes no line end in values without quotes
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _HINT = re.compile("sep=(.)\r?\n?")  # the first line that some spreadsheets write
-_REREAD_BYTES = 1 << 26  # of lines read again after a broken quote, beside as many as were read
+_REREAD = 1 << 24  # characters of lines read again behind broken quotes, beside as many as were read
 
 
 @dataclass(frozen=True)
@@ -111,24 +111,31 @@ def _best(sample: str, text: list[str], delimiter: str) -> tuple[Dialect, _Fit]:
         best, fit = verbatim, unquoted
     else:
         best, fit = plain, quoted
-    single = Dialect(delimiter, "'")
-    others = [single] if _needed(single, sample) else []
-    if "\\" in sample and fit.share < 1:
-        others += [replace(one, escape=True) for one in (plain, verbatim)]
-    if "\\'" in sample and _needed(replace(single, escape=True), sample):
-        others.append(replace(single, escape=True))
-    if f"{delimiter} " in sample and fit.share < 1:
-        others.append(replace(plain, blanks=True))
-    for other in others:
+    for other in _others(delimiter, sample):
+        # What a sample shows of a dialect decides between two that read all of it.
+        shown = _escapes(other, sample) if other.escape else other.quote == "'" and _needed(other, sample)
+        if not shown and fit.share == 1:
+            continue
         tried = _fit(other, text)
-        if best == single and fit.share == tried.share == 1 and not any("''" in value for value in single.pattern().findall(sample)):
+        if tried.share > fit.share or (shown and tried.share == 1 and not (tried.melted and unquoted.share == 1)):
             best, fit = other, tried
-        if tried.width > 1 and (tried.share > fit.share or (other.quote == "'" != best.quote and tried.share == 1)):
-            best, fit = other, tried
-    if best.escape and best.quote:
+    if best.escape and best.quote == '"':
         # Python escapes a quote in a value without quotes, where Spark puts the value in them and escapes nothing else.
         best = replace(best, bare=f"\\{best.quote}" not in best.pattern().sub("", sample))
     return best, fit
+
+
+def _others(delimiter: str, sample: str) -> Iterator[Dialect]:
+    """The less common dialects with a delimiter of which a sample holds the marks."""
+    plain = Dialect(delimiter)
+    if f"{delimiter} " in sample:
+        yield replace(plain, blanks=True)
+    if re.search(rf"(^|{re.escape(delimiter)})'", sample, re.MULTILINE):
+        yield replace(plain, quote="'")
+    if "\\" in sample:
+        yield replace(plain, quote="", escape=True)
+        yield replace(plain, escape=True)
+        yield replace(plain, quote="'", escape=True)
 
 
 def _fit(dialect: Dialect, text: list[str]) -> _Fit:
@@ -148,7 +155,9 @@ def _fit(dialect: Dialect, text: list[str]) -> _Fit:
             continue
         size = sum(not line.isspace() for line in span)
         filled += size
-        if len(record) == width:
+        if len(record) != width:  # the lines behind a broken quote are read again by themselves
+            sound += sum(_is_record(dialect, line, width) for line in span[1:])
+        else:
             sound += size
             melted += dialect.quote != "" and _is_melted(dialect, span, width)
 
@@ -173,14 +182,20 @@ def _is_verbatim(dialect: Dialect, fit: _Fit, sample: str, text: list[str]) -> b
 def _needed(dialect: Dialect, sample: str) -> bool:
     """Whether a value in a sample stands in quotes because it must: it holds a mark, or a line end."""
     quote = dialect.quote
-    marks = {
-        dialect.delimiter,
-        "\n",
-        quote * 2,
-        *([f"\\{quote}"] if dialect.escape else []),
-        *('",' if quote == '"' else []),
-    }
+    marks = (dialect.delimiter, "\n", quote * 2, *('",' if quote == '"' else ""))
     return any(mark in value for value in dialect.pattern().findall(sample) for mark in marks)
+
+
+def _escapes(dialect: Dialect, sample: str) -> bool:
+    """Whether no quote in a sample is doubled, and some have a backslash before them: in quotes, or all outside."""
+    if not dialect.quote:
+        return False
+    pattern, quote = dialect.pattern(), dialect.quote
+    inside, outside = pattern.findall(sample), pattern.sub("", sample)
+    if any(quote * 2 in value for value in inside):
+        return False
+    escaped = len(re.findall(rf"(?<!\\)(?:\\\\)*\\{quote}", outside))
+    return any(f"\\{quote}" in value for value in inside) or 0 < escaped == outside.count(quote)
 
 
 class _Text(NamedTuple):
@@ -200,12 +215,29 @@ class _Source:
     taken: list[_Text] = field(default_factory=list)
     again: deque[_Text] = field(default_factory=deque)
 
+    left: int = _REREAD
+
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        self.taken.append(self.again.popleft() if self.again else next(self.found))
-        return self.taken[-1].text
+        if self.again:
+            line = self.again.popleft()
+        else:
+            line = next(self.found)
+            self.left += len(line.text)
+        self.taken.append(line)
+        return line.text
+
+    def give_back(self) -> bool:
+        """Take all lines of the record again but the first; not if more were read twice than once."""
+        size = sum(len(line.text) for line in self.taken)
+        if size > self.left:
+            return False
+        self.left -= size
+        self.again.extendleft(reversed(self.taken[1:]))
+        self.taken = self.taken[:1]
+        return True
 
 
 def read_csv(stream: IO[bytes], name: str, reading: Reading, tabs: bool = False) -> Iterator[Records]:
@@ -248,18 +280,17 @@ def read_csv(stream: IO[bytes], name: str, reading: Reading, tabs: bool = False)
 
 
 def _texts(stream: IO[bytes], reading: Reading, dialect: Dialect) -> Iterator[_Text]:
-    for line in lines(stream, reading.max_line):
-        problem = line.problem
-        text = line.data.decode("utf-8", "replace")
-        if not problem:
-            try:
-                line.data.decode()
-            except UnicodeDecodeError as error:
-                problem = f"invalid UTF-8 at byte {error.start} of line {line.number}"
-        shown = text
-        if line.problem:  # stands in for the line, and opens or closes a quoted value as that did
-            text = f"?{dialect.delimiter}{dialect.quote}\n" if line.odd_quotes else "?\n"
-        yield _Text(line.number, _INNER_CR.sub(_INNER, text) if "\r" in text else text, problem, shown)
+    for number, data, unread, odd_quotes in lines(stream, reading.max_line):
+        problem = unread
+        try:
+            text = shown = data.decode()
+        except UnicodeDecodeError as error:
+            text = shown = data.decode("utf-8", "replace")
+            problem = problem or f"invalid UTF-8 at byte {error.start} of line {number}"
+        if unread:
+            # Stands in for a line that was not read whole, and opens or closes a quoted value as that did.
+            text = f"?{dialect.delimiter}{dialect.quote}\n" if odd_quotes else "?\n"
+        yield _Text(number, _INNER_CR.sub(_INNER, text) if "\r" in text else text, problem, shown)
 
 
 def _records(source: _Source, name: str, reading: Reading, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -268,10 +299,9 @@ def _records(source: _Source, name: str, reading: Reading, dialect: Dialect) -> 
     Raises:
         InputError: the first record is broken: without it, a row would pass for the header.
     """
-    parser, header, read, reread = dialect.reader(source), list[str](), 0, 0
+    parser, header = dialect.reader(source), list[str]()
     while True:
-        source.taken = []
-        values, problem = list[str](), ""
+        source.taken, values, problem = [], list[str](), ""
         try:
             values = next(parser)
         except StopIteration:
@@ -279,50 +309,55 @@ def _records(source: _Source, name: str, reading: Reading, dialect: Dialect) -> 
         except csv.Error as error:
             told = str(error).partition(" - ")[0]
             problem = "a quoted field is never closed" if "end of data" in told else f"not valid CSV: {told}"
-        taken = source.taken
-        problem = " and ".join(line.problem for line in taken if line.problem) or problem
-        if not values and not problem:
-            continue
-        if dialect.bare and any("\\\\" in line.text for line in taken):
-            values = dialect.bare_values("".join(line.text for line in taken), values)
-        first = taken[0]
+        first = source.taken[0]
+        problem = " and ".join(line.problem for line in source.taken if line.problem) or problem
+        if not problem and (not values or (len(values) < min(2, len(header)) and not values[0].strip(f" {_INNER}"))):
+            continue  # a blank line
+        if dialect.bare and any("\\\\" in line.text for line in source.taken):
+            values = dialect.bare_values("".join(line.text for line in source.taken), values)
         if not header:
             problem = problem or ("a line end in a name" if any(_INNER in value for value in values) else "")
             if problem:
                 raise InputError(f"{name} has no sound header: line {first.number}: {problem}; mend that line")
             header = values
-            yield first.number, values
+        elif not problem and len(values) != len(header):
+            problem = f"{len(values)} fields where the header has {len(header)}"
+        elif not problem and values == header and len(header) > 1:
+            reading.refuse(name, first.number, "the header again", first.shown)
             continue
-        width, size = len(header), sum(len(line.text) for line in taken)
-        read += size
-        if not problem and len(values) != width:
-            problem = f"{len(values)} fields where the header has {width}"
-        if not problem and values == header and width > 1:
-            problem = "the header again"
-        if dialect.quote and len(taken) > 1:
-            melted = _is_melted(dialect, [line.text for line in taken], width)
-            if melted and not problem and dialect.delimiter == "\t":
-                problem = "a quote takes in lines that are records by themselves"
-            elif melted and not problem:
-                reading.tally(f"a quoted value of {name} spans lines of {width} values each", f"line {first.number}")
-            if problem and reread + size <= read + _REREAD_BYTES and _mostly_records(dialect, taken[1:], width):
-                source.again.extendleft(reversed(taken[1:]))
-                reread += size
-                taken = taken[:1]
-                problem = first.problem or problem
-        if problem and len(taken) == 1 and not first.problem:
-            verbatim = first.text.rstrip("\r\n").split(dialect.delimiter)
-            closed = first.text.count(dialect.quote or '"') % 2 == 0
-            readable = dialect.quote and not (dialect.escape and "\\" in first.text)
-            if readable and len(verbatim) == width and (closed or dialect.delimiter == "\t"):
-                reading.tally(
-                    f"a line of {name} was read with its quotes as part of the values", f"line {first.number}"
-                )
-                values, problem = verbatim, ""
+        if header and dialect.quote and (problem or len(source.taken) > 1):
+            values, problem = _mended(source, values, problem, dialect, len(header), reading, name)
         if problem:
-            reading.refuse(name, first.number, problem, "".join(line.shown for line in taken))
+            reading.refuse(name, first.number, problem, "".join(line.shown for line in source.taken))
         else:
             yield first.number, values
+
+
+def _mended(
+    source: _Source, values: list[str], problem: str, dialect: Dialect, width: int, reading: Reading, name: str
+) -> tuple[list[str], str]:
+    """A record that is broken or spans lines, without those that are records by themselves: its values or its problem.
+
+    Those lines are given back to ``source``, unless too many were already.
+    """
+    melted = _is_melted(dialect, [line.text for line in source.taken], width)
+    if melted and not problem and dialect.delimiter == "\t":
+        problem = "a quote takes in lines that are records by themselves"
+    elif melted and not problem:
+        what = "a quoted value spans lines that would be records by themselves, and was read as one value"
+        reading.tally(f"{name}: {what}", f"line {source.taken[0].number}")
+    if problem and len(source.taken) > 1 and _mostly_records(dialect, source.taken[1:], width):
+        problem = source.taken[0].problem or problem
+        if not source.give_back():
+            return values, problem
+    first = source.taken[0]
+    if problem and len(source.taken) == 1 and not first.problem and not (dialect.escape and "\\" in first.text):
+        verbatim = first.text.rstrip("\r\n").split(dialect.delimiter)
+        closed = first.text.count(dialect.quote) % 2 == 0
+        if len(verbatim) == width and (closed or dialect.delimiter == "\t"):
+            reading.tally(f"{name}: a line was read with its quotes as part of the values", f"line {first.number}")
+            return verbatim, ""
+    return values, problem
 
 
 def _mostly_records(dialect: Dialect, following: list[_Text], width: int) -> bool:
