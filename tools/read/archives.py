@@ -6,8 +6,6 @@ it should. What stands inside an archive inside it is not read.
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import re
 import stat
 import struct
@@ -19,7 +17,7 @@ from typing import IO, cast
 
 from ...state.errors import InputError
 from .extract import Unreadable, too_large
-from .streams import BROKEN_ARCHIVE, open_bytes, unpacked
+from .streams import BROKEN_ARCHIVE, open_bytes
 
 #: One file: its path, and its bytes or the reason why it cannot be read.
 Found = tuple[str, bytes | Unreadable]
@@ -30,12 +28,10 @@ _SUFFIXES = (
 _RATIO = 200  # more than honest text packs by …
 _UNSUSPECTED = 1 << 30  # … but what unpacks to less needs no excuse
 _MAX_HEADER = 1 << 16  # bytes that may stand between two members of a tar archive
-_XZ_MEMORY = 256 << 20
-_CHUNK = 1 << 16
 _DRIVE = re.compile("[A-Za-z]:")
 # What the libraries raise at damage; bare Python errors are those of tarfile at nonsense in its headers.
 _BROKEN = (
-    *BROKEN_ARCHIVE, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError, ValueError, LookupError,
+    *BROKEN_ARCHIVE, tarfile.TarError, zipfile.BadZipFile, NotImplementedError, ValueError, LookupError,
     OverflowError, RecursionError, struct.error,
 )  # fmt: skip
 
@@ -112,7 +108,7 @@ def _refused(name: str, is_link: bool, size: int, max_bytes: int) -> Unreadable 
 
 def _tar_members(path: Path, wanted: Callable[[str], bool], max_bytes: int) -> Iterator[Found]:
     with open_bytes(path) as packed:
-        metered = _Metered(_tar_bytes(packed), max(_UNSUSPECTED, _RATIO * path.stat().st_size))
+        metered = _Metered(packed, max(_UNSUSPECTED, _RATIO * path.stat().st_size))
         with tarfile.open(fileobj=cast(IO[bytes], metered), mode="r|", tarinfo=_Header) as archive:
             while (member := archive.next()) is not None:
                 metered.expect(member.offset_data + member.size + _MAX_HEADER)
@@ -171,13 +167,3 @@ class _Metered:
         if self._taken > self._expected:
             raise tarfile.ReadError(f"a header is longer than {_MAX_HEADER >> 10} KB")
         return data
-
-
-def _tar_bytes(stream: IO[bytes]) -> IO[bytes]:
-    """``stream``, decompressed where it begins as bzip2 or xz does."""
-    head = stream.peek(6)[:6]  # type: ignore[attr-defined]
-    if head.startswith(b"BZh"):
-        return unpacked(stream, bz2.BZ2Decompressor, _CHUNK)
-    if head == b"\xfd7zXZ\0":
-        return unpacked(stream, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY), _CHUNK)
-    return stream

@@ -135,7 +135,7 @@ def _load(
     columns = _recognise(params, schema, spool)
     missing_text = _second_pass(spool, schema, ids, columns, params, workdir)
     renamed = () if columns.row is None else (row_note(columns.row),)
-    notes = (*reading.notes, *renamed, *_notes(schema, columns))
+    notes = (*reading.told(), *renamed, *_notes(schema, columns))
     if missing_text == len(ids):
         raise InputError(f"{source} has no usable row: all {len(ids)} lack text; say --text-column NAME")
     return LoadResult(

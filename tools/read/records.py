@@ -1,4 +1,7 @@
-"""What a reader hands on: batches of rows, and broken records for the quarantine."""
+"""What a reader hands on: batches of rows, broken records for the quarantine; and the spool the batches wait in.
+
+The spool is on disk, between the two passes of a load: the first finds the columns' types, the second uses them.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +13,8 @@ import pyarrow as pa
 from ...state.preparation import LoadParams
 from .columns import batch_of
 
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+_SAMPLE = 64
 _BATCH_BYTES = 8 << 20
 _EXCERPT = 200
 _WITHHELD = "(not shown, because personal data are scrubbed)"
@@ -66,6 +71,17 @@ class Reading:
     many_files: bool = False  # then the quarantine names the file too
     every_split: bool = False  # not only what is for training
     notes: list[str] = field(default_factory=list)
+    tallies: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def tally(self, what: str, where: str) -> None:
+        """Count something that was done to a record, for a note; ``where`` it was done first."""
+        count, first = self.tallies.get(what, (0, where))
+        self.tallies[what] = count + 1, first
+
+    def told(self) -> list[str]:
+        """All notes, those on what was counted at the end."""
+        counted = self.tallies.items()
+        return [*self.notes, *(f"{what} ({count:,} in all, the first: {where})" for what, (count, where) in counted)]
 
     @property
     def max_line(self) -> int:

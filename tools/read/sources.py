@@ -3,6 +3,7 @@
 Nothing here touches the network unless the name begins with ``hf:``.
 """
 
+import io
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -19,15 +20,16 @@ from .arrow.parquet import read_parquet
 from .columns import content_id, plain_rows
 from .documents import DOCUMENTS, files_in, read_archive, read_folder
 from .extract import format_of
-from .readers import read_csv, read_json, read_json_lines
+from .readers import JsonKind, json_kind, read_json, read_json_lines
 from .records import Reading, Records
 from .splits import data_format_of, left_out_note, partitions_of, shown, splits
-from .streams import BROKEN_ARCHIVE, lines, open_bytes
+from .streams import BROKEN_ARCHIVE, open_bytes, open_text, peeked
+from .tabular import read_csv
 
 READABLE = (
-    "JSON Lines, JSON, CSV and TSV (all also .gz or .zst), Parquet, Arrow and Feather, a folder of any of them, a "
-    f"folder or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst) of {DOCUMENTS}, `-` for standard input, "
-    "and hf:owner/name"
+    "JSON Lines, JSON, CSV and TSV (all also .gz, .bz2, .xz or .zst), Parquet, Arrow and Feather, a folder of any of "
+    f"them, a folder or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst) of {DOCUMENTS}, `-` for standard "
+    "input, and hf:owner/name"
 )
 
 # What a data set says about itself.
@@ -48,8 +50,9 @@ def read_source(source: str, reading: Reading) -> Generator[Records, None, None]
         OSError: a file or folder cannot be opened.
     """
     if source == "-":
-        with open_bytes(None) as stream:
-            yield from read_json_lines(stream, "standard input", reading)
+        with open_text(None, reading.notes) as stream:
+            head, stream = peeked(stream, 1 << 20)
+            yield from _json(stream, json_kind(io.BytesIO(head), reading), "standard input", reading, lines=True)
         return
     if source.startswith("hf:"):
         yield from _hub(source, reading)
@@ -71,7 +74,7 @@ def _file(path: Path, name: str, reading: Reading) -> Iterator[Records]:
         yield from read_archive(path, reading)
         return
     try:
-        kind = _format_of(path, reading)
+        kind = _format_of(path)
     except BROKEN_ARCHIVE as error:
         raise InputError(f"{name} is damaged: nothing in it can be decompressed ({error})") from error
     if kind is None:
@@ -79,57 +82,40 @@ def _file(path: Path, name: str, reading: Reading) -> Iterator[Records]:
     if kind in ("parquet", "arrow"):
         yield from (read_parquet if kind == "parquet" else read_ipc)(path, name, reading)
         return
-    with open_bytes(path) as stream:
-        if kind == "lines":
-            yield from read_json_lines(stream, name, reading)
-        elif kind == "json":
-            yield from read_json(stream, name, reading)
-        else:
-            yield from read_csv(stream, name, reading, "\t" if kind == "tsv" else _delimiter(stream))
+    with open_text(path, reading.notes) as stream:
+        if kind in ("csv", "tsv"):
+            yield from read_csv(stream, name, reading, kind == "tsv")
+            return
+        with open_text(path, []) as beginning:
+            layout = json_kind(beginning, reading)
+        yield from _json(stream, layout, name, reading, lines=kind == "lines")
 
 
-def _format_of(path: Path, reading: Reading) -> str | None:
+def _json(stream: IO[bytes], layout: JsonKind, name: str, reading: Reading, lines: bool) -> Iterator[Records]:
+    """JSON in its layout; ``lines``: by its name, one object alone is a row."""
+    if lines and layout not in ("lines", "object"):
+        held = "objects over several lines each" if layout == "objects" else "one array"
+        reading.notes.append(f"{name} holds {held}, not JSON Lines; it was read as that")
+    if layout in ("lines", "array lines") or (layout == "object" and lines):
+        yield from read_json_lines(stream, name, reading, array=layout == "array lines")
+    else:
+        yield from read_json(stream, name, reading, rows=lines)
+
+
+def _format_of(path: Path) -> str | None:
     """One of ``DATA_FORMATS``; ``None`` where neither name nor content tells."""
     kind = data_format_of(path.name)
-    if kind not in (None, "json", "lines"):
+    if kind not in (None, "json"):
         return kind
     with open_bytes(path) as stream:
-        head = _peek(stream).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if kind == "lines":  # whose lines are objects: an array is one document, whatever its name
-            return "json" if head.startswith(b"[") else "lines"
-        if head.startswith(b"PAR1"):
-            return "parquet"
-        if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
-            return "arrow"
-        if kind is None and head[:1] not in (b"{", b"["):
-            return None
-        return "lines" if _is_json_lines(stream, reading.max_line) else "json"
-
-
-def _is_json_lines(stream: IO[bytes], max_line: int) -> bool:
-    """Whether the first line is a whole object and a second one follows: many ``.json`` files are JSON Lines."""
-    filled = (line for line in lines(stream, max_line) if line.problem or line.data.strip())
-    first, second = next(filled, None), next(filled, None)
-    if first is None or second is None:
-        return False
-    try:
-        return isinstance(orjson.loads(first.data), dict)
-    except orjson.JSONDecodeError:
-        return False
-
-
-def _peek(stream: IO[bytes]) -> bytes:
-    """Bytes at the front of a buffered stream, which stay there."""
-    return bytes(stream.peek(4096))  # type: ignore[attr-defined]
-
-
-def _delimiter(stream: IO[bytes]) -> str:
-    """A comma, unless the header line has none but a semicolon or a tab (spreadsheets write both)."""
-    try:
-        header = _peek(stream).partition(b"\n")[0]
-    except BROKEN_ARCHIVE:
-        return ","
-    return next((mark for mark in ",;\t" if mark.encode() in header), ",")
+        magic = peeked(stream, 6)[0]
+    if magic.startswith(b"PAR1"):
+        return "parquet"
+    if magic.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+        return "arrow"
+    with open_text(path, []) as stream:
+        head = peeked(stream, 1)[0].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return "json" if kind or head[:1] in (b"{", b"[") else None
 
 
 def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
@@ -148,7 +134,7 @@ def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
     files = files_in(folder)
     if any(path.name == "state.json" and path.with_name("dataset_info.json") in files for path in files):
         raise InputError(f"{folder} holds data sets saved by `datasets`; name one of their folders")
-    data, documents, others = _sorted(folder, files)
+    data, documents, others = _sorted(folder, files, reading)
     if data and documents:
         raise InputError(
             f"{folder} holds data files ({shown(data)}) and documents ({shown(documents)}), which make different "
@@ -173,7 +159,7 @@ def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
             yield _with_partitions(batch, values) if values else batch
 
 
-def _sorted(folder: Path, files: list[Path]) -> tuple[list[str], list[str], list[str]]:
+def _sorted(folder: Path, files: list[Path], reading: Reading) -> tuple[list[str], list[str], list[str]]:
     """The data files, the documents and the others of a folder, by their paths within it.
 
     A JSON file beside others is data only if it holds rows, and not settings; and what a data set says about itself
@@ -186,7 +172,7 @@ def _sorted(folder: Path, files: list[Path]) -> tuple[list[str], list[str], list
     for name, path in names.items():
         if kinds[name] and re.search("(^|/)_", name):  # Spark's and Hive's own
             others.append(name)
-        elif kinds[name] and (kinds[name] != "json" or only_json or _holds_rows(path)):
+        elif kinds[name] and (kinds[name] != "json" or only_json or _holds_rows(path, reading)):
             data.append(name)
         elif format_of(name) and not _ABOUT.fullmatch(path.name):
             documents.append(name)
@@ -197,12 +183,11 @@ def _sorted(folder: Path, files: list[Path]) -> tuple[list[str], list[str], list
     return data, documents, others
 
 
-def _holds_rows(path: Path) -> bool:
-    """Whether a JSON file is an array or JSON Lines of objects."""
+def _holds_rows(path: Path, reading: Reading) -> bool:
+    """Whether a JSON file is an array, or several objects."""
     try:
-        with open_bytes(path) as stream:
-            head = _peek(stream).removeprefix(b"\xef\xbb\xbf").split(None, 1)
-            return b"".join(head)[:1] == b"[" or _is_json_lines(stream, 1 << 24)
+        with open_text(path, []) as stream:
+            return json_kind(stream, reading) != "object"
     except (InputError, *BROKEN_ARCHIVE):
         return False
 

@@ -153,25 +153,17 @@ def test_lines_in_are_rows_and_quarantined_lines(folder: Path, pack: Callable[[b
 @example(data=b'"never closed', delimiter=",")
 @example(data=b"1,\xff\n\n2\r3,x\n", delimiter=",")
 def test_csv_records_in_are_rows_and_quarantined_records(folder: Path, data: bytes, delimiter: str) -> None:
-    data = delimiter.join(("text", "n")).encode() + b"\n" + delimiter.join(("sound", "1")).encode() + b"\n" + data
+    sound = delimiter.join(("sound", "1")).encode() + b"\n"
+    data = delimiter.join(("text", "n")).encode() + b"\n" + 40 * sound + data + b"\n" + 40 * sound
     path = folder / ("counted.tsv" if delimiter == "\t" else "counted.csv")
     path.write_bytes(data)
     result = outcome(path, folder / "out", batch_rows=3)
     assert result is not None
-    assert result.ingested + result.quarantined == _csv_records(data, delimiter) - 1
-
-
-def _csv_records(data: bytes, delimiter: str) -> int:
-    """Records that are not blank, as the standard library counts them; a broken one counts."""
-    text = data.decode("utf-8", "replace")
-    reader, count = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter), 0
-    while True:
-        try:
-            count += bool(next(reader))
-        except csv.Error:
-            count += 1
-        except StopIteration:
-            return count
+    # Whatever stands between them, what is sound is read; a broken quote takes at most the line behind it.
+    read = pl.read_parquet(result.originals)["text"].to_list().count("sound")
+    assert read >= 79
+    filled = sum(bool(line.strip(b" \r")) for line in data.split(b"\n")) - 1
+    assert result.ingested + result.quarantined <= filled
 
 
 @pytest.mark.parametrize(

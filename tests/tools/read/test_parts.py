@@ -6,11 +6,12 @@ import io
 import pyarrow as pa
 import pytest
 
+from recryst.state.preparation import LoadParams
 from recryst.tools.read.arrow.spool import Spool, aligned
 from recryst.tools.read.columns import JSON_TEXT, free_name
 from recryst.tools.read.documents import files_in
 from recryst.tools.read.readers import parse_line
-from recryst.tools.read.records import BadRecord
+from recryst.tools.read.records import BadRecord, Quarantine, Reading
 from recryst.tools.read.streams import Line, lines, open_bytes
 
 
@@ -34,14 +35,14 @@ def test_a_compressed_file_that_breaks_off_says_where(tmp_path):
     [
         (b"[1]", "an array"),
         (b"{}", "empty object"),
-        (b'{"a": NaN}', "no NaN"),
+        (b'{"a": nan}', "not valid JSON at column 7"),
         (b'{"a": "\xff"}', "invalid UTF-8 at byte 7"),
         (b'{"a": 99999999999999999999}', "beyond 64 bits"),
     ],
 )
 def test_what_is_no_record_says_why(data, reason):
     with pytest.raises(BadRecord, match=reason):
-        parse_line(Line(1, data))
+        parse_line(Line(1, data), Reading(LoadParams(), Quarantine(io.BytesIO())))
 
 
 def test_files_of_a_folder_come_in_the_order_of_their_paths(tmp_path):
