@@ -72,7 +72,7 @@ def test_what_the_user_names_is_read(tmp_path: Path) -> None:
     assert texts(load(str(folder / "test" / "test.jsonl"), LoadParams(), tmp_path / "out")) == ["a"]
     (folder / "test" / "test.jsonl").unlink()
     assert texts(load(str(folder / "test"), LoadParams(), tmp_path / "out")) == ["b"]
-    with pytest.raises(InputError, match="nothing to train on, only test/b.jsonl; name the file itself"):
+    with pytest.raises(InputError, match=r"nothing to train on, only test/b.jsonl; name the file itself"):
         loaded(folder)
 
 
