@@ -191,7 +191,7 @@ def test_a_truncated_tar_keeps_what_stands_before_the_break(tmp_path: Path, suff
 
 def test_an_archive_that_holds_nothing_to_read_says_so(tmp_path: Path) -> None:
     nested = zip_of({"inside.zip": zip_of(FILES), "rows.jsonl": b"{}"})
-    with pytest.raises(InputError, match=r"data files .rows.jsonl., which are not read inside an archive; unpack it"):
+    with pytest.raises(InputError, match=r"data files \(rows.jsonl\), which are not read inside an archive; unpack it"):
         loaded(tmp_path, "a.zip", nested)
     result = loaded(tmp_path, "b.zip", zip_of({"inside.zip": zip_of(FILES), "a.txt": b"words"}))
     assert "1 of them are archives, which are not entered" in result.notes[0]

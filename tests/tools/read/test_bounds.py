@@ -74,8 +74,8 @@ def test_every_type_stays_what_it_is(tmp_path: Path, form: str) -> None:
         {
             "text": pa.array([f"text {at % 700}" for at in range(count)], pa.large_string()),
             "label": pa.array(["x", None, "z", "x", "y"] * (count // 5)).dictionary_encode(),
-            "turns": [[{"role": "user", "said": f"{at % 90}"}], [], None, [], []] * (count // 5) if (at := 7) else [],
-            "pairs": pa.array([[("k", "v")], None, [], [("k", "w")], []] * (count // 5), pa.map_(pa.string(), pa.string())),
+            "turns": [[{"role": "user", "said": "hi"}], [], None, [], []] * (count // 5),
+            "pairs": pa.array([[("k", "v")], None, [("k", "w")], []] * (count // 4), pa.map_(pa.string(), pa.string())),
             "box": pa.array([[1.0, 2.0]] * count, pa.list_(pa.float32(), 2)),
             "blob": pa.array([b"\x00\xff", None] * (count // 2)),
             "when": pa.array(range(count), pa.timestamp("ns", "UTC")),
