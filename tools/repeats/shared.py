@@ -26,7 +26,7 @@ _MARK = r"^(### \w+:|[\u241e\u241f\u2400])\s*$"
 _HEADING, _SAYS = r"(?m)^### \w+:$", r"[^\s\p{P}\u241e\u241f\u2400]"
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 _WORD = rf"{_UNSPACED}|[\p{{L}}\p{{M}}\p{{N}}--{_UNSPACED}]+"
-_COPIED = 0.3  # of the runs of three words in what is left, from which on it is a passage over again
+_COPIED = 0.4  # of the runs of three words in what is left, from which on it is a passage over again
 
 
 def shared_passages(text: pl.Series) -> list[str]:
