@@ -185,7 +185,8 @@ def content_of(batch: pa.RecordBatch, columns: Iterable[str], shape: Shape) -> p
     Two rows have the same string only if they have the same values. Null throughout where one column of strings is all
     the content and the text: then the text says it all.
     """
-    names = [name for name in columns if batch.schema.get_field_index(name) >= 0]
+    held = set(columns)
+    names = [name for name in batch.schema.names if name in held]
     plain = len(names) == 1 and _is_strings(batch.schema.field(names[0]))
     if not names or (plain and shape.kind == "text" and list(shape.columns) == names):
         return pl.Series("content", [None] * batch.num_rows, dtype=pl.String)
