@@ -126,8 +126,9 @@ def _judged_again(view: View, thresholds: Thresholds, advance: Advance) -> tuple
 def _unseen(view: View, rows: np.ndarray) -> np.ndarray:
     """Those of ``rows`` (positions, uint32 [n]) that stand in no corpus, hold no text of a benchmark, and belong to no
     row of the anchor."""
-    groups = view.array("groups")
-    rows = rows[~np.isin(groups[rows], groups[view.anchor()])]
+    if view.has("groups"):
+        groups = view.array("groups")
+        rows = rows[~np.isin(groups[rows], groups[view.anchor()])]
     if view.has("in_corpus"):
         rows = np.setdiff1d(rows, view.frame("in_corpus", "row")["row"].to_numpy())
     if view.has("matches"):

@@ -119,7 +119,7 @@ def _sizes(array: pa.Array) -> np.ndarray:
         return np.asarray(sum(fields, np.full(len(array), 8, np.int64)))
     if pa.types.is_fixed_size_list(kind):
         values = array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size)
-        return _sizes(values).reshape(len(array), kind.list_size).sum(axis=1)
+        return np.asarray(_sizes(values).reshape(len(array), kind.list_size).sum(axis=1))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
         ends = np.asarray(array.offsets).astype(np.int64)
         values = (
