@@ -142,6 +142,23 @@ def test_who_loses_a_default_name_takes_the_next_and_the_first_is_gone_on_with_l
         pass
 
 
+def test_a_finished_run_is_said_to_be_finished_and_how_to_run_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few.jsonl").write_text('{"text": "a"}\n')
+    source, config, said = str(tmp_path / "few.jsonl"), load_config(None, []), list[str]()
+    with begin(source, config, None, said.append) as first:
+        pass
+    monkeypatch.setattr("recryst.agent.cli.claim.last_step", lambda log: "publish")
+    with begin(source, config, first.root, said.append):
+        pass
+    assert said == [
+        "runs/few is finished, and is only shown; for a new run choose another --out, or remove that folder"
+    ]
+    with begin(source, config, None, said.append) as other:
+        assert other.root == Path("runs/few-2")
+    assert said[1:] == ["runs/few is the same run, finished: `recryst resume` shows it; runs/few-2 is new"]
+
+
 def test_a_folder_that_is_refused_is_left_as_it_was(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
