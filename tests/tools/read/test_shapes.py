@@ -98,3 +98,111 @@ def test_a_label_that_is_no_value_is_refused_where_it_stands() -> None:
     with pytest.raises(NestedText) as refused:
         text_of(batch_of([{"label": "a"}, {"label": ["b"]}]), "label")
     assert (refused.value.column, refused.value.position) == ("label", 1)
+
+
+# Published tables, every column of them words: the shape, the columns, and those that are read in their order.
+PUBLISHED = [
+    ("pair", "prompt completion label", "prompt completion"),
+    ("context", "article question answer", "question answer article"),
+    ("target", "inputs targets task", "inputs targets"),
+    ("target", "definition inputs targets", "inputs targets definition"),
+    ("pair", "id system_prompt question response", "question response system_prompt"),
+    ("context", "question passage answer", "question answer passage"),
+    ("letters", "premise choice1 choice2 question idx label", "question choice1 choice2 label premise"),
+    ("letters", "input A B C D target", "input A B C D target"),
+    ("letters", "goal sol1 sol2 label", "goal sol1 sol2 label"),
+    ("letters", "context question answerA answerB answerC label", "question answerA answerB answerC label context"),
+    ("letters", "sentence option1 option2 answer", "sentence option1 option2 answer"),
+    (
+        "letters",
+        "question distractor3 distractor1 distractor2 correct_answer support",
+        "question distractor1 distractor2 distractor3 correct_answer support",
+    ),
+    (
+        "letters",
+        "id question opa opb opc opd cop choice_type exp subject_name topic_name",
+        "question opa opb opc opd exp cop",
+    ),
+    ("pair", "question answer", "question answer"),
+    ("pair", "problem level type solution", "problem solution"),
+    ("pair", "type query original_question response", "query response"),
+    ("pair", "task_id prompt canonical_solution test entry_point", "prompt canonical_solution"),
+    ("pair", "prompt completion", "prompt completion"),
+    ("pair", "db_id query question query_toks question_toks", "question query"),
+    ("context", "answer question context", "question answer context"),
+    ("together", "document summary id", "document summary"),
+    ("together", "article highlights id", "article highlights"),
+    ("together", "id dialogue summary", "dialogue summary"),
+    ("together", "article abstract", "article abstract"),
+    ("together", "en de", "en de"),
+    ("together", "source target", "source target"),
+    ("together", "premise hypothesis label", "premise hypothesis"),
+    ("together", "sentence1 sentence2 score", "sentence1 sentence2"),
+    ("together", "question1 question2 label idx", "question1 question2"),
+    ("context", "question sentence label idx", "question sentence"),
+    ("triplet", "anchor positive negative", "anchor positive negative"),
+    ("together", "claim evidence label", "claim evidence"),
+    ("preference", "system question chosen rejected", "question chosen rejected system"),
+    (
+        "letters",
+        "prompt response_0 response_1 is_response_0_safe is_response_1_safe better_response_id safer_response_id",
+        "prompt response_0 response_1 better_response_id",
+    ),
+    (
+        "letters",
+        "prompt response_1 response_2 preference_strength preference_statement",
+        "prompt response_1 response_2",
+    ),
+    ("dialogue", "system chat", "chat system"),
+    ("target", "kind input target", "input target"),
+    ("together", "sentence_A sentence_B score", "sentence_A sentence_B"),
+    ("text", "text timestamp url", "text"),
+    ("text", "id url title text", "text"),
+    ("text", "title text summary url", "text"),
+    ("text", "title url date text summary author", "text"),
+    ("text", "title body description published", "body"),
+    ("text", "prompt text_token_length text seed_data format audience", "text"),
+    ("text", "title text domain date description url image_url", "text"),
+    ("text", "text summary title", "text"),
+    ("", "Class_Index Title Description", ""),
+    ("", "pmid title abstract journal", ""),
+    ("pair", "question_title question_body answer_body score tags", "question_body answer_body"),
+    ("", "Frage Antwort", ""),
+    ("", "left right", ""),
+    ("", "commit old_file new_file old_contents new_contents subject message lang license repos", ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "columns", "read"), PUBLISHED, ids=[columns for _, columns, _ in PUBLISHED])
+def test_published_tables_are_read_for_what_they_are_or_refused(kind: str, columns: str, read: str) -> None:
+    row = dict.fromkeys(columns.split(), "words")
+    if kind:
+        shape = recognise(row, None, {"id", "source"}, (), has_vectors=False)
+        assert (shape.kind, [name for name in shape.columns if name]) == (kind, read.split())
+    else:
+        with pytest.raises(InputError, match=f"among .*{columns.split()[-1]}.*--text-column NAME"):
+            recognise(row, None, {"id", "source"}, (), has_vectors=False)
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "text"),
+    [
+        ({"input": {"messages": [{"role": "user", "content": "q"}]}, "preferred_output": "a",
+          "non_preferred_output": "b"}, "preference",
+         "### Prompt:\n### User:\nq\n\n### Chosen:\na\n\n### Rejected:\nb"),
+        ({"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "a"},
+          "rejected": "b"},
+         "preference", "### Prompt:\n### User:\nq\n\n### Chosen:\n### Assistant:\na\n\n### Rejected:\nb"),
+        ({"conversation": [{"input": "q", "output": "a"}]}, "messages", "### User:\nq\n\n### Assistant:\na"),
+        ({"prompt": {"role": "prompter", "text": "q", "replies": [{"role": "assistant", "text": "a", "replies": []}]}},
+         "chat", "### User:\nq\n\n### Assistant:\na"),
+        ({"question": "q", "answers": [{"text": "a", "author": "x"}, {"text": "b", "author": "y"}]}, "pair",
+         "q\n\na\n\nb"),
+        ({"question": "q", "options": {"A": "a", "B": "b"}, "answer_idx": "B"}, "choice",
+         "### Question:\nq\n\n### Choices:\nA. a\nB. b\n\n### Answer:\nB"),
+        ({"question": "q", "answer": {"aliases": ["x"], "value": "a"}}, "pair", "q\n\na"),
+    ],
+)  # fmt: skip
+def test_objects_and_lists_say_what_they_hold(row: dict[str, object], kind: str, text: str) -> None:
+    shape, read = texts([row])
+    assert (shape.kind, read) == (kind, [text])
