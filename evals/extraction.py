@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..state.errors import MissingExtraError
 from ..tools.read.archives import members
-from ..tools.read.extract import Unreadable
+from ..tools.read.pages.extract import Unreadable
 from .data import existing, loaded
 from .table import Table
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from ...state.errors import InputError
-from .extract import Unreadable, too_large
+from .pages.extract import Unreadable, too_large
 from .streams import BROKEN_ARCHIVE, open_bytes
 
 #: One file: its path, and its bytes or the reason why it cannot be read.

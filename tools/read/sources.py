@@ -18,8 +18,8 @@ from .arrow.batches import read_arrow
 from .arrow.ipc import read_ipc, read_saved
 from .arrow.parquet import read_parquet
 from .columns import content_id, plain_rows
-from .documents import DOCUMENTS, files_in, read_archive, read_folder
-from .extract import format_of
+from .pages.documents import DOCUMENTS, files_in, read_archive, read_folder
+from .pages.extract import format_of
 from .readers import JsonKind, json_kind, read_json, read_json_lines
 from .records import Reading, Records
 from .splits import data_format_of, left_out_note, partitions_of, shown, splits

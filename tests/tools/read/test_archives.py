@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from recryst.state.errors import InputError
 from recryst.state.preparation import LoadParams
 from recryst.tools.read.archives import members
-from recryst.tools.read.extract import Unreadable
 from recryst.tools.read.load import LoadResult, load
+from recryst.tools.read.pages.extract import Unreadable
 
 MEGABYTE = 1 << 20
 SENTENCE = "The old lighthouse keeper counted every ship that passed the northern reef before the winter storms came. "

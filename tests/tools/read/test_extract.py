@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import MissingExtraError
-from recryst.tools.read.extract import FORMATS, Document, Unreadable, extract, format_of
-from recryst.tools.read.isolation import Extraction
+from recryst.tools.read.pages.extract import FORMATS, Document, Unreadable, extract, format_of
+from recryst.tools.read.pages.isolation import Extraction
 
 MEGABYTE = 1 << 20
 SENTENCE = "The old lighthouse keeper counted every ship that passed the northern reef before the winter storms came. "

@@ -9,7 +9,7 @@ import pytest
 from recryst.state.preparation import LoadParams
 from recryst.tools.read.arrow.spool import Spool, aligned
 from recryst.tools.read.columns import JSON_TEXT, free_name
-from recryst.tools.read.documents import files_in
+from recryst.tools.read.pages.documents import files_in
 from recryst.tools.read.readers import parse_line
 from recryst.tools.read.records import BadRecord, Quarantine, Reading
 from recryst.tools.read.streams import Line, lines, open_bytes

@@ -9,13 +9,13 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
-from ...state.errors import InputError
-from .archives import Found, is_archive, members
+from ....state.errors import InputError
+from ..archives import Found, is_archive, members
+from ..records import Pending, Reading, Records
+from ..splits import DATA_FORMATS, data_format_of, is_hidden, left_out_note, shown, splits
+from ..streams import BROKEN_ARCHIVE
 from .extract import FORMATS, Document, Unreadable, format_of, too_large
 from .isolation import Extraction
-from .records import Pending, Reading, Records
-from .splits import DATA_FORMATS, data_format_of, is_hidden, left_out_note, shown, splits
-from .streams import BROKEN_ARCHIVE
 
 #: What is read of a folder or an archive, in words.
 DOCUMENTS = f"{', '.join(sorted(FORMATS))} files (also .gz)"

@@ -18,7 +18,7 @@ from typing import IO
 
 import orjson
 
-from ...state.errors import MissingExtraError
+from ....state.errors import MissingExtraError
 from .extract import Document, Unreadable, extract
 
 _MEMORY = 1 << 30  # address space of one process

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ...state.errors import MissingExtraError
+from ....state.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

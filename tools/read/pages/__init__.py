@@ -1,0 +1,1 @@
+"""Web pages, PDFs, Markdown and text files, read as documents of one row each."""
