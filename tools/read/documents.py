@@ -58,8 +58,13 @@ def read_archive(path: Path, reading: Reading) -> Iterator[Records]:
 def _names_in(path: Path) -> list[str]:
     """The names of the files in an archive, as far as it can be read."""
     names: list[str] = []
+
+    def note(name: str) -> bool:
+        names.append(name.removeprefix("./"))
+        return False
+
     with suppress(InputError):  # it is raised when the files are read
-        deque(members(path, lambda name: bool(names.append(name.removeprefix("./"))), 0), 0)
+        deque(members(path, note, 0), 0)
     return names
 
 

@@ -108,7 +108,7 @@ def _sizes(array: pa.Array) -> np.ndarray:
     if pa.types.is_dictionary(kind):
         sizes = np.append(_sizes(array.dictionary), 0)
         indices = array.indices.fill_null(len(sizes) - 1) if array.null_count else array.indices
-        return sizes[indices.to_numpy(zero_copy_only=False).astype(np.int64)]
+        return np.asarray(sizes[indices.to_numpy(zero_copy_only=False).astype(np.int64)])
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         views = np.frombuffer(array.buffers()[1], np.int32).reshape(-1, 4)
         return views[array.offset : array.offset + len(array), 0].astype(np.int64)
@@ -119,7 +119,7 @@ def _sizes(array: pa.Array) -> np.ndarray:
         return sum(fields, np.full(len(array), 8, np.int64))
     if pa.types.is_fixed_size_list(kind):
         values = array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size)
-        return _sizes(values).reshape(len(array), kind.list_size).sum(axis=1)
+        return np.asarray(_sizes(values).reshape(len(array), kind.list_size).sum(axis=1))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
         ends = np.asarray(array.offsets).astype(np.int64)
         values = (
@@ -127,12 +127,12 @@ def _sizes(array: pa.Array) -> np.ndarray:
         )
         inner = _sizes(values.slice(ends[0], ends[-1] - ends[0]))
         total = np.append(0, np.cumsum(inner))
-        return total[ends[1:] - ends[0]] - total[ends[:-1] - ends[0]] + 8
+        return np.asarray(total[ends[1:] - ends[0]] - total[ends[:-1] - ends[0]] + 8)
     return np.full(len(array), 1 if pa.types.is_null(kind) else max(1, kind.bit_width // 8), np.int64)
 
 
 def _numbers(lengths: pa.Array) -> np.ndarray:
-    return pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.asarray(pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False).astype(np.int64))
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
