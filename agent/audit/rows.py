@@ -105,7 +105,7 @@ def _made_again(view: View, rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
         "label": Shape("text", (values.label_column,)) if values.label_column else None,
         "source": Shape("text", (values.source_column,)) if values.source_column else None,
     }
-    content = [name for name, meaning in values.meanings.items() if meaning == "content"]
+    content = sorted(name for name, meaning in values.meanings.items() if meaning == "content")
     parts, start = list[pl.DataFrame](), 0
     for stored in pq.ParquetFile(view.path("originals")).iter_batches(_BATCH_ROWS):
         logged = rows.slice(start, stored.num_rows)

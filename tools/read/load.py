@@ -86,8 +86,8 @@ class _Columns:
 
     @property
     def content(self) -> list[str]:
-        """The columns by which rows differ."""
-        return [name for name, meaning in self.meanings.items() if meaning == "content"]
+        """The columns by which rows differ, by name: the log keeps no other order."""
+        return sorted(name for name, meaning in self.meanings.items() if meaning == "content")
 
 
 def load(
@@ -281,7 +281,7 @@ def unnamed_label(
     sample: pa.RecordBatch, shape: Shape, params: LoadParams, meanings: Mapping[str, str]
 ) -> tuple[str, int] | None:
     """Where no label is named: a content column that looks like one, and its number of values in the sample."""
-    content = [name for name, meaning in meanings.items() if meaning == "content"]
+    content = sorted(name for name, meaning in meanings.items() if meaning == "content")
     return None if params.label_column is not None else label_like(sample, content, shape)
 
 

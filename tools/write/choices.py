@@ -57,12 +57,13 @@ def choices(reading: Reading, split: str = "", profile: str = "") -> Choices:
     ``split``, ``profile``: in words; empty where there is none.
     """
     text = tuple(name for name in reading.text_columns if name)
-    meanings = reading.meanings
+    meanings = dict(sorted(reading.meanings.items()))  # the log keeps no other order
+    content = [name for name, meaning in meanings.items() if meaning == "content"]
     like, values = reading.label_like or (None, 0)
     return Choices(
         text=text,
         form=reading.shape,
-        content=tuple(name for name, meaning in meanings.items() if meaning == "content"),
+        content=(*(name for name in text if name in content), *(name for name in content if name not in text)),
         label=reading.label_column,
         label_like=like,
         label_values=values,

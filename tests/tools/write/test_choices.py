@@ -32,7 +32,7 @@ def test_every_choice_is_said_and_how_to_say_otherwise(tmp_path):
     assert lines["label"] == "none; `category` looks like a label, 3 values: use --label-column category"
     assert lines["id"] == "none: made of the content"
     assert lines["left out"] == (
-        "`url` (address), `score` (score); to say otherwise: --content-columns question,answer,category,url"
+        "`score` (score), `url` (address); to say otherwise: --content-columns question,answer,category,score"
     )
     assert lines["profile"] == "short: as named"
     block = [line for line, _ in said(found, ["beside"])]
