@@ -118,7 +118,7 @@ def _combinations() -> list[tuple[str, str, str, str, str]]:
     return random.Random(9).sample(every, 500)
 
 
-def test_no_dialect_loses_a_row_in_silence(tmp_path: Path, record_property: Any) -> None:
+def test_no_dialect_loses_a_row_in_silence(tmp_path: Path) -> None:
     figures: Counter[str] = Counter()
     lost = []
     for at, (delimiter, quoting, script, encoding, newline) in enumerate(_combinations()):
@@ -140,11 +140,8 @@ def test_no_dialect_loses_a_row_in_silence(tmp_path: Path, record_property: Any)
             figures["refused in part"] += 1
         else:
             lost.append((at, delimiter, quoting, encoding, newline, right, len(read), result.quarantined))
-    figures["lost"] = len(lost)
-    for name, count in figures.items():
-        record_property(name, count)
     assert not lost, "\n".join(map(str, lost))
-    assert figures["read"] >= 490
+    assert figures["read"] >= 490, figures
 
 
 def test_a_tab_separated_file_without_quoting_keeps_every_quote(tmp_path: Path) -> None:
