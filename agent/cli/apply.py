@@ -154,7 +154,7 @@ def _settled(params: Any, texts: pl.Series, shape: str) -> tuple[Any, list[str]]
 
 def _heavy(gone: pl.DataFrame, tool: str, rows: int) -> list[str]:
     """What is said of each rule, but equality, that takes more than ``_HEAVY`` of the rows: it may take good ones."""
-    counts = gone.filter(~pl.col("reason").is_in(_EQUAL)).group_by("reason").len().sort("reason").iter_rows()
+    counts = gone.filter(~pl.col("rule").is_in(_EQUAL)).group_by("rule").len().sort("rule").iter_rows()
     return [
         f"{rule} takes {number:,} of {rows:,} rows ({number / rows:.1%}): look at them with --removed FILE; if they "
         f"are good, {_REMEDIES.get(tool, '--set {rule}=off').format(rule=rule)}"

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from ...state.errors import InputError
 from ...state.events import StepEvent
 from ...state.phrases import Advance, counted, silent
 from ...state.rows import Removal, counts, remove_rows
@@ -86,6 +87,11 @@ class Clean(Step[None]):
         return view.values.ingested
 
     def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
+        """As for every step.
+
+        Raises:
+            InputError: more rows are copies than the cap admits. Going on with them all would measure copies by copies.
+        """
         rows = view.frame("rows", "text", "content")
         raw, params = rows["text"], view.config.clean
         normal = rows.select(pl.all().map_batches(lambda column: clean.normalise(column, params)))
@@ -97,6 +103,8 @@ class Clean(Step[None]):
             found = copies(whole.gather(kept), content.gather(kept), view.labels().gather(kept), kept)
             removals, conflicts = found.removals, _conflicts(found.votes, view.ledger()["id"])
         draft = separated(view, self.name, removals, {"text": normal}, ("rows", "ledger"))
+        if draft.outcome == "refused":
+            raise InputError(draft.reasons[0])
         fields = {"normalised": int((raw != text).sum()), "label_conflicts": conflicts.texts if conflicts else 0}
         said = replace(draft.with_fields(**fields), values=Values(conflicts=conflicts))
         return replace(said, lines=((in_words(conflicts), "yellow"),)) if conflicts else said

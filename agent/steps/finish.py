@@ -202,7 +202,11 @@ def write_curated(view: View, folder: Path, advance: Advance = silent) -> Export
 
 
 def write_gone(view: View, folder: Path) -> None:
-    """Write the removed rows of a run into ``folder``, made if absent, as ``removed-00000.parquet``."""
+    """Write the removed rows of a run into ``folder``, made if absent, as ``removed-00000.parquet``.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
     synthetic = view.path("synthetic_originals") if view.has("synthetic", "synthetic_originals") else None
     batches = originals(view.path("originals"), synthetic)
     first = next(batches)

@@ -108,7 +108,7 @@ def corpus_duplicates(signed: SignedRows, corpus: Corpus, params: DedupParams, l
     both, tables = pl.concat([corpus.text, text.alias("text")]), (corpus.signatures, signed.signatures)
     keep_order = np.concatenate([np.arange(settled), others + settled])
     parts = Parts(both, params.ngram_size)
-    found = list(matches(both, tables, keep_order, params, settled, closed=True, parts=parts))
+    found = list(matches((both, parts), tables, keep_order, params, settled, closed=True))
     entries = np.concatenate([same, np.array([match.entry - settled for match in found], dtype=np.int64)])
     instead = np.concatenate([first, np.array([match.kept for match in found], dtype=np.int64)])
     score = np.concatenate([np.ones(len(same)), np.array([match.jaccard for match in found])])

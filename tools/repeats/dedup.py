@@ -58,7 +58,7 @@ def near_duplicates(
     order = _keep_order(text, rows, params, settled, quality)
     order = order[~np.isin(rows[order], left_out)]
     parts = None if signed.content is None else Parts(signed.content, params.ngram_size)
-    found = list(matches(text, table, order, params, settled, closed=False, advance=advance, parts=parts))
+    found = list(matches((text, parts), table, order, params, settled, closed=False, advance=advance))
     if params.target_rows is not None:
         found.reverse()
         found.sort(key=lambda match: -match.jaccard)  # stable: of equals the later in keep order stands first

@@ -180,6 +180,6 @@ def _near(content: pl.Series, params: DedupParams, advance: Advance) -> _Links:
     signed = signatures(text, params)
     order = np.flatnonzero((text.str.strip_chars() != "").to_numpy())
     whole = _Whole(content, params.ngram_size)
-    found = list(matches(text, (signed[:0], signed), order, params, 0, closed=False, advance=advance, parts=whole))
+    found = list(matches((text, whole), (signed[:0], signed), order, params, 0, closed=False, advance=advance))
     links = np.array([(match.entry, match.kept) for match in found], dtype=np.int64).reshape(-1, 2)
     return links[:, 0], links[:, 1]

@@ -35,14 +35,13 @@ class Match(NamedTuple):
 
 
 def matches(
-    text: pl.Series,
+    compared: tuple[pl.Series, Parts | None],
     signed: tuple[np.ndarray, np.ndarray],
     order: np.ndarray,
     params: DedupParams,
     settled: int,
     closed: bool,
     advance: Advance = silent,
-    parts: Parts | None = None,
 ) -> Iterator[Match]:
     """The entries that repeat, to at least the threshold, an entry kept before them, in keep order.
 
@@ -51,16 +50,17 @@ def matches(
     under the threshold; the first that reaches it is the match.
 
     Args:
-        text: strings, [n], perhaps a memory map.
+        compared: what is compared of the entries (strings, [n], perhaps a memory map); and their parts, where a match
+            has to be one in every part.
         signed: signatures (uint32 [m, num_perm], [n − m, num_perm]) of the first m entries and of the others.
         order: int64, the entries in keep order, the settled ones first; those left out are as if they were not there.
         params: ``threshold``, ``ngram_size``.
         settled: so many entries, the first, are kept without comparison.
         closed: whether only the settled ones are kept, so that every other is compared with them alone.
-        parts: of the entries; a match has to be one in every part.
     """
     from .buckets import foresee, visit
 
+    text, parts = compared
     index = _bucket_index(signed, params.threshold, settled if closed else 0)
     sets = ShingleSets(text, params.ngram_size)
     least = _least_equal(signed[0].shape[1], params.threshold)

@@ -125,7 +125,7 @@ def shingle_sets(text: pl.Series, ngram_size: int) -> list[np.ndarray]:
 
 
 def jaccard(one: np.ndarray, other: np.ndarray) -> float:
-    """The Jaccard similarity of two sets of ``shingle_sets``."""
+    """The Jaccard similarity of two sets of ``shingle_sets`` (uint64 [n] and [m], ascending)."""
     from .shingles import overlap
 
     shared: int = overlap(one, other)

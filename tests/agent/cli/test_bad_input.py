@@ -74,7 +74,9 @@ def test_one_row(recryst, tmp_path):
 def test_all_rows_identical(recryst, tmp_path):
     path = tmp_path / "same.jsonl"
     path.write_text(rows(500, "always the same sentence of a few words"))
-    said = sentence(recryst("run", path, "--out", tmp_path / "run"), 3)
+    assert "clean would remove 499 of 500 rows" in sentence(recryst("run", path, "--out", tmp_path / "refused"), 3)
+    most = ("--set", "caps.clean_fraction=1")
+    said = sentence(recryst("run", path, "--out", tmp_path / "run", *most), 3)
     assert "only 1 row of 500 left after cleaning" in said
     assert "499 exact_duplicate" in said
     ledger = ledger_of(tmp_path / "run")

@@ -64,9 +64,9 @@ def test_clean_takes_copies_and_says_which_texts_have_several_labels(tmp_path):
 def test_a_near_copy_of_another_label_stays_and_is_said(tmp_path):
     rows = texts(6)
     near = [rows[at].replace("and so on", "and so forth") for at in (0, 1)]
-    run = SmallRun(tmp_path, [*rows, *near], labels=[*"aaaaaa", "b", "a"], dedup={"threshold": 0.6}, **SHORT)
+    run = SmallRun(tmp_path, [*rows, *near], labels=[*"aaaaaa", "b", "a"], dedup={"threshold": 0.6}, **NAMED)
     view = run.step(run.step(run.loaded(), Clean()), Filter())
-    [(said, _)] = Dedup().derive(view, None).lines
+    *_, (said, _) = Dedup().derive(view, None).lines
     view = run.step(view, Dedup())
     assert removed(view) == {7: "near_duplicate"}
     assert view.values.near_conflicts == conflicts(view).near == 1
@@ -124,13 +124,11 @@ def test_near_duplicates_of_another_label_are_a_conflict_and_stay(tmp_path):
     assert [(one.id, one.twin) for one in mark.samples] == [("r7", "r1")]
 
 
-def test_copies_past_the_cap_stay_and_the_run_says_what_to_do(tmp_path):
+def test_copies_past_the_cap_stop_the_run_which_says_what_to_do(tmp_path):
     rows = texts(4)
     run = SmallRun(tmp_path, [*rows, *rows[:1] * 12], sources=[*"aaaa", *"b" * 12])
-    event = run.step(run.loaded(), Clean()).events[-1]
-    assert (event.outcome, event.by_reason, event.counts.kept) == ("refused", {}, 16)
-    assert "clean would remove 12 of 16 rows" in event.reasons[0]
-    assert "--content-columns" in event.reasons[0]
+    with pytest.raises(InputError, match=r"clean would remove 12 of 16 rows.*--content-columns"):
+        run.step(run.loaded(), Clean())
     wider = SmallRun(
         tmp_path / "b", [*rows, *rows[:1] * 12], sources=[*"aaaa", *"b" * 12], caps={"clean_fraction": 0.8}
     )

@@ -37,7 +37,7 @@ def test_texts_are_embedded_without_them_and_the_session_counts_the_windows(
         return EmbedResult(np.zeros((len(text), 2), dtype=np.float32), len(text), 0)
 
     monkeypatch.setattr(measured, "open_encoder", lambda params: encoder)
-    monkeypatch.setattr(measured, "VectorCache", lambda *_: None)
+    monkeypatch.setattr(measured, "open_cache", lambda *_: None)
     monkeypatch.setattr(measured, "embed", embed)
     session = SimpleNamespace(
         passages=None, view=view(INGESTED), config=Config(), reading=Reading(), run=SimpleNamespace(root=tmp_path)

@@ -57,7 +57,7 @@ def test_rows_that_contradict_each_other_are_both_out():
 SHAPES = [
     (Shape("alpaca", ("instruction", "context", "response")), {"instruction": "a", "context": "", "response": "b"}),
     (Shape("alpaca", ("instruction", "", "output")), {"instruction": "a", "output": "b"}),
-    (Shape("text", ("question", "answer")), {"question": "a", "answer": "b"}),
+    (Shape("pair", ("question", "answer")), {"question": "a", "answer": "b"}),
     (Shape("text", ("body",)), {"body": "a"}),
     (Shape("sharegpt", ("talk",)), {"talk": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}),
     (

@@ -434,7 +434,7 @@ def test_what_cannot_be_used_gives_one_sentence(tmp_path: Path) -> None:
     refused("nested.jsonl", labelled, "line 2: column 'kind' holds a list, an object", label_column="kind")
     refused("typo.csv", b"text\na\n", "no column 'vector'", vector_column="vector")
     (tmp_path / "folder").mkdir()
-    refused("folder", None, "holds no Parquet, JSON Lines, .*[.]txt, ")
+    refused("folder", None, "holds no data files .*[.]txt, ")
     with pytest.raises(StorageError, match="cannot finish loading"):
         loaded(write(tmp_path / "a.jsonl", json_lines(ROWS)), tmp_path / "a.jsonl" / "out")
 

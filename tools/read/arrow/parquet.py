@@ -82,14 +82,22 @@ def _pages(data: mmap.mmap, column: pq.ColumnChunkMetaData) -> Iterator[_Page]:
     end, seen = at + column.total_compressed_size, 0
     while at < end and seen < column.num_values:
         header, at = _thrift(data, at)
-        kind, unpacked, packed = (int(header.get(field, 0)) for field in (1, 2, 3))
+        kind, unpacked, packed = (_number(header.get(field, 0)) for field in (1, 2, 3))
         about = header.get({0: 5, 2: 7, 3: 8}.get(kind, 0), {})
-        values, encoding = int(about.get(1, 0)), about.get(4 if kind == 3 else 2)
+        if not isinstance(about, dict):
+            raise IndexError("a number where a structure belongs")
+        values, encoding = _number(about.get(1, 0)), about.get(4 if kind == 3 else 2)
         if min(unpacked, packed, values) < 0:
             raise IndexError("a negative size")
         seen += values if kind != 2 else 0
         at += packed
         yield _Page(kind == 2, unpacked, packed, values, kind != 2 and encoding == 7)
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        raise IndexError("a structure where a number belongs")
+    return value
 
 
 def _thrift(data: mmap.mmap, at: int) -> tuple[dict[int, Any], int]:
