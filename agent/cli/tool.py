@@ -89,7 +89,9 @@ def _options(tool: TableTool) -> list[click.Parameter]:
     if tool.needs == "text":
         options.append(click.Option(["--text-column"], help="Column that holds the text.  [default: recognised]"))
         said = "Columns by which rows differ.  [default: recognised]"
-        options.append(click.Option(["--content-columns"], metavar="NAMES", callback=read_names, help=said))
+        options.append(
+            click.Option(["--content-columns"], metavar="NAMES", multiple=True, callback=read_names, help=said)
+        )
     if tool.annotate is not None or tool.removals is not None:
         options.append(click.Option(["--annotate"], is_flag=True, help="Keep every row; add the tool's columns."))
         said = "Write the rows taken out there, each with its evidence."

@@ -15,9 +15,10 @@ from recryst.state.store import Store
 
 
 def decisions(root):
+    """What was decided and what came of it; how many vectors a killed process left in the cache does not count."""
     events, _ = read_log(root / "events.jsonl")
     return [
-        event.state.values.decision if event.type == "decide" else event.record
+        event.state.values.decision if event.type == "decide" else event.record.model_copy(update={"embedded": 0})
         for event in events
         if event.type in ("decide", "measure")
     ]

@@ -246,9 +246,9 @@ def test_annotations_stand_beside_every_row(source, tmp_path):
 
 
 def test_a_text_made_anew_takes_its_column(tmp_path):
-    (tmp_path / "body.jsonl").write_text('{"body": " a\\r", "n": 1}\n{"body": " ", "n": 2}\n{"body": "a", "n": 3}\n')
+    (tmp_path / "body.jsonl").write_text('{"body": " a\\r", "id": 1}\n{"body": " ", "id": 2}\n{"body": "a", "id": 3}\n')
     applied(CAPABILITIES["clean"].load(), tmp_path / "body.jsonl", tmp_path / "out.jsonl")
-    assert json_rows(tmp_path / "out.jsonl") == [{"body": "a", "n": 1}, {"body": " ", "n": 2}]
+    assert json_rows(tmp_path / "out.jsonl") == [{"body": "a", "id": 1}, {"body": " ", "id": 2}]
     (tmp_path / "chat.jsonl").write_text('{"instruction": "Go!", "output": "\\u200bGone. "}\n')
     applied(CAPABILITIES["clean"].load(), tmp_path / "chat.jsonl", tmp_path / "out.jsonl")
     assert json_rows(tmp_path / "out.jsonl") == [

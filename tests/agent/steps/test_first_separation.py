@@ -64,7 +64,7 @@ def test_clean_takes_copies_and_says_which_texts_have_several_labels(tmp_path):
 def test_a_near_copy_of_another_label_stays_and_is_said(tmp_path):
     rows = texts(6)
     near = [rows[at].replace("and so on", "and so forth") for at in (0, 1)]
-    run = SmallRun(tmp_path, [*rows, *near], labels=[*"aaaaaa", "b", "a"], dedup={"threshold": 0.6}, **NAMED)
+    run = SmallRun(tmp_path, [*rows, *near], labels=[*"aaaaaa", "b", "a"], dedup={"threshold": 0.6}, **SHORT)
     view = run.step(run.step(run.loaded(), Clean()), Filter())
     *_, (said, _) = Dedup().derive(view, None).lines
     view = run.step(view, Dedup())
