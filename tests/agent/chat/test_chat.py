@@ -5,7 +5,6 @@ import contextlib
 import json
 import shutil
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -37,22 +36,9 @@ SETTINGS = [
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """120 rows in six groups, with vectors; ids and words that occur nowhere else."""
-    rng = np.random.default_rng(0)
-    groups = rng.integers(0, 6, 120)
-    vectors = rng.standard_normal((6, 8))[groups] + 0.4 * rng.standard_normal((120, 8))
-    frame = pl.DataFrame(
-        {
-            "id": [f"zebra-{n}" for n in range(120)],
-            "text": [f"okapi {n} of quagga {group}" for n, group in enumerate(groups)],
-            "label": [f"tapir{group}" for group in groups],
-            "vector": vectors.tolist(),
-        }
-    )
-    path = tmp_path_factory.mktemp("data") / "rows.parquet"
-    frame.write_parquet(path)
-    return path
+def data(six_groups):
+    """Rows whose words occur nowhere else."""
+    return six_groups(lambda n, group: f"okapi {n} of quagga {group}")
 
 
 def create(data, root, *settings):

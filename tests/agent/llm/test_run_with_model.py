@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from commands import QUICK
 
 from recryst.agent.audit import audit
 from recryst.agent.decide import rules_policy as rules
@@ -15,10 +16,7 @@ from recryst.state.events import Decide
 from recryst.state.settings import parse_config
 
 TINY = {
-    "train": {"enabled": False},
-    "reduce": {"methods": ["pca"]},
-    "score": {"bootstraps": 2},
-    "probe": {"seeds": 2},
+    **QUICK,
     "critique": {"max_pairs": 6, "max_near_duplicates": 0.02},  # so that the rules would rather prune
     "quality": {"teacher_rows": 30, "folds": 3},
     "stop": {"max_rounds": 3},

@@ -6,7 +6,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,17 +26,6 @@ def rows(count: int, seed: int) -> list[str]:
     rng = random.Random(seed)
     verbs, nouns = ["cleans", "leaves", "paints", "sells"], ["kitchen", "harbour", "field", "laboratory"]
     return [f"The chemist {rng.choice(verbs)} the {rng.choice(nouns)} before dawn." for _ in range(count)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Models this small gain nothing from threads, and on a busy machine wait for one another."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

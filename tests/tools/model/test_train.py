@@ -29,17 +29,6 @@ def sentences(count: int, seed: int) -> list[str]:
     return rows
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Models this small gain nothing from threads, and on a busy machine wait for one another."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
     return train(sentences(2000, 0), TINY, tmp_path_factory.mktemp("train") / "model", seed=3)
