@@ -1,7 +1,6 @@
 """Whole runs on real questions with a language model deciding, also within a small budget."""
 
 import re
-import socket
 from pathlib import Path
 
 import polars as pl
@@ -54,7 +53,7 @@ def choice_of_the_rules(done, decided):
     return rules.choose(view.report(), view.critiques(), decided.candidates, (), decided.budget).candidate
 
 
-def test_a_model_decides_and_the_audit_needs_neither_network_nor_script(rows, script, tmp_path, monkeypatch):
+def test_a_model_decides_and_the_audit_needs_neither_network_nor_script(rows, script, tmp_path, request):
     from curators import regrouping
     from llm_script import said
 
@@ -79,14 +78,10 @@ def test_a_model_decides_and_the_audit_needs_neither_network_nor_script(rows, sc
     assert done.events[0].runs_on["policy"] == model.model
 
     Path(model.model.removeprefix("scripted:")).unlink()
-    monkeypatch.setattr(socket.socket, "connect", _no_network)
+    request.getfixturevalue("no_network")
     report = audit(tmp_path / "run")
     assert report.failures == []
     assert report.verified["decisions"] == len(done.of_type(Decide))
-
-
-def _no_network(*_):
-    pytest.fail("the audit tried to reach the network")
 
 
 @pytest.mark.parametrize("max_tokens", [2_000, 20_000])

@@ -17,6 +17,8 @@ from recryst.tools.model.perplexity import Evaluation, evaluate
 from recryst.tools.model.quantise import quantise
 from recryst.tools.model.train import train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PARAMS = TrainParams(
     vocab_size=400, hidden_size=64, layers=2, heads=2, context=32, batch_size=8, tokens=20_000, learning_rate=5e-3
 )

@@ -1,11 +1,11 @@
-"""Models of tests' size."""
+"""What the tests of several wings need."""
 
 from collections.abc import Iterator
 
 import pytest
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Models this small gain nothing from threads, and on a busy machine wait for one another."""
     import torch
