@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from recryst.state.config import EmbedParams
 from recryst.state.errors import InputError, IntegrityError
@@ -19,17 +18,10 @@ from recryst.tools.vectors import embed as module
 from recryst.tools.vectors.embed import Encoder, VectorCache, embed, open_encoder, table_vectors
 from recryst.tools.vectors.encoder import _minilm_folder, check_weights
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PARAMS = EmbedParams(batch_size=8)
 TEXTS = pl.Series([f"{'word ' * (i % 7)}row number {i}" for i in range(150)])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small batches on many threads spend their time in waiting for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True, scope="module")
