@@ -1,6 +1,7 @@
 """Labels in a run: rules first, the language model for what stays unsure, columns and folders in the curated set."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import polars as pl
@@ -161,7 +162,7 @@ def told(taxonomy, tmp_path):
     view = run.loaded()
     for step in (Clean(), HoldOut()):
         view = run.step(view, step)
-    return run, run.holding(view, taxonomy=Plain(read_taxonomy(taxonomy).plain()))
+    return run, run.holding(view, taxonomy=Plain(asdict(read_taxonomy(taxonomy))))
 
 
 def test_every_row_of_the_curated_set_is_labelled_by_who_knew_it_first(told):

@@ -1,15 +1,19 @@
 """What the quality score is learned from, by ``derive`` alone, and what is learned from it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
 from small_view import Round
 
 from recryst.agent.llm.open import open_model
-from recryst.agent.steps.lessons import LEAST_REST, endorsed_lesson, given_vectors, taught
+from recryst.agent.steps.lessons import LEAST_REST, from_endorsed, from_teacher, given_vectors
 from recryst.agent.steps.quality import Quality
+from recryst.agent.view import derived_seed
 from recryst.state.config import Config
 from recryst.state.errors import InputError, IntegrityError
+from recryst.state.phrases import silent
 from recryst.state.settings import parse_config
 
 
@@ -61,6 +65,11 @@ def test_vectors_that_are_not_those_that_were_read_are_found(begun):
         Quality().logged(run.holding(view, liked_vectors=liked[1:]), event)
 
 
+def seen(config, **held):
+    """What a lesson sees of a run: its settings, its seeds and the arrays that it holds."""
+    return SimpleNamespace(config=config, array=held.__getitem__, seed=lambda *parts: derived_seed(config, *parts))
+
+
 def points(count, seed):
     """Unit vectors in eight dimensions."""
     found = np.random.default_rng(seed).standard_normal((count, 8)).astype(np.float32)
@@ -70,7 +79,9 @@ def points(count, seed):
 def test_the_rest_is_unlike_every_endorsed_row_and_a_sample_of_the_seed():
     liked, others, anchor = points(10, 0), points(400, 1), points(20, 2)
     pool = np.concatenate([liked, others])
-    lesson, same, other = (endorsed_lesson(liked, pool, anchor, Config(seed=seed)) for seed in (0, 0, 1))
+    lesson, same, other = (
+        from_endorsed(seen(Config(seed=seed), vectors=pool, anchor_vectors=anchor), liked) for seed in (0, 0, 1)
+    )
     assert lesson.scores.tolist() == [5.0] * 10 + [0.0] * LEAST_REST
     assert (lesson.vectors[10:] @ liked.T).max() < Config().semantic.cosine
     assert np.array_equal(lesson.vectors, same.vectors)
@@ -80,9 +91,9 @@ def test_the_rest_is_unlike_every_endorsed_row_and_a_sample_of_the_seed():
 def test_endorsed_rows_that_cannot_teach_are_refused():
     liked, pool, anchor = points(10, 0), points(50, 1), points(20, 2)
     with pytest.raises(InputError, match=r"9 different rows can be learned from.*1 more are held out"):
-        endorsed_lesson(liked, pool, np.concatenate([anchor, liked[:1]]), Config())
+        from_endorsed(seen(Config(), vectors=pool, anchor_vectors=np.concatenate([anchor, liked[:1]])), liked)
     with pytest.raises(InputError, match="have 4 numbers, those of the data 8"):
-        endorsed_lesson(liked[:, :4], pool, anchor, Config())
+        from_endorsed(seen(Config(), vectors=pool, anchor_vectors=anchor), liked[:, :4])
 
 
 def test_a_teacher_sees_a_sample_of_the_rows_in_force_that_hold_text(script, tmp_path):
@@ -90,7 +101,13 @@ def test_a_teacher_sees_a_sample_of_the_rows_in_force_that_hold_text(script, tmp
     config = parse_config({"llm": {"model": teacher.model}, "quality": {"teacher_rows": 12}}, "the test")
     text = pl.Series([None if at % 5 == 0 else "  " if at % 5 == 1 else f"row {at}" for at in range(60)])
     kept = np.arange(0, 60, 2, dtype=np.uint32)
-    scored, again = (taught(open_model(tmp_path, config, []), config, kept, text) for _ in range(2))
+    view = seen(config, vectors=points(30, 0), pool=kept)
+    view.kept, view.text = lambda: kept, lambda rows: text.gather(rows).fill_null("")
+    found = []
+    for _ in range(2):
+        view.model = open_model(tmp_path, config, [])
+        found.append(from_teacher(view, silent).artefacts["taught"])
+    scored, again = found
     rows = scored["row"].to_list()
     assert len(rows) == 12
     assert rows == sorted(rows)
