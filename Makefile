@@ -7,7 +7,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3.11
-# pytest worker processes, each of which takes whole files; 0 runs the tests in one process.
+# pytest worker processes, each of which takes whole files; 0 runs the tests in one process. They are taken in their own
+# order: by default the files with the fewest tests come last, and those are the longest.
 TEST_JOBS ?= 2
 # More arguments for pytest, as in `make test TEST_ARGS=tests/house`.
 TEST_ARGS ?=
@@ -33,10 +34,10 @@ demo: install ## install into .venv and run `recryst demo`
 	@$(VENV)/bin/recryst demo
 
 test: install ## run the tests against the installed package
-	@$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile $(TEST_ARGS)
+	@$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 coverage: install ## the tests once more, with the statements of agent/ and tools/ that they reach
-	@$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile $(TEST_ARGS) \
+	@$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS) \
 		--cov recryst.agent --cov recryst.tools --cov-report term:skip-covered
 
 check: install ## ruff and mypy

@@ -54,6 +54,17 @@ def script(tmp_path_factory):
     return lambda policy: Script(folder, policy)
 
 
+@pytest.fixture
+def no_network(monkeypatch):
+    """Nothing is asked of a network, this machine's own included. Not an Exception, which whoever asked might catch."""
+
+    def refuse(*_):
+        pytest.fail("the network was asked for something")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 from commands import COMMAND, SMALL
 from processes import call
@@ -91,3 +92,20 @@ def finished(recryst, docstrings, once):
 
     folder = once("finished", make)
     return folder / "run", json.loads((folder / "told.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def bank_questions(shared_data, tmp_path_factory):
+    """Questions to a bank about five things, one of them asked after less often: ``bank_questions(often, seldom)``."""
+
+    def written(often, seldom):
+        frame = pl.read_csv(shared_data / "banking77" / "train.csv")
+        sizes = dict.fromkeys(("exchange_rate", "lost_or_stolen_card", "pin_blocked", "top_up_failed"), often)
+        parts = [
+            frame.filter(pl.col("category") == name).head(size) for name, size in {**sizes, "age_limit": seldom}.items()
+        ]
+        path = tmp_path_factory.mktemp("questions") / "questions.csv"
+        pl.concat(parts).sample(fraction=1, shuffle=True, seed=0).write_csv(path)
+        return path
+
+    return written

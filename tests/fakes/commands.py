@@ -12,19 +12,17 @@ COMMAND = [
 ]
 # A small model and few landmarks, because the loop is what is tested here; and a critic that finds near-duplicates
 # early, so that actions which remove rows are tried.
-SMALL = [
-    *(
-        "--set",
-        "train.tokens=6000",
-        "--set",
-        "train.hidden_size=64",
-        "--set",
-        "train.layers=2",
-        "--set",
-        "train.heads=2",
-    ),
-    *("--set", "train.vocab_size=400", "--set", "train.context=32", "--set", "reduce.landmarks=300"),
-    *("--set", "critique.max_near_duplicates=0.02", "--max-rounds", "3"),
-]
+_SETTINGS = (
+    *("train.tokens=6000", "train.hidden_size=64", "train.layers=2", "train.heads=2", "train.vocab_size=400"),
+    *("train.context=32", "reduce.landmarks=300", "critique.max_near_duplicates=0.02"),
+)
+SMALL = [*(word for setting in _SETTINGS for word in ("--set", setting)), "--max-rounds", "3"]
 # What a run needs at the least, where only its beginning is tested.
 SHORT = ["--no-train", "--max-rounds", "1", "--set", "reduce.methods=[pca]"]
+# The same as settings, for runs of more than a round.
+QUICK = {
+    "train": {"enabled": False},
+    "reduce": {"methods": ["pca"]},
+    "score": {"bootstraps": 2},
+    "probe": {"seeds": 2},
+}

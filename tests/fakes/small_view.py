@@ -77,6 +77,17 @@ class SmallRun:
         event = self.event(view, step, measured)
         return View(self.run, self.store, self.config, view.state.after(event), (*view.events, event))
 
+    def holding(self, view, **contents):
+        """The view with these artefacts, as if a step had put them there."""
+        refs = {role: self.put(role, content) for role, content in contents.items()}
+        state = view.state.model_copy(update={"artefacts": {**view.state.artefacts, **refs}})
+        return View(self.run, self.store, self.config, state, view.events)
+
+    def put_values(self, view, **values):
+        """The view with these values, as if a step had set them."""
+        state = view.state.model_copy(update={"values": view.values.model_copy(update=values)})
+        return View(self.run, self.store, self.config, state, view.events)
+
 
 def ignored(done):
     """Nobody listens."""
@@ -168,7 +179,3 @@ class Round(SmallRun):
         first = view.events[-1].candidates[0]
         decision = view.decision.model_copy(update={"action": action, "candidate": first.id})
         return self.put_values(view, decision=decision)
-
-    def put_values(self, view, **values):
-        state = view.state.model_copy(update={"values": view.values.model_copy(update=values)})
-        return type(view)(view.run, view.store, view.config, state, view.events)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from commands import QUICK
 
 TAXONOMY = {
     "domains": {"animals": {"description": "animals", "keywords": ["cat", "dog"]}, "food": {"description": "food"}},
@@ -16,10 +17,7 @@ TAXONOMY = {
 }
 SETTINGS = {
     "approve": True,
-    "train": {"enabled": False},
-    "reduce": {"methods": ["pca"]},
-    "score": {"bootstraps": 2},
-    "probe": {"seeds": 2},
+    **QUICK,
     "cluster": {"k": 5},
     "critique": {"max_pairs": 2},
     "quality": {"teacher_rows": 40, "folds": 3},

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from recryst.agent.llm.scripted import DEFAULTS
+from recryst.state import errors
+from recryst.state.actions import ACTION_NAMES
+from recryst.state.config import ObjectiveParams
 from recryst.state.settings import load_config
 from recryst.tools.judge.taxonomy import read_taxonomy
 from recryst.tools.text.filters import bounds
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTED = ("README.md", "docs/models.md", "docs/objective.md")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 
 
@@ -34,3 +39,20 @@ def test_the_example_settings_are_settings(tmp_path: Path) -> None:
     rules = bounds(config.filter.profile, config.filter.thresholds)
     assert (rules["gopher.max_symbol_ratio"].value, rules["fineweb.max_short_lines"].value) == (0.05, 0.8)
     assert "c4.min_sentences" not in rules
+
+
+def test_what_is_listed_is_the_whole_list() -> None:
+    """Actions, the order in which a script takes them, weights and exit codes."""
+    readme, models, objective = ((ROOT / name).read_text("utf-8") for name in DOCUMENTED)
+    [actions] = re.findall(r"\*candidates\*: legal, capped actions \((.*?)\)", readme, re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", actions)) == set(ACTION_NAMES)
+    [order] = re.findall(r"`decide` goes by\s+`\[(.*?)\]`", models)
+    assert order.split(", ") == DEFAULTS["decide"]["order"]
+    weights = re.findall(r"^\| (\w+) \| (−?[\d.]+) \|", objective, re.MULTILINE)
+    params = ObjectiveParams().model_dump()
+    assert {part: float(weight.replace("−", "-")) for part, weight in weights} == {
+        part: weight for part, weight in params.items() if part not in ("min_gain", "noise_multiplier")
+    }
+    [told] = re.findall(r"and an exit code: (.*?)\n\n", readme, re.DOTALL)
+    codes = {one.exit_code for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")}
+    assert {int(code) for code in re.findall(r"(?<![\d.])(\d+)\s(?:the|another|a|an|too)\b", told)} == codes - {1}

@@ -1,5 +1,7 @@
 """The configuration: YAML, then settings; what it does not know it refuses with the nearest known key."""
 
+from operator import attrgetter
+
 import pytest
 
 from recryst.state.config import Config
@@ -58,8 +60,9 @@ def test_broken_yaml_is_one_sentence(tmp_path):
 def test_every_key_can_be_set_to_its_own_default():
     default = Config()
     for key in known_keys():
-        value = default
-        for part in key.split("."):
-            value = getattr(value, part)
+        value = attrgetter(key)(default)
         if value is not None and not isinstance(value, tuple | dict):
-            assert load_config(None, [f"{key}={value}"]) == default
+            config = load_config(None, [f"{key}={value}"])
+            assert config == default
+            *section, name = key.split(".")
+            assert name in (attrgetter(section[0])(config) if section else config).model_fields_set, key

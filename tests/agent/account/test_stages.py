@@ -12,9 +12,7 @@ from told_run import ToldRun, positions
 
 from recryst.agent.account.stages import MOST_GROUPS, stages, taken
 from recryst.agent.audit import audit
-from recryst.agent.steps.ablate import MOST_ROWS, Ablate, gain, put_back
 from recryst.agent.view import View
-from recryst.state.config import Config, ObjectiveParams
 from recryst.state.events import Ablate as AblateEvent
 from recryst.state.rows import Removal
 
@@ -132,45 +130,6 @@ def test_clusters_are_told_of_the_loops_own_removals(tmp_path):
     assert {one.group: (one.rows, one.removed) for one in found} == {"0": (40, 0), "1": (40, 30)}
 
 
-def test_no_row_that_says_what_the_anchor_says_is_put_back(tmp_path):
-    run = ToldRun(tmp_path, text=["x"] * 12)
-    run.step("clean", Removal("missing_text", positions(9)))
-    run.step("clean", Removal("exact_duplicate", positions(1, 2, 3), duplicate_of=np.array([0, 4, 5])))
-    run.step("dedup", Removal("near_duplicate", positions(0), duplicate_of=positions(6)))  # and 1 is a copy of 0
-    run.step("dedup", Removal("known", positions(7), duplicate_of=pl.Series(["corpus.jsonl#id6"])))
-    run.hold_out(6, 4)
-    clean, dedup = put_back(run.ledger, None, Config())
-    assert (clean.stage, clean.removed, clean.anchor_copies, clean.unlabelled) == ("clean", 3, 2, 0)
-    assert clean.rows.tolist() == [3]
-    assert dedup.rows.tolist() == [7]
-    labels = pl.Series(["a", None] * 6)
-    assert [put.unlabelled for put in put_back(run.ledger, labels, Config())] == [1, 1]
-
-
-def test_of_many_removed_rows_a_sample_of_the_seed_is_put_back(tmp_path):
-    run = ToldRun(tmp_path, text=["x"] * (MOST_ROWS + 100))
-    run.step("filter", Removal("rule", np.arange(MOST_ROWS + 50, dtype=np.uint32)))
-    (one,), (same,), (other,) = (put_back(run.ledger, None, Config(seed=seed)) for seed in (0, 0, 1))
-    assert len(one.rows) == MOST_ROWS
-    assert one.removed == MOST_ROWS + 50
-    assert (np.diff(one.rows.astype(int)) > 0).all()
-    assert np.array_equal(one.rows, same.rows)
-    assert not np.array_equal(one.rows, other.rows)
-
-
-def test_a_gain_is_more_f1_or_fewer_bits_and_noise_is_neither_help_nor_harm():
-    params = ObjectiveParams()
-    better = gain("macro_f1", [0.80, 0.82, 0.81], [0.70, 0.72, 0.71], params)
-    assert (better["gain"], better["verdict"]) == (pytest.approx(0.1), "helps")
-    assert gain("bits_per_byte", [2.80, 2.82, 2.81], [2.70, 2.72, 2.71], params)["verdict"] == "hurts"
-    assert gain("bits_per_byte", [2.70, 2.72, 2.71], [2.80, 2.82, 2.81], params)["gain"] == pytest.approx(0.1)
-    noisy = gain("macro_f1", [0.80, 0.70, 0.90], [0.70, 0.72, 0.71], params)
-    assert noisy["verdict"] == "within noise"
-    # The differences are 0.10, −0.02 and 0.19: standard deviation 0.1054, over the root of 3 seeds.
-    assert noisy["error"] == pytest.approx(0.1054 / 3**0.5, abs=1e-4)
-    assert noisy["noise"] == pytest.approx(2 * noisy["error"], abs=1e-5)
-
-
 @pytest.fixture(scope="module")
 def ablated(recryst, docstrings, tmp_path_factory):
     """A finished run with ``--ablate`` on rows some of which are copies or junk, all junk of one hostile source."""
@@ -217,16 +176,6 @@ def test_the_gains_of_a_run_are_in_the_log_the_summary_the_report_and_the_card(a
         assert figure in page
         assert figure in card.replace("\\", "")
     assert audit(root, result["log_head"]).failures == []
-
-
-def test_the_gains_follow_from_the_scores_and_no_training_may_be_missing(ablated):
-    view = View.open(ablated[0])
-    (event,) = [event for event in view.events if isinstance(event, AblateEvent)]
-    step, before = Ablate(), view.at(event.seq)
-    assert step.derive(before, step.logged(before, event)).fields["stages"] == list(event.stages)
-    fewer = [one.model_copy(update={"scores": one.scores[1:]}) for one in event.stages]
-    with pytest.raises(ValueError, match="2 trainings"):
-        step.derive(before, step.logged(before, event.model_copy(update={"stages": fewer})))
 
 
 def test_a_hostile_group_is_called_out_as_plain_text(ablated, recryst):

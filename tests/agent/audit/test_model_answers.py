@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
+from commands import QUICK
 from curators import neutral, plain
 from forger import at, forged
 from llm_script import Script
@@ -28,10 +29,7 @@ from recryst.state.values import fold
 from recryst.tools.judge.labels import label_table
 
 SETTINGS = {
-    "train": {"enabled": False},
-    "reduce": {"methods": ["pca"]},
-    "score": {"bootstraps": 2},
-    "probe": {"seeds": 2},
+    **QUICK,
     "cluster": {"k": 6},
     "critique": {"max_pairs": 4, "max_near_duplicates": 0.02},
     "semantic": {"cosine": 0.9},

@@ -7,9 +7,7 @@ import sys
 import time
 from types import SimpleNamespace
 
-import numpy as np
 import pexpect
-import polars as pl
 import pytest
 from commands import COMMAND
 
@@ -29,22 +27,9 @@ HOSTILE = "okapi \x1b[31m\x1b]0;owned\x07 [bold]quagga[/bold] \u202eevil"
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory):
-    """120 rows in six groups, with vectors; every text holds terminal escapes and markup."""
-    rng = np.random.default_rng(0)
-    groups = rng.integers(0, 6, 120)
-    vectors = rng.standard_normal((6, 8))[groups] + 0.4 * rng.standard_normal((120, 8))
-    frame = pl.DataFrame(
-        {
-            "id": [f"zebra-{n}" for n in range(120)],
-            "text": [f"{HOSTILE} {n}" for n in range(120)],
-            "label": [f"tapir{group}" for group in groups],
-            "vector": vectors.tolist(),
-        }
-    )
-    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
-    frame.write_parquet(path)
-    return path
+def rows(six_groups):
+    """Rows whose every text holds terminal escapes and markup."""
+    return six_groups(lambda n, group: f"{HOSTILE} {n}")
 
 
 class Person:
@@ -66,8 +51,7 @@ class Person:
     def sees(self):
         """Everything up to the next prompt, without colours."""
         self.process.expect_exact(PROMPT)
-        self.raw += self.process.before
-        return ESCAPES.sub("", self.process.before)
+        return self._heard()
 
     def types(self, line):
         """Type a line, and wait for what it brings; a proposal that is approved is read before."""
@@ -83,9 +67,13 @@ class Person:
     def ends(self):
         """What is said until the process ends, and its exit code."""
         self.process.expect(pexpect.EOF)
-        self.raw += self.process.before
+        said = self._heard()
         self.process.close()
-        return ESCAPES.sub("", self.process.before), self.process.exitstatus
+        return said, self.process.exitstatus
+
+    def _heard(self):
+        self.raw += self.process.before
+        return ESCAPES.sub("", self.process.before)
 
 
 def test_a_conversation_without_a_model(rows, tmp_path, here):

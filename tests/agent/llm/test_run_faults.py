@@ -2,8 +2,8 @@
 
 import itertools
 
-import polars as pl
 import pytest
+from commands import QUICK
 
 from recryst.agent.audit import audit
 from recryst.evals.runs import refine
@@ -13,10 +13,7 @@ from recryst.state.events import Decide
 from recryst.state.settings import parse_config
 
 TINY = {
-    "train": {"enabled": False},
-    "reduce": {"methods": ["pca"]},
-    "score": {"bootstraps": 2},
-    "probe": {"seeds": 2},
+    **QUICK,
     "stop": {"max_rounds": 1},
     "critique": {"max_pairs": 4},
 }
@@ -32,14 +29,8 @@ def keys(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def questions(shared_data, tmp_path_factory):
-    """Questions to a bank about five things, one of them asked after less often than the others."""
-    frame = pl.read_csv(shared_data / "banking77" / "train.csv")
-    sizes = {"exchange_rate": 30, "lost_or_stolen_card": 30, "pin_blocked": 30, "top_up_failed": 30, "age_limit": 14}
-    parts = [frame.filter(pl.col("category") == name).head(size) for name, size in sizes.items()]
-    path = tmp_path_factory.mktemp("questions") / "questions.csv"
-    pl.concat(parts).sample(fraction=1, shuffle=True, seed=0).write_csv(path)
-    return path
+def questions(bank_questions):
+    return bank_questions(30, 14)
 
 
 @pytest.fixture

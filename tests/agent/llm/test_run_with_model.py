@@ -1,11 +1,11 @@
 """Whole runs on real questions with a language model deciding, also within a small budget."""
 
 import re
-import socket
 from pathlib import Path
 
 import polars as pl
 import pytest
+from commands import QUICK
 
 from recryst.agent.audit import audit
 from recryst.agent.decide import rules_policy as rules
@@ -16,10 +16,7 @@ from recryst.state.events import Decide
 from recryst.state.settings import parse_config
 
 TINY = {
-    "train": {"enabled": False},
-    "reduce": {"methods": ["pca"]},
-    "score": {"bootstraps": 2},
-    "probe": {"seeds": 2},
+    **QUICK,
     "critique": {"max_pairs": 6, "max_near_duplicates": 0.02},  # so that the rules would rather prune
     "quality": {"teacher_rows": 30, "folds": 3},
     "stop": {"max_rounds": 3},
@@ -57,7 +54,7 @@ def choice_of_the_rules(done, decided):
     return rules.choose(Case(view.report(), view.critiques(), decided.candidates, (), decided.budget)).candidate
 
 
-def test_a_model_decides_and_the_audit_needs_neither_network_nor_script(rows, script, tmp_path, monkeypatch):
+def test_a_model_decides_and_the_audit_needs_neither_network_nor_script(rows, script, tmp_path, request):
     from curators import regrouping
     from llm_script import said
 
@@ -82,14 +79,10 @@ def test_a_model_decides_and_the_audit_needs_neither_network_nor_script(rows, sc
     assert done.events[0].runs_on["policy"] == model.model
 
     Path(model.model.removeprefix("scripted:")).unlink()
-    monkeypatch.setattr(socket.socket, "connect", _no_network)
+    request.getfixturevalue("no_network")
     report = audit(tmp_path / "run")
     assert report.failures == []
     assert report.verified["decisions"] == len(done.of_type(Decide))
-
-
-def _no_network(*_):
-    pytest.fail("the audit tried to reach the network")
 
 
 @pytest.mark.parametrize("max_tokens", [2_000, 20_000])

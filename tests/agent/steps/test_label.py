@@ -1,19 +1,27 @@
 """Labels in a run: rules first, the language model for what stays unsure, columns and folders in the curated set."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import polars as pl
 import pytest
+from commands import QUICK
+from small_view import SmallRun
 
-from recryst.agent.account.explain import explain, told
+from recryst.agent.account.explain import explain
+from recryst.agent.account.explain import told as told_of
 from recryst.agent.audit import audit
 from recryst.agent.llm.open import open_model
-from recryst.agent.steps.label import answer_form, by_model
+from recryst.agent.steps.base import Plain
+from recryst.agent.steps.clean import Clean
+from recryst.agent.steps.label import Label, answer_form, by_model
+from recryst.agent.steps.repeats import HoldOut
 from recryst.agent.view import View
 from recryst.evals.runs import refine
 from recryst.state.errors import InputError
 from recryst.state.settings import parse_config
+from recryst.tools.judge.labels import label_table
 from recryst.tools.judge.taxonomy import Entry, Taxonomy, read_taxonomy
 
 TAXONOMY = """
@@ -28,10 +36,7 @@ difficulties:
   hard: {description: rare words}
 """
 SMALL = {
-    "train": {"enabled": False},
-    "reduce": {"methods": ["pca"]},
-    "score": {"bootstraps": 2},
-    "probe": {"seeds": 2},
+    **QUICK,
     "stop": {"max_rounds": 1},
     "cluster": {"k": 4},
     "semantic": {"cosine": 1.0},  # no row is to go
@@ -113,9 +118,9 @@ def test_a_labelled_run_has_columns_and_folders_and_passes_the_audit(script, sou
     assert audit(tmp_path / "run").failures == []
     root, page = done.directory.root, done.directory.report.read_text()
     assert "hot drinks" in page
-    said = told(explain(View.open(root), "r5"))
+    said = told_of(explain(View.open(root), "r5"))
     assert "  labels: domain hot drinks; tags numbered; difficulty easy, given by model" in said
-    assert "  labels: tags numbered; difficulty easy, given by model" in told(explain(View.open(root), "r2"))
+    assert "  labels: tags numbered; difficulty easy, given by model" in told_of(explain(View.open(root), "r2"))
     next(curated.rglob("part-anchor-00000.parquet")).write_bytes(b"other")
     assert any("part-anchor-00000.parquet" in failure for failure in audit(tmp_path / "run").failures)
 
@@ -146,6 +151,52 @@ def test_a_label_that_is_not_in_the_taxonomy_is_none(script, taxonomy, tmp_path,
     labels = by_model(model, ["one", "two"], read_taxonomy(taxonomy))
     assert labels["labelled_by"].null_count() == 2
     assert len(labeller.asked) == 3
+
+
+@pytest.fixture
+def told(taxonomy, tmp_path):
+    """A run of 60 texts, a third of which the rules do not know, with a zero-shot model named; nothing was read yet."""
+    words = ("a ship in the harbour", "tea with milk", "moss on a stone")
+    label = {"taxonomy": str(taxonomy), "nli_model": "some/model"}
+    run = SmallRun(tmp_path, [f"{words[at % 3]} number {at}" for at in range(60)], label=label)
+    view = run.loaded()
+    for step in (Clean(), HoldOut()):
+        view = run.step(view, step)
+    return run, run.holding(view, taxonomy=Plain(asdict(read_taxonomy(taxonomy))))
+
+
+def test_every_row_of_the_curated_set_is_labelled_by_who_knew_it_first(told):
+    run, view = told
+    seen = []
+
+    def zero_shot(text):
+        seen.extend(text)
+        return label_table([("../../evil", ["long"], "hard")] * len(text), "zero_shot")
+
+    event = run.event(view, Label(), zero_shot)
+    labels = run.store.frame(event.state.artefacts["row_labels"])
+    assert len(view.anchor()) > 0
+    assert labels["row"].to_list() == sorted([*view.kept(), *view.anchor()]) == list(range(60))
+    # Domains that the rules gave stay; what they left open is filled in, for all rows lack a difficulty.
+    assert labels["domain"].to_list() == ["../../evil", "hot drinks", "../../evil"] * 20
+    assert set(labels["difficulty"]) == {"hard"}
+    assert len(seen) == 60
+    figures = event.state.values.labelled
+    assert (figures.rows, figures.unsure, figures.by) == (60, 0, {"zero_shot": 60})
+    assert figures.domains == {"../../evil": 40, "hot drinks": 20}
+    assert figures.tags == {"long": 60, "numbered": 0}
+    again = run.event(view, Label(), Label().logged(view, event))
+    assert again == event
+
+
+def test_without_a_classifier_the_rules_label_alone(told):
+    run, view = told
+    event = run.event(view, Label())
+    assert event.state.values.labelled.by == {"rules": 40}
+    assert event.state.values.labelled.unsure == 60  # none has a difficulty
+    assert "zero_shot" not in event.state.artefacts
+    run.config = run.config.model_copy(update={"label": run.config.label.model_copy(update={"nli_model": None})})
+    assert Label().logged(run.holding(view), event) is None
 
 
 def test_the_form_of_an_answer_asks_for_what_the_taxonomy_has():

@@ -118,10 +118,14 @@ def test_rows_that_came_back_in_vain_leave_the_pool_again(brought_back):
     assert [undone.ref(role) for role in POOL] == [begun.ref(role) for role in POOL]
 
 
-def test_what_passes_a_cap_is_refused_whole(run, decided):
-    everything = Prune(clusters=(0, 1), strategy="drop", keep_fraction=0.0)
-    view = run.acted(run.choosing(decided, everything))
-    assert "more than its cap" in view.trial.refused or "below the floor" in view.trial.refused
+@pytest.mark.parametrize(
+    ("caps", "why"), [({}, "below the floor of 50%"), ({"total_fraction": 0.9}, "more than its cap of 20%")]
+)
+def test_what_passes_a_cap_is_refused_whole(tmp_path, caps, why):
+    run = Round(tmp_path, caps=caps)
+    decided = run.described(run.held_out())
+    view = run.acted(run.choosing(decided, Prune(clusters=(0, 1), strategy="drop", keep_fraction=0.0)))
+    assert why in view.trial.refused
     assert view.events[-1].outcome == "refused"
     assert view.ledger("trial_ledger").equals(view.ledger())
     ended = run.step(view, Measure())

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from commands import QUICK
 from forger import at, forged
 
 from recryst.agent.audit import audit
@@ -21,10 +22,7 @@ from recryst.state.store import Store
 from recryst.state.values import Values
 
 SETTINGS = {
-    "train": {"enabled": False},
-    "reduce": {"methods": ["pca"]},
-    "score": {"bootstraps": 2},
-    "probe": {"seeds": 2},
+    **QUICK,
     "cluster": {"k": 4},
     "filter": {"profile": "none"},
     "load": {"label_column": "group", "vector_column": "vector", "text_column": "text"},

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from commands import QUICK
 
 from recryst.agent.account.explain import explain, told
 from recryst.agent.audit import audit
@@ -18,10 +19,7 @@ from recryst.state.errors import InputError
 from recryst.state.settings import parse_config
 
 SMALL = {
-    "train": {"enabled": False},
-    "reduce": {"methods": ["pca"]},
-    "score": {"bootstraps": 2},
-    "probe": {"seeds": 2},
+    **QUICK,
     "stop": {"max_rounds": 2},
     "cluster": {"k": 4},
     "critique": {"max_pairs": 0},

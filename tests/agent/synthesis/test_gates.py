@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+from commands import QUICK
 
 from recryst.agent.account.explain import explain, told
 from recryst.agent.account.summary import summary
@@ -38,11 +39,6 @@ from recryst.tools.vectors.cluster import cluster
 from recryst.tools.vectors.embed import open_encoder
 
 FIELDS = ("instruction", "input", "output")
-
-
-@pytest.fixture(autouse=True)
-def key(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
 
 
 def text_of(parts):
@@ -202,10 +198,7 @@ Compare two ways of keeping vegetables fresh""".splitlines()
 
 
 TINY = {
-    "train": {"enabled": False},
-    "reduce": {"methods": ["pca"]},
-    "score": {"bootstraps": 2},
-    "probe": {"seeds": 2},
+    **QUICK,
     "stop": {"max_rounds": 2},
     "cluster": {"k": 5},
     "critic": "rules",
@@ -215,14 +208,8 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def questions(shared_data, tmp_path_factory):
-    """Questions to a bank about five things, of which one is asked after far less often than the others."""
-    frame = pl.read_csv(shared_data / "banking77" / "train.csv")
-    sizes = {"exchange_rate": 60, "lost_or_stolen_card": 60, "pin_blocked": 60, "top_up_failed": 60, "age_limit": 22}
-    parts = [frame.filter(pl.col("category") == name).head(size) for name, size in sizes.items()]
-    path = tmp_path_factory.mktemp("questions") / "questions.csv"
-    pl.concat(parts).sample(fraction=1, shuffle=True, seed=0).write_csv(path)
-    return path
+def questions(bank_questions):
+    return bank_questions(60, 22)
 
 
 @pytest.mark.parametrize("pays", [True, False])

@@ -6,7 +6,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,8 @@ from recryst.tools.model.perplexity import Evaluation, evaluate
 from recryst.tools.model.quantise import quantise
 from recryst.tools.model.train import train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PARAMS = TrainParams(
     vocab_size=400, hidden_size=64, layers=2, heads=2, context=32, batch_size=8, tokens=20_000, learning_rate=5e-3
 )
@@ -27,17 +28,6 @@ def rows(count: int, seed: int) -> list[str]:
     rng = random.Random(seed)
     verbs, nouns = ["cleans", "leaves", "paints", "sells"], ["kitchen", "harbour", "field", "laboratory"]
     return [f"The chemist {rng.choice(verbs)} the {rng.choice(nouns)} before dawn." for _ in range(count)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Models this small gain nothing from threads, and on a busy machine wait for one another."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def quantised(source: Path, to: str, out: Path) -> Path:

@@ -2,7 +2,6 @@
 
 import math
 import random
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from recryst.state.config import TrainParams
 from recryst.state.errors import InputError, UsageError
 from recryst.tools.model.perplexity import evaluate
 from recryst.tools.model.train import END, TrainResult, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = TrainParams(
     vocab_size=400, hidden_size=64, layers=2, heads=2, context=32, batch_size=8, tokens=20_000, learning_rate=5e-3
@@ -27,17 +28,6 @@ def sentences(count: int, seed: int) -> list[str]:
         who, what = rng.choice(sorted(places)), rng.choice(["cleans", "leaves", "paints", "sells"])
         rows.append(f"The {who} {what} the {places[who]} before {rng.choice(['dawn', 'noon', 'dusk'])}, déjà vu.")
     return rows
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Models this small gain nothing from threads, and on a busy machine wait for one another."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +117,8 @@ def test_it_reads_no_more_text_than_it_needs(tmp_path: Path) -> None:
     assert read * 1000 < 6_000_000
 
 
-def test_nothing_is_asked_of_the_network(trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("the network was asked for something")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+@pytest.mark.usefixtures("no_network")
+def test_nothing_is_asked_of_the_network(trained: TrainResult, tmp_path: Path) -> None:
     train(sentences(200, 0), TINY.model_copy(update={"tokens": 1000}), tmp_path / "model", seed=0)
     evaluate(trained.path, sentences(3, 1), TINY.context)
 

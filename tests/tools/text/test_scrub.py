@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 import string
 import time
 
@@ -212,11 +211,8 @@ def test_numbers_by_the_thousand_take_time_in_proportion() -> None:
     assert seconds(2000) < 8 * seconds(500) + 0.5
 
 
-def test_nothing_is_asked_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> None:
-        raise AssertionError("a socket was opened")
-
-    monkeypatch.setattr(socket, "socket", refuse)
+@pytest.mark.usefixtures("no_network")
+def test_nothing_is_asked_of_the_network() -> None:
     assert scrubbed(" ".join(KEYS.values())).count("[SECRET]") == len(KEYS)
 
 

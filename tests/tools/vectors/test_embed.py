@@ -6,13 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from recryst.state.config import EmbedParams
 from recryst.state.errors import InputError, IntegrityError
@@ -29,17 +28,10 @@ from recryst.tools.vectors.embed import (
 from recryst.tools.vectors.encoder import _minilm_folder, check_weights
 from recryst.tools.vectors.windows import Reading, further_windows
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PARAMS = EmbedParams(batch_size=8)
 TEXTS = pl.Series([f"{'word ' * (i % 7)}row number {i}" for i in range(150)])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small batches on many threads spend their time in waiting for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Wrapped:
