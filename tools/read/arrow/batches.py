@@ -70,9 +70,18 @@ def read_arrow(
             unpacked += piece.bytes
             if file_bytes and unpacked > max(MAX_UNPACKED, _RATIO * file_bytes):
                 raise InputError(f"{name} unpacks to more than {_RATIO} times its size, {file_bytes} bytes")
-            ready = piece.rows if schema is None else piece.rows.cast(schema)
+            ready = piece.rows if schema is None else _cast(piece.rows, schema)
             yield from _sound(ready.rename_columns(names), name, piece.positions, reading)
         position += batch.num_rows
+
+
+def _cast(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Rows in the types of a schema; what has them stays (casting lists of nulls to what they are breaks them)."""
+    columns = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(rows.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 class _Piece(NamedTuple):
