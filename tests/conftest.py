@@ -8,6 +8,11 @@ import uuid
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run: what fails here fails everywhere.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 # Not a package of Recryst: `from llm_server import Failure` is how a test names what stands in this folder.
 sys.path.append(str(Path(__file__).parent / "fakes"))
