@@ -1,5 +1,6 @@
 """How the tests call the command line, and how small a run may be."""
 
+import json
 import sys
 
 COMMAND = [
@@ -26,3 +27,16 @@ QUICK = {
     "score": {"bootstraps": 2},
     "probe": {"seeds": 2},
 }
+
+
+def sound_rows(path):
+    """The objects of a file of JSON Lines by their id; its broken lines are left out."""
+    rows = {}
+    for line in path.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows[row["id"]] = row
+    return rows

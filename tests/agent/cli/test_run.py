@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import polars as pl
 import pytest
-from commands import SHORT, SMALL
+from commands import SHORT, SMALL, sound_rows
 from processes import call
 
 from recryst.agent.audit import audit
@@ -42,14 +42,7 @@ def test_a_run_accounts_for_every_row_and_leaves_its_files(finished):
 
 def test_original_columns_come_back_untouched(finished, docstrings):
     root, _ = finished
-    originals = {}
-    for line in docstrings.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            originals[row["id"]] = row
+    originals = sound_rows(docstrings)
     kept = pl.concat([pl.read_parquet(path) for path in (root / "curated").glob("*.parquet")])
     for row in kept.iter_rows(named=True):
         assert {name: row[name] for name in ("id", "text", "module", "kind")} == originals[row["id"]]

@@ -1,9 +1,8 @@
 """What a run removed is a file: every original column, the reason, the twin and the survivor; and it is audited."""
 
-import json
-
 import polars as pl
 import pytest
+from commands import sound_rows
 from small_view import Round
 
 from recryst.agent.account.publish import pages
@@ -20,14 +19,7 @@ def test_every_removed_row_is_there_as_it_came(finished, docstrings):
     root, told = finished
     gone = pl.read_parquet(root / "removed" / "*.parquet")
     kept = pl.read_parquet(root / "curated" / "*.parquet")
-    came = {}
-    for line in docstrings.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            came[row["id"]] = row
+    came = sound_rows(docstrings)
     assert gone.height == told["rows"]["removed"] >= 30
     assert {*gone["id"], *kept["id"]} == set(came)
     assert gone.height + kept.height == len(came)
