@@ -20,9 +20,13 @@ EMAIL, PHONE, SECRET = "[EMAIL]", "[PHONE]", "[SECRET]"
 
 # Letters of the scripts that part words by spaces: in others, the words before an address would be taken for its name.
 _NAME = r"\p{Latin}\p{Greek}\p{Cyrillic}0-9"
+# The sign and the dot as they stand in text (full width too), in a URL, in HTML and escaped in JSON.
+_SIGN = r"(?:[@\uff20\ufe6b]|(?i:%40|&#0*64;|&#x0*40;|&commat;|\\u0040))"
+_ENCODED_DOT = r"(?i:%2e|&#0*46;|&#x0*2e;|&period;|\\u002e)"
+_DOT = rf"(?:[.\uff0e]|{_ENCODED_DOT})"
 _EMAIL = (
-    rf"[{_NAME}_][{_NAME}._%+-]*(?:@|%40|&#64;)"  # the sign as it stands in text, in a URL and in HTML
-    rf"(?:[{_NAME}-]+\.)+(?:xn--[a-z0-9-]+|[\p{{Latin}}\p{{Greek}}\p{{Cyrillic}}]{{2,24}})"
+    rf"[{_NAME}_](?:[{_NAME}._%+\uff0e-]|{_ENCODED_DOT})*{_SIGN}"
+    rf"(?:[{_NAME}-]+{_DOT})+(?:xn--[a-z0-9-]+|[\p{{Latin}}\p{{Greek}}\p{{Cyrillic}}]{{2,24}})"
 )
 
 # Seven digits or more, parted by nothing but what parts the digits of a phone number, up to an extension.

@@ -95,6 +95,8 @@ def test_a_password_in_a_url_goes_with_its_user() -> None:
 ADDRESSES = [
     "alice@example.com", "Bob.Smith+tag@mail.example.co.uk", "a_b-c%d@x-y.museum", "jürgen@müller.de",
     "иван@почта.рф", "x@xn--mller-kva.de", "carol%40example.org", "dave&#64;example.org", "keith@cco.caltech.edu",
+    "dora@example&#46;org", "dora&#x40;mail&period;example&#x2E;org", "dora&commat;example.org", "dora%40example%2Eorg",
+    "dora＠example.org", "ｄｏｒａ＠ｅｘａｍｐｌｅ．ｏｒｇ", "dora.b&#046;c&#064;example.org", r"dora\u0040example.org",
 ]  # fmt: skip
 
 
