@@ -26,7 +26,8 @@ _SUFFIXES = (
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
 )  # fmt: skip
 _RATIO = 200  # more than honest text packs by …
-_UNSUSPECTED = 1 << 30  # … but what unpacks to less needs no excuse
+_UNSUSPECTED = 1 << 30  # … but an archive that unpacks to less needs no excuse …
+_UNSUSPECTED_FILE = 1 << 20  # … nor does a file in it
 _MAX_HEADER = 1 << 16  # bytes that may stand between two members of a tar archive
 _DRIVE = re.compile("[A-Za-z]:")
 # What the libraries raise at damage; bare Python errors are those of tarfile at nonsense in its headers.
@@ -87,6 +88,8 @@ def _zip_content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: i
     refused = _refused(member.filename, is_link, member.file_size, max_bytes)
     if refused is not None:
         return refused
+    if member.file_size > max(_UNSUSPECTED_FILE, _RATIO * member.compress_size):
+        return Unreadable(f"it unpacks to more than {_RATIO} times its size")
     try:
         with archive.open(member) as file:
             return file.read(max_bytes)

@@ -144,6 +144,11 @@ def test_bombs_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         found = reasons(loaded(tmp_path, name, content, max_line_mb=1))
         assert found == dict.fromkeys(["big.txt", "big.txt.gz"], "the file is larger than 1 MB (load.max_line_mb)")
 
+    # Every file of a zip is packed for itself; honest ones beside it, which pack badly, are no excuse.
+    honest = {f"{at}.txt": random.Random(at).randbytes(MEGABYTE // 8) for at in range(8)}
+    found = read(tmp_path, "a.zip", zip_of({**honest, "long.txt": bytes(MEGABYTE + 1)}), max_bytes=2 * MEGABYTE)
+    assert found == {**honest, "long.txt": "it unpacks to more than 200 times its size"}
+
     monkeypatch.setattr("recryst.tools.read.archives._UNSUSPECTED", 8 * MEGABYTE)
     many = {f"{at:02}.txt": bytes(MEGABYTE) for at in range(20)}
     for name, content in {"b.zip": zip_of(many), "b.tar.bz2": bz2.compress(tar_of(many))}.items():

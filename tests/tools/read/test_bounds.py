@@ -38,8 +38,9 @@ def texts(result: LoadResult) -> list[str | None]:
         (repeated("x" * 5_000_000, 1000), "unpacks to more than 1000 times its size"),
         (repeated("x" * 100_000_000, 1), "unpack to 95 MB at once"),
         (pa.ListArray.from_arrays(pa.array([0, 10**6]), repeated("x" * 10_000, 10**6)), "longer than 16 MB"),
+        (pa.ListArray.from_arrays(pa.array(range(501)), repeated("x" * 8_000_000, 500)), "more than 1000 times"),
     ],
-    ids=["rows", "page", "list"],
+    ids=["rows", "page", "list", "lists"],
 )
 def test_a_bomb_of_parquet_is_refused_before_it_unpacks(tmp_path: Path, column: pa.Array, reason: str) -> None:
     table = pa.table({"text": column})

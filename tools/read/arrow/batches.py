@@ -77,8 +77,10 @@ def read_arrow(
 
 def _cast(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Rows in the types of a schema; what has them stays (casting lists of nulls to what they are breaks them)."""
+    own = pa.array(np.arange(rows.num_rows))
     columns = [
-        column if column.type == field.type else column.cast(field.type)
+        # Taken, a part of a column of lists holds its own values alone; cast as it is, those of the whole column.
+        column if column.type == field.type else column.take(own).cast(field.type)
         for column, field in zip(rows.columns, schema, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
