@@ -22,6 +22,7 @@ from ..read.columns import as_text, is_json_text, is_text, strings_in, values_of
 from ..read.records import Quarantine, Reading, Records
 from ..read.sources import read_source
 from ..text.clean import normalise
+from ..text.kinds import UNSPACED
 from .folded import folded
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _names(paths: Sequence[str]) -> list[str]:
 
 def _read(path: str, name: str) -> tuple[pl.DataFrame, list[str]]:
     """The texts of one benchmark: ``file``, ``id``, ``column``, ``text`` and the number of their ``row``."""
-    from ..text.ngrams import UNSPACED, words_of
+    from ..text.ngrams import words_of
 
     found: list[tuple[int, str, str, str]] = []
     try:

@@ -17,10 +17,11 @@ import pyarrow as pa
 from ...state.phrases import Advance, silent
 from ...state.preparation import DedupParams
 from ..text.batches import batches
+from ..text.kinds import UNSPACED
 
 _SEED = 1  # of the permutations: signatures are stored, so it never changes
 # A character with the marks and vowel signs that belong to it.
-_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}\p{Myanmar}]\p{M}*"
+_ALONE = rf"{UNSPACED}\p{{M}}*"
 BATCH_BYTES = 1 << 20  # of texts that are worked on at once
 _HELD_HASHES = 1 << 24  # 128 MB
 
@@ -93,7 +94,7 @@ def words_apart(text: pl.Series) -> pl.Series:
     if not len(wide):
         return text
     lower = pl.Series([one.lower() for one in text.gather(wide)], dtype=pl.String)
-    spaced = lower.str.replace_all(r"[\s--\x00-\x7F]", " ").str.replace_all(_UNSPACED, " ${0} ")
+    spaced = lower.str.replace_all(r"[\s--\x00-\x7F]", " ").str.replace_all(_ALONE, " ${0} ")
     return text.clone().scatter(wide, spaced)  # which works in place
 
 

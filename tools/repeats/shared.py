@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from ..text.batches import batches
+from ..text.kinds import UNSPACED
 
 _SAMPLE_ROWS, _SAMPLE_BYTES, _TEXT_CHARACTERS = 20_000, 32 << 20, 65_536  # that passages are counted in, at most
 # Of the rows: from here on a passage is shared. Copies of one document seldom make up so much of a set.
@@ -24,8 +25,7 @@ _UNIT = rf"[^{_END}]*[{_END}]+\s*|[^{_END}]+$"
 # What stands between the turns and columns of a row belongs to none of them.
 _MARK = r"^(### \w+:|[\u241e\u241f\u2400])\s*$"
 _HEADING, _SAYS = r"(?m)^### \w+:$", r"[^\s\p{P}\u241e\u241f\u2400]"
-_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
-_WORD = rf"{_UNSPACED}|[\p{{L}}\p{{M}}\p{{N}}--{_UNSPACED}]+"
+_WORD = rf"{UNSPACED}|[\p{{L}}\p{{M}}\p{{N}}--{UNSPACED}]+"
 _COPIED = 0.4  # of the runs of three words in what is left, from which on it is a passage over again
 
 

@@ -32,6 +32,27 @@ def batches(text: pl.Series, most_bytes: int) -> Iterator[tuple[int, int]]:
         start += count
 
 
+def _joined(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """A column in one piece; strings (views, each part of them whole) stay where they are.
+
+    Polars would put the parts together too, and copy the characters wherever they are few and long.
+    """
+    parts = [part for part in column.chunks if len(part)]
+    if column.type != pa.string_view() or not parts:
+        return column
+    views, held = [], list[pa.Buffer]()
+    for part in parts:
+        _, own, *characters = part.buffers()
+        # Length, first bytes, buffer and place in it; a string of 12 bytes or fewer stands in its view.
+        view = np.frombuffer(own, np.int32, 4 * len(part)).reshape(-1, 4).copy()
+        view[view[:, 0] > 12, 2] += len(held)
+        views.append(view)
+        held += characters
+    valid = np.packbits(np.asarray(column.is_valid()), bitorder="little")
+    buffers = [pa.py_buffer(valid), pa.py_buffer(np.concatenate(views)), *held]
+    return pa.Array.from_buffers(column.type, len(column), buffers)
+
+
 class MappedTexts:
     """Ids, texts and contents of all rows of a loaded table (strings, [n]), mapped from an uncompressed Arrow file.
 
@@ -51,7 +72,7 @@ class MappedTexts:
         with file.open("rb") as mapped:
             self._map = mmap.mmap(mapped.fileno(), 0, access=mmap.ACCESS_READ)
         table = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(self._map))).read_all()
-        frame = pl.DataFrame({name: pl.Series(name, table[name]) for name in _SCHEMA.names})
+        frame = pl.DataFrame({name: pl.Series(name, _joined(table[name])) for name in _SCHEMA.names})
         self.ids, self.texts = frame["id"], frame["text"]
         #: What the tools are given: text, content (that of a row without is its text) and empty_answer.
         self.rows = frame.select("text", pl.coalesce("content", "text").alias("content"), "empty_answer")

@@ -91,10 +91,10 @@ def _removals(rows: pl.DataFrame, params: CleanParams, advance: Advance) -> list
         .filter(pl.col("row") != pl.col("first"))
     )
     row, first = text.gather(later["row"]), text.gather(later["first"])
-    same = [
-        normalise(row.slice(start, count), params) == normalise(first.slice(start, count), params)
-        for start, count in batches(row, _BATCH_BYTES)
-    ]
+    same = []
+    for start, count in batches(row, _BATCH_BYTES):
+        same.append(normalise(row.slice(start, count), params) == normalise(first.slice(start, count), params))
+        advance(0)  # the texts are read again: what holds them may let go
     found = later.filter(pl.concat(same) if same else False)
     ones = np.ones(found.height)
     return [Removal("exact_duplicate", found["row"].to_numpy(), ones, 1.0, found["first"].to_numpy())]

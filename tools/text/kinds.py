@@ -10,8 +10,10 @@ import polars as pl
 #: What a text may be read as: ``prose`` is English, or of no language that is known for certain.
 READ_AS = ("prose", "other", "unspaced", "code")
 
+#: A character of a script that puts no blank space between words.
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+
 _READ = 16_384  # characters of a text that are looked at
-_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}\p{Myanmar}]"
 _CODE_SHARE = 0.25  # of a text's lines that must look like code; comments and docstrings do not
 # Statements, by their first words and their last mark; case matters, because prose begins a line with a capital.
 _STATEMENTS = (
@@ -44,7 +46,7 @@ def word_counts(text: pl.Series) -> pl.Series:
     """Words of each text's beginning (strings, [n]), UInt32 [n], nulls as 0: split at blank space, and two characters
     of a script without blanks count as one more."""
     seen = text.fill_null("").str.slice(0, _READ)
-    return seen.str.count_matches(r"\S+") + seen.str.count_matches(_UNSPACED) // 2
+    return seen.str.count_matches(r"\S+") + seen.str.count_matches(UNSPACED) // 2
 
 
 def is_code(text: pl.Series) -> pl.Series:
@@ -65,7 +67,7 @@ def read_as(text: pl.Series, languages: pl.Series) -> pl.Series:
     kinds = (
         pl.when(pl.Series("code", is_code(text)))
         .then(pl.lit("code"))
-        .when(pl.Series("unspaced", seen.str.count_matches(_UNSPACED) * 2) > letters)
+        .when(pl.Series("unspaced", seen.str.count_matches(UNSPACED) * 2) > letters)
         .then(pl.lit("unspaced"))
         .when((pl.Series("language", languages) != "en").fill_null(False))
         .then(pl.lit("other"))

@@ -11,11 +11,10 @@ import polars as pl
 import pyarrow as pa
 
 from .compiled import kernel
+from .kinds import UNSPACED
 
 _LETTER = r"[\p{L}\p{M}\p{N}]"
-#: Scripts that put no blank space between words: there every character is a word.
-UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
-#: Marks a character that is a word by itself; beyond every code point.
+#: Marks a character that is a word by itself, as in scripts without blank space; beyond every code point.
 ALONE = 1 << 21
 _LINE_ENDS = "\n\r\x0b\x0c\x85\u2028\u2029"
 BASE = np.uint64(0x9E3779B97F4A7C15)

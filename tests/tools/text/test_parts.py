@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 from frames import framed
 
 from recryst.tools.text.batches import MappedTexts, batches
@@ -22,6 +23,31 @@ def test_texts_on_disk_are_those_of_the_table_even_when_released(tmp_path):
     texts.release()
     assert (texts.ids.to_list(), texts.texts.to_list()) == (["a", "b", "c"], ["é" * 40, None, "c"])
     assert texts.rows.equals(framed(["é" * 40, None, "c"], ["é" * 40, None, "c and more"], [True, None, False]))
+
+
+def mapped(folder, texts):
+    """Texts in a row group each, as rows that are as long as a batch are loaded."""
+    told = framed(texts, [None] * len(texts), [None] * len(texts))
+    rows = told.with_columns(id=pl.Series([f"an id of more than 12 bytes: {at}" for at in range(len(texts))]))
+    pq.write_table(rows.to_arrow(compat_level=pl.CompatLevel.oldest()), folder / "rows.parquet", row_group_size=1)
+    return MappedTexts(folder / "rows.parquet", folder / "texts.arrow")
+
+
+def test_texts_in_many_parts_are_those_of_the_table(tmp_path):
+    long = ["a" * 5000, "short", None, "", "13 characters", "é" * 7, None, "b" * 13]
+    texts = mapped(tmp_path, long)
+    assert texts.texts.to_list() == texts.rows["content"].to_list() == long
+    assert texts.ids[7] == "an id of more than 12 bytes: 7"
+
+
+def test_a_few_long_texts_stay_on_disk_too(tmp_path):
+    """Polars, where it puts parts together that hold one long string each, copies their characters."""
+    texts = mapped(tmp_path, [letter * (1 << 22) for letter in "abcdefghij"])
+    with (tmp_path / "texts.arrow").open("r+b") as file:  # what is written there is seen, so nothing was copied
+        at = file.read().index(b"b" * 100)
+        file.seek(at)
+        file.write(b"B")
+    assert texts.texts[1][:2] == texts.rows["content"][1][:2] == "Bb"
 
 
 def test_lines_know_their_text_and_which_repeats_an_earlier_one():
