@@ -8,7 +8,7 @@ from the record.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,6 +45,7 @@ class View:
     events: Sequence[Event]
     open_model: Callable[[], Model | None] = lambda: None
     tables: _Tables = field(default_factory=dict, compare=False, repr=False)
+    tried_labels: pl.DataFrame | None = None  # in force instead of those in the state: row, label
 
     @classmethod
     def open(cls, root: Path) -> View:
@@ -154,8 +155,19 @@ class View:
         return texts["text"] if "content" not in texts.columns else texts["content"].fill_null(texts["text"])
 
     def labels(self) -> pl.Series:
-        """The class label of every position, strings; null where there is none."""
-        return self.frame("rows", "label")["label"]
+        """The class label in force of every position, strings; null where there is none.
+
+        That is the label of the input, or for rows that were relabelled the new one.
+        """
+        labels = self.frame("rows", "label")["label"]
+        if self.tried_labels is None and not self.has("relabelled"):
+            return labels
+        changed = self.frame("relabelled") if self.tried_labels is None else self.tried_labels
+        return labels.scatter(changed["row"], changed["label"])
+
+    def with_labels(self, changed: pl.DataFrame) -> View:
+        """The same run, with other labels in force: ``row`` uint32 and ``label`` of all that are changed."""
+        return replace(self, tried_labels=changed)
 
     def sources(self) -> pl.Series | None:
         """The source of every row by position, or None where the input names none."""

@@ -92,6 +92,57 @@ class Deduplicate(_Kind):
         return f"of rows that say the same (cosine {self.cosine:g} or more) keep {stays}{until}"
 
 
+#: What a row is suspected for, and whether it is by a high or a low value of that evidence.
+Suspicion = Literal["label_support", "pairing_rank", "broken_off", "repeated_answer", "empty_answer", "surprise"]
+_SUSPECTED = {
+    "label_support": "whose label the other rows do not bear out",
+    "pairing_rank": "whose answer fits other questions better",
+    "broken_off": "whose answer breaks off",
+    "repeated_answer": "whose answer stands under many other questions",
+    "empty_answer": "whose answer is empty",
+    "surprise": "whose text is unlike any other in its characters",
+}
+
+
+class RemoveSuspects(_Kind):
+    """Take out rows that the evidence of one kind speaks against, the most suspect first."""
+
+    action: Literal["remove_suspects"] = "remove_suspects"
+    by: Suspicion
+    threshold: float
+    target_rows: int | None = None
+
+    def in_words(self) -> str:
+        until = "" if self.target_rows is None else f", until {counted(self.target_rows, 'row')} are left"
+        side = "below" if self.by == "label_support" else "above"
+        return f"remove rows {_SUSPECTED[self.by]} ({self.by} {side} {self.threshold:g}){until}"
+
+
+class Relabel(_Kind):
+    """Give rows whose label is not borne out the label that both views prefer; those for which they differ go."""
+
+    action: Literal["relabel"] = "relabel"
+    threshold: float
+    target_rows: int | None = None
+
+    def in_words(self) -> str:
+        until = "" if self.target_rows is None else f", until {counted(self.target_rows, 'row')} are left"
+        support = f"label_support below {self.threshold:g}"
+        return f"relabel rows whose label the other rows do not bear out ({support}), or remove them{until}"
+
+
+class RemoveMarked(_Kind):
+    """Take out the rows that a rule, the language or near-duplication marks."""
+
+    action: Literal["remove_marked"] = "remove_marked"
+    mark: str
+    target_rows: int | None = None
+
+    def in_words(self) -> str:
+        until = "" if self.target_rows is None else f", until {counted(self.target_rows, 'row')} are left"
+        return f"remove rows marked {self.mark}{until}"
+
+
 class ChangeK(_Kind):
     """Cluster the same rows otherwise."""
 
@@ -155,7 +206,10 @@ class Stop(_Kind):
         return "stop and write the curated data"
 
 
-_Kinds = Prune | Deduplicate | Refilter | RefilterByQuality | ChangeK | Synthesise | Stop
+_Kinds = (
+    Prune | Deduplicate | Refilter | RefilterByQuality | RemoveSuspects | Relabel | RemoveMarked | ChangeK | Synthesise
+    | Stop
+)  # fmt: skip
 Action = Annotated[_Kinds, Field(discriminator="action")]
 ACTION_NAMES: tuple[str, ...] = tuple(kind.model_fields["action"].default for kind in get_args(_Kinds))
 #: What a person puts in force against the measurement: no action of a round, but told beside them.

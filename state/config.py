@@ -106,32 +106,34 @@ class CritiqueParams(Section):
 
 
 class ProbeParams(Section):
-    """The small model that tells whether the kept rows teach anything."""
+    """The small models that tell what the kept rows teach."""
 
-    kind: Literal["auto", "macro_f1", "bits_per_byte"] = Field("auto", description="auto: macro_f1 where labels stand")
-    seeds: int = Field(5, ge=2, description="re-seeded trainings; their spread is the noise")
-    max_rows: int = Field(20_000, ge=20, description="macro_f1: rows each training draws, at most")
-    max_bytes: int = Field(1_000_000, ge=1000, description="bits_per_byte: bytes each training draws, at most")
+    kind: Literal["auto", "labels", "pairs", "text"] = Field(
+        "auto", description="what the probes learn; auto: labels where most rows have one, else answers, else text"
+    )
+    seeds: int = Field(3, ge=1, description="text: trainings on different draws of the same rows")
+    max_bytes: int = Field(1_000_000, ge=1000, description="text: bytes each training draws, at most")
 
 
 class ObjectiveParams(Section):
-    """Weights of the objective's parts and how large a gain must be to pay. See docs/objective.md."""
+    """How large a gain must be to pay, and what the quality of a clustering is made of. See docs/objective.md."""
 
-    probe: float = 1.0
-    coverage: float = 0.5
-    balance: float = 0.1
-    redundancy: float = -0.25
-    noise: float = -0.25
     structure: float = 0.25
+    balance: float = 0.1
     stability: float = 0.1
     min_gain: float = Field(0.002, ge=0, description="smallest gain that pays, however small the noise")
-    noise_multiplier: float = Field(2.0, ge=0, description="standard errors a gain must exceed")
+    noise_multiplier: float = Field(2.0, ge=0, description="standard errors a gain must exceed, at least")
+    price: float = Field(
+        0.1,
+        ge=0,
+        description="what all kept rows are worth: an action that takes a tenth of them must gain a tenth of it",
+    )
 
 
 class CapsParams(Section):
     """Bounds in code that no policy and no model can pass."""
 
-    step_fraction: float = Field(0.2, gt=0, le=1, description="share of the kept rows one action may remove")
+    step_fraction: float = Field(0.35, gt=0, le=1, description="share of the kept rows one action may remove")
     total_fraction: float = Field(0.5, gt=0, le=1, description="share of the cleaned rows all actions may remove")
     synthetic_fraction: float = Field(0.3, ge=0, le=0.5, description="share of the training rows that may be synthetic")
     clean_fraction: float = Field(0.6, gt=0, le=1, description="share of the rows the filters or near-dedup may remove")

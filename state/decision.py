@@ -48,6 +48,7 @@ class Facts(Record):
     """What candidates are built from besides the report: numbers only, logged with the decision."""
 
     state_key: str  # names the kept rows and the clustering
+    rows_key: str  # names the kept rows
     kept: int
     cleaned: int  # training rows when the loop began
     clustering: ClusterParams  # in force
@@ -58,6 +59,8 @@ class Facts(Record):
     granularity: Granularity | None = None
     thresholds: Thresholds = Field(default_factory=dict)  # of the quality rules, over the profile's
     quality_below: float | None = None  # a tenth of the rows scored lower when the score was learned; None: no score
+    suspects: dict[str, dict[str, int]] = Field(default_factory=dict)  # evidence → threshold → kept rows past it
+    marked: dict[str, int] = Field(default_factory=dict)  # what marks rows → kept rows that it marks
     doubtful: int = 0  # kept rows that score lower and that the quality rules suspect as well
     semantic: SemanticParams = SemanticParams()  # when two rows say the same, and which of them stays
     alike: int = 0  # kept rows that say what another kept row says: those that would go
@@ -73,6 +76,7 @@ class Candidate(Record):
     rows: int  # rows it would remove, or bring back; an upper bound
     reasons: tuple[str, ...]
     evidence: dict[str, float] = Field(default_factory=dict)  # the figures; all that a policy model sees of the reasons
+    appraisal: Verdict | None = None  # what it would be worth, where that was measured
     available: bool = True  # False: shown, with the reason, but not to be chosen
     unavailable_because: str = ""
 
@@ -105,13 +109,40 @@ class Budget(Record):
     held_still: bool  # labels, keep-set and objective did not move for `patience` rounds
 
 
+class Change(Record):
+    """How one figure moved, and the standard error of that: paired, row by row, for a probe."""
+
+    name: str
+    gain: float
+    error: float
+
+
 class Verdict(Record):
-    """Whether an action paid, why, and what its gain and the probe's change were held against."""
+    """Whether an action paid, why, and what its gain was held against.
+
+    ``needed`` is the greater of what stands out from noise after ``looks`` at the held-out rows, and of ``price``, what
+    the rows that it takes are worth.
+    """
 
     outcome: Outcome
     reasons: tuple[str, ...]
-    objective_noise: float  # the gain in the objective that stands out from noise
-    probe_noise: float  # the change of the probe that does
+    changes: tuple[Change, ...]
+    gain: float
+    needed: float
+    price: float
+    looks: int
+
+
+class Appraisal(Record):
+    """What an action on rows would be worth: measured on the held-out rows before anything is decided.
+
+    ``rows`` names the rows in force and those left, so that the same question is not put to the held-out rows twice.
+    """
+
+    action: str  # the key of the action
+    rows: str
+    removed: int  # training rows
+    verdict: Verdict
 
 
 class RoundRecord(Record):
@@ -119,6 +150,7 @@ class RoundRecord(Record):
 
     round: int
     state_key: str  # names the kept rows and the clustering the action was tried on
+    rows_key: str  # names the kept rows alone
     action: Action
     outcome: Outcome
     reasons: tuple[str, ...]

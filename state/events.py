@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from .canonical import sha256_json
 from .config import ClusterParams
-from .decision import Answer, Budget, Candidate, Facts, RoundRecord
+from .decision import Answer, Appraisal, Budget, Candidate, Facts, RoundRecord
 from .report import Record
 from .values import Role, StatePatch
 
@@ -288,14 +288,9 @@ class StageGain(Record):
     anchor_copies: int
     unlabelled: int
     added: int
-    probe: str
-    scores: tuple[float, ...]
-    gain: float | None
+    gain: float | None  # of the mean over the probes
+    error: float | None  # of that
     verdict: str
-    with_stage: float | None = None
-    without: float | None = None
-    error: float | None = None
-    noise: float | None = None
 
 
 class Ablate(StepEvent):
@@ -305,6 +300,7 @@ class Ablate(StepEvent):
     stages: tuple[StageGain, ...]
     embedded: int
     cached: int
+    evidence: dict[Role, str] = Field(default_factory=dict)
 
 
 class Critique(StepEvent):
@@ -315,6 +311,23 @@ class Critique(StepEvent):
     verdicts: dict[str, int] = Field(default_factory=dict)
     by_rules: int = 0
     review: tuple[int, ...] = ()
+
+
+class Evidence(StepEvent):
+    """The evidence on single rows was gathered, or that in force stands."""
+
+    type: Literal["evidence"] = "evidence"
+    reused: bool = False
+    rows: int = 0
+    kinds: tuple[str, ...] = ()
+
+
+class Appraise(StepEvent):
+    """What actions on rows would be worth was measured, before anything was decided."""
+
+    type: Literal["appraise"] = "appraise"
+    appraisals: tuple[Appraisal, ...] = ()
+    evidence: dict[Role, str] = Field(default_factory=dict)
 
 
 class Decide(StepEvent):
@@ -363,7 +376,6 @@ class Measure(StepEvent):
     type: Literal["measure"] = "measure"
     record: RoundRecord
     clustering: ClusterParams | None = None  # None: the trial was refused
-    probe_scores: tuple[float, ...] = ()
     evidence: dict[Role, str] = Field(default_factory=dict)
 
 
@@ -402,7 +414,7 @@ class Publish(StepEvent):
 Event = (
     Start | Resume | Error | Chat
     | Load | Clean | Language | Separation | HoldOut | Embed | Quality | Cluster | Reduce | Bare | Ablate | Critique
-    | Decide | Approve | Act | Measure | Override | Train | Export | Publish
+    | Evidence | Appraise | Decide | Approve | Act | Measure | Override | Train | Export | Publish
 )  # fmt: skip
 #: Reads an event of any type from plain values.
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

@@ -164,5 +164,5 @@ class ScrubParams(Section):
 class AnchorParams(Section):
     """The held-out rows that measure every action and that no selecting tool sees."""
 
-    fraction: float = Field(0.1, gt=0, lt=0.5, description="share of the cleaned rows held out")
+    fraction: float = Field(0.2, gt=0, lt=0.5, description="share of the cleaned rows held out")
     max_rows: int = Field(2000, ge=10, description="at most this many rows")

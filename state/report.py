@@ -1,5 +1,7 @@
 """What was measured: the cluster report and the objective with its parts."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -47,25 +49,38 @@ class ClusterReport(Record):
     clusters: tuple[ClusterEvidence, ...]
 
 
-class Objective(Record):
-    """The objective of one state of the data: its value, its noise and its parts, always shown apart.
+ProbeName = Literal["nearest_neighbor", "linear_discriminant", "nearest_answer", "bits_per_byte"]
 
-    ``probe`` is the mean of ``probe_by_seed``: trainings that differ only in the rows they draw. ``noise_sd`` is the
-    standard deviation of ``value`` over those seeds and over re-seeded clusterings, with the data held the same;
-    ``clustering_sd`` is the share of the clusterings in it.
+
+class Probe(Record):
+    """What a small model, trained on the kept rows, makes of the held-out ones: from 0 to 1, higher is better.
+
+    The held-out rows come from the crude set and are crude themselves. ``score`` is over those that the training rows
+    bore out at the start; ``raw`` is over all of them, where there are labels class by class.
+    """
+
+    name: ProbeName
+    score: float
+    raw: float
+
+
+class Objective(Record):
+    """What a state of the data is worth, and how good its clustering is: two scales that are never added up.
+
+    ``value`` is the mean score of the probes: an action on rows has to raise it. ``clustering`` is the weighted sum of
+    structure, balance and stability: another clustering has to raise that, by more than ``clustering_sd``, its standard
+    deviation over re-seeded likes. Coverage guards; redundancy and noise are shown and have no vote, for an action
+    sets them by what it is.
     """
 
     value: float
-    noise_sd: float
-    clustering_sd: float
-    probe_kind: str  # macro_f1 | bits_per_byte
-    probe: float  # macro-F1, or bits per byte (lower is better)
-    probe_sd: float
-    probe_by_seed: tuple[float, ...]
+    probes: tuple[Probe, ...]
     coverage: float
+    clustering: float
+    clustering_sd: float
+    structure: float | None  # the silhouette times the share of rows in a cluster
     balance: float
+    stability: float | None
+    silhouette: float | None
     redundancy: float
     noise: float
-    structure: float | None  # the silhouette times the share of rows in a cluster
-    silhouette: float | None  # shown beside it; not in the value
-    stability: float | None

@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 from .actions import Thresholds
 from .config import ClusterParams
 from .decision import Decision, Granularity
-from .report import Objective, Record
+from .report import Objective, ProbeName, Record
 
 if TYPE_CHECKING:
     from .events import Event
@@ -25,7 +25,8 @@ Role = Literal[
     "liked", "liked_vectors", "taxonomy", "seeds", "benchmarks",
     "text", "languages", "annotations", "verdicts", "in_corpus", "near_duplicates", "matches", "groups",
     "pool", "vectors", "neighbor_indices", "neighbor_similarities", "density", "anchor_vectors", "anchor_radii",
-    "taught", "endorsed_vectors", "quality_model", "quality",
+    "taught", "endorsed_vectors", "quality_model", "quality", "evidence", "anchor_evidence", "relabelled",
+    "anchor_scores", "trial_scores",
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
     "trial_ledger", "synthesis", "synthetic", "synthetic_originals",
     "row_labels", "zero_shot",
@@ -119,14 +120,14 @@ class Values(Record):
     clustering: ClusterParams | None = None
     state_key: str | None = None
     maps_of: str | None = None  # reference of the vectors that were drawn
+    evidence_of: str | None = None  # names the rows and labels that the evidence is of
     doubtful: int = 0
     alike: int = 0
     critiqued: str | None = None
     granularity: Granularity | None = None
     # baseline, ablate, measure
-    probe_kind: Literal["macro_f1", "bits_per_byte"] | None = None
-    probe_budget: int = 0
-    probe_scores: tuple[float, ...] = ()
+    probes: tuple[ProbeName, ...] = ()
+    probe_budget: int = 0  # bytes that a training of bits_per_byte draws
     objective: Objective | None = None
     ablated: bool = False
     # decide, approve, act

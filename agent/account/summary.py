@@ -6,11 +6,11 @@ import sys
 import polars as pl
 
 from ...state.actions import OVERRIDES, Stop
-from ...state.decision import Rejected
+from ...state.decision import Rejected, Verdict
 from ...state.events import Ablate, Act, Decide, Embed, Measure, Override, Publish, StepEvent, Train
 from ...state.rows import counts, removed_by_reason
 from ...tools.write.choices import choices_of_run
-from ...tools.write.shown import Conflicts, ConflictShown, FunnelStep, Noise, Round, Spent, Summary, Synthesis
+from ...tools.write.shown import Conflicts, ConflictShown, FunnelStep, Round, Spent, Summary, Synthesis
 from ..decide.facts import spent_on_models
 from ..llm.budget import BUDGET
 from ..view import View
@@ -97,10 +97,16 @@ def _measured(event: Measure, at: View) -> Round:
         reasons=at.decision.reasons,
         rejected=_rejected(at),
         verdict=record.reasons,
-        noise=None if verdict is None else Noise(value=verdict.objective_noise, probe=verdict.probe_noise),
+        noise={} if verdict is None else _noise(verdict),
         metrics=record.after or record.before,
         before=record.before,
     )
+
+
+def _noise(verdict: Verdict) -> dict[str, float]:
+    """What each figure's change was held against: its standard error twice, and for the sum of all what was needed."""
+    noise = {one.name: round(2 * one.error, 6) for one in verdict.changes if one.name not in ("mean", "clustering")}
+    return {**noise, "clustering" if verdict.changes[-1].name == "clustering" else "value": verdict.needed}
 
 
 def _unmeasured(event: Train | Override, at: View) -> Round:

@@ -19,7 +19,7 @@ from ...tools.write.figures import conflicts_in_words, gain_in_words, hardest, h
 from ...tools.write.shown import Conflicts, Mark, Round, Stage, Summary
 
 TEXT = 160  # characters of a row that are shown
-_PARTS = ("value", "probe", "coverage", "balance", "redundancy", "noise", "structure", "stability")
+_PARTS = ("coverage", "clustering", "structure", "balance", "stability", "redundancy", "noise")
 _WHO = {"rules": "the rules", "model": "the language model", "person": "you"}
 
 
@@ -93,19 +93,19 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
 
 def rounds(entries: Sequence[Round]) -> Table:
     """One line per round: what was tried, what it measured, and whether it stayed."""
-    kinds = {entry.metrics.probe_kind for entry in entries}
-    probe = {"macro_f1": "macro-F1", "bits_per_byte": "bits/byte"}.get(next(iter(kinds), ""), "probe")
-    figures = ("round", "k", "kept", "silhouette", probe, "coverage", "gain")
+    probes = [probe.name.replace("_", " ") for probe in entries[0].metrics.probes] if entries else []
+    figures = ("round", "k", "kept", *probes, "coverage", "clustering", "gain")
     table = _table("Rounds", (), figures, ("action", "outcome"))
     for entry in entries:
-        gain = entry.metrics.value - entry.before.value
+        about = "clustering" if entry.action == "change_k" else "value"
+        gain = getattr(entry.metrics, about) - getattr(entry.before, about)
         table.add_row(
             str(entry.round),
             str(entry.k),
             f"{entry.kept:,}",
-            number(entry.metrics.silhouette, 3),
-            number(entry.metrics.probe),
+            *(number(probe.score) for probe in entry.metrics.probes),
             number(entry.metrics.coverage, 3),
+            number(entry.metrics.clustering, 3),
             f"{gain:+.4f}" if entry.action != "stop" else "",
             line(entry.words),
             line(entry.outcome.replace("_", " "), "green" if entry.outcome == "kept" else "dim"),
@@ -228,8 +228,10 @@ def cluster(evidence: ClusterEvidence, critique: Critique, rows: Sequence[tuple[
 
 def metrics(first: Objective, now: Objective) -> RenderableType:
     """The objective and its parts, at the start and now."""
-    table = _table(f"Objective ({first.probe_kind})", ("part",), ("at the start", "now"))
+    table = _table("What the data are worth, and how they cluster", ("figure",), ("at the start", "now"))
+    table.add_row("worth of the rows", number(first.value), number(now.value))
+    for before, after in zip(first.probes, now.probes, strict=True):
+        table.add_row(before.name.replace("_", " "), number(before.score), number(after.score))
     for part in _PARTS:
-        name = "objective" if part == "value" else part
-        table.add_row(name, number(getattr(first, part)), number(getattr(now, part)))
+        table.add_row(part, number(getattr(first, part)), number(getattr(now, part)))
     return table

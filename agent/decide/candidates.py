@@ -16,6 +16,9 @@ from ...state.actions import (
     Prune,
     Refilter,
     RefilterByQuality,
+    Relabel,
+    RemoveMarked,
+    RemoveSuspects,
     Stop,
     Strategy,
     Synthesise,
@@ -59,9 +62,14 @@ def build_candidates(
     history: tuple[RoundRecord, ...],
     caps: CapsParams,
 ) -> tuple[Candidate, ...]:
-    """Every candidate of the round; those already tried on this very state are shown but not available."""
+    """Every candidate of the round; those tried on this very state are shown but not available.
+
+    An action on rows was tried on rows and their labels, however they are clustered, unless it names clusters.
+    """
     ideas = [
         *_prunes(report, critiques, facts, caps),
+        *_marked(facts, caps),
+        *_suspects(facts, caps),
         *_deduplication(facts, caps),
         *_refilters(facts),
         *_refilter_by_quality(facts, caps),
@@ -69,7 +77,7 @@ def build_candidates(
         *_synthesis(report, facts),
         _idea(Stop(), 0, "the data may be as good as these actions make it"),
     ]
-    tried = {record.action.key: record for record in history if record.state_key == facts.state_key}
+    tried = {record.action.key: record for record in history if _same_state(record, facts)}
     candidates = []
     for number, idea in enumerate(ideas):
         key = idea.action.key
@@ -79,6 +87,11 @@ def build_candidates(
             changes |= {"available": False, "unavailable_because": because}
         candidates.append(idea.model_copy(update=changes))
     return tuple(candidates)
+
+
+def _same_state(record: RoundRecord, facts: Facts) -> bool:
+    by_cluster = isinstance(record.action, ChangeK | Prune | Synthesise)
+    return record.state_key == facts.state_key if by_cluster else record.rows_key == facts.rows_key
 
 
 def _opaque(*parts: object) -> str:
@@ -175,6 +188,48 @@ def _thin_large(report: ClusterReport, limit: int) -> Iterable[Candidate]:
         action = Prune(clusters=numbers, strategy="keep_random", keep_fraction=EVEN_FRACTION)
         have = f"{counted(len(chosen), 'cluster')} {'has' if len(chosen) == 1 else 'have'}"
         yield _idea(action, rows, f"{have} over 3 times the median of {counted(median, 'row')}")
+
+
+_METHODS = {
+    "label_support": "out-of-sample probability and neighbours' votes; Chong et al. 2022, Wilson 1972",
+    "pairing_rank": "a map from questions to answers that was fitted without the row",
+    "surprise": "bits per byte under a model of the other rows; Wenzek et al. 2020",
+}
+
+
+def _marked(facts: Facts, caps: CapsParams) -> Iterable[Candidate]:
+    """What the first separation only marked, mark by mark."""
+    limit = _removable(facts, caps)
+    for mark, rows in facts.marked.items():
+        action = RemoveMarked(mark=mark)
+        reason = f"{mark} marks {counted(rows, 'row')}"
+        if rows > limit:
+            action = action.model_copy(update={"target_rows": facts.kept - limit})
+            reason += f"; the cap admits {limit:,}"
+        yield _idea(action, min(rows, limit), reason, blocked="" if limit else reason)
+
+
+def _suspects(facts: Facts, caps: CapsParams) -> Iterable[Candidate]:
+    """What the evidence on single rows speaks against, at each of its thresholds that takes another number of rows."""
+    limit = _removable(facts, caps)
+    for kind, by_threshold in facts.suspects.items():
+        offered = set[int]()
+        for threshold, rows in by_threshold.items():
+            taken = min(rows, limit)
+            if not taken or taken in offered:
+                continue
+            offered.add(taken)
+            target = facts.kept - limit if rows > limit else None
+            reason = f"{counted(rows, 'row')} past {kind} {threshold}"
+            if method := _METHODS.get(kind):
+                reason += f" ({method})"
+            if target is not None:
+                reason += f"; the cap admits {limit:,}"
+            figures = {kind: float(threshold), "suspects": float(rows)}
+            by = RemoveSuspects.model_validate({"by": kind, "threshold": float(threshold), "target_rows": target})
+            yield _idea(by, taken, reason, evidence=figures)
+            if kind == "label_support":
+                yield _idea(Relabel(threshold=by.threshold, target_rows=target), taken, reason, evidence=figures)
 
 
 def _deduplication(facts: Facts, caps: CapsParams) -> Iterable[Candidate]:

@@ -16,6 +16,7 @@ from ...tools.vectors.evidence import LOW_QUALITY
 from ..view import View
 from .caps import synthetic_bound
 from .decide import converged
+from .suspects import mark_counts, suspect_counts
 
 History = tuple[RoundRecord, ...]
 
@@ -57,6 +58,11 @@ def doubtful(view: View, rows: np.ndarray, below: float | None) -> Removal:
 def state_key(rows: np.ndarray, clustering: ClusterParams) -> str:
     """A short name for a state of the data: its kept rows (positions, uint32 [n]) and how they are clustered."""
     return sha256_json([sha256_bytes(rows.tobytes()), clustering.model_dump(mode="json")])[:16]
+
+
+def rows_key(view: View, rows: np.ndarray) -> str:
+    """A short name for kept rows (positions, uint32 [n]) and the labels they have."""
+    return sha256_json([sha256_bytes(rows.tobytes()), view.state.artefacts.get("relabelled")])[:16]
 
 
 def critique_key(report: ClusterReport) -> str:
@@ -111,6 +117,7 @@ def gather_facts(view: View) -> Facts:
     bound = synthetic_bound(len(rows) - synthetic, config.caps.synthetic_fraction)
     return Facts(
         state_key=state_key(rows, view.clustering),
+        rows_key=rows_key(view, rows),
         kept=len(rows),
         cleaned=values.cleaned_rows - len(view.anchor()),
         clustering=view.clustering,
@@ -121,6 +128,8 @@ def gather_facts(view: View) -> Facts:
         granularity=values.granularity,
         thresholds=values.thresholds,
         quality_below=view.quality_below,
+        suspects=suspect_counts(view),
+        marked=mark_counts(view),
         doubtful=values.doubtful,
         semantic=config.semantic,
         alike=values.alike,

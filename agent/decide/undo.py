@@ -41,18 +41,17 @@ def kept(view: View) -> Override:
     tried = view.at(measured.seq)
     brought_in: Artefacts = {role: tried.state.artefacts.get(role) for role in tried.trial.before}
     assert measured.clustering is not None
-    values = in_force(tried, measured.record, measured.clustering, measured.probe_scores)
+    values = in_force(tried, measured.record, measured.clustering)
     tables: Artefacts = {"space": None, **measured.evidence}
     return Override({**brought_in, "ledger": tried.ref("trial_ledger"), **tables}, values.patched(Values(**_ROUND)))
 
 
-def in_force(view: View, record: RoundRecord, clustering: ClusterParams, probe_scores: tuple[float, ...]) -> Values:
+def in_force(view: View, record: RoundRecord, clustering: ClusterParams) -> Values:
     """The values that come in force with the trial of a view, as it was measured."""
     return Values(
         clustering=clustering,
         state_key=state_key(view.kept("trial_ledger"), clustering),
         objective=record.after,
-        probe_scores=probe_scores,
         thresholds=view.trial.thresholds,
     )
 

@@ -1,21 +1,19 @@
 """What each stage of the first separation was worth: the probe with and without it, once, after the baseline."""
 
-import math
-import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from ...state import events
-from ...state.config import Config, ObjectiveParams
+from ...state.config import Config
 from ...state.phrases import Advance, number, silent
 from ...state.values import Values
+from ..decide.verdict import change
 from ..session import Session
 from ..view import View, derived_seed
 from .base import Draft, Step
-from .measured import KeptRows, probe_rows, row_vectors
+from .measured import KeptRows, anchor_scores, anchor_weights, confirmed_rows, row_vectors
 
 MOST_ROWS = 5000  # of a stage that are put back
 
@@ -67,52 +65,51 @@ def _anchor_copies(ledger: pl.DataFrame) -> pl.Series:
 
 @dataclass(frozen=True)
 class _Trained:
-    """The probe's scores with the rows of each stage put back, by stage and seed; how many rows that embedded."""
+    """What the probes make of the held-out rows with the rows of each stage put back, float64 [stages, probes, m]; how
+    many rows that embedded. A stage of which no row was put back has NaN."""
 
-    scores: tuple[tuple[float, ...], ...]
+    scores: np.ndarray
     embedded: int
     cached: int
 
 
 class Ablate(Step[_Trained]):
-    """Train the probe again on the rows in force and those that a stage had removed, for each stage that removed any.
+    """Train the probes again on the rows in force and those that a stage had removed, for each stage that removed any.
 
-    Kind, budget, seeds and anchor are the baseline's, so that the scores are paired with its own. Rows removed as
-    copies of a held-out row stay out, because the probe would learn the anchor by heart. Vectors of removed rows go
-    into the cache, not into the pool.
+    Rows removed as copies of a held-out row stay out, because the probes would learn the anchor by heart. Vectors of
+    removed rows go into the cache, not into the pool.
     """
 
     name = "ablate"
-    unit = "trainings"
-    takes = "the probe's score by stage and seed"
+    unit = "stages"
+    takes = "what the probes make of the held-out rows, by stage"
 
     def due(self, view: View) -> bool:
         return view.config.ablate and not view.values.ablated
 
     def total(self, view: View) -> int | None:
-        return view.config.probe.seeds * len(_chosen(view))
+        return len(_chosen(view))
 
     def measure(self, session: Session, view: View, advance: Advance) -> _Trained:
-        kind, kept = view.values.probe_kind, KeptRows.of(view)
-        assert kind is not None
-        scores, embedded, cached = list[tuple[float, ...]](), 0, 0
-        for put in _chosen(view):
-            if not len(put.rows):
-                scores.append(())
-                continue
-            rows = np.concatenate([kept.rows, put.rows])
-            order = np.argsort(rows, kind="stable")
-            vectors = kept.vectors[:0]
-            if kind == "macro_f1":
-                added, counts = row_vectors(session, view, put.rows, silent)
-                vectors = np.concatenate([kept.vectors, added])[order]
-                embedded, cached = embedded + counts[0], cached + counts[1]
-            probe = probe_rows(view, rows[order], vectors, kind, view.values.probe_budget, advance)
-            scores.append(tuple(probe.scores.tolist()))
-        return _Trained(tuple(scores), embedded, cached)
+        kept, names, budget = KeptRows.of(view), view.values.probes, view.values.probe_budget
+        stages, embedded, cached = _chosen(view), 0, 0
+        scores = np.full((len(stages), *view.array("anchor_scores").shape), np.nan)
+        for at, put in enumerate(stages):
+            if len(put.rows):
+                rows = np.concatenate([kept.rows, put.rows])
+                order = np.argsort(rows, kind="stable")
+                vectors = kept.vectors[:0]
+                if names != ("bits_per_byte",):
+                    added, counts = row_vectors(session, view, put.rows, silent)
+                    vectors = np.concatenate([kept.vectors, added])[order]
+                    embedded, cached = embedded + counts[0], cached + counts[1]
+                scores[at] = anchor_scores(view, names, budget, rows[order], vectors, silent)
+            advance(1)
+        return _Trained(scores, embedded, cached)
 
     def logged(self, view: View, event: events.Ablate) -> _Trained:
-        return _Trained(tuple(stage.scores for stage in event.stages), event.embedded, event.cached)
+        scores = np.asarray(view.store.array(event.evidence["trial_scores"]))
+        return _Trained(scores, event.embedded, event.cached)
 
     def derive(self, view: View, measured: _Trained, advance: Advance = silent) -> Draft:
         stages = [stage_gain(view, put, scores) for put, scores in zip(_chosen(view), measured.scores, strict=True)]
@@ -121,51 +118,30 @@ class Ablate(Step[_Trained]):
             values=Values(ablated=True),
             inputs=("ledger", "text", "vectors", "anchor_vectors"),
             fields={"stages": stages, "embedded": measured.embedded, "cached": measured.cached},
+            evidence={"trial_scores": measured.scores},
             lines=tuple(told),
         )
 
 
 def _chosen(view: View) -> list[PutBack]:
-    labels = view.labels() if view.values.probe_kind == "macro_f1" else None
+    labels = None if view.values.probes == ("bits_per_byte",) else view.labels()
     return put_back(view.ledger(), labels, view.config)
 
 
-def stage_gain(view: View, put: PutBack, scores: Sequence[float]) -> events.StageGain:
-    """What the probe gains by a stage; ``scores`` are those with its rows put back, by seed, and empty where none was.
+def stage_gain(view: View, put: PutBack, scores: np.ndarray) -> events.StageGain:
+    """What a stage gained: the held-out rows' scores as they stand against those with its rows put back.
 
-    Raises:
-        ValueError: there are not as many scores as seeds.
+    ``scores``: float64 [probes, m], with the rows put back. The standard error is paired, row by row, and the noise is
+    what ``verdict.pays_on_rows`` allows a probe: ``noise_multiplier`` standard errors, but no less than ``min_gain``.
     """
-    if len(scores) != (view.config.probe.seeds if len(put.rows) else 0):
-        raise ValueError(f"{put.stage}: {len(scores)} trainings")
-    kind, before = view.values.probe_kind or "", view.values.probe_scores
-    nothing: dict[str, float | str | None] = {"gain": None, "verdict": "nothing to put back"}
-    said = gain(kind, before, scores, view.config.objective) if len(scores) else nothing
     counts = {name: value for name, value in vars(put).items() if name != "rows"}
-    return events.StageGain.model_validate({**counts, "added": len(put.rows), "probe": kind, "scores": scores, **said})
-
-
-def gain(
-    kind: str, with_stage: Sequence[float], without: Sequence[float], params: ObjectiveParams
-) -> dict[str, float | str | None]:
-    """What the probe gains by a stage: its scores as it stands against those with the removed rows put back.
-
-    The standard error is that of the paired differences, seed by seed, and the noise is what ``decide.pays`` allows the
-    probe: ``noise_multiplier`` standard errors, but no less than ``min_gain``.
-
-    Args:
-        kind: of the probe: ``macro_f1``, or ``bits_per_byte``, where a gain is fewer bits.
-        with_stage: scores by seed, in the same order as ``without``.
-        without: scores by seed with the removed rows put back.
-        params: what a gain must exceed.
-
-    Returns:
-        ``with_stage`` and ``without`` are means; ``verdict``: helps, hurts or within noise.
-    """
-    sign, scale = (1.0, 1.0) if kind == "macro_f1" else (-1.0, 1.0 / 8.0)
-    differences = [sign * (one - other) for one, other in zip(with_stage, without, strict=True)]
-    mean, error = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
-    noise = max(params.min_gain / scale, params.noise_multiplier * error)
-    means = {"with_stage": statistics.fmean(with_stage), "without": statistics.fmean(without)}
-    figures = {name: round(value, 6) for name, value in {**means, "gain": mean, "error": error, "noise": noise}.items()}
-    return {**figures, "verdict": "helps" if mean > noise else "hurts" if mean < -noise else "within noise"}
+    nothing = {"gain": None, "error": None, "verdict": "nothing to put back"}
+    if not len(put.rows):
+        return events.StageGain.model_validate({**counts, "added": 0, **nothing})
+    params, stands = view.config.objective, np.asarray(view.array("anchor_scores"))
+    weights = anchor_weights(view, view.values.probes, confirmed_rows(view))
+    moved = change("mean", scores.mean(axis=0), stands.mean(axis=0), weights.confirmed)
+    noise = max(params.min_gain, params.noise_multiplier * moved.error)
+    verdict = "helps" if moved.gain > noise else "hurts" if moved.gain < -noise else "within noise"
+    found = {"gain": moved.gain, "error": moved.error, "verdict": verdict}
+    return events.StageGain.model_validate({**counts, "added": len(put.rows), **found})

@@ -9,38 +9,45 @@ import polars as pl
 from ...state import events
 from ...state.actions import ChangeK, Stop, Synthesise
 from ...state.config import ClusterParams
-from ...state.decision import Outcome, RoundRecord
+from ...state.decision import Outcome, RoundRecord, Verdict
+from ...state.errors import IntegrityError
 from ...state.phrases import Advance, counted, silent
+from ...state.report import Objective
 from ...state.rows import check_ledger, counts, kept_rows
 from ...state.values import Artefacts, Role, Trial, Values
 from ..decide.candidates import build_candidates
 from ..decide.caps import within_share
-from ..decide.decide import REJECTED, ends_converged, pays
+from ..decide.decide import REJECTED, ends_converged
 from ..decide.decide import decide as take_decision
 from ..decide.facts import gather_budget, gather_facts
 from ..decide.policy import Case, policy
 from ..decide.undo import in_force
+from ..decide.verdict import on_rows, pays_on_clustering, pays_on_rows
 from ..session import Session
 from ..synthesis.placement import LivePlacer, Placer, logged_placer
 from ..synthesis.tables import Addition, add_rows
 from ..view import View
+from .appraise import known_appraisals, uncovered, with_appraisals
 from .base import Content, Draft, Step
+from .clean import logged_frame
 from .describe import scores_in_force
+from .evidence import held_out_evidence
 from .measured import (
     Clustered,
     Embedded,
     KeptRows,
     Probed,
-    ProbeKind,
-    choose_probe,
+    anchor_scores,
+    anchor_weights,
+    choose_probes,
     cluster_rows,
     clustering_in_force,
     clustering_noise,
+    confirmed_rows,
     embed_missing,
     logged_clustered,
     logged_embedded,
     pool_contents,
-    probe_rows,
     resolved,
     score_rows,
     scores_from_json,
@@ -49,40 +56,62 @@ from .measured import (
 )
 from .removals import changed
 
+_CONFIRMED = 0.1  # support of a held-out row's label from which it counts as what it seems
 
-class Baseline(Step[Probed]):
-    """Once, before anything is tried: choose the probe and its budget, and measure the data as it stands."""
+
+@dataclass(frozen=True)
+class _Begun(Probed):
+    """The data as they stand when the loop begins, and what the probes' rows are held against."""
+
+    held_out: pl.DataFrame  # row, label_support where there are labels
+
+
+class Baseline(Step[_Begun]):
+    """Once, before anything is tried: choose the probes, measure the data as they stand, and confirm held-out rows.
+
+    The held-out rows come from the crude set. One is confirmed where the training rows bear its label out.
+    """
 
     name = "baseline"
-    unit = "trainings"
-    takes = "the probe's score by seed, and how much re-seeded clusterings differ"
+    unit = "probes"
+    takes = "what the probes make of every held-out row, which are confirmed, and how much re-seeded clusterings differ"
 
     def due(self, view: View) -> bool:
         return view.values.objective is None
 
-    def total(self, view: View) -> int | None:
-        return view.config.probe.seeds
-
-    def measure(self, session: Session, view: View, advance: Advance) -> Probed:
+    def measure(self, session: Session, view: View, advance: Advance) -> _Begun:
         kept, scores = KeptRows.of(view), scores_in_force(view, advance)
-        kind, budget = choose_probe(view, kept)
+        names, budget = choose_probes(view, kept)
         spread = clustering_noise(view, kept, view.clustering, advance)
-        probe = probe_rows(view, kept.rows, kept.vectors, kind, budget, advance)
-        return Probed(scores, tuple(probe.scores.tolist()), spread)
+        anchor = anchor_scores(view, names, budget, kept.rows, kept.vectors, advance)
+        return _Begun(scores, anchor, spread, held_out_evidence(view, kept))
 
-    def logged(self, view: View, event: events.StepEvent) -> Probed:
-        values = event.state.values
-        assert values.objective is not None
-        return Probed(scores_in_force(view, silent), values.probe_scores, values.objective.clustering_sd)
+    def logged(self, view: View, event: events.StepEvent) -> _Begun:
+        objective, artefacts = event.state.values.objective, event.state.artefacts
+        assert objective is not None
+        anchor = np.asarray(view.store.array(artefacts["anchor_scores"] or ""))
+        held_out = logged_frame(view, event, "anchor_evidence").drop("confirmed")
+        return _Begun(scores_in_force(view, silent), anchor, objective.clustering_sd, held_out)
 
-    def derive(self, view: View, measured: Probed, advance: Advance = silent) -> Draft:
+    def derive(self, view: View, measured: _Begun, advance: Advance = silent) -> Draft:
         kept = KeptRows.of(view)
-        kind, budget = choose_probe(view, kept)
-        objective = worth(view, kept, clustering_in_force(view), measured, kind)
+        names, budget = choose_probes(view, kept)
+        if not np.array_equal(measured.held_out["row"].to_numpy(), view.anchor()):
+            raise IntegrityError("the held-out rows are not those that were measured")
+        held_out = measured.held_out.with_columns(confirmed=_confirmed(measured.held_out))
+        objective = worth(view, kept, clustering_in_force(view), measured, names, held_out["confirmed"].to_numpy())
         return Draft(
-            values=Values(probe_kind=kind, probe_budget=budget, probe_scores=measured.probe, objective=objective),
+            artefacts={"anchor_scores": measured.anchor, "anchor_evidence": held_out},
+            values=Values(probes=names, probe_budget=budget, objective=objective),
             inputs=("ledger", "assignments", "anchor_vectors"),
         )
+
+
+def _confirmed(held_out: pl.DataFrame) -> pl.Series:
+    """Which held-out rows the training rows bear out: those with enough support, or where there are no labels, all."""
+    if "label_support" not in held_out.columns:
+        return pl.repeat(True, held_out.height, dtype=pl.Boolean, eager=True)
+    return (held_out["label_support"] >= _CONFIRMED).fill_null(True)
 
 
 class Decide(Step[None]):
@@ -93,7 +122,7 @@ class Decide(Step[None]):
     def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
         report, critiques, history = view.report(), view.critiques(), view.history()
         facts, budget = gather_facts(view), gather_budget(view)
-        candidates = build_candidates(report, critiques, facts, history, view.config.caps)
+        candidates = with_appraisals(view, build_candidates(report, critiques, facts, history, view.config.caps))
         by = view.config.backend("policy")
         chooser = policy(view.model if by == "llm" else None)
         decision = take_decision(chooser, Case(report, critiques, candidates, history, budget))
@@ -144,6 +173,7 @@ class Act(Step[_Instruments]):
         ledger, rows, refused, embedded = view.ledger(), 0, None, 0
         added = Addition(ledger)
         pool: Embedded | None = None
+        relabelled: dict[Role, Content] = {}
         if view.values.rejected:
             refused = REJECTED
         elif isinstance(action, Synthesise):
@@ -155,6 +185,8 @@ class Act(Step[_Instruments]):
         elif not isinstance(action, ChangeK):
             change = changed(view, action, advance)
             ledger, rows, refused = change.ledger, change.rows, change.refused
+            if change.relabelled is not None and not refused:
+                relabelled = {"relabelled": change.relabelled}
             if not refused:
                 pool = measured.embed(kept_rows(ledger), None)
                 embedded = pool.embedded if pool else 0
@@ -162,7 +194,8 @@ class Act(Step[_Instruments]):
             clustering, thresholds = action.aims(clustering, thresholds)
         ledger = within_share(ledger, view.config.caps.synthetic_fraction, view.seq)
         known = added.positions if added.rows else kept_rows(ledger)
-        artefacts: dict[Role, Content] = {**added.artefacts, **({} if refused else pool_contents(view, known, pool))}
+        joined = {} if refused else pool_contents(view, known, pool)
+        artefacts: dict[Role, Content] = {**added.artefacts, **joined, **relabelled}
         # Embedding rows for a trial changes the neighbours of all; if it does not pay, these come back.
         before: Artefacts = {role: view.state.artefacts.get(role) for role in artefacts}
         trial = Trial(clustering=clustering, thresholds=thresholds, refused=refused, before=before)
@@ -205,14 +238,14 @@ class Measure(Step[_Measured | None]):
         clustered = cluster_rows(view, kept, wanted, view.array("centroids"))
         params = resolved(wanted, clustered.result)
         scores = score_rows(view, kept, clustered, params, advance)
-        probe = view.values.probe_scores
-        if not np.array_equal(kept.rows, view.kept()):
-            kind, budget = _probe(view)
-            probe = tuple(probe_rows(view, kept.rows, kept.vectors, kind, budget, advance).scores.tolist())
+        anchor = np.asarray(view.array("anchor_scores"))
+        if on_rows(view.decision.action):
+            names, budget = view.values.probes, view.values.probe_budget
+            anchor = anchor_scores(view, names, budget, kept.rows, kept.vectors, advance)
         spread = view.objective.clustering_sd
         if isinstance(view.decision.action, ChangeK):
             spread = clustering_noise(view, kept, params, advance)
-        return _Measured(scores, probe, spread, clustered, params)
+        return _Measured(scores, anchor, spread, clustered, params)
 
     def logged(self, view: View, event: events.Measure) -> _Measured | None:
         record = event.record
@@ -220,7 +253,8 @@ class Measure(Step[_Measured | None]):
             return None
         clustered = logged_clustered(view, {**event.evidence}, event.clustering)
         scores = scores_from_json(view.store.json(event.evidence["scores"]))
-        return _Measured(scores, event.probe_scores, record.after.clustering_sd, clustered, event.clustering)
+        anchor = np.asarray(view.store.array(event.evidence["anchor_scores"]))
+        return _Measured(scores, anchor, record.after.clustering_sd, clustered, event.clustering)
 
     def derive(self, view: View, measured: _Measured | None, advance: Advance = silent) -> Draft:
         back: dict[Role, Content] = {"trial_ledger": None, **view.trial.before}
@@ -228,9 +262,13 @@ class Measure(Step[_Measured | None]):
             record = _record(view, "refused", (view.trial.refused or "it was not measured",))
             return _ended(view, record, back, Values(trial=None))
         kept = KeptRows.of(view, "trial_ledger")
-        after = worth(view, kept, measured.clustered, measured, _probe(view)[0])
-        verdict = pays(view.objective, after, view.config.objective)
-        tables = {**measured.clustered.contents(kept), "scores": scores_json(measured.scores)}
+        after = worth(view, kept, measured.clustered, measured, view.values.probes, confirmed_rows(view))
+        verdict = _verdict(view, measured, after)
+        tables: dict[Role, Content] = {
+            **measured.clustered.contents(kept),
+            "scores": scores_json(measured.scores),
+            "anchor_scores": measured.anchor,
+        }
         agreement, kappa = agreements(view, kept.rows, measured.clustered.result.labels)
         found = {"verdict": verdict, "after": after, "label_agreement": agreement, "keep_agreement": kappa}
         record = _record(view, verdict.outcome, verdict.reasons).model_copy(update=found)
@@ -238,17 +276,31 @@ class Measure(Step[_Measured | None]):
         if verdict.outcome == "kept":
             record = record.model_copy(update={"k": len(measured.clustered.result.centroids)})
             back = {"trial_ledger": None, "ledger": view.ref("trial_ledger"), **tables}
-            values = values.patched(in_force(view, record, measured.params, measured.probe))
+            values = values.patched(in_force(view, record, measured.params))
         if view.config.approve:
             values = values.patched(Values(offer=verdict.outcome != "kept"))
-        draft = _ended(view, record, back, values).with_fields(clustering=measured.params, probe_scores=measured.probe)
+        draft = _ended(view, record, back, values).with_fields(clustering=measured.params)
         return replace(draft, evidence=tables)
 
 
-def _probe(view: View) -> tuple[ProbeKind, int]:
-    """The probe of the run and its budget."""
-    assert view.values.probe_kind is not None
-    return view.values.probe_kind, view.values.probe_budget
+def _verdict(view: View, measured: _Measured, after: Objective) -> Verdict:
+    """Whether the trial paid: on the held-out rows, or where only the clustering is another, by its quality."""
+    action, params = view.decision.action, view.config.objective
+    looks = max(1, len(known_appraisals(view)))
+    if not on_rows(action):
+        return pays_on_clustering(view.objective, after, looks, params)
+    before, rows = view.kept(), view.kept("trial_ledger")
+    return pays_on_rows(
+        action,
+        np.asarray(view.array("anchor_scores")),
+        measured.anchor,
+        anchor_weights(view, view.values.probes, confirmed_rows(view)),
+        view.values.probes,
+        uncovered=uncovered(view, before, rows),
+        removed=max(0, len(before) - len(rows)) / max(1, len(before)),
+        looks=looks,
+        params=params,
+    )
 
 
 def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundRecord:
@@ -259,6 +311,7 @@ def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundReco
     return RoundRecord(
         round=view.state.round,
         state_key=view.values.state_key or "",
+        rows_key=view.values.evidence_of or "",
         action=view.decision.action,
         outcome=outcome,
         reasons=reasons,

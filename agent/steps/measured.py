@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -20,16 +19,17 @@ from ...state.config import ClusterParams
 from ...state.errors import InputError, IntegrityError
 from ...state.events import Act, Embed
 from ...state.phrases import Advance
-from ...state.report import Objective
+from ...state.report import Objective, Probe, ProbeName
 from ...state.values import Role
 from ...tools.judge import objective as objective_tool
-from ...tools.judge.probe import Labelled, ProbeResult, probe_labels, probe_text
+from ...tools.judge.probe import Labelled, linear_discriminant, nearest_neighbor, text_by_row
 from ...tools.repeats.shared import shared_passages, without
 from ...tools.vectors import score as score_tool
 from ...tools.vectors.cluster import ClusterResult, cluster, density_space
 from ...tools.vectors.embed import embed, open_cache, open_encoder, read_known, write_known
 from ...tools.vectors.evidence import density
 from ...tools.vectors.neighbors import NeighborGraph, neighbor_graph, restrict, unit
+from ..decide.verdict import Weights, class_weights, group_weights, mean_score
 from ..session import Session
 from ..view import View
 from .base import Content, Plain
@@ -37,7 +37,6 @@ from .base import Content, Plain
 RESEEDED_CLUSTERINGS = 4
 _RESOLVED = ("k", "eps", "min_cluster_size")  # what a clustering chooses by itself where it is not told
 _HANDED_OVER = Path("cache", "handed-over.npy")  # vectors of another run of the same input, in a run's folder
-ProbeKind = Literal["macro_f1", "bits_per_byte"]
 
 
 @dataclass(frozen=True)
@@ -274,25 +273,11 @@ def scores_from_json(value: Json) -> score_tool.ClusterScores:
     return score_tool.ClusterScores(**fields)
 
 
-def probe_rows(
-    view: View, rows: np.ndarray, vectors: np.ndarray, kind: ProbeKind, budget: int, advance: Advance
-) -> ProbeResult:
-    """Train and score the probe on positions (uint32 [n], ascending).
-
-    ``vectors`` (float32 [n, d]) are read by macro_f1 only; ``budget`` is in rows (macro_f1) or bytes (bits_per_byte).
-    """
-    params, seed, anchor = view.config.probe, view.seed(1), view.anchor()
-    if kind == "bits_per_byte":
-        return probe_text(rows, view.text(rows), view.text(anchor), budget, params, seed, advance)
-    labels, held = view.labels().gather(rows), view.labels().gather(anchor)
-    known, known_held = labels.is_not_null().to_numpy(), held.is_not_null().to_numpy()
-    train = Labelled(vectors[known], labels.drop_nulls().to_numpy())
-    held_out = Labelled(view.array("anchor_vectors")[known_held], held.drop_nulls().to_numpy())
-    return probe_labels(rows[known], train, held_out, budget, params, seed, advance)
+# Worth -----------------------------------------------------------------------------------------------------------
 
 
-def choose_probe(view: View, kept: KeptRows) -> tuple[ProbeKind, int]:
-    """Which probe the run uses and its training budget: half of what is there when the loop begins.
+def choose_probes(view: View, kept: KeptRows) -> tuple[tuple[ProbeName, ...], int]:
+    """Which probes the run uses, and the bytes that a training of ``bits_per_byte`` draws: half of what is there.
 
     Raises:
         InputError: there are neither labels nor text to learn from.
@@ -300,58 +285,134 @@ def choose_probe(view: View, kept: KeptRows) -> tuple[ProbeKind, int]:
     kind = view.config.probe.kind
     labels = view.labels().gather(kept.rows).drop_nulls()
     if kind == "auto":
-        kind = "macro_f1" if len(labels) > len(kept.rows) / 2 and labels.n_unique() > 1 else "bits_per_byte"
-    if kind == "macro_f1":
+        kind = "labels" if len(labels) > len(kept.rows) / 2 and labels.n_unique() > 1 else "text"
+    if kind == "labels":
         if not len(labels) or view.labels().gather(view.anchor()).is_null().all():
-            raise InputError("the probe macro_f1 needs labels; name their column with --label-column")
-        return kind, max(20, len(labels) // 2)
+            raise InputError("the probes of labels need some; name their column with --label-column")
+        return ("nearest_neighbor", "linear_discriminant"), 0
     size = int(view.text(kept.rows).str.len_bytes().sum())
     if size < 10 * len(kept.rows):
         raise InputError("there is too little text for the probe; name a label with --label-column")
-    return kind, max(1000, size // 2)
+    return ("bits_per_byte",), max(1000, size // 2)
+
+
+def codes_of(view: View, rows: np.ndarray) -> np.ndarray:
+    """The labels in force of positions (uint32 [n]) as numbers, the same for the same label: int64 [n], −1 for none."""
+    names = view.frame("rows", "label")["label"].drop_nulls().unique().sort()
+    labels = view.labels().gather(rows)
+    return labels.replace_strict(names, pl.Series(range(len(names)), dtype=pl.Int64), default=-1).to_numpy()
+
+
+def labelled(view: View, rows: np.ndarray, vectors: np.ndarray) -> Labelled:
+    """Those of positions (uint32 [n], with vectors float32 [n, d]) that have a label."""
+    codes = codes_of(view, rows)
+    return Labelled(vectors[codes >= 0], codes[codes >= 0])
+
+
+def anchor_scores(
+    view: View, names: tuple[ProbeName, ...], budget: int, rows: np.ndarray, vectors: np.ndarray, advance: Advance
+) -> np.ndarray:
+    """What each probe, trained on positions (uint32 [n], ascending), makes of every held-out row.
+
+    ``vectors``: theirs, float32 [n, d].
+
+    Returns:
+        float64 [probes, m]; NaN where a probe says nothing of a row.
+    """
+    anchor, found = view.anchor(), list[np.ndarray]()
+    for name in names:
+        if name == "bits_per_byte":
+            params, seed = view.config.probe, view.seed(1)
+            found.append(text_by_row(rows, view.text(rows), view.text(anchor), budget, params, seed, advance))
+            continue
+        probe = nearest_neighbor if name == "nearest_neighbor" else linear_discriminant
+        held = np.asarray(view.array("anchor_vectors"))
+        has_label = codes_of(view, anchor) >= 0
+        scores = np.full(len(anchor), np.nan)
+        scores[has_label] = probe(labelled(view, rows, vectors), labelled(view, anchor, held))
+        found.append(scores)
+        advance(1)
+    return np.stack(found)
+
+
+def anchor_weights(view: View, names: tuple[ProbeName, ...], confirmed: np.ndarray) -> Weights:
+    """What each held-out row weighs; ``confirmed``: which of them are, bool [m]."""
+    anchor = view.anchor()
+    groups = np.asarray(view.array("groups"))[anchor]
+    each = group_weights(groups)
+    by_class = class_weights(codes_of(view, anchor), groups) if "nearest_neighbor" in names else each
+    return Weights(each * confirmed, by_class)
+
+
+def confirmed_rows(view: View) -> np.ndarray:
+    """Which held-out rows are what they seem, by another view than the probes' at the start: bool [m]."""
+    return view.frame("anchor_evidence", "confirmed")["confirmed"].to_numpy()
+
+
+def covered_rows(view: View, mask: np.ndarray) -> np.ndarray:
+    """Which held-out rows have a row near them of those in the pool that ``mask`` (bool [pool]) keeps: bool [m]."""
+    anchor, radii = view.array("anchor_vectors"), view.array("anchor_radii")
+    return objective_tool.covered(anchor, radii, view.array("vectors"), mask)
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What is not derived of an objective: scores, the probe's by seed, and the spread of re-seeded clusterings."""
+    """What is not derived of an objective: the scores of the clustering, those of the held-out rows by probe (float64
+    [probes, m]), and the spread of re-seeded clusterings."""
 
     scores: score_tool.ClusterScores
-    probe: tuple[float, ...]
+    anchor: np.ndarray
     clustering_sd: float
 
 
-def worth(view: View, kept: KeptRows, clustered: Clustered, found: Probed, kind: ProbeKind) -> Objective:
-    """The objective of rows that have been clustered, scored and probed."""
-    anchor = view.array("anchor_vectors")
-    covered = objective_tool.coverage(anchor, view.array("anchor_radii"), view.array("vectors"), kept.mask)
-    return objective_tool.objective(
-        ProbeResult(kind, np.asarray(found.probe)),
-        objective_tool.Clustering(clustered.result.labels, found.scores.silhouette, found.scores.stability),
-        covered=covered,
-        redundant=objective_tool.redundancy(kept.graph, view.config.semantic.cosine),
-        noisy=float(kept.sparse.mean()),
-        clustering_sd=found.clustering_sd,
-        params=view.config.objective,
+def worth(
+    view: View,
+    kept: KeptRows,
+    clustered: Clustered,
+    found: Probed,
+    names: tuple[ProbeName, ...],
+    confirmed: np.ndarray,
+) -> Objective:
+    """What rows are worth that have been clustered, scored and probed; ``confirmed``: which held-out rows, bool [m]."""
+    grouped = objective_tool.Clustering(clustered.result.labels, found.scores.silhouette, found.scores.stability)
+    structure, params = objective_tool.structure(grouped), view.config.objective
+    weights = anchor_weights(view, names, confirmed)
+    probes = tuple(
+        Probe(
+            name=name,
+            score=round(mean_score(scores, weights.confirmed), 6),
+            raw=round(mean_score(scores, weights.by_class), 6),
+        )
+        for name, scores in zip(names, found.anchor, strict=True)
     )
+    covered = covered_rows(view, kept.mask)
+    figures = {
+        "value": float(np.mean([probe.score for probe in probes])),
+        "coverage": float(covered[confirmed].mean()) if confirmed.any() else 0.0,
+        "clustering": objective_tool.clustering_quality(grouped, params),
+        "balance": objective_tool.balance(clustered.result.labels),
+        "redundancy": objective_tool.redundancy(kept.graph, view.config.semantic.cosine),
+        "noise": float(kept.sparse.mean()),
+        "structure": structure,
+        "silhouette": found.scores.silhouette,
+        "stability": found.scores.stability,
+    }
+    rounded = {name: None if value is None else round(value, 6) for name, value in figures.items()}
+    return Objective.model_validate({"probes": probes, "clustering_sd": found.clustering_sd, **rounded})
 
 
 def clustering_noise(view: View, kept: KeptRows, params: ClusterParams, advance: Advance) -> float:
-    """How much the objective moves when the same rows are clustered and scored from other seeds (standard deviation).
+    """The standard deviation of the clustering's quality when the same rows are clustered and scored from other seeds.
 
     A density method's space is made anew for each seed, because that is where its chance lies.
     """
-    weights, scoring = view.config.objective, view.config.score
-    values = []
+    scoring, values = view.config.score, []
     for trial in range(RESEEDED_CLUSTERINGS):
         seed = view.seed(2, trial)
         space = None if params.algorithm == "kmeans" else density_space(kept.vectors, params, kept.graph, seed)
         result = cluster(kept.vectors, params, seed, space)
         scores = score_tool.score(score_tool.Clustered(kept.vectors, result, params, space), scoring, seed)
-        clustered = float((result.labels >= 0).mean())
-        values.append(
-            weights.structure * (scores.silhouette or 0.0) * clustered
-            + weights.balance * objective_tool.balance(result.labels)
-            + weights.stability * (scores.stability or 0.0)
-        )
+        grouped = objective_tool.Clustering(result.labels, scores.silhouette, scores.stability)
+        values.append(objective_tool.clustering_quality(grouped, view.config.objective))
         advance(1)
     return round(float(np.std(values, ddof=1)), 6)

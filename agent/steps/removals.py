@@ -5,7 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ...state.actions import Action, Deduplicate, Prune, Refilter, RefilterByQuality, Thresholds
+from ...state.actions import (
+    Action,
+    Deduplicate,
+    Prune,
+    Refilter,
+    RefilterByQuality,
+    Relabel,
+    RemoveMarked,
+    RemoveSuspects,
+    Thresholds,
+)
 from ...state.phrases import Advance, silent
 from ...state.preparation import SemanticParams
 from ...state.rows import Removal, kept_rows, remove_rows, restore_rows
@@ -16,6 +26,7 @@ from ...tools.text import filters
 from ...tools.vectors.neighbors import NeighborGraph
 from ..decide.caps import refusal
 from ..decide.facts import doubtful, row_quality, strictness
+from ..decide.suspects import marked, suspects
 from ..view import View
 from .measured import neighbors_among
 from .repeats import contamination, of_one_label, quality_of_rules
@@ -27,6 +38,7 @@ class LedgerChange:
 
     ledger: pl.DataFrame
     rows: int = 0
+    relabelled: pl.DataFrame | None = None  # all changed labels, where the action changes some: row, label
     refused: str | None = None
 
 
@@ -37,6 +49,7 @@ def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChan
     """
     ledger = view.ledger()
     back, stage, removals = np.zeros(0, dtype=np.uint32), "act", list[Removal]()
+    relabelled: pl.DataFrame | None = None
     match action:
         case Deduplicate():
             params = SemanticParams(**action.model_dump(exclude={"action"}))
@@ -44,6 +57,13 @@ def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChan
             removals = [alike(view, params, kept, neighbors_among(view, kept)[1])]
         case Prune():
             removals = [_pruned(view, action)]
+        case RemoveSuspects():
+            removals = [suspects(view, action)]
+        case Relabel():
+            removal, relabelled = _relabelled(view, action)
+            removals = [removal]
+        case RemoveMarked():
+            removals = [marked(view, action)]
         case RefilterByQuality(quality_below=below):
             removals = [doubtful(view, view.kept(), below)]
         case Refilter(thresholds=thresholds):
@@ -55,7 +75,27 @@ def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChan
     ledger = restore_rows(ledger, back, "act", "refilter", view.seq)
     for removal in removals:
         ledger = remove_rows(ledger, removal, stage, view.seq)
-    return LedgerChange(ledger, len(back) + len(removed))
+    new = 0 if relabelled is None else relabelled.height - _changed_before(view).height
+    return LedgerChange(ledger, len(back) + len(removed) + new, relabelled)
+
+
+def _changed_before(view: View) -> pl.DataFrame:
+    """The labels that are changed already: row uint32, label string."""
+    if view.has("relabelled"):
+        return view.frame("relabelled")
+    return pl.DataFrame(schema={"row": pl.UInt32, "label": pl.String})
+
+
+def _relabelled(view: View, action: Relabel) -> tuple[Removal, pl.DataFrame]:
+    """The suspect rows for which no other label is named, which go; and the labels once the others have theirs."""
+    removal = suspects(view, action)
+    evidence = view.frame("evidence", "row", "other_label")
+    named = evidence.filter(pl.col("row").is_in(removal.rows) & pl.col("other_label").is_not_null())
+    stays = np.isin(removal.rows, named["row"].to_numpy())
+    before = _changed_before(view).filter(~pl.col("row").is_in(named["row"].implode()))
+    after = pl.concat([before, named.rename({"other_label": "label"})]).sort("row")
+    score = None if removal.score is None else removal.score[~stays]
+    return Removal(removal.reason, removal.rows[~stays], score, removal.threshold), after
 
 
 def alike(view: View, params: SemanticParams, rows: np.ndarray, graph: NeighborGraph) -> Removal:

@@ -1,13 +1,11 @@
-"""The objective: what a state of the data is worth, measured on the held-out anchor, with its parts apart."""
+"""What is measured of a state of the data beside the probes: coverage of the anchor, redundancy, noise, clustering."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...state.config import ObjectiveParams
-from ...state.report import Objective
 from ..vectors.neighbors import NeighborGraph, nearest
-from .probe import ProbeResult
 
 # Naeem et al. take 5 for sets of equal size. The anchor is about a ninth of the training rows: with 5 the balls are so
 # wide that nothing short of emptying a region uncovers them; with 2, a set of like rows covers about 99 %.
@@ -34,15 +32,15 @@ def anchor_radii(anchor: np.ndarray) -> np.ndarray:
     return np.asarray(np.partition(similarity, len(anchor) - k, axis=1)[:, len(anchor) - k])
 
 
-def coverage(anchor: np.ndarray, radii: np.ndarray, vectors: np.ndarray, kept: np.ndarray) -> float:
-    """Share of anchor rows that have a kept row within their radius (Naeem et al. 2020, §3.2).
+def covered(anchor: np.ndarray, radii: np.ndarray, vectors: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Which anchor rows have a kept row within their radius (Naeem et al. 2020, §3.2): bool [m].
 
     Args:
         anchor: float32 [m, d]; ``radii``: float32 [m], from ``anchor_radii``.
         vectors: float32 [n, d]; ``kept``: bool [n].
     """
     _, similarity = nearest(vectors, anchor, 1, kept)
-    return float((similarity[:, 0] >= radii).mean())
+    return np.asarray(similarity[:, 0] >= radii)
 
 
 def balance(labels: np.ndarray) -> float:
@@ -68,48 +66,20 @@ def sparse_below(density: np.ndarray) -> float:
     return median - OUTLIER_MADS * 1.4826 * float(np.median(np.abs(density - median)))
 
 
-def objective(
-    probe: ProbeResult,
-    clustering: Clustering,
-    *,
-    covered: float,
-    redundant: float,
-    noisy: float,
-    clustering_sd: float,
-    params: ObjectiveParams,
-) -> Objective:
-    """The weighted sum of the parts, and its noise: the probe's spread over seeds and that of re-seeded clusterings.
+def clustering_quality(clustering: Clustering, params: ObjectiveParams) -> float:
+    """The weighted sum of structure, balance and stability.
 
     ``structure`` is the mean silhouette times the share of rows that are in a cluster, so that calling rows noise
     does not pay; DBCV is reported beside it and does not enter (it cannot be compared across algorithms).
     """
-    goodness = probe.goodness()
-    clustered = float((clustering.labels >= 0).mean())
-    structure = None if clustering.silhouette is None else clustering.silhouette * clustered
-    balanced = balance(clustering.labels)
-    value = (
-        params.probe * float(goodness.mean())
-        + params.coverage * covered
-        + params.balance * balanced
-        + params.redundancy * redundant
-        + params.noise * noisy
-        + params.structure * (structure or 0.0)
+    return (
+        params.structure * (structure(clustering) or 0.0)
+        + params.balance * balance(clustering.labels)
         + params.stability * (clustering.stability or 0.0)
     )
-    probe_sd = float(goodness.std(ddof=1))
-    return Objective(
-        value=round(value, 6),
-        noise_sd=round(float(np.hypot(params.probe * probe_sd, clustering_sd)), 6),
-        clustering_sd=clustering_sd,
-        probe_kind=probe.kind,
-        probe=round(float(probe.scores.mean()), 6),
-        probe_sd=round(float(probe.scores.std(ddof=1)), 6),
-        probe_by_seed=tuple(round(float(score), 6) for score in probe.scores),
-        coverage=round(covered, 6),
-        balance=round(balanced, 6),
-        redundancy=round(redundant, 6),
-        noise=round(noisy, 6),
-        structure=None if structure is None else round(structure, 6),
-        silhouette=None if clustering.silhouette is None else round(clustering.silhouette, 6),
-        stability=None if clustering.stability is None else round(clustering.stability, 6),
-    )
+
+
+def structure(clustering: Clustering) -> float | None:
+    """The mean silhouette times the share of rows in a cluster; None where there is no silhouette."""
+    clustered = float((clustering.labels >= 0).mean())
+    return None if clustering.silhouette is None else clustering.silhouette * clustered

@@ -1,15 +1,18 @@
-"""The probe: a small model trained on the kept rows and scored on the held-out anchor.
+"""The probes: small models trained on the kept rows, and what each makes of every held-out row.
 
-With labels it is a ridge classifier on the frozen embeddings, scored by macro-F1. Without labels it is a
-byte-level n-gram language model, scored in bits per byte. Both train on a fixed budget drawn at random, once
-per seed: a smaller set is not punished for being small, as long as it fills the budget.
+A probe gives one score from 0 to 1 for each row of the anchor, so that two states of the data are compared row by row
+(``worth``): the difference has a standard error of its own, far smaller than that of two means.
 
-A seed gives every row of the input a random priority, and a training draws the kept rows of highest priority.
-Two sets that differ by a few rows thus differ by a few rows in every training too (common random numbers;
-Glasserman & Yao 1992), and the difference of their scores, seed by seed, is far less noisy than the scores.
+- ``nearest_neighbor``: whether the nearest kept row has the row's label. It stands for models that memorise.
+- ``linear_discriminant``: whether a linear discriminant on the embeddings finds the label. It stands for models that
+  average.
+- ``nearest_answer``: the cosine of the answer of the nearest kept question to the row's own answer.
+- ``bits_per_byte``: 1 less an eighth of the bits per byte of a byte n-gram model on the row. It trains on a fixed
+  budget drawn at random: a set is not punished for being small as long as it fills the budget. A seed gives every row
+  of the input a random priority, and a training draws the kept rows of highest priority, so that two sets that differ
+  by a few rows differ by a few rows in every training too (common random numbers; Glasserman & Yao 1992).
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,61 +23,36 @@ from ...state.config import ProbeParams
 from ...state.errors import UsageError
 from ...state.phrases import Advance, silent
 from ..table_tool import TableTool
+from ..vectors.neighbors import nearest
+from .discriminant import fit, predicted
 
 ORDER = 5  # bytes of context of the n-gram model; ORDER + 1 bytes pack into one uint64 without collisions
 
 
-@dataclass(frozen=True)
-class ProbeResult:
-    """One score per seed: float64 [seeds], macro-F1 (higher is better) or bits per byte (lower is better)."""
-
-    kind: str
-    scores: np.ndarray
-
-    def goodness(self) -> np.ndarray:
-        """The scores on a scale from 0 to 1 where higher is better, float64 [seeds]: macro-F1, or 1 − bits / 8."""
-        return self.scores if self.kind == "macro_f1" else 1.0 - self.scores / 8.0
-
-
 class Labelled(NamedTuple):
-    """Rows with labels: vectors float32 [n, d], labels strings [n]."""
+    """Rows with labels: vectors float32 [n, d], of unit length; labels integers [n], the same numbers on both sides."""
 
     vectors: np.ndarray
     labels: np.ndarray
 
 
-def probe_labels(
-    rows: np.ndarray,
-    known: Labelled,
-    anchor: Labelled,
-    budget_rows: int,
-    params: ProbeParams,
-    seed: int,
-    advance: Advance = silent,
-) -> ProbeResult:
-    """Macro-F1 on the anchor of a ridge classifier trained on ``budget_rows`` random kept rows, per seed.
+def nearest_neighbor(known: Labelled, anchor: Labelled) -> np.ndarray:
+    """Whether the nearest of the ``known`` rows has the label of each ``anchor`` row: float64 [m] of 0 and 1.
 
-    Args:
-        rows: uint32 [n], positions of the kept rows, which ``known`` holds; ``anchor``: the held-out rows.
-        budget_rows: rows each training draws without replacement (all of them when there are fewer).
+    Equal neighbours go to the earlier row (Cover & Hart 1967).
     """
-    from sklearn.linear_model import RidgeClassifier
-    from sklearn.metrics import f1_score
+    if not len(known.labels):
+        return np.zeros(len(anchor.labels))
+    found, _ = nearest(known.vectors, anchor.vectors, 1)
+    return np.asarray(known.labels[found[:, 0]] == anchor.labels, dtype=np.float64)
 
-    size = min(budget_rows, params.max_rows, len(rows))
-    asked = np.unique(anchor.labels)
-    scores = []
-    for trial in range(params.seeds):
-        drawn = np.sort(_drawn(rows, seed, trial)[:size])
-        labels = known.labels[drawn]
-        if len(np.unique(labels)) < 2:
-            guess = np.full(len(anchor.labels), labels[0])
-        else:
-            model = RidgeClassifier(alpha=1.0, solver="cholesky").fit(np.asarray(known.vectors)[drawn], labels)
-            guess = model.predict(np.asarray(anchor.vectors))
-        scores.append(f1_score(anchor.labels, guess, average="macro", labels=asked, zero_division=0.0))
-        advance(1)
-    return ProbeResult("macro_f1", np.asarray(scores, dtype=np.float64))
+
+def linear_discriminant(known: Labelled, anchor: Labelled) -> np.ndarray:
+    """Whether a discriminant of the ``known`` rows finds the label of each ``anchor`` row: float64 [m] of 0 and 1."""
+    if not len(known.labels):
+        return np.zeros(len(anchor.labels))
+    model = fit(known.vectors, known.labels, int(max(known.labels.max(), anchor.labels.max())) + 1)
+    return np.asarray(predicted(model, np.asarray(anchor.vectors)) == anchor.labels, dtype=np.float64)
 
 
 def _drawn(rows: np.ndarray, seed: int, trial: int) -> np.ndarray:
@@ -83,7 +61,7 @@ def _drawn(rows: np.ndarray, seed: int, trial: int) -> np.ndarray:
     return np.argsort(-priority, kind="stable")
 
 
-def probe_text(
+def text_by_row(
     rows: np.ndarray,
     text: pl.Series,
     anchor_text: pl.Series,
@@ -91,8 +69,10 @@ def probe_text(
     params: ProbeParams,
     seed: int,
     advance: Advance = silent,
-) -> ProbeResult:
-    """Bits per byte on the anchor of an n-gram model trained on ``budget_bytes`` of randomly drawn rows, per seed.
+) -> np.ndarray:
+    """1 less an eighth of the bits per byte of each anchor row, float64 [m], as the mean over trainings.
+
+    A training draws ``budget_bytes`` of the rows. An anchor row beyond the bytes that are read, or of no byte, has NaN.
 
     Args:
         rows: uint32 [n], positions of the kept rows; ``text``: strings [n].
@@ -101,14 +81,21 @@ def probe_text(
     """
     lengths = text.str.len_bytes().to_numpy()
     budget = min(budget_bytes, params.max_bytes)
-    held_out = _bytes(anchor_text)[: params.max_bytes // 4]
-    scores = []
+    ends = np.cumsum(anchor_text.str.len_bytes().to_numpy().astype(np.int64) + 1)
+    read = int(np.searchsorted(ends, params.max_bytes // 4, side="right")) or len(ends)
+    held_out = _bytes(anchor_text[:read])
+    bits = np.zeros(len(held_out))
     for trial in range(params.seeds):
         order = _drawn(rows, seed, trial)
         enough = int(np.searchsorted(np.cumsum(lengths[order] + 1), budget)) + 1
-        scores.append(bits_per_byte(_bytes(text.gather(order[:enough]))[:budget], held_out))
+        bits[ORDER:] += byte_bits(_bytes(text.gather(order[:enough]))[:budget], held_out) / params.seeds
         advance(1)
-    return ProbeResult("bits_per_byte", np.asarray(scores, dtype=np.float64))
+    found = np.full(len(anchor_text), np.nan)
+    starts = np.concatenate([[0], ends[: read - 1]])
+    counted = ends[:read] - np.maximum(starts, ORDER)
+    sums = np.add.reduceat(bits, starts)
+    found[:read] = np.where(counted > 0, 1.0 - sums / np.maximum(counted, 1) / 8.0, np.nan)
+    return found
 
 
 def _bytes(text: pl.Series) -> np.ndarray:
@@ -117,7 +104,12 @@ def _bytes(text: pl.Series) -> np.ndarray:
 
 
 def bits_per_byte(train: np.ndarray, test: np.ndarray) -> float:
-    """Cross-entropy in bits per byte of a byte n-gram model with Witten–Bell interpolation.
+    """Cross-entropy in bits per byte of a byte n-gram model: the mean of ``byte_bits``."""
+    return float(byte_bits(train, test).mean())
+
+
+def byte_bits(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """The bits that each byte of ``test`` costs under a byte n-gram model with Witten–Bell interpolation.
 
     Method: Witten & Bell 1991, as in Chen & Goodman 1999, §2.5:
     ``p(b | c) = (count(c, b) + types(c) · p(b | shorter c)) / (count(c) + types(c))``, from contexts of 0 up to
@@ -125,6 +117,9 @@ def bits_per_byte(train: np.ndarray, test: np.ndarray) -> float:
 
     Args:
         train: uint8 [n]; ``test``: uint8 [m].
+
+    Returns:
+        float64 [m − ``ORDER``]: the first bytes have too short a context.
 
     Raises:
         UsageError: ``test`` is shorter than one context.
@@ -144,7 +139,7 @@ def bits_per_byte(train: np.ndarray, test: np.ndarray) -> float:
         count = np.where(known, counts[gram_at], 0)
         mixed = (count + types[at] * probability) / (totals[at] + types[at])
         probability = np.where(seen, mixed, probability)
-    return float(-np.log2(probability).mean())
+    return np.asarray(-np.log2(probability))
 
 
 def _packed(data: np.ndarray, size: int) -> np.ndarray:
@@ -168,8 +163,8 @@ def _probe_of(frame: pl.DataFrame, params: ProbeParams, seed: int) -> Json:
     held = np.random.default_rng(seed).permutation(frame.height) < max(1, frame.height // 10)
     text = frame["text"].cast(pl.String).fill_null("")
     rows = np.flatnonzero(~held)
-    result = probe_text(rows, text.gather(rows), text.filter(pl.Series(held)), params.max_bytes, params, seed)
-    return {"kind": result.kind, "mean": float(result.scores.mean()), "sd": float(result.scores.std(ddof=1))}
+    found = text_by_row(rows, text.gather(rows), text.filter(pl.Series(held)), params.max_bytes, params, seed)
+    return {"kind": "bits_per_byte", "mean": float(np.nanmean(8.0 * (1.0 - found))), "rows": int(held.sum())}
 
 
 TOOL = TableTool("probe", on_table=_probe_of)

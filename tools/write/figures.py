@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...state.events import StageGain
 from ...state.phrases import counted, number
-from ...state.report import Objective
+from ...state.report import Objective, ProbeName
 from ...state.values import LabelConflicts
 from .shown import Conflicts, Hit, ReportData, Round
 
@@ -17,7 +17,7 @@ GROUPS_SHOWN = 12
 
 @dataclass(frozen=True)
 class Part:
-    """A figure of the objective: its key in ``Objective``, its name, its meaning and which way is better."""
+    """A figure of the objective: its key (in ``Objective``, or a probe's name), title, meaning and better side."""
 
     key: str
     title: str
@@ -26,30 +26,43 @@ class Part:
 
     def of(self, objective: Objective | None) -> float | None:
         """The figure itself; None where it was not measured."""
-        found: float | None = getattr(objective, self.key, None)
+        if objective is None:
+            return None
+        probes = {probe.name: probe.score for probe in objective.probes}
+        found: float | None = probes[self.key] if self.key in probes else getattr(objective, self.key)
         return found
 
 
-VALUE = Part("value", "Objective", "Weighted sum of the parts below; an action is kept when it raises this.")
-_PROBES = {
-    "macro_f1": Part("probe", "Probe: macro-F1", "A small classifier trained on the kept rows, scored on the anchor."),
+VALUE = Part("value", "Worth of the rows", "Mean score of the probes; an action on rows is kept when it raises this.")
+_ON_ANCHOR = "trained on the kept rows, scored on rows held out from every choice."
+_PROBES: dict[ProbeName, Part] = {
+    "nearest_neighbor": Part("nearest_neighbor", "Probe: nearest neighbour", f"Macro recall of 1-NN, {_ON_ANCHOR}"),
+    "linear_discriminant": Part(
+        "linear_discriminant", "Probe: linear discriminant", f"Macro recall of a linear classifier, {_ON_ANCHOR}"
+    ),
+    "nearest_answer": Part(
+        "nearest_answer", "Probe: nearest answer", "How like the answer of the nearest kept question is to a row's own."
+    ),
     "bits_per_byte": Part(
-        "probe", "Probe: bits per byte", "A small language model trained on the kept rows, scored on the anchor.", True
+        "bits_per_byte", "Probe: text", f"1 less bits per byte / 8 of a small language model, {_ON_ANCHOR}"
     ),
 }
 _PARTS = (
-    Part("coverage", "Coverage", "How well the kept rows still cover the anchor, rows held out from every choice."),
+    Part("coverage", "Coverage", "Share of the confirmed held-out rows that the kept rows still cover."),
+    Part("clustering", "Clustering", "Structure, balance and stability, weighted; another clustering must raise this."),
+    Part("structure", "Structure", "How clearly the clusters stand apart, from the silhouette."),
     Part("balance", "Balance", "How evenly the rows are spread over the clusters; 1 is perfectly even."),
-    Part("redundancy", "Redundancy", "Share of rows that say what another row already says.", True),
-    Part("noise", "Noise", "Share of rows that belong to no cluster or lie far from every other row.", True),
-    Part("structure", "Structure", "How clearly the clusters stand apart, from the silhouette or DBCV."),
     Part("stability", "Stability", "How alike the clusters come out again on resampled rows; 0.75 counts as stable."),
+    Part("redundancy", "Redundancy", "Share of rows that say what another row already says; it has no vote.", True),
+    Part("noise", "Noise", "Share of rows that lie far from every other row; it has no vote.", True),
 )
 
 
 def parts_of(data: ReportData) -> tuple[Part, ...]:
     """The objective and its parts, with the probe that this run used; empty where no round was measured."""
-    return (VALUE, _PROBES[data.rounds[0].before.probe_kind], *_PARTS) if data.rounds else ()
+    if not data.rounds:
+        return ()
+    return (VALUE, *(_PROBES[probe.name] for probe in data.rounds[0].before.probes), *_PARTS)
 
 
 def standing(data: ReportData) -> list[Objective]:
@@ -83,7 +96,7 @@ def compare(data: ReportData, one: Round) -> list[Comparison]:
             sense = "same"
         else:
             sense = "better" if (change < 0) == part.lower_is_better else "worse"
-        noise = getattr(one.noise, part.key, None)
+        noise = one.noise.get(part.key)
         within = bool(noise and change is not None and sense != "same" and abs(change) <= noise)
         lines.append(Comparison(part, before, after, change, sense, within))
     return lines

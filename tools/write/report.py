@@ -163,7 +163,7 @@ def _maps(maps: pl.DataFrame) -> dict[str, dict[str, list[list[float | None]]]]:
 
 def _series(data: ReportData, part: Part) -> Json:
     """One part over the rounds: the data as it stood, and what each action that was measured led to."""
-    noise = [getattr(one.noise, part.key, None) for one in data.rounds]
+    noise = [one.noise.get(part.key) for one in data.rounds]
     return {
         "title": part.title,
         "lower": part.lower_is_better,

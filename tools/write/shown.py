@@ -77,13 +77,6 @@ class Mark(Record):
     samples: tuple[Sample, ...]  # spread evenly over the rows
 
 
-class Noise(Record):
-    """What the changes of the objective and of the probe were held against."""
-
-    value: float
-    probe: float
-
-
 class Round(Record):
     """One decided round: a finished experiment, the ``stop`` that had none, or what a person put in force."""
 
@@ -100,7 +93,7 @@ class Round(Record):
     reasons: tuple[str, ...]  # of the decision
     rejected: tuple[Rejected, ...] = ()
     verdict: tuple[str, ...] = ()  # the reasons of the measurement
-    noise: Noise | None = None
+    noise: dict[str, float] = Field(default_factory=dict)  # figure → what its change was held against
     metrics: Objective  # afterwards
     before: Objective
 

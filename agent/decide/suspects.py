@@ -1,0 +1,96 @@
+"""Rows that the evidence of the round speaks against, and rows that a rule of the first separation marks.
+
+Each kind of evidence comes in a few strengths. Which of them pays is measured; no threshold wins everywhere.
+"""
+
+import numpy as np
+import polars as pl
+
+from ...state.actions import Relabel, RemoveMarked, RemoveSuspects, Suspicion
+from ...state.rows import Removal
+from ..view import View
+from .verdict import NEAR_DUPLICATE
+
+#: Evidence → the thresholds at which it is offered, the strictest first. Only ``label_support`` is low where a row is
+#: suspect.
+STRENGTHS: dict[Suspicion, tuple[float, ...]] = {
+    "label_support": (0.01, 0.02, 0.05),
+    "pairing_rank": (0.02, 0.05, 0.1),
+    "broken_off": (0.5,),
+    "repeated_answer": (0.5,),
+    "empty_answer": (0.5,),
+    "surprise": (6.0, 4.5),
+}
+_LOW: frozenset[Suspicion] = frozenset({"label_support"})
+
+
+def suspect_counts(view: View) -> dict[str, dict[str, int]]:
+    """For each kind of evidence there is, how many kept rows are past each of its thresholds."""
+    if not view.has("evidence"):
+        return {}
+    evidence = view.frame("evidence")
+    return {
+        kind: {f"{limit:g}": int(_past(evidence, kind, limit).sum()) for limit in limits}
+        for kind, limits in STRENGTHS.items()
+        if kind in evidence.columns
+    }
+
+
+def _past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
+    """Which rows of the evidence are past a limit: bool [n]."""
+    column = evidence[kind]
+    past = column < limit if kind in _LOW else column > limit
+    return past.fill_null(False).to_numpy()
+
+
+def suspects(view: View, action: RemoveSuspects | Relabel, held_out: bool = False) -> Removal:
+    """The kept rows that an action is about, as many as it may take: the most suspect first.
+
+    ``held_out``: of the held-out rows instead, by their own evidence.
+    """
+    kind: Suspicion = "label_support" if isinstance(action, Relabel) else action.by
+    evidence = view.frame("anchor_evidence" if held_out else "evidence")
+    past = _past(evidence, kind, action.threshold)
+    rows = evidence["row"].to_numpy()[past]
+    score = evidence[kind].to_numpy()[past].astype(np.float64)
+    order = np.lexsort((rows, score if kind in _LOW else -score))
+    if action.target_rows is not None and not held_out:
+        order = order[: max(0, evidence.height - action.target_rows)]
+    chosen = np.sort(order)
+    return Removal(kind, rows[chosen], score[chosen], action.threshold)
+
+
+def marked(view: View, action: RemoveMarked) -> Removal:
+    """The kept rows that a rule marks; of near-duplicates, those whose twin is kept, the likest first."""
+    kept = view.kept()
+    if action.mark != NEAR_DUPLICATE:
+        fails = view.frame("verdicts", action.mark)[action.mark].gather(kept).to_numpy()
+        return Removal(action.mark, kept[fails])
+    ids = view.ledger()["id"]
+    twins = _standing_twins(view, kept).sort(["score", "row"], descending=[True, False])
+    if action.target_rows is not None:
+        twins = twins.head(max(0, len(kept) - action.target_rows))
+    twins = twins.sort("row")
+    names = pl.DataFrame({"id": ids, "at": pl.int_range(len(ids), dtype=pl.UInt32, eager=True)})
+    at = twins.join(names, left_on="duplicate_of", right_on="id", how="left", maintain_order="left")["at"]
+    return Removal(
+        NEAR_DUPLICATE, twins["row"].to_numpy(), twins["score"].to_numpy(), view.config.dedup.threshold, at.to_numpy()
+    )
+
+
+def _standing_twins(view: View, kept: np.ndarray) -> pl.DataFrame:
+    """The kept near-duplicates of a kept row with the same label."""
+    twins = view.frame("near_duplicates").filter(~pl.col("other_label"))
+    names = view.ledger()["id"].gather(kept)
+    return twins.filter(pl.col("row").is_in(kept) & pl.col("duplicate_of").is_in(names.implode()))
+
+
+def mark_counts(view: View) -> dict[str, int]:
+    """For each mark of the first separation how many kept rows have it, those without any left out."""
+    kept, counts = view.kept(), dict[str, int]()
+    if view.has("near_duplicates"):
+        counts[NEAR_DUPLICATE] = _standing_twins(view, kept).height
+    if view.has("verdicts"):
+        verdicts = view.frame("verdicts")[kept]
+        counts |= {name: int(verdicts[name].sum()) for name in sorted(verdicts.columns) if name != "row"}
+    return {name: rows for name, rows in counts.items() if rows}

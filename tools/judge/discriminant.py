@@ -1,0 +1,65 @@
+"""Linear discriminant analysis on unit vectors: one Gaussian per class, one covariance for all.
+
+It has a closed form, so that a cross-fitted model of 10,000 rows costs a fraction of a second, where logistic
+regression costs half a minute for the same ranking of wrong labels. Every class has the same prior: a rare class is
+not doubted for being rare.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+_RIDGE = 0.002  # added to the covariance's diagonal; unit vectors of 384 dimensions have a variance of about as much
+_TEMPERATURE = 0.5  # Gaussian likelihoods in hundreds of dimensions are far too sure of themselves
+_BLOCK = 4096
+
+
+class Discriminant(NamedTuple):
+    """Weights float32 [d, classes] and offsets float32 [classes]; −inf for a class without a row."""
+
+    weights: np.ndarray
+    offsets: np.ndarray
+
+
+def fit(vectors: np.ndarray, codes: np.ndarray, classes: int) -> Discriminant:
+    """The discriminant of labelled rows (Fisher 1936; Hastie et al. 2009, §4.3), the covariance regularised.
+
+    Args:
+        vectors: float32 [n, d].
+        codes: the class of each row, integers [n] from 0 to ``classes`` − 1.
+        classes: how many there are; some may have no row.
+    """
+    from scipy.sparse import csr_matrix
+
+    counts = np.bincount(codes, minlength=classes)
+    member = csr_matrix((np.ones(len(codes), dtype=np.float32), (codes, np.arange(len(codes)))), (classes, len(codes)))
+    means = (member @ np.asarray(vectors)) / np.maximum(counts, 1)[:, None].astype(np.float32)
+    covariance = np.zeros((vectors.shape[1], vectors.shape[1]), dtype=np.float32)
+    for start in range(0, len(codes), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        spread = vectors[block] - means[codes[block]]
+        covariance += spread.T @ spread
+    covariance = covariance / max(1, len(codes)) + _RIDGE * np.eye(len(covariance), dtype=np.float32)
+    weights = np.linalg.solve(covariance, means.T).astype(np.float32)
+    offsets = -0.5 * np.einsum("kd,dk->k", means, weights)
+    return Discriminant(weights, np.where(counts > 0, offsets, -np.inf).astype(np.float32))
+
+
+def probabilities(model: Discriminant, vectors: np.ndarray) -> np.ndarray:
+    """The probability of each class for each row (float32 [n, d]): float32 [n, classes]."""
+    logits = (np.asarray(vectors) @ model.weights + model.offsets) * np.float32(_TEMPERATURE)
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    return np.asarray(logits / logits.sum(axis=1, keepdims=True))
+
+
+def predicted(model: Discriminant, vectors: np.ndarray) -> np.ndarray:
+    """The likeliest class of each row (float32 [n, d]): integers [n]."""
+    return np.asarray((np.asarray(vectors) @ model.weights + model.offsets).argmax(axis=1))
+
+
+def folds_by_group(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """A fold from 0 to ``folds`` − 1 for each row, integers [n]; rows of one of ``groups`` (integers [n]) share it."""
+    _, inverse = np.unique(groups, return_inverse=True)
+    drawn = np.random.default_rng(seed).permutation(int(inverse.max(initial=-1)) + 1) % folds
+    return np.asarray(drawn[inverse])
