@@ -1,0 +1,170 @@
+"""Answers that break off: how the answers of a set end, and which of them end where the others do not.
+
+A text that was cut stops at a random place, one that was finished at a place where texts stop. Both places are learned
+from the set itself, so that no list of words of one language is needed: which words stand before a full stop or a line
+end, which never do, and which are only the beginnings of words. Of the endings that no mark closes, a mixture of the
+two (by expectation maximisation, Dempster, Laird & Rubin 1977; a share of its own for each kind of answer) tells how
+likely each was cut. The measure as a whole is this product's own.
+"""
+
+import numpy as np
+import polars as pl
+
+from ..text.kinds import is_code
+
+_TAIL = 400  # characters at the end of a text that are looked at
+_LEARNED = 20_000  # texts from which words are learned,
+_READ = 4_000  # and characters of each
+_SHORT = 3  # words up to which an answer needs no closing mark
+
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = rf"(?:[{_UNSPACED}]|[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]](?:[\p{{L}}\p{{M}}\p{{N}}'’_-]&&[^{_UNSPACED}])*)"
+_WORD = rf"(?:[{_UNSPACED}]|[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]](?:['’_-]?[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]])*)"
+_STOPS = r".!?…。！？؟।॥։።"
+_CLOSERS = r"\"'”’»)\]}>`」』）】*_|;"
+_CLOSED = rf"(?:[{_STOPS}{_CLOSERS}]|\p{{So}}\p{{M}}*)$"
+_DANGLING = r"(?:^|\n)[ \t]*(?:\p{N}{1,3}[.)]|[-*•–])$"  # the sign of a list's next item, and no item
+_ITEM = r"(?:^|\n)[ \t]*(?:\p{N}{1,3}[.):]|\p{L}[.)]|[-*•–])[ \t]+[^\n]*$"
+_INNER_STOP = rf"[{_STOPS}][{_CLOSERS}]*(?:\s|[{_UNSPACED}])"
+
+_DOUBT = 3.0  # occurrences by which a word's own rate is drawn to that of all words
+_PRIOR = 10.0  # unclosed endings by which the share of cut ones is drawn to the share of closed ones
+_LEAST, _MOST = 0.05, 50.0  # how much one ending may say
+_STEPS = 50
+_FORM = 0.6  # of the answers that end in lines which begin alike, from which that is the set's form
+
+
+def broken_off(answers: pl.Series) -> np.ndarray:
+    """How likely each answer breaks off before its end, as the set's other answers go: float64 [n] in [0, 1].
+
+    0 of answers that a mark, quote, bracket or fence closes, of code, of answers of three words and fewer, of empty
+    ones, and of those that end in the set's form (a last line that begins as most do: ``#### 72``). A fence that is
+    opened and not closed, or the number of a list's next item without the item, is a break in itself.
+
+    ``answers``: strings [n], null as empty.
+    """
+    if not len(answers):
+        return np.zeros(0)
+    text = answers.cast(pl.String).fill_null("").str.strip_chars_end().alias("text")
+    table = _looks(text)
+    score = np.zeros(len(text))
+    unclosed = table["unclosed"].to_numpy()
+    odds = np.clip(_odds(text, table.filter("unclosed")["ending"]), _LEAST, _MOST)
+    kinds = table["kind"].to_numpy()
+    for kind in np.unique(kinds):
+        mine = kinds == kind
+        of_mine = mine[unclosed]
+        closed = 1 - mine[unclosed].sum() / mine.sum()
+        score[mine & unclosed] = _cut(odds[of_mine], closed)
+    in_form, form = _form(text, table)
+    score[~in_form & unclosed] = np.maximum(score[~in_form & unclosed], form)
+    score[in_form | (kinds == "short") | (kinds == "code")] = 0.0
+    return np.where(table["open"].to_numpy(), 1.0, score)
+
+
+def _looks(text: pl.Series) -> pl.DataFrame:
+    """What each text (strings [n], no blank at its end) looks like.
+
+    ``kind`` string; ``unclosed`` bool, no mark closes it; ``ending`` string, its last word in lower case (of numbers
+    ``0``) or its last mark; ``open`` bool, a fence or a list stands open; ``line`` string, how its last line begins,
+    null where it has one line.
+    """
+    tail = pl.col("text").str.tail(_TAIL)
+    words = pl.col("text").str.slice(0, _READ).str.count_matches(r"\S+") + pl.col("text").str.slice(
+        0, _READ
+    ).str.count_matches(rf"[{_UNSPACED}]") // 2
+    dangling = tail.str.contains(_DANGLING) & tail.str.contains("\n")
+    fenced = pl.col("text").str.count_matches("```")
+    kind = (
+        pl.when("code").then(pl.lit("code"))
+        .when(words <= _SHORT).then(pl.lit("short"))
+        .when(tail.str.contains(_ITEM)).then(pl.lit("item"))
+        .when(pl.col("text").str.contains(_INNER_STOP)).then(pl.lit("prose"))
+        .when(pl.col("text").str.contains("\n")).then(pl.lit("lines"))
+        .otherwise(pl.lit("phrase"))
+    )  # fmt: skip
+    return pl.DataFrame({"text": text, "code": is_code(text)}).select(
+        kind=kind,
+        unclosed=~tail.str.contains(_CLOSED) & (pl.col("text") != ""),
+        ending=_word(pl.coalesce(tail.str.extract(rf"({_WORD})$", 1), tail.str.tail(1))),
+        open=(fenced % 2 == 1) | dangling,
+        line=tail.str.extract(r"\n[ \t]*(\S+)[^\n]*$", 1).str.replace_all(r"\p{N}+", "0"),
+    )
+
+
+def _word(word: pl.Expr) -> pl.Expr:
+    """``word`` in lower case, 0 if there is a digit in it."""
+    return pl.when(word.str.contains(r"\p{N}")).then(pl.lit("0")).otherwise(word.str.to_lowercase())
+
+
+def _odds(text: pl.Series, endings: pl.Series) -> np.ndarray:
+    """How many times likelier each of ``endings`` (strings [m]) is where a text is cut than where it stops: float64 [m].
+
+    Half of the cuts are taken to fall between words, half within one.
+    """
+    learned = text.gather(np.unique(np.linspace(0, len(text) - 1, _LEARNED).astype(np.int64))).str.slice(0, _READ)
+    found = pl.DataFrame({"found": learned.str.extract_all(rf"{_WORD}[{_CLOSERS}]*[{_STOPS}\n]?").explode().drop_nulls()})
+    words = (
+        found.select(
+            word=_word(pl.col("found").str.extract(rf"^({_WORD})", 1)),
+            stops=pl.col("found").str.contains(rf"[{_STOPS}\n]$"),
+        )
+        .group_by("word")
+        .agg(times=pl.len(), stops=pl.col("stops").sum())
+    )
+    marks = endings.filter(~endings.str.contains(_WORD)).value_counts()
+    marks = marks.select(
+        word=pl.col(endings.name),
+        times=pl.Series([learned.str.count_matches(mark, literal=True).sum() for mark in marks[endings.name]], dtype=pl.UInt32),
+        stops=pl.lit(0, pl.UInt32),
+    )
+    words = pl.concat([words.cast({"times": pl.UInt32, "stops": pl.UInt32}), marks]).sort("word")
+    if not words.height:
+        return np.ones(len(endings))
+    every, stop = float(words["times"].sum()), float(words["stops"].sum())
+    rate = (stop + 1) / (every + 1)
+    inside = float((words["times"] * (words["word"].str.len_chars() - 1)).sum())
+    asked = pl.DataFrame({"word": endings}).join(words, on="word", how="left", maintain_order="left")
+    times = asked["times"].fill_null(0).to_numpy().astype(np.float64)
+    stops = asked["stops"].fill_null(0).to_numpy().astype(np.float64)
+    own = (stops + _DOUBT * rate) / (times + _DOUBT)
+    begun = _begun(words, endings) - times
+    within = (begun / max(1.0, inside)) / (np.maximum(1.0, times) * own / (stop + 1))
+    return np.asarray((rate / own + within) / 2)
+
+
+def _begun(words: pl.DataFrame, endings: pl.Series) -> np.ndarray:
+    """How many words (``word``, sorted, with ``times``) begin with each of ``endings`` (strings [m]): float64 [m]."""
+    before = np.concatenate([[0.0], np.cumsum(words["times"].to_numpy(), dtype=np.float64)])
+    low = words["word"].search_sorted(endings, side="left").to_numpy()
+    high = words["word"].search_sorted(endings + "\U0010ffff", side="right").to_numpy()
+    return before[high] - before[low]
+
+
+def _cut(odds: np.ndarray, closed: float) -> np.ndarray:
+    """The probability that each unclosed answer of one kind was cut, float64 [m].
+
+    ``odds``: float64 [m], by its ending; ``closed``: the share of the kind's answers that a mark closes.
+    """
+    share = closed
+    cut = np.full(len(odds), share)
+    for _ in range(_STEPS):
+        cut = share * odds / (share * odds + 1 - share) if share < 1 else np.ones(len(odds))
+        share = (cut.sum() + _PRIOR * closed) / (len(odds) + _PRIOR)
+    return cut
+
+
+def _form(text: pl.Series, table: pl.DataFrame) -> tuple[np.ndarray, float]:
+    """Which answers end in the set's form, bool [n], and what it says against an answer that does not.
+
+    With a share s of the answers in the form that is s² / (s² + (1 − s)²), and 0 where there is no such form.
+    """
+    lines = table["line"].filter(text != "")
+    counts = lines.value_counts(sort=True).drop_nulls()
+    if not counts.height:
+        return np.zeros(len(text), dtype=bool), 0.0
+    name, times = counts.row(0)
+    share = times / len(lines)
+    if share < _FORM:
+        return np.zeros(len(text), dtype=bool), 0.0
+    return (table["line"] == name).fill_null(False).to_numpy(), share**2 / (share**2 + (1 - share) ** 2)

@@ -1,0 +1,146 @@
+"""Evidence on pairs of question and answer that carry no label: whether they belong together, and a probe for them.
+
+All figures of a row come from the other rows of its own set: no label, no language model.
+"""
+
+import numpy as np
+import polars as pl
+
+from ..vectors.neighbors import nearest, unit
+from .answers import boilerplate, refusals
+from .endings import broken_off
+from .folds import group_folds
+from .surprise import surprise
+
+FOLDS = 5
+PENALTY = 3.0  # α of the ridge regression
+
+_BLOCK_VALUES = 1 << 22  # cosines held at a time: 16 MB
+_TIE = 1e-6  # cosines nearer than this to each other are equal: a product's last digits depend on its blocks
+
+
+def pair_evidence(
+    questions: pl.Series,
+    answers: pl.Series,
+    question_vectors: np.ndarray,
+    answer_vectors: np.ndarray,
+    groups: np.ndarray,
+    seed: int,
+) -> pl.DataFrame:
+    """What the set says about each of its pairs, a row per pair, in order.
+
+    Args:
+        questions: strings [n]; ``answers``: strings [n], null as empty.
+        question_vectors: float32 [n, d], unit rows; ``answer_vectors``: the same of the answers.
+        groups: uint32 [n]; copies of one another share a number.
+
+    Returns:
+        ``pairing_rank`` float64 in [0, 1], high: the answer fits other questions better; ``broken_off`` float64 in
+        [0, 1], how likely it ends before its end; ``empty`` bool; ``boilerplate`` float64 in [0, 1], the share of the
+        set that has the same answer to unrelated questions; ``surprise`` float64, how many robust standard deviations
+        the answer's bits per byte lie above the set's median; ``refusal`` bool, which accuses nobody.
+    """
+    blank = answers.cast(pl.String).fill_null("").str.strip_chars().str.len_bytes() == 0
+    bits = surprise(answers, groups, seed)
+    return pl.DataFrame(
+        {
+            "pairing_rank": pairing_rank(question_vectors, answer_vectors, groups, seed),
+            "broken_off": broken_off(answers),
+            "empty": blank,
+            "boilerplate": boilerplate(questions, answers, question_vectors),
+            "surprise": above_median(bits),
+            "refusal": refusals(answers),
+        }
+    )
+
+
+def above_median(values: np.ndarray) -> np.ndarray:
+    """How far each value (float [n]) lies above the median, in robust standard deviations (1.4826 · MAD), float64 [n].
+
+    Source: Rousseeuw & Croux 1993. All 0 where more than half of the values are equal.
+    """
+    if not len(values):
+        return np.zeros(0)
+    off = values - np.median(values)
+    scale = 1.4826 * np.median(np.abs(off))
+    return np.asarray(off / scale) if scale > 0 else np.zeros(len(values))
+
+
+def pairing_rank(questions: np.ndarray, answers: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """How many other pairings fit better than the row's own, as a share: float64 [n] in [0, 1], 0 best.
+
+    A ridge regression (Hoerl & Kennard 1970) from question vectors to answer vectors, as maps between two embedding
+    spaces are learned (Mikolov et al. 2013, arXiv 1309.4168), says where a question's answer should lie; it is
+    shrunk towards "where the question lies", which is what a small set goes by. Learned on four fifths of the groups
+    it ranks, on the fifth, a row's own answer among all answers to its question, and its own question among all
+    questions to its answer; the mean of both is the rank. That such a rank finds answers given to the wrong question
+    is this product's own finding.
+
+    Rows of one group never vouch for each other: they share a fold and do not compete. Where a row has nothing to be
+    learned from or to compete with, its rank is 0. An empty answer whose vector is zero fits nothing.
+
+    Args:
+        questions: float32 [n, d], unit rows; ``answers``: float32 [n, e]. With d ≠ e it is shrunk towards zero.
+        groups: uint32 [n]; copies of one another share a number.
+    """
+    ranks = np.zeros(len(questions))
+    groups = np.asarray(groups)
+    fold = group_folds(groups, FOLDS, seed)
+    for number in range(FOLDS):
+        learned, rows = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        if not len(learned) or not len(rows):
+            continue
+        fitted = _ridge(np.asarray(questions)[learned], np.asarray(answers)[learned])
+        expected = unit(np.asarray(questions)[rows] @ fitted)
+        own = np.asarray(answers)[rows]
+        ranks[rows] = (_beaten(expected, own, groups[rows]) + _beaten(own, expected, groups[rows])) / 2
+    return ranks
+
+
+def _ridge(questions: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """The map W, float32 [d, e], with the least ‖QW − A‖² + α‖W − I‖²."""
+    inner, outer = questions.T @ questions, questions.T @ answers
+    inner[np.diag_indices(len(inner))] += PENALTY
+    if inner.shape == outer.shape:
+        outer[np.diag_indices(len(outer))] += PENALTY
+    return np.asarray(np.linalg.solve(inner.astype(np.float64), outer), dtype=np.float32)
+
+
+def _beaten(left: np.ndarray, right: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """By which share of the other groups' ``right`` [m, d] each row of ``left`` [m, d] is met better than by its own.
+
+    float64 [m]; 0 where there is no other group.
+    """
+    share = np.zeros(len(left))
+    step = max(1, _BLOCK_VALUES // max(1, len(left)))
+    for start in range(0, len(left), step):
+        block = slice(start, start + step)
+        cosines = left[block] @ right.T
+        own = cosines[np.arange(len(cosines)), start + np.arange(len(cosines))]
+        others = groups[block, None] != groups[None, :]
+        better = (cosines > own[:, None] + _TIE) & others
+        share[block] = better.sum(axis=1) / np.maximum(1, others.sum(axis=1))
+    return share
+
+
+def nearest_answer(
+    kept_questions: np.ndarray, kept_answers: np.ndarray, anchor_questions: np.ndarray, anchor_answers: np.ndarray
+) -> np.ndarray:
+    """The cosine between a held-out row's answer and the answer of the kept question nearest to its own, float64 [m].
+
+    A nearest-neighbour learner (Cover & Hart 1967) whose loss is read in the space of the answers: it answers as the
+    kept rows do, so a wrong answer that is kept costs wherever it is the nearest. That it sees a cleaning of pairs,
+    and refuses a random removal, is this product's own finding.
+
+    Args:
+        kept_questions: float32 [n, d], unit rows; ``kept_answers``: float32 [n, e], unit rows.
+        anchor_questions: float32 [m, d]; ``anchor_answers``: float32 [m, e], unit rows.
+
+    Returns:
+        0 for every row where nothing is kept.
+    """
+    if not len(kept_questions) or not len(anchor_questions):
+        return np.zeros(len(anchor_questions))
+    at = nearest(kept_questions, anchor_questions, 1)[0][:, 0]
+    given = np.asarray(kept_answers)[at].astype(np.float64)
+    return np.asarray(np.einsum("ij,ij->i", given, np.asarray(anchor_answers).astype(np.float64)))
