@@ -3,14 +3,16 @@
 A text that was cut stops at a random place, one that was finished at a place where texts stop. Both places are learned
 from the set itself, so that no list of words of one language is needed: which words stand before a full stop or a line
 end, which never do, and which are only the beginnings of words. Of the endings that no mark closes, a mixture of the
-two (by expectation maximisation, Dempster, Laird & Rubin 1977; a share of its own for each kind of answer) tells how
-likely each was cut. The measure as a whole is this product's own.
+two (by expectation maximisation, Dempster, Laird & Rubin 1977) tells how likely each was cut, given how often answers of
+its kind to such questions stay unclosed. The measure as a whole is this product's own.
 """
 
 import numpy as np
 import polars as pl
 
 from ..text.kinds import is_code
+from .folds import FOLDS, group_folds
+from .ridge import ridge
 
 _TAIL = 400  # characters at the end of a text that are looked at
 _LEARNED = 20_000  # texts from which words are learned,
@@ -18,48 +20,64 @@ _READ = 4_000  # and characters of each
 _SHORT = 3  # words up to which an answer needs no closing mark
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_WORD = rf"(?:[{_UNSPACED}]|[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]](?:[\p{{L}}\p{{M}}\p{{N}}'’_-]&&[^{_UNSPACED}])*)"
 _WORD = rf"(?:[{_UNSPACED}]|[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]](?:['’_-]?[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]])*)"
 _STOPS = r".!?…。！？؟।॥։።"
 _CLOSERS = r"\"'”’»)\]}>`」』）】*_|;"
-_CLOSED = rf"(?:[{_STOPS}{_CLOSERS}]|\p{{So}}\p{{M}}*)$"
-_DANGLING = r"(?:^|\n)[ \t]*(?:\p{N}{1,3}[.)]|[-*•–])$"  # the sign of a list's next item, and no item
-_ITEM = r"(?:^|\n)[ \t]*(?:\p{N}{1,3}[.):]|\p{L}[.)]|[-*•–])[ \t]+[^\n]*$"
-_INNER_STOP = rf"[{_STOPS}][{_CLOSERS}]*(?:\s|[{_UNSPACED}])"
+_CLOSED = rf"(?:[{_STOPS}{_CLOSERS}]|\p{{So}}\p{{M}}*|(?:https?://|www\.)\S+)$"
+_DANGLING = r"(?:^|\n)[ \t]*(?:(?:\p{N}{1,3}|[IVX]{1,5})[.)]|[-*•–])$"  # the sign of a list's next item, and no item
+_ITEM = r"(?:^|\n)[ \t]*(?:(?:\p{N}{1,3}|[IVX]{1,5})[.):]|\p{L}[.)]|[-*•–])[ \t]+[^\n]*$"
+_SENTENCES = rf"[\p{{L}}\p{{M}}{_CLOSERS}][{_STOPS}][{_CLOSERS}]*(?:[ \t]+|[{_UNSPACED}])[^\n]*$"  # in the last line
+_LONG = 10  # words from which a last line is a sentence and no phrase
 
 _DOUBT = 3.0  # occurrences by which a word's own rate is drawn to that of all words
-_PRIOR = 10.0  # unclosed endings by which the share of cut ones is drawn to the share of closed ones
+_SHARE = 0.02  # of a set's answers that are cut, before anything is known of it,
+_PRIOR = 100.0  # and the answers that it weighs as much as
+_RARE = 0.01  # share of unclosed answers that is sound wherever they are asked for
 _LEAST, _MOST = 0.05, 50.0  # how much one ending may say
 _STEPS = 50
 _FORM = 0.6  # of the answers that end in lines which begin alike, from which that is the set's form
 
 
-def broken_off(answers: pl.Series) -> np.ndarray:
+def broken_off(answers: pl.Series, questions: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     """How likely each answer breaks off before its end, as the set's other answers go: float64 [n] in [0, 1].
 
-    0 of answers that a mark, quote, bracket or fence closes, of code, of answers of three words and fewer, of empty
-    ones, and of those that end in the set's form (a last line that begins as most do: ``#### 72``). A fence that is
-    opened and not closed, or the number of a list's next item without the item, is a break in itself.
+    0 of answers that a mark, quote, bracket, fence or address closes, of code, of answers of three words and fewer, of
+    empty ones, and of those that end in the set's form (a last line that begins as most do: ``#### 72``). A fence that
+    is opened and not closed, or the number of a list's next item without the item, is a break in itself.
 
-    ``answers``: strings [n], null as empty.
+    Args:
+        answers: strings [n], null as empty.
+        questions: float32 [n, d], unit vectors of what the answers reply to: a title that is asked for needs no stop.
+        groups: uint32 [n]; copies of one another share a number.
     """
     if not len(answers):
         return np.zeros(0)
     text = answers.cast(pl.String).fill_null("").str.strip_chars_end().alias("text")
     table = _looks(text)
-    score = np.zeros(len(text))
-    unclosed = table["unclosed"].to_numpy()
-    odds = np.clip(_odds(text, table.filter("unclosed")["ending"]), _LEAST, _MOST)
-    kinds = table["kind"].to_numpy()
-    for kind in np.unique(kinds):
-        mine = kinds == kind
-        of_mine = mine[unclosed]
-        closed = 1 - mine[unclosed].sum() / mine.sum()
-        score[mine & unclosed] = _cut(odds[of_mine], closed)
     in_form, form = _form(text, table)
-    score[~in_form & unclosed] = np.maximum(score[~in_form & unclosed], form)
-    score[in_form | (kinds == "short") | (kinds == "code")] = 0.0
+    judged = ~in_form & ~table["kind"].is_in(["short", "code"]).to_numpy()
+    unclosed = judged & table["unclosed"].to_numpy()
+    score = np.zeros(len(text))
+    if unclosed.any():
+        odds = np.clip(_odds(text, table["ending"].filter(pl.Series(unclosed))), _LEAST, _MOST)
+        usual = _usual(table["kind"], unclosed, questions, np.where(judged, group_folds(groups, FOLDS, seed), -1))
+        score[unclosed] = np.maximum(_cut(odds, usual[unclosed], int(judged.sum())), form)
     return np.where(table["open"].to_numpy(), 1.0, score)
+
+
+def _usual(kinds: pl.Series, unclosed: np.ndarray, questions: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """How likely no mark closes an answer of its kind to its question, float64 [n], learned from other folds' rows.
+
+    Ridge regression on the question's vector and the kind. ``fold``: int64 [n], −1 of rows that are no example.
+    """
+    kind = kinds.to_dummies().to_numpy().astype(np.float32)
+    features = np.hstack([np.asarray(questions, dtype=np.float32), kind])
+    usual = np.full(len(unclosed), unclosed[fold >= 0].mean())
+    for number in range(FOLDS):
+        learned, rows = (fold >= 0) & (fold != number), fold == number
+        if learned.any() and rows.any():
+            usual[rows] = features[rows] @ ridge(features[learned], unclosed[learned].astype(np.float32))
+    return usual
 
 
 def _looks(text: pl.Series) -> pl.DataFrame:
@@ -70,17 +88,16 @@ def _looks(text: pl.Series) -> pl.DataFrame:
     null where it has one line.
     """
     tail = pl.col("text").str.tail(_TAIL)
-    words = pl.col("text").str.slice(0, _READ).str.count_matches(r"\S+") + pl.col("text").str.slice(
-        0, _READ
-    ).str.count_matches(rf"[{_UNSPACED}]") // 2
+    last = tail.str.extract(r"([^\n]*)$", 1)
     dangling = tail.str.contains(_DANGLING) & tail.str.contains("\n")
     fenced = pl.col("text").str.count_matches("```")
     kind = (
         pl.when("code").then(pl.lit("code"))
-        .when(words <= _SHORT).then(pl.lit("short"))
+        .when(_words(tail) <= _SHORT).then(pl.lit("short"))
         .when(tail.str.contains(_ITEM)).then(pl.lit("item"))
-        .when(pl.col("text").str.contains(_INNER_STOP)).then(pl.lit("prose"))
-        .when(pl.col("text").str.contains("\n")).then(pl.lit("lines"))
+        .when(tail.str.contains(_SENTENCES)).then(pl.lit("paragraph"))
+        .when(_words(last) >= _LONG).then(pl.lit("sentence"))
+        .when(pl.col("text").str.contains("\n")).then(pl.lit("line"))
         .otherwise(pl.lit("phrase"))
     )  # fmt: skip
     return pl.DataFrame({"text": text, "code": is_code(text)}).select(
@@ -90,6 +107,11 @@ def _looks(text: pl.Series) -> pl.DataFrame:
         open=(fenced % 2 == 1) | dangling,
         line=tail.str.extract(r"\n[ \t]*(\S+)[^\n]*$", 1).str.replace_all(r"\p{N}+", "0"),
     )
+
+
+def _words(text: pl.Expr) -> pl.Expr:
+    """How many words ``text`` has; two characters of a script without blanks count as one more."""
+    return text.str.count_matches(r"\S+") + text.str.count_matches(rf"[{_UNSPACED}]") // 2
 
 
 def _word(word: pl.Expr) -> pl.Expr:
@@ -141,16 +163,20 @@ def _begun(words: pl.DataFrame, endings: pl.Series) -> np.ndarray:
     return before[high] - before[low]
 
 
-def _cut(odds: np.ndarray, closed: float) -> np.ndarray:
-    """The probability that each unclosed answer of one kind was cut, float64 [m].
+def _cut(odds: np.ndarray, usual: np.ndarray, judged: int) -> np.ndarray:
+    """The probability that each unclosed answer was cut, float64 [m].
 
-    ``odds``: float64 [m], by its ending; ``closed``: the share of the kind's answers that a mark closes.
+    Args:
+        odds: float64 [m], by its ending.
+        usual: float64 [m], the share of such answers that no mark closes, those that were cut among them.
+        judged: answers among which these are the unclosed ones.
     """
-    share = closed
-    cut = np.full(len(odds), share)
+    share = _SHARE
+    cut = np.zeros(len(odds))
     for _ in range(_STEPS):
-        cut = share * odds / (share * odds + 1 - share) if share < 1 else np.ones(len(odds))
-        share = (cut.sum() + _PRIOR * closed) / (len(odds) + _PRIOR)
+        sound = np.maximum(usual - share, _RARE)
+        cut = share * odds / (share * odds + sound)
+        share = (cut.sum() + _PRIOR * _SHARE) / (judged + _PRIOR)
     return cut
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+FOLDS = 5
+
 
 def group_folds(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """The fold of each row, int64 [n] from 0 to ``folds`` − 1; rows of one group (uint32 [n]) share theirs.

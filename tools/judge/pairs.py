@@ -9,11 +9,9 @@ import polars as pl
 from ..vectors.neighbors import nearest, unit
 from .answers import boilerplate, refusals
 from .endings import broken_off
-from .folds import group_folds
+from .folds import FOLDS, group_folds
+from .ridge import ridge
 from .surprise import surprise
-
-FOLDS = 5
-PENALTY = 3.0  # α of the ridge regression
 
 _BLOCK_VALUES = 1 << 22  # cosines held at a time: 16 MB
 _TIE = 1e-6  # cosines nearer than this to each other are equal: a product's last digits depend on its blocks
@@ -45,7 +43,7 @@ def pair_evidence(
     return pl.DataFrame(
         {
             "pairing_rank": pairing_rank(question_vectors, answer_vectors, groups, seed),
-            "broken_off": broken_off(answers),
+            "broken_off": broken_off(answers, question_vectors, groups, seed),
             "empty": blank,
             "boilerplate": boilerplate(questions, answers, question_vectors),
             "surprise": above_median(bits),
@@ -90,20 +88,11 @@ def pairing_rank(questions: np.ndarray, answers: np.ndarray, groups: np.ndarray,
         learned, rows = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         if not len(learned) or not len(rows):
             continue
-        fitted = _ridge(np.asarray(questions)[learned], np.asarray(answers)[learned])
+        fitted = ridge(np.asarray(questions)[learned], np.asarray(answers)[learned], towards=1.0)
         expected = unit(np.asarray(questions)[rows] @ fitted)
         own = np.asarray(answers)[rows]
         ranks[rows] = (_beaten(expected, own, groups[rows]) + _beaten(own, expected, groups[rows])) / 2
     return ranks
-
-
-def _ridge(questions: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """The map W, float32 [d, e], with the least ‖QW − A‖² + α‖W − I‖²."""
-    inner, outer = questions.T @ questions, questions.T @ answers
-    inner[np.diag_indices(len(inner))] += PENALTY
-    if inner.shape == outer.shape:
-        outer[np.diag_indices(len(outer))] += PENALTY
-    return np.asarray(np.linalg.solve(inner.astype(np.float64), outer), dtype=np.float32)
 
 
 def _beaten(left: np.ndarray, right: np.ndarray, groups: np.ndarray) -> np.ndarray:
