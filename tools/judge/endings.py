@@ -27,13 +27,14 @@ _CLOSED = rf"(?:[{_STOPS}{_CLOSERS}]|\p{{So}}\p{{M}}*|(?:https?://|www\.)\S+)$"
 _DANGLING = r"(?:^|\n)[ \t]*(?:(?:\p{N}{1,3}|[IVX]{1,5})[.)]|[-*•–])$"  # the sign of a list's next item, and no item
 _ITEM = r"(?:^|\n)[ \t]*(?:(?:\p{N}{1,3}|[IVX]{1,5})[.):]|\p{L}[.)]|[-*•–])[ \t]+[^\n]*$"
 _SENTENCES = rf"[\p{{L}}\p{{M}}{_CLOSERS}][{_STOPS}][{_CLOSERS}]*(?:[ \t]+|[{_UNSPACED}])[^\n]*$"  # in the last line
+_LISTING = r"(?:^|\n|:[ \t])(?:[^,;、،\n]{1,40}[,;、،][ \t]*){2,}[^,;、،\n]{1,40}$"  # names or values, one after the other
 _LONG = 10  # words from which a last line is a sentence and no phrase
 
 _DOUBT = 3.0  # occurrences by which a word's own rate is drawn to that of all words
 _SHARE = 0.02  # of a set's answers that are cut, before anything is known of it,
 _PRIOR = 100.0  # and the answers that it weighs as much as
 _RARE = 0.01  # share of unclosed answers that is sound wherever they are asked for
-_LEAST, _MOST = 0.05, 50.0  # how much one ending may say
+_LEAST, _MOST = 0.05, 20.0  # how much one ending may say
 _STEPS = 50
 _FORM = 0.6  # of the answers that end in lines which begin alike, from which that is the set's form
 
@@ -95,6 +96,7 @@ def _looks(text: pl.Series) -> pl.DataFrame:
         pl.when("code").then(pl.lit("code"))
         .when(_words(tail) <= _SHORT).then(pl.lit("short"))
         .when(tail.str.contains(_ITEM)).then(pl.lit("item"))
+        .when(tail.str.contains(_LISTING)).then(pl.lit("listing"))
         .when(tail.str.contains(_SENTENCES)).then(pl.lit("paragraph"))
         .when(_words(last) >= _LONG).then(pl.lit("sentence"))
         .when(pl.col("text").str.contains("\n")).then(pl.lit("line"))
