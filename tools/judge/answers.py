@@ -7,6 +7,7 @@ _FEWEST = 3  # different questions that get an answer before it is looked at
 _SHORT = 3  # words up to which an answer is a choice, a number or a name, which may recur
 _ALIKE = 0.25  # of the way from unrelated to equal: questions nearer to each other than this are instances of one task
 
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 _REFUSAL = (
     r"(?i)^\W*(?:"
     r"(?:i['’]m|i am|we['’]re|we are) (?:very |really |so )?(?:sorry|afraid|unable|not able)\b"
@@ -43,20 +44,22 @@ def boilerplate(questions: pl.Series, answers: pl.Series, vectors: np.ndarray) -
         return np.zeros(0)
     table = pl.DataFrame({"answer": _plain(answers), "question": _plain(questions)}).with_row_index("row")
     first = table.unique(["answer", "question"], keep="first", maintain_order=True)
-    counted = first.with_columns(times=pl.len().over("answer")).filter(
-        (pl.col("times") >= _FEWEST)
-        & ((pl.col("answer").str.count_matches(r"\S+") + pl.col("answer").str.count_matches(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]") // 2) > _SHORT)
-    )
-    if not counted.height:
-        return np.zeros(size)
-    found = counted.group_by("answer", maintain_order=True).agg("row")
+    several = first.filter((pl.len().over("answer") >= _FEWEST) & (_words(pl.col("answer")) > _SHORT))
+    found = several.group_by("answer", maintain_order=True).agg("row")
     usual = _mean_cosine(np.asarray(vectors)[first["row"].to_numpy()])
-    told = found.with_columns(
+    alike = [_mean_cosine(np.asarray(vectors)[rows.to_numpy()]) for rows in found["row"]]
+    told = found.select(
+        "answer",
         share=pl.col("row").list.len() / first["question"].n_unique(),
-        alike=pl.Series([_mean_cosine(np.asarray(vectors)[rows.to_numpy()]) for rows in found["row"]]),
+        alike=pl.Series(alike, dtype=pl.Float64),
     ).filter(pl.col("alike") < usual + _ALIKE * (1 - usual))
-    joined = table.join(told.select("answer", "share"), on="answer", how="left", maintain_order="left")
+    joined = table.join(told, on="answer", how="left", maintain_order="left")
     return joined["share"].fill_null(0.0).to_numpy().astype(np.float64)
+
+
+def _words(text: pl.Expr) -> pl.Expr:
+    """How many words ``text`` has; two characters of a script without blanks count as one more."""
+    return text.str.count_matches(r"\S+") + text.str.count_matches(_UNSPACED) // 2
 
 
 def _plain(text: pl.Series) -> pl.Series:

@@ -1,9 +1,9 @@
 """Answers that break off: how the answers of a set end, and which of them end where the others do not.
 
-A text that was cut stops at a random place, one that was finished at a place where texts stop. Both places are learned
-from the set itself, so that no list of words of one language is needed: which words stand before a full stop or a line
-end, which never do, and which are only the beginnings of words. Of the endings that no mark closes, a mixture of the
-two (by expectation maximisation, Dempster, Laird & Rubin 1977) tells how likely each was cut, given how often answers of
+A text that was cut stops at a random place, one that was finished where texts stop. Both places are learned from the
+set itself, so that no list of words of one language is needed: which words stand before a full stop or a line end,
+which never do, and which are only the beginnings of words. Of the endings that no mark closes, a mixture of the two
+(by expectation maximisation, Dempster, Laird & Rubin 1977) tells how likely each was cut, given how often answers of
 its kind to such questions stay unclosed. The measure as a whole is this product's own.
 """
 
@@ -27,7 +27,7 @@ _CLOSED = rf"(?:[{_STOPS}{_CLOSERS}]|\p{{So}}\p{{M}}*|(?:https?://|www\.)\S+)$"
 _DANGLING = r"(?:^|\n)[ \t]*(?:(?:\p{N}{1,3}|[IVX]{1,5})[.)]|[-*•–])$"  # the sign of a list's next item, and no item
 _ITEM = r"(?:^|\n)[ \t]*(?:(?:\p{N}{1,3}|[IVX]{1,5})[.):]|\p{L}[.)]|[-*•–])[ \t]+[^\n]*$"
 _SENTENCES = rf"[\p{{L}}\p{{M}}{_CLOSERS}][{_STOPS}][{_CLOSERS}]*(?:[ \t]+|[{_UNSPACED}])[^\n]*$"  # in the last line
-_LISTING = r"(?:^|\n|:[ \t])(?:[^,;、،\n]{1,40}[,;、،][ \t]*){2,}[^,;、،\n]{1,40}$"  # names or values, one after the other
+_LISTING = r"(?:^|\n|:[ \t])(?:[^,;、،\n]{1,40}[,;、،][ \t]*){2,}[^,;、،\n]{1,40}$"  # names or values in a row
 _LONG = 10  # words from which a last line is a sentence and no phrase
 
 _DOUBT = 3.0  # occurrences by which a word's own rate is drawn to that of all words
@@ -122,39 +122,49 @@ def _word(word: pl.Expr) -> pl.Expr:
 
 
 def _odds(text: pl.Series, endings: pl.Series) -> np.ndarray:
-    """How many times likelier each of ``endings`` (strings [m]) is where a text is cut than where it stops: float64 [m].
+    """How many times likelier each of ``endings`` is where a text is cut than where it stops.
 
     Half of the cuts are taken to fall between words, half within one.
+
+    Args:
+        text: strings [n], to learn from; ``endings``: strings [m], words in lower case or single marks.
+
+    Returns:
+        float64 [m].
+    """
+    words = _places(text, endings)
+    every, stop = float(words["times"].sum()), float(words["stops"].sum())
+    rate = (stop + 1) / (every + 1)
+    letters = float((words["times"] * (words["word"].str.len_chars() - 1)).sum())  # after which a word can be cut
+    asked = pl.DataFrame({"word": endings}).join(words, on="word", how="left", maintain_order="left")
+    times, stops = (asked[name].fill_null(0).to_numpy().astype(np.float64) for name in ("times", "stops"))
+    own = (stops + _DOUBT * rate) / (times + _DOUBT)  # how often a text stops after this word
+    within = (_begun(words, endings) - times) / max(1.0, letters)
+    return np.asarray((rate / own + within * (stop + 1) / (np.maximum(1.0, times) * own)) / 2)
+
+
+def _places(text: pl.Series, endings: pl.Series) -> pl.DataFrame:
+    """Every ``word`` of ``text``, sorted, how many ``times`` it stands there, and at how many of them a text ``stops``.
+
+    A text stops at a full stop and at a line end. Marks that stand among ``endings`` are counted as words; at them a
+    text never stops.
     """
     learned = text.gather(np.unique(np.linspace(0, len(text) - 1, _LEARNED).astype(np.int64))).str.slice(0, _READ)
-    found = pl.DataFrame({"found": learned.str.extract_all(rf"{_WORD}[{_CLOSERS}]*[{_STOPS}\n]?").explode().drop_nulls()})
+    pattern = rf"{_WORD}[{_CLOSERS}]*[{_STOPS}\n]?"
     words = (
-        found.select(
+        pl.DataFrame({"found": learned.str.extract_all(pattern).explode().drop_nulls()})
+        .select(
             word=_word(pl.col("found").str.extract(rf"^({_WORD})", 1)),
             stops=pl.col("found").str.contains(rf"[{_STOPS}\n]$"),
         )
         .group_by("word")
-        .agg(times=pl.len(), stops=pl.col("stops").sum())
+        .agg(times=pl.len().cast(pl.Int64), stops=pl.col("stops").sum().cast(pl.Int64))
     )
-    marks = endings.filter(~endings.str.contains(_WORD)).value_counts()
-    marks = marks.select(
-        word=pl.col(endings.name),
-        times=pl.Series([learned.str.count_matches(mark, literal=True).sum() for mark in marks[endings.name]], dtype=pl.UInt32),
-        stops=pl.lit(0, pl.UInt32),
-    )
-    words = pl.concat([words.cast({"times": pl.UInt32, "stops": pl.UInt32}), marks]).sort("word")
-    if not words.height:
-        return np.ones(len(endings))
-    every, stop = float(words["times"].sum()), float(words["stops"].sum())
-    rate = (stop + 1) / (every + 1)
-    inside = float((words["times"] * (words["word"].str.len_chars() - 1)).sum())
-    asked = pl.DataFrame({"word": endings}).join(words, on="word", how="left", maintain_order="left")
-    times = asked["times"].fill_null(0).to_numpy().astype(np.float64)
-    stops = asked["stops"].fill_null(0).to_numpy().astype(np.float64)
-    own = (stops + _DOUBT * rate) / (times + _DOUBT)
-    begun = _begun(words, endings) - times
-    within = (begun / max(1.0, inside)) / (np.maximum(1.0, times) * own / (stop + 1))
-    return np.asarray((rate / own + within) / 2)
+    marks = endings.filter(~endings.str.contains(_WORD)).unique().to_list()
+    times = [int(learned.str.count_matches(mark, literal=True).sum()) for mark in marks]
+    schema = {"word": pl.String, "times": pl.Int64, "stops": pl.Int64}
+    others = pl.DataFrame({"word": marks, "times": times, "stops": [0] * len(marks)}, schema=schema)
+    return pl.concat([words, others]).sort("word")
 
 
 def _begun(words: pl.DataFrame, endings: pl.Series) -> np.ndarray:
@@ -162,7 +172,7 @@ def _begun(words: pl.DataFrame, endings: pl.Series) -> np.ndarray:
     before = np.concatenate([[0.0], np.cumsum(words["times"].to_numpy(), dtype=np.float64)])
     low = words["word"].search_sorted(endings, side="left").to_numpy()
     high = words["word"].search_sorted(endings + "\U0010ffff", side="right").to_numpy()
-    return before[high] - before[low]
+    return np.asarray(before[high] - before[low])
 
 
 def _cut(odds: np.ndarray, usual: np.ndarray, judged: int) -> np.ndarray:
