@@ -15,15 +15,15 @@ from .folds import FOLDS, group_folds
 from .ridge import ridge
 
 _TAIL = 400  # characters at the end of a text that are looked at
-_LEARNED = 20_000  # texts from which words are learned,
-_READ = 4_000  # and characters of each
+_LEARNED = 5_000  # texts from which words are learned,
+_READ = 2_000  # and characters of each
 _SHORT = 3  # words up to which an answer needs no closing mark
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = rf"(?:[{_UNSPACED}]|[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]](?:['’_-]?[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]])*)"
 _STOPS = r".!?…。！？؟।॥։።"
 _CLOSERS = r"\"'”’»)\]}>`」』）】*_|;"
-_CLOSED = rf"(?:[{_STOPS}{_CLOSERS}]|\p{{So}}\p{{M}}*|(?:https?://|www\.)\S+)$"
+_CLOSED = rf"(?:[{_STOPS}{_CLOSERS}]|\p{{So}}\p{{M}}*|[-=+~]{{3,}}\+?|(?:https?://|www\.)\S+)$"
 _DANGLING = r"(?:^|\n)[ \t]*(?:(?:\p{N}{1,3}|[IVX]{1,5})[.)]|[-*•–])$"  # the sign of a list's next item, and no item
 _ITEM = r"(?:^|\n)[ \t]*(?:(?:\p{N}{1,3}|[IVX]{1,5})[.):]|\p{L}[.)]|[-*•–])[ \t]+[^\n]*$"
 _SENTENCES = rf"[\p{{L}}\p{{M}}{_CLOSERS}][{_STOPS}][{_CLOSERS}]*(?:[ \t]+|[{_UNSPACED}])[^\n]*$"  # in the last line

@@ -79,9 +79,25 @@ def test_code_numbers_lists_and_single_words_are_left_alone():
     others = [
         "def f(x):\n    y = x + 1\n    return y", "42", "Paris", "positive", "apples, pears, plums, cherries",
         "1. bread\n2. song\n3. window", "- dog\n- king\n- river", "(see above)", '"The King of a River"', "",
-        "Read it at https://example.org/a-song-of-the", "```\nx\n```", None, "  ",
+        "Read it at https://example.org/a-song-of-the", "```\nx\n```", None, "  ", "+---+----+\n| a | of |\n+---+----+",
     ]  # fmt: skip
     assert score(paragraphs(100) + others * 3)[100:].max() <= 0.65
+
+
+def test_a_program_may_end_anywhere():
+    answers = [f"def f{at}(that):\n    that = that + {at}\n    print(that)" for at in range(60)]
+    answers[::6] = [answer.replace("print(that)", "return that") for answer in answers[::6]]
+    assert not score(answers + paragraphs(100))[:60].any()
+
+
+def test_names_in_a_row_need_no_stop_where_other_phrases_do():
+    rng = np.random.default_rng(8)
+    names = ["".join(rng.choice(list("bdfgklmnprst"), 6)) for _ in range(240)]
+    phrases = [f"The {rng.choice(NOUNS)} of {rng.choice(NOUNS)} {name}" for name in names[:120]]
+    answers = [phrase + "." * (at % 6 > 0) for at, phrase in enumerate(phrases)]
+    answers += [", ".join(names[at : at + 4]) for at in range(120, 240, 4)]
+    found = score(answers)
+    assert np.median(found[:120:6]) > 2 * np.median(found[120:])
 
 
 def test_what_is_opened_and_not_closed_is_a_break():

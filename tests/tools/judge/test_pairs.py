@@ -120,6 +120,15 @@ def test_the_size_of_a_block_does_not_matter(monkeypatch):
     assert np.allclose(pairing_rank(questions, answers, alone(300), 0), whole, atol=1e-9)
 
 
+def test_a_set_too_small_to_learn_from_goes_by_the_likeness_of_question_and_answer():
+    rng = np.random.default_rng(2)
+    questions = unit(rng.standard_normal((70, 128)).astype(np.float32))
+    answers = unit(questions + unit(rng.standard_normal((70, 128)).astype(np.float32)))
+    rank = pairing_rank(questions, swapped(answers), alone(70), 0)
+    assert np.median(rank[SWAPPED]) > 0.25
+    assert np.delete(rank, SWAPPED).max() < 0.1
+
+
 def test_answers_may_have_other_dimensions_than_questions():
     questions, answers = synthetic(400)
     rank = pairing_rank(questions, unit(swapped(answers)[:, :16]), alone(400), 0)
