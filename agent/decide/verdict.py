@@ -3,7 +3,8 @@
 What the rows are worth is the mean of the probes' scores over the held-out rows, compared row by row, so that a
 difference of two states has a standard error of its own (that of a weighted mean of paired differences). Looks at the
 held-out rows are counted, and what a gain must exceed grows with them (a Bonferroni bound on the chance that noise
-passes; Dwork et al. 2015 on why a holdout wears out). Rows have a price: an action gains in proportion to what it takes.
+passes; Dwork et al. 2015 on why a holdout wears out). Rows have a price: an action gains in proportion to what it
+takes.
 """
 
 import math

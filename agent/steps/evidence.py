@@ -11,8 +11,8 @@ from ...state import events
 from ...state.errors import IntegrityError
 from ...state.phrases import Advance, silent
 from ...state.values import Values
-from ...tools.judge.mislabelled import held_out_support, label_evidence, like_groups
-from ...tools.judge.probe import Labelled
+from ...tools.judge.evidence.discriminant import Labelled
+from ...tools.judge.evidence.mislabelled import held_out_support, label_evidence, like_groups
 from ..decide.facts import rows_key
 from ..session import Session
 from ..view import View

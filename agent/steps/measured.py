@@ -22,7 +22,8 @@ from ...state.phrases import Advance
 from ...state.report import Objective, Probe, ProbeName
 from ...state.values import Role
 from ...tools.judge import objective as objective_tool
-from ...tools.judge.probe import Labelled, linear_discriminant, nearest_neighbor, text_by_row
+from ...tools.judge.evidence.discriminant import Labelled
+from ...tools.judge.probe import linear_discriminant, nearest_neighbor, text_by_row
 from ...tools.repeats.shared import shared_passages, without
 from ...tools.vectors import score as score_tool
 from ...tools.vectors.cluster import ClusterResult, cluster, density_space

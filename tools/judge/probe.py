@@ -13,8 +13,6 @@ A probe gives one score from 0 to 1 for each row of the anchor, so that two stat
   by a few rows differ by a few rows in every training too (common random numbers; Glasserman & Yao 1992).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import polars as pl
 
@@ -24,16 +22,8 @@ from ...state.errors import UsageError
 from ...state.phrases import Advance, silent
 from ..table_tool import TableTool
 from ..vectors.neighbors import nearest
-from .discriminant import fit, predicted
-
-ORDER = 5  # bytes of context of the n-gram model; ORDER + 1 bytes pack into one uint64 without collisions
-
-
-class Labelled(NamedTuple):
-    """Rows with labels: vectors float32 [n, d], of unit length; labels integers [n], the same numbers on both sides."""
-
-    vectors: np.ndarray
-    labels: np.ndarray
+from .evidence.discriminant import Labelled, fit, predicted
+from .evidence.ngram_model import ORDER, NgramModel
 
 
 def nearest_neighbor(known: Labelled, anchor: Labelled) -> np.ndarray:
@@ -88,7 +78,7 @@ def text_by_row(
     for trial in range(params.seeds):
         order = _drawn(rows, seed, trial)
         enough = int(np.searchsorted(np.cumsum(lengths[order] + 1), budget)) + 1
-        bits[ORDER:] += byte_bits(_bytes(text.gather(order[:enough]))[:budget], held_out) / params.seeds
+        bits[ORDER:] += NgramModel(_bytes(text.gather(order[:enough]))[:budget]).bits(held_out) / params.seeds
         advance(1)
     found = np.full(len(anchor_text), np.nan)
     starts = np.concatenate([[0], ends[: read - 1]])
@@ -104,59 +94,17 @@ def _bytes(text: pl.Series) -> np.ndarray:
 
 
 def bits_per_byte(train: np.ndarray, test: np.ndarray) -> float:
-    """Cross-entropy in bits per byte of a byte n-gram model: the mean of ``byte_bits``."""
-    return float(byte_bits(train, test).mean())
-
-
-def byte_bits(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """The bits that each byte of ``test`` costs under a byte n-gram model with Witten–Bell interpolation.
-
-    Method: Witten & Bell 1991, as in Chen & Goodman 1999, §2.5:
-    ``p(b | c) = (count(c, b) + types(c) · p(b | shorter c)) / (count(c) + types(c))``, from contexts of 0 up to
-    ``ORDER`` bytes, above a uniform 1/256.
+    """Cross-entropy in bits per byte of a byte n-gram model (``ngram_model``).
 
     Args:
         train: uint8 [n]; ``test``: uint8 [m].
-
-    Returns:
-        float64 [m − ``ORDER``]: the first bytes have too short a context.
 
     Raises:
         UsageError: ``test`` is shorter than one context.
     """
     if len(test) <= ORDER:
         raise UsageError(f"the held-out text has only {len(test)} bytes; the probe needs more")
-    probability = np.full(len(test) - ORDER, 1.0 / 256.0)
-    for order in range(ORDER + 1):
-        grams, counts = np.unique(_packed(train, order + 1), return_counts=True)
-        contexts, first, types = np.unique(grams >> np.uint64(8), return_index=True, return_counts=True)
-        if not len(contexts):
-            break
-        totals = np.add.reduceat(counts, first)
-        asked = _packed(test, order + 1)[ORDER - order :]
-        seen, at = _find(contexts, asked >> np.uint64(8))
-        known, gram_at = _find(grams, asked)
-        count = np.where(known, counts[gram_at], 0)
-        mixed = (count + types[at] * probability) / (totals[at] + types[at])
-        probability = np.where(seen, mixed, probability)
-    return np.asarray(-np.log2(probability))
-
-
-def _packed(data: np.ndarray, size: int) -> np.ndarray:
-    """Every run of ``size`` bytes as one uint64, [n − size + 1]."""
-    count = max(0, len(data) - size + 1)
-    packed = np.zeros(count, dtype=np.uint64)
-    for offset in range(size):
-        packed = (packed << np.uint64(8)) | data[offset : offset + count]
-    return packed
-
-
-def _find(table: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each of ``wanted`` [m] stands in the sorted ``table`` [n], and where (0 where it does not)."""
-    at = np.searchsorted(table, wanted)
-    at[at == len(table)] = 0
-    found = table[at] == wanted
-    return found, np.where(found, at, 0)
+    return float(NgramModel(train).bits(test).mean())
 
 
 def _probe_of(frame: pl.DataFrame, params: ProbeParams, seed: int) -> Json:

@@ -14,6 +14,13 @@ _TEMPERATURE = 0.5  # Gaussian likelihoods in hundreds of dimensions are far too
 _BLOCK = 4096
 
 
+class Labelled(NamedTuple):
+    """Rows with labels: vectors float32 [n, d], of unit length; labels integers [n], the same numbers on both sides."""
+
+    vectors: np.ndarray
+    labels: np.ndarray
+
+
 class Discriminant(NamedTuple):
     """Weights float32 [d, classes] and offsets float32 [classes]; −inf for a class without a row."""
 
@@ -56,10 +63,3 @@ def probabilities(model: Discriminant, vectors: np.ndarray) -> np.ndarray:
 def predicted(model: Discriminant, vectors: np.ndarray) -> np.ndarray:
     """The likeliest class of each row (float32 [n, d]): integers [n]."""
     return np.asarray((np.asarray(vectors) @ model.weights + model.offsets).argmax(axis=1))
-
-
-def folds_by_group(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """A fold from 0 to ``folds`` − 1 for each row, integers [n]; rows of one of ``groups`` (integers [n]) share it."""
-    _, inverse = np.unique(groups, return_inverse=True)
-    drawn = np.random.default_rng(seed).permutation(int(inverse.max(initial=-1)) + 1) % folds
-    return np.asarray(drawn[inverse])

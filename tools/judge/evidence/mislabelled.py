@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from ..vectors.neighbors import NeighborGraph, nearest
-from .discriminant import fit, folds_by_group, probabilities
-from .probe import Labelled
+from ...vectors.neighbors import NeighborGraph, nearest
+from .discriminant import Labelled, fit, probabilities
+from .folds import FOLDS, group_folds
 
-FOLDS = 5
 NEIGHBORS = 15
 _SHARPNESS = 8.0  # a neighbour 0.1 further away in cosine has less than half the vote
 _INFORMED = 0.1  # agreement of the neighbours' labels, chance set to 0, from which a label counts in full
@@ -90,7 +89,7 @@ def _out_of_fold(
     vectors: np.ndarray, codes: np.ndarray, groups: np.ndarray, at: np.ndarray, classes: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For the labelled rows ``at`` [m]: the own class's probability, the likeliest other class and its own."""
-    folds = folds_by_group(groups[at], FOLDS, seed)
+    folds = group_folds(groups[at], FOLDS, seed)
     own, other, sure = np.ones(len(at)), np.zeros(len(at)), np.zeros(len(at))
     for fold in range(FOLDS):
         out, rest = np.flatnonzero(folds == fold), at[folds != fold]
