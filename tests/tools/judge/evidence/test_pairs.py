@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from recryst.state.config import EmbedParams
-from recryst.tools.judge import pairs
+from recryst.tools.judge.evidence import pairs
 from recryst.tools.judge.evidence.answers import boilerplate, refusals
 from recryst.tools.judge.evidence.pairs import (
     LIMITS,

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recryst.tools.judge import surprise as module
+from recryst.tools.judge.evidence import surprise as module
 from recryst.tools.judge.evidence.folds import group_folds
 from recryst.tools.judge.evidence.ngram_model import NgramModel
 from recryst.tools.judge.evidence.surprise import surprise
