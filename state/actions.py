@@ -93,13 +93,10 @@ class Deduplicate(_Kind):
 
 
 #: What a row is suspected for, and whether it is by a high or a low value of that evidence.
-Suspicion = Literal["label_support", "pairing_rank", "broken_off", "repeated_answer", "empty_answer", "surprise"]
+Suspicion = Literal["label_support", "pair_doubt", "surprise"]
 _SUSPECTED = {
     "label_support": "whose label the other rows do not bear out",
-    "pairing_rank": "whose answer fits other questions better",
-    "broken_off": "whose answer breaks off",
-    "repeated_answer": "whose answer stands under many other questions",
-    "empty_answer": "whose answer is empty",
+    "pair_doubt": "whose answer fits other questions better, breaks off, is empty or boilerplate",
     "surprise": "whose text is unlike any other in its characters",
 }
 
@@ -114,7 +111,7 @@ class RemoveSuspects(_Kind):
 
     def in_words(self) -> str:
         until = "" if self.target_rows is None else f", until {counted(self.target_rows, 'row')} are left"
-        side = "below" if self.by == "label_support" else "above"
+        side = "below" if self.by == "label_support" else "from"
         return f"remove rows {_SUSPECTED[self.by]} ({self.by} {side} {self.threshold:g}){until}"
 
 

@@ -246,6 +246,15 @@ class Embed(StepEvent):
     estimate: Estimate | None = None
 
 
+class EmbedPairs(StepEvent):
+    """Questions and answers were embedded apart."""
+
+    type: Literal["embed_pairs"] = "embed_pairs"
+    rows: int
+    embedded: int
+    cached: int
+
+
 class Quality(StepEvent):
     """The quality score was learned, or given to the rows embedded since."""
 
@@ -413,8 +422,8 @@ class Publish(StepEvent):
 
 Event = (
     Start | Resume | Error | Chat
-    | Load | Clean | Language | Separation | HoldOut | Embed | Quality | Cluster | Reduce | Bare | Ablate | Critique
-    | Evidence | Appraise | Decide | Approve | Act | Measure | Override | Train | Export | Publish
+    | Load | Clean | Language | Separation | HoldOut | Embed | EmbedPairs | Quality | Cluster | Reduce | Bare | Ablate
+    | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | Train | Export | Publish
 )  # fmt: skip
 #: Reads an event of any type from plain values.
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

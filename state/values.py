@@ -26,7 +26,7 @@ Role = Literal[
     "text", "languages", "annotations", "verdicts", "in_corpus", "near_duplicates", "matches", "groups",
     "pool", "vectors", "neighbor_indices", "neighbor_similarities", "density", "anchor_vectors", "anchor_radii",
     "taught", "endorsed_vectors", "quality_model", "quality", "evidence", "anchor_evidence", "relabelled",
-    "anchor_scores", "trial_scores",
+    "anchor_scores", "trial_scores", "pair_rows", "question_vectors", "answer_vectors",
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
     "trial_ledger", "synthesis", "synthetic", "synthetic_originals",
     "row_labels", "zero_shot",

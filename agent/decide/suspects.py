@@ -15,11 +15,8 @@ from .verdict import NEAR_DUPLICATE
 #: suspect.
 STRENGTHS: dict[Suspicion, tuple[float, ...]] = {
     "label_support": (0.01, 0.02, 0.05),
-    "pairing_rank": (0.02, 0.05, 0.1),
-    "broken_off": (0.5,),
-    "repeated_answer": (0.5,),
-    "empty_answer": (0.5,),
-    "surprise": (6.0, 4.5),
+    "pair_doubt": (3.0, 2.0, 1.0),
+    "surprise": (8.0, 6.0),
 }
 _LOW: frozenset[Suspicion] = frozenset({"label_support"})
 
@@ -39,7 +36,7 @@ def suspect_counts(view: View) -> dict[str, dict[str, int]]:
 def _past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
     """Which rows of the evidence are past a limit: bool [n]."""
     column = evidence[kind]
-    past = column < limit if kind in _LOW else column > limit
+    past = column < limit if kind in _LOW else column >= limit
     return past.fill_null(False).to_numpy()
 
 
@@ -58,6 +55,21 @@ def suspects(view: View, action: RemoveSuspects | Relabel, held_out: bool = Fals
         order = order[: max(0, evidence.height - action.target_rows)]
     chosen = np.sort(order)
     return Removal(kind, rows[chosen], score[chosen], action.threshold)
+
+
+def by_fault(view: View, removal: Removal) -> list[Removal]:
+    """A removal apart by what each row is suspected for, where the evidence names it (mispaired, broken off, …)."""
+    evidence = view.frame("evidence")
+    if "fault" not in evidence.columns or removal.reason != "pair_doubt":
+        return [removal]
+    at = np.searchsorted(evidence["row"].to_numpy(), removal.rows)
+    faults = evidence["fault"].gather(at)
+    found = []
+    for fault in faults.unique().sort():
+        here = (faults == fault).to_numpy()
+        score = None if removal.score is None else removal.score[here]
+        found.append(Removal(str(fault), removal.rows[here], score, removal.threshold))
+    return found
 
 
 def marked(view: View, action: RemoveMarked) -> Removal:

@@ -8,23 +8,24 @@ from typing import Any
 
 from ..view import View
 from .ablate import Ablate
-from .appraise import Appraise
 from .approve import KEEP, UNDO, Approve
 from .base import Step
 from .clean import Clean, Filter, Language
 from .describe import Cluster, Critique, Embed, Reduce, Score
-from .evidence import Evidence
 from .experiment import Act, Baseline, Decide, Measure
 from .finish import Export, Publish, Quantise, Train
 from .label import Label
 from .load import Load
 from .quality import Quality
 from .repeats import Decontaminate, Dedup, HoldOut
+from .rows.appraise import Appraise
+from .rows.evidence import Evidence
+from .rows.pairs import EmbedPairs
 
 PREPARE: tuple[Step[Any], ...] = (Load(), Clean(), Language(), Filter(), Dedup(), Decontaminate(), HoldOut())
 DESCRIBE: tuple[Step[Any], ...] = (
-    Embed(), Quality(), Cluster(), Reduce(), Score(), Baseline(), Ablate(), Evidence(), Critique(), Appraise(),
-    Decide(), Approve(),
+    Embed(), EmbedPairs(), Quality(), Cluster(), Reduce(), Score(), Baseline(), Ablate(), Evidence(), Critique(),
+    Appraise(), Decide(), Approve(),
 )  # fmt: skip
 EXPERIMENT: tuple[Step[Any], ...] = (Act(), Measure())
 OVERRIDE: tuple[Step[Any], ...] = (KEEP, UNDO)  # what a person may do instead

@@ -22,7 +22,7 @@ from ...tools.vectors.cluster import default_k
 from ...tools.vectors.embed import left_out
 from ...tools.vectors.score import ClusterScores
 from ...tools.vectors.windows import Reading
-from ..decide.critic import critique
+from ..decide.critique.critic import critique
 from ..decide.facts import critique_key, doubtful, row_quality, state_key, strictness
 from ..llm.budget import BUDGET
 from ..llm.prices import estimate, exceeds, said
@@ -48,7 +48,7 @@ from .measured import (
     scores_from_json,
     scores_json,
 )
-from .removals import alike
+from .rows.removals import alike
 
 _CHARACTERS_PER_TOKEN = 4  # of English, about
 

@@ -27,11 +27,9 @@ from ..session import Session
 from ..synthesis.placement import LivePlacer, Placer, logged_placer
 from ..synthesis.tables import Addition, add_rows
 from ..view import View
-from .appraise import known_appraisals, uncovered, with_appraisals
 from .base import Content, Draft, Step
 from .clean import logged_frame
 from .describe import scores_in_force
-from .evidence import held_out_evidence
 from .measured import (
     Clustered,
     Embedded,
@@ -54,7 +52,9 @@ from .measured import (
     scores_json,
     worth,
 )
-from .removals import changed
+from .rows.appraise import known_appraisals, uncovered, with_appraisals
+from .rows.evidence import held_out_evidence
+from .rows.removals import changed
 
 _CONFIRMED = 0.1  # support of a held-out row's label from which it counts as what it seems
 

@@ -23,6 +23,7 @@ from ...state.report import Objective, Probe, ProbeName
 from ...state.values import Role
 from ...tools.judge import objective as objective_tool
 from ...tools.judge.evidence.discriminant import Labelled
+from ...tools.judge.evidence.pairs import nearest_answer
 from ...tools.judge.probe import linear_discriminant, nearest_neighbor, text_by_row
 from ...tools.repeats.shared import shared_passages, without
 from ...tools.vectors import score as score_tool
@@ -284,17 +285,28 @@ def choose_probes(view: View, kept: KeptRows) -> tuple[tuple[ProbeName, ...], in
         InputError: there are neither labels nor text to learn from.
     """
     kind = view.config.probe.kind
-    labels = view.labels().gather(kept.rows).drop_nulls()
     if kind == "auto":
-        kind = "labels" if len(labels) > len(kept.rows) / 2 and labels.n_unique() > 1 else "text"
+        kind = "labels" if learns_labels(view, kept.rows) else "pairs" if view.has("pair_rows") else "text"
     if kind == "labels":
-        if not len(labels) or view.labels().gather(view.anchor()).is_null().all():
+        if view.labels().gather(kept.rows).is_null().all() or view.labels().gather(view.anchor()).is_null().all():
             raise InputError("the probes of labels need some; name their column with --label-column")
         return ("nearest_neighbor", "linear_discriminant"), 0
+    if kind == "pairs":
+        if not view.has("pair_rows"):
+            raise InputError("the probe of pairs needs rows that ask and answer; probe.kind may be text instead")
+        return ("nearest_answer",), 0
     size = int(view.text(kept.rows).str.len_bytes().sum())
     if size < 10 * len(kept.rows):
         raise InputError("there is too little text for the probe; name a label with --label-column")
     return ("bits_per_byte",), max(1000, size // 2)
+
+
+def learns_labels(view: View, rows: np.ndarray) -> bool:
+    """Whether the probes learn labels: they are told to, or most of the positions (uint32 [n]) have one of several."""
+    if view.config.probe.kind != "auto":
+        return view.config.probe.kind == "labels"
+    labels = view.labels().gather(rows).drop_nulls()
+    return len(labels) > len(rows) / 2 and labels.n_unique() > 1
 
 
 def codes_of(view: View, rows: np.ndarray) -> np.ndarray:
@@ -326,6 +338,9 @@ def anchor_scores(
             params, seed = view.config.probe, view.seed(1)
             found.append(text_by_row(rows, view.text(rows), view.text(anchor), budget, params, seed, advance))
             continue
+        if name == "nearest_answer":
+            found.append(_nearest_answers(view, rows))
+            continue
         probe = nearest_neighbor if name == "nearest_neighbor" else linear_discriminant
         held = np.asarray(view.array("anchor_vectors"))
         has_label = codes_of(view, anchor) >= 0
@@ -334,6 +349,14 @@ def anchor_scores(
         found.append(scores)
         advance(1)
     return np.stack(found)
+
+
+def _nearest_answers(view: View, rows: np.ndarray) -> np.ndarray:
+    """The probe of pairs on every held-out row, once it has learned from positions (uint32 [n]): float64 [m]."""
+    pairs = view.array("pair_rows")
+    questions, answers = (np.asarray(view.array(role)) for role in ("question_vectors", "answer_vectors"))
+    known, held = np.isin(pairs, rows), np.isin(pairs, view.anchor())
+    return nearest_answer(questions[known], answers[known], questions[held], answers[held])
 
 
 def anchor_weights(view: View, names: tuple[ProbeName, ...], confirmed: np.ndarray) -> Weights:

@@ -64,6 +64,30 @@ def empty_answers(shape: Shape, batch: pa.RecordBatch) -> pl.Series:
     return (said_of(batch, answer).fill_null("").str.strip_chars() == "").alias("empty_answer")
 
 
+def asked_and_answered(shape: Shape, batch: pa.RecordBatch) -> tuple[pl.Series, pl.Series] | None:
+    """What each row asks and what it answers (String, [n] each, empty for nothing); None for a shape without answers.
+
+    Of a conversation: all before its last turn, and that.
+    """
+    if shape.is_chat:
+        values = values_of(*column_of(batch, shape.columns[0]))
+        spoken = [turns_of(value) or alternating(value) or [] for value in values]
+        before = ["\n".join(said_in(turn) for turn in turns[:-1]) for turns in spoken]
+        last = [said_in(turns[-1]) if turns else "" for turns in spoken]
+        return pl.Series("asked", before, dtype=pl.String), pl.Series("answered", last, dtype=pl.String)
+    parts = [(name, part) for name, part in zip(shape.columns, shape.form.columns, strict=False) if name]
+    answers = [name for name, part in parts if part.heading == shape.form.answer]
+    asking = [name for name, part in parts if part.heading in _ASKING]
+    if shape.form.answer is None or not answers or not asking:
+        return None
+    said = pl.DataFrame({str(at): said_of(batch, name).fill_null("") for at, name in enumerate(asking)})
+    asked = said.select(pl.concat_str(pl.all(), separator="\n").str.strip_chars()).to_series()
+    return asked.alias("asked"), said_of(batch, answers[0]).fill_null("").alias("answered")
+
+
+_ASKING = ("Context", "Prompt", "Question", "Instruction", "Input", "User", "Choices")
+
+
 class NestedText(ValueError):
     """A value that should be text is a list or an object; ``position`` is its row in the batch."""
 

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recryst.agent.decide.candidates import build_candidates
+from recryst.agent.decide.critique.rules_critic import critique
 from recryst.agent.decide.decide import converged, decide, ends_converged, pays
 from recryst.agent.decide.policy import Case, Choice, policy
-from recryst.agent.decide.rules_critic import critique
 from recryst.state.actions import Deduplicate, Stop
 from recryst.state.config import CapsParams, CritiqueParams, ObjectiveParams, StopParams
 from recryst.state.decision import Budget, Facts, RoundRecord

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recryst.agent.audit import audit
-from recryst.agent.decide.model_critic import Judgement
+from recryst.agent.decide.critique.model_critic import Judgement
 from recryst.agent.llm import ANSWER_TOKENS, Message, Request, ToolSpec
 from recryst.agent.llm.ask import parse, schema
 from recryst.agent.llm.open import open_model, open_provider

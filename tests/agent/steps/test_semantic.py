@@ -11,7 +11,7 @@ from forger import at, forged
 
 from recryst.agent.audit import audit
 from recryst.agent.steps.measured import neighbors_among
-from recryst.agent.steps.removals import alike
+from recryst.agent.steps.rows.removals import alike
 from recryst.agent.view import View
 from recryst.evals.runs import refine
 from recryst.state.actions import Deduplicate

@@ -8,7 +8,7 @@ import pytest
 from commands import SHORT
 
 from recryst.agent.audit import audit
-from recryst.agent.steps.removals import _unseen
+from recryst.agent.steps.rows.removals import _unseen
 from recryst.agent.view import View
 from recryst.state.events import Load
 

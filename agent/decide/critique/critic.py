@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from ...state.config import Config
-from ...state.decision import Critique, Granularity
-from ...state.phrases import Advance
-from ...state.report import ClusterReport
-from ..llm.client import Model
+from ....state.config import Config
+from ....state.decision import Critique, Granularity
+from ....state.phrases import Advance
+from ....state.report import ClusterReport
+from ...llm.client import Model
 from . import rules_critic as rules
 
 

@@ -7,18 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ...state import events
-from ...state.errors import IntegrityError
-from ...state.phrases import Advance, silent
-from ...state.values import Values
-from ...tools.judge.evidence.discriminant import Labelled
-from ...tools.judge.evidence.mislabelled import held_out_support, label_evidence, like_groups
-from ..decide.facts import rows_key
-from ..session import Session
-from ..view import View
-from .base import Draft, Step
-from .clean import logged_frame
-from .measured import KeptRows, codes_of, labelled
+from ....state import events
+from ....state.errors import IntegrityError
+from ....state.phrases import Advance, silent
+from ....state.values import Values
+from ....tools.judge.evidence.discriminant import Labelled
+from ....tools.judge.evidence.mislabelled import held_out_support, label_evidence, like_groups
+from ....tools.judge.evidence.pairs import LIMITS, above_median, pair_evidence, suspects
+from ....tools.judge.evidence.surprise import surprise
+from ...decide.facts import rows_key
+from ...session import Session
+from ...view import View
+from ..base import Draft, Step
+from ..clean import logged_frame
+from ..measured import KeptRows, codes_of, labelled, learns_labels
+from .pairs import pairs_of, said
 
 _LIKE = 0.95  # cosine from which rows are in one fold
 
@@ -75,7 +78,33 @@ def gathered(view: View) -> pl.DataFrame:
     if labels.null_count() < len(labels) and labels.drop_nulls().n_unique() > 1:
         found = label_evidence(kept.vectors, labels, groups, kept.graph, view.seed(8))
         frame = frame.hstack(found)
+    if view.has("pair_rows"):
+        frame = frame.join(_pair_doubt(view, kept.rows, groups), on="row", how="left", maintain_order="left")
+    elif not learns_labels(view, kept.rows) and not view.has("given_vectors"):
+        bits = surprise(view.text(kept.rows), groups, view.seed(8))
+        frame = frame.with_columns(surprise=pl.Series(above_median(bits), dtype=pl.Float32))
     return frame
+
+
+def _pair_doubt(view: View, rows: np.ndarray, groups: np.ndarray) -> pl.DataFrame:
+    """What speaks against pairs: ``row`` uint32, the figures, ``pair_doubt`` (0: nothing, to 3: much) and ``fault``.
+
+    ``rows``: positions, uint32 [n]; ``groups``: of each, integers [n].
+    """
+    pairs = pairs_of(view).of(rows)
+    pair = said(view, pairs.rows)
+    assert pair is not None
+    of = groups[np.searchsorted(rows, pairs.rows)].astype(np.uint32)
+    found = pair_evidence(*pair, pairs.questions, pairs.answers, of, view.seed(8))
+    doubt, fault = np.zeros(found.height, dtype=np.float32), np.full(found.height, None, dtype=object)
+    for strength, name in enumerate(("keen", "middle", "firm"), start=1):
+        accused = suspects(found, LIMITS[name])
+        for kind in reversed(accused.columns):
+            fault[accused[kind].to_numpy()] = kind
+        doubt[accused.select(pl.any_horizontal(pl.all())).to_series().to_numpy()] = strength
+    figures = found.select("pairing_rank", "broken_off", "boilerplate", "surprise").cast(pl.Float32)
+    faults = pl.Series("fault", fault.tolist(), dtype=pl.String)
+    return figures.with_columns(pl.Series("row", pairs.rows), pl.Series("pair_doubt", doubt), faults)
 
 
 def held_out_evidence(view: View, kept: KeptRows) -> pl.DataFrame:

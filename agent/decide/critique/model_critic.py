@@ -13,13 +13,13 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...state.decision import Critique, Issue, VerdictKind
-from ...state.phrases import Advance, silent
-from ...state.report import ClusterEvidence, ClusterReport
-from ..llm import Request
-from ..llm.ask import asked, reader, schema
-from ..llm.client import Model
-from ..llm.datamark import marked, opaque
+from ....state.decision import Critique, Issue, VerdictKind
+from ....state.phrases import Advance, silent
+from ....state.report import ClusterEvidence, ClusterReport
+from ...llm import Request
+from ...llm.ask import asked, reader, schema
+from ...llm.client import Model
+from ...llm.datamark import marked, opaque
 
 TextOf = Callable[[np.ndarray], pl.Series]  # the texts (strings [n]) of positions (uint32 [n])
 ModelIssue = Literal["mixed", "near_duplicates", "noisy", "low_quality", "instructions_to_the_judge", "none"]

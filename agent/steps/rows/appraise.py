@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...state import events
-from ...state.canonical import sha256_bytes, sha256_json
-from ...state.decision import Appraisal, Candidate
-from ...state.errors import IntegrityError
-from ...state.phrases import Advance, counted, silent
-from ...state.rows import kept_rows
-from ..decide.candidates import build_candidates
-from ..decide.facts import gather_facts
-from ..decide.verdict import appraised, pays_on_rows
-from ..session import Session
-from ..view import View
-from .base import Draft, Step
-from .measured import anchor_scores, anchor_weights, confirmed_rows, covered_rows
+from ....state import events
+from ....state.canonical import sha256_bytes, sha256_json
+from ....state.decision import Appraisal, Candidate
+from ....state.errors import IntegrityError
+from ....state.phrases import Advance, counted, silent
+from ....state.rows import kept_rows
+from ...decide.candidates import build_candidates
+from ...decide.facts import gather_facts
+from ...decide.verdict import appraised, pays_on_rows
+from ...session import Session
+from ...view import View
+from ..base import Draft, Step
+from ..measured import anchor_scores, anchor_weights, confirmed_rows, covered_rows
 from .removals import LedgerChange, changed
 
 

@@ -8,13 +8,13 @@ boundary row of one cluster that do not, for more.
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...state.decision import Granularity
-from ...state.phrases import Advance, silent
-from ...state.report import ClusterReport
-from ..llm import Request
-from ..llm.ask import asked, reader, schema
-from ..llm.client import Model
-from ..llm.datamark import marked, opaque
+from ....state.decision import Granularity
+from ....state.phrases import Advance, silent
+from ....state.report import ClusterReport
+from ...llm import Request
+from ...llm.ask import asked, reader, schema
+from ...llm.client import Model
+from ...llm.datamark import marked, opaque
 from .model_critic import TextOf
 
 _SHOWN = 300  # characters of a row

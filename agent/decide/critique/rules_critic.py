@@ -2,9 +2,9 @@
 
 from statistics import median_high
 
-from ...state.config import CritiqueParams
-from ...state.decision import Critique, Issue, VerdictKind
-from ...state.report import ClusterEvidence, ClusterReport
+from ....state.config import CritiqueParams
+from ....state.decision import Critique, Issue, VerdictKind
+from ....state.report import ClusterEvidence, ClusterReport
 
 STABLE = 0.75  # bootstrap Jaccard from which a cluster counts as stable (Hennig 2007, §4)
 LARGE = 4.0  # times the median size

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ...state.actions import (
+from ....state.actions import (
     Action,
     Deduplicate,
     Prune,
@@ -16,20 +16,20 @@ from ...state.actions import (
     RemoveSuspects,
     Thresholds,
 )
-from ...state.phrases import Advance, silent
-from ...state.preparation import SemanticParams
-from ...state.rows import Removal, kept_rows, remove_rows, restore_rows
-from ...tools.judge.select import prune_cluster, standing
-from ...tools.repeats import dedup, minhash
-from ...tools.repeats.semantic import keep_order, semantic_duplicates
-from ...tools.text import filters
-from ...tools.vectors.neighbors import NeighborGraph
-from ..decide.caps import refusal
-from ..decide.facts import doubtful, row_quality, strictness
-from ..decide.suspects import marked, suspects
-from ..view import View
-from .measured import neighbors_among
-from .repeats import contamination, of_one_label, quality_of_rules
+from ....state.phrases import Advance, silent
+from ....state.preparation import SemanticParams
+from ....state.rows import Removal, kept_rows, remove_rows, restore_rows
+from ....tools.judge.select import prune_cluster, standing
+from ....tools.repeats import dedup, minhash
+from ....tools.repeats.semantic import keep_order, semantic_duplicates
+from ....tools.text import filters
+from ....tools.vectors.neighbors import NeighborGraph
+from ...decide.caps import refusal
+from ...decide.facts import doubtful, row_quality, strictness
+from ...decide.suspects import by_fault, marked, suspects
+from ...view import View
+from ..measured import neighbors_among
+from ..repeats import contamination, of_one_label, quality_of_rules
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChan
         case Prune():
             removals = [_pruned(view, action)]
         case RemoveSuspects():
-            removals = [suspects(view, action)]
+            removals = by_fault(view, suspects(view, action))
         case Relabel():
             removal, relabelled = _relabelled(view, action)
             removals = [removal]
