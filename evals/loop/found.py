@@ -25,7 +25,11 @@ class Outcome:
 def outcome(run: FinishedRun) -> Outcome:
     """What a run has made of its input: held-out rows that stay are among the kept."""
     ledger = run.view.ledger()
-    return Outcome(frozenset(ledger.filter((pl.col("status") != "removed") & (pl.col("origin") == "input"))["id"]))
+    kept = frozenset(ledger.filter((pl.col("status") != "removed") & (pl.col("origin") == "input"))["id"])
+    if not run.view.has("relabelled"):
+        return Outcome(kept)
+    changed = run.view.frame("relabelled")
+    return Outcome(kept, dict(zip(ledger["id"].gather(changed["row"]), changed["label"], strict=True)))
 
 
 @dataclass(frozen=True)
