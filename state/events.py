@@ -396,6 +396,15 @@ class Override(StepEvent):
     k: int
 
 
+class JudgeHeldOut(StepEvent):
+    """The held-out rows were judged by the limits of the actions that stand."""
+
+    type: Literal["judge_held_out"] = "judge_held_out"
+    counts: RowCounts
+    removed: int
+    relabelled: int
+
+
 class Train(StepEvent):
     """The final model was trained, or left out."""
 
@@ -423,7 +432,8 @@ class Publish(StepEvent):
 Event = (
     Start | Resume | Error | Chat
     | Load | Clean | Language | Separation | HoldOut | Embed | EmbedPairs | Quality | Cluster | Reduce | Bare | Ablate
-    | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | Train | Export | Publish
+    | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | JudgeHeldOut | Train
+    | Export | Publish
 )  # fmt: skip
 #: Reads an event of any type from plain values.
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

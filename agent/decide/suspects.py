@@ -40,30 +40,31 @@ def _past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
     return past.fill_null(False).to_numpy()
 
 
-def suspects(view: View, action: RemoveSuspects | Relabel, held_out: bool = False) -> Removal:
-    """The kept rows that an action is about, as many as it may take: the most suspect first.
-
-    ``held_out``: of the held-out rows instead, by their own evidence.
-    """
-    kind: Suspicion = "label_support" if isinstance(action, Relabel) else action.by
-    evidence = view.frame("anchor_evidence" if held_out else "evidence")
-    past = _past(evidence, kind, action.threshold)
-    rows = evidence["row"].to_numpy()[past]
-    score = evidence[kind].to_numpy()[past].astype(np.float64)
-    order = np.lexsort((rows, score if kind in _LOW else -score))
-    if action.target_rows is not None and not held_out:
-        order = order[: max(0, evidence.height - action.target_rows)]
-    chosen = np.sort(order)
-    return Removal(kind, rows[chosen], score[chosen], action.threshold)
-
-
-def by_fault(view: View, removal: Removal) -> list[Removal]:
-    """A removal apart by what each row is suspected for, where the evidence names it (mispaired, broken off, …)."""
+def suspects(view: View, action: RemoveSuspects | Relabel) -> Removal:
+    """The kept rows that an action is about, as many as it may take: the most suspect first."""
     evidence = view.frame("evidence")
+    removal = past_limit(evidence, action)
+    if action.target_rows is None or removal.score is None:
+        return removal
+    low = removal.reason in _LOW
+    order = np.lexsort((removal.rows, removal.score if low else -removal.score))
+    chosen = np.sort(order[: max(0, evidence.height - action.target_rows)])
+    return Removal(removal.reason, removal.rows[chosen], removal.score[chosen], removal.threshold)
+
+
+def past_limit(evidence: pl.DataFrame, action: RemoveSuspects | Relabel) -> Removal:
+    """The rows of ``evidence`` (by ``row``, ascending) that are past the limit of an action."""
+    kind: Suspicion = "label_support" if isinstance(action, Relabel) else action.by
+    past = _past(evidence, kind, action.threshold)
+    score = evidence[kind].to_numpy()[past].astype(np.float64)
+    return Removal(kind, evidence["row"].to_numpy()[past], score, action.threshold)
+
+
+def by_fault(evidence: pl.DataFrame, removal: Removal) -> list[Removal]:
+    """A removal apart by what each row is suspected for, where the evidence names it (mispaired, broken off, …)."""
     if "fault" not in evidence.columns or removal.reason != "pair_doubt":
         return [removal]
-    at = np.searchsorted(evidence["row"].to_numpy(), removal.rows)
-    faults = evidence["fault"].gather(at)
+    faults = evidence["fault"].gather(np.searchsorted(evidence["row"].to_numpy(), removal.rows))
     found = []
     for fault in faults.unique().sort():
         here = (faults == fault).to_numpy()

@@ -8,6 +8,7 @@ takes off the next change; the same action is asked for again instead.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ...state.actions import Action
 from ...state.config import ClusterParams
 from ...state.decision import RoundRecord
 from ...state.errors import UsageError
@@ -75,6 +76,12 @@ def undone(view: View) -> Override:
     values = {name: getattr(then.values, name) for name in names}
     changed = {name: value for name, value in values.items() if getattr(now.values, name) != value}
     return Override(artefacts, Values(**changed, **_ROUND))
+
+
+def standing_actions(view: View) -> tuple[Action, ...]:
+    """The actions in force, in order."""
+    at = (view.at(seq) for seq in _standing(view.events))
+    return tuple(one.decision.action for one in at)
 
 
 def _standing(events: Sequence[Event]) -> list[int]:

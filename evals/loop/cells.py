@@ -25,7 +25,7 @@ from .found import Outcome, outcome
 from .learners import nearest_classes, vectors_of
 from .sets import LABELLED, NAMES, PAIRS, LabelledSet, PairSet
 
-_QUIET: dict[str, Any] = {"train": {"enabled": False}, "reduce": {"methods": ["pca"]}}
+_QUIET: dict[str, Any] = {"train": {"enabled": False}, "reduce": {"methods": ["pca"]}, "stop": {"patience": 1}}
 Record = dict[str, Any]  # a finished cell, as its JSON file holds it
 
 

@@ -12,9 +12,10 @@ from ....state.errors import IntegrityError
 from ....state.phrases import Advance, silent
 from ....state.values import Values
 from ....tools.judge.evidence.discriminant import Labelled
-from ....tools.judge.evidence.mislabelled import held_out_support, label_evidence, like_groups
+from ....tools.judge.evidence.mislabelled import held_out_support, isolation, label_evidence, like_groups
 from ....tools.judge.evidence.pairs import LIMITS, above_median, pair_evidence, suspects
 from ....tools.judge.evidence.surprise import surprise
+from ....tools.vectors.neighbors import NeighborGraph
 from ...decide.facts import rows_key
 from ...session import Session
 from ...view import View
@@ -72,39 +73,53 @@ def _standing(view: View) -> bool:
 def gathered(view: View) -> pl.DataFrame:
     """The evidence on the kept rows: ``row`` uint32, and for each kind its figures [n]."""
     kept = KeptRows.of(view)
-    frame = pl.DataFrame({"row": kept.rows})
-    groups = like_groups(kept.graph, row_groups(view, kept.rows), _LIKE)
-    labels = view.labels().gather(kept.rows)
+    return evidence_on(view, kept.rows, kept.vectors, kept.graph)
+
+
+def evidence_on(view: View, rows: np.ndarray, vectors: np.ndarray, graph: NeighborGraph) -> pl.DataFrame:
+    """What rows say of one another: ``row`` uint32, and for each kind of evidence its figures [n].
+
+    Args:
+        rows: positions, uint32 [n], ascending.
+        vectors: theirs, float32 [n, d]; ``graph``: the neighbours among them.
+    """
+    frame = pl.DataFrame({"row": rows})
+    groups = like_groups(graph, row_groups(view, rows), _LIKE)
+    labels = view.labels().gather(rows)
     if labels.null_count() < len(labels) and labels.drop_nulls().n_unique() > 1:
-        found = label_evidence(kept.vectors, labels, groups, kept.graph, view.seed(8))
-        frame = frame.hstack(found)
+        frame = frame.hstack(label_evidence(vectors, labels, groups, graph, view.seed(8)))
     if view.has("pair_rows"):
-        frame = frame.join(_pair_doubt(view, kept.rows, groups), on="row", how="left", maintain_order="left")
-    elif not learns_labels(view, kept.rows) and not view.has("given_vectors"):
-        bits = surprise(view.text(kept.rows), groups, view.seed(8))
+        doubt = _pair_doubt(view, rows, groups, isolation(graph, groups))
+        frame = frame.join(doubt, on="row", how="left", maintain_order="left")
+    elif not learns_labels(view, rows) and not view.has("given_vectors"):
+        bits = surprise(view.text(rows), groups, view.seed(8))
         frame = frame.with_columns(surprise=pl.Series(above_median(bits), dtype=pl.Float32))
     return frame
 
 
-def _pair_doubt(view: View, rows: np.ndarray, groups: np.ndarray) -> pl.DataFrame:
+def _pair_doubt(view: View, rows: np.ndarray, groups: np.ndarray, alone: np.ndarray) -> pl.DataFrame:
     """What speaks against pairs: ``row`` uint32, the figures, ``pair_doubt`` (0: nothing, to 3: much) and ``fault``.
 
-    ``rows``: positions, uint32 [n]; ``groups``: of each, integers [n].
+    ``rows``: positions, uint32 [n]; ``groups``: of each, integers [n]; ``alone``: how isolated each is, float64 [n].
     """
     pairs = pairs_of(view).of(rows)
     pair = said(view, pairs.rows)
     assert pair is not None
-    of = groups[np.searchsorted(rows, pairs.rows)].astype(np.uint32)
-    found = pair_evidence(*pair, pairs.questions, pairs.answers, of, view.seed(8))
+    at = np.searchsorted(rows, pairs.rows)
+    found = pair_evidence(*pair, pairs.questions, pairs.answers, groups[at].astype(np.uint32), view.seed(8))
+    found = found.with_columns(isolation=pl.Series(alone[at]))
     doubt, fault = np.zeros(found.height, dtype=np.float32), np.full(found.height, None, dtype=object)
-    for strength, name in enumerate(("keen", "middle", "firm"), start=1):
-        accused = suspects(found, LIMITS[name])
+    for strength, (name, limit) in enumerate(zip(("keen", "middle", "firm"), _ISOLATED, strict=True), start=1):
+        accused = suspects(found, LIMITS[name]).with_columns(off_topic=found["isolation"] > limit)
         for kind in reversed(accused.columns):
             fault[accused[kind].to_numpy()] = kind
         doubt[accused.select(pl.any_horizontal(pl.all())).to_series().to_numpy()] = strength
-    figures = found.select("pairing_rank", "broken_off", "boilerplate", "surprise").cast(pl.Float32)
+    figures = found.select("pairing_rank", "broken_off", "boilerplate", "surprise", "isolation").cast(pl.Float32)
     faults = pl.Series("fault", fault.tolist(), dtype=pl.String)
     return figures.with_columns(pl.Series("row", pairs.rows), pl.Series("pair_doubt", doubt), faults)
+
+
+_ISOLATED = (3.0, 4.0, 5.0)  # robust deviations of the isolation from which a pair is off topic, by strength
 
 
 def held_out_evidence(view: View, kept: KeptRows) -> pl.DataFrame:

@@ -58,7 +58,7 @@ def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChan
         case Prune():
             removals = [_pruned(view, action)]
         case RemoveSuspects():
-            removals = by_fault(view, suspects(view, action))
+            removals = by_fault(view.frame("evidence"), suspects(view, action))
         case Relabel():
             removal, relabelled = _relabelled(view, action)
             removals = [removal]
@@ -75,11 +75,11 @@ def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChan
     ledger = restore_rows(ledger, back, "act", "refilter", view.seq)
     for removal in removals:
         ledger = remove_rows(ledger, removal, stage, view.seq)
-    new = 0 if relabelled is None else relabelled.height - _changed_before(view).height
+    new = 0 if relabelled is None else relabelled.height - changed_labels(view).height
     return LedgerChange(ledger, len(back) + len(removed) + new, relabelled)
 
 
-def _changed_before(view: View) -> pl.DataFrame:
+def changed_labels(view: View) -> pl.DataFrame:
     """The labels that are changed already: row uint32, label string."""
     if view.has("relabelled"):
         return view.frame("relabelled")
@@ -92,7 +92,7 @@ def _relabelled(view: View, action: Relabel) -> tuple[Removal, pl.DataFrame]:
     evidence = view.frame("evidence", "row", "other_label")
     named = evidence.filter(pl.col("row").is_in(removal.rows) & pl.col("other_label").is_not_null())
     stays = np.isin(removal.rows, named["row"].to_numpy())
-    before = _changed_before(view).filter(~pl.col("row").is_in(named["row"].implode()))
+    before = changed_labels(view).filter(~pl.col("row").is_in(named["row"].implode()))
     after = pl.concat([before, named.rename({"other_label": "label"})]).sort("row")
     score = None if removal.score is None else removal.score[~stays]
     return Removal(removal.reason, removal.rows[~stays], score, removal.threshold), after

@@ -15,10 +15,12 @@ import polars as pl
 from ...vectors.neighbors import NeighborGraph, nearest
 from .discriminant import Labelled, fit, probabilities
 from .folds import FOLDS, group_folds
+from .pairs import above_median
 
 NEIGHBORS = 15
 _SHARPNESS = 8.0  # a neighbour 0.1 further away in cosine has less than half the vote
 _INFORMED = 0.1  # agreement of the neighbours' labels, chance set to 0, from which a label counts in full
+_NEAREST = 5  # neighbours that tell how isolated a row is
 _ALTERNATIVE = 0.5  # probability from which another class is named
 SMALL_CLASS = 12  # rows below which a class is only doubted where both views name the same other class
 
@@ -39,6 +41,18 @@ def like_groups(graph: NeighborGraph, groups: np.ndarray, cosine: float) -> np.n
     )
     links = coo_matrix((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(len(groups), len(groups)))
     return np.asarray(connected_components(links, directed=False)[1])
+
+
+def isolation(graph: NeighborGraph, groups: np.ndarray) -> np.ndarray:
+    """How far rows lie from their five nearest neighbours that are no copies, in robust deviations, float64 [n].
+
+    The distance to nearest neighbours is the plainest outlier score (Ramaswamy et al. 2000); 0 is the set's median.
+    """
+    other = (graph.indices >= 0) & (groups[graph.indices] != groups[:, None])
+    nearest_first = np.cumsum(other, axis=1)
+    counted = other & (nearest_first <= _NEAREST)
+    cosine = np.where(counted, graph.similarities, 0.0).sum(axis=1) / np.maximum(1, counted.sum(axis=1))
+    return above_median(-cosine.astype(np.float64))
 
 
 def label_evidence(
