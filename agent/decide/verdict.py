@@ -101,10 +101,11 @@ def pays_on_rows(
 ) -> Verdict:
     """Whether an action on rows paid.
 
-    It pays when the mean over the probes gains more than noise and more than the price of the rows it takes, no probe
-    falls by more than its noise, over rows alike nor over classes alike, and the anchor stays covered. Verified
-    near-duplicates are the exception: the harm they do is known (memorisation, leaks between splits; Lee et al. 2022),
-    so that they go where nothing falls.
+    It pays when the mean over the probes gains more than the price of the rows it takes, when it or one of the probes
+    gains more than noise (models of different kinds gain from different things), when no probe falls by more than its
+    noise, over rows alike nor over classes alike, and the anchor stays covered. Verified near-duplicates are the
+    exception: the harm they do is known (memorisation, leaks between splits; Lee et al. 2022), so that they go where
+    nothing falls.
 
     Args:
         action: what was done.
@@ -123,11 +124,14 @@ def pays_on_rows(
     by_class = [change(f"{name} over classes", was, now, weights.by_class) for name, was, now in scores]
     price = round(params.price * removed, 6)
     needed = round(max(params.min_gain, sure * mean.error, price), 6)
+    surer = sure_after(looks * (len(changes) + 1), params)  # each probe by itself is one more look
+    seen_by = [one.name for one in changes if one.gain > max(params.min_gain, surer * one.error)]
     against = []
     duplicates = isinstance(action, RemoveMarked) and action.mark == NEAR_DUPLICATE
-    if not duplicates and mean.gain <= needed:
-        why = f"the price of {removed:.1%} of the rows" if price >= needed else "what stands out from noise"
-        against.append(f"probes {mean.gain:+.4f}, needs more than {needed:.4f}, {why}")
+    if not duplicates and mean.gain <= price:
+        against.append(f"probes {mean.gain:+.4f}, needs more than {price:.4f}, the price of {removed:.1%} of the rows")
+    elif not duplicates and mean.gain <= needed and not seen_by:
+        against.append(f"probes {mean.gain:+.4f}, needs more than {needed:.4f}, what stands out from noise")
     for one in (*changes, *by_class):
         allowed = max(params.min_gain, params.noise_multiplier * one.error)
         if -one.gain > allowed:
@@ -135,6 +139,8 @@ def pays_on_rows(
     if uncovered > COVERAGE_TOLERANCE:
         against.append(f"coverage falls by {uncovered:.4f}, more than {COVERAGE_TOLERANCE}")
     kept = f"probes {mean.gain:+.4f}, more than {needed:.4f}"
+    if mean.gain <= needed and seen_by:
+        kept = f"probes {mean.gain:+.4f}, more than the price of {price:.4f}, and {seen_by[0]} stands out from noise"
     if duplicates:
         kept = f"verified near-duplicates, and no probe falls by more than its noise ({mean.gain:+.4f})"
     return Verdict(
