@@ -22,7 +22,7 @@ def test_settings_win_over_the_file(tmp_path):
         ("cluster.kk=3", "did you mean 'cluster.k'"),
         ("sed=1", "did you mean 'seed'"),
         ("cluster.k=0", "greater than or equal to 1"),
-        ("objective.probe=.nan", "finite"),
+        ("objective.price=.nan", "finite"),
         ("cluster.algorithm=k-means", "kmeans"),
         ("cluster", "section.key=value"),
         ("seed.x=1", "seed"),

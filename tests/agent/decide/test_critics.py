@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recryst.agent.decide import granularity
+from recryst.agent.decide.critique import granularity
 from recryst.agent.decide.critique.model_critic import Judgement, bounded, combined, critique, examples, question
 from recryst.agent.llm.datamark import MARK, marked
 from recryst.agent.llm.open import open_model

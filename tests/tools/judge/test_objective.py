@@ -8,12 +8,12 @@ from recryst.tools.judge.objective import (
     Clustering,
     anchor_radii,
     balance,
-    coverage,
-    objective,
+    clustering_quality,
+    covered,
     redundancy,
     sparse_below,
+    structure,
 )
-from recryst.tools.judge.probe import ProbeResult
 from recryst.tools.vectors.neighbors import NeighborGraph
 
 
@@ -30,10 +30,10 @@ def test_emptying_a_region_uncovers_its_share_of_the_anchor():
     anchor, train = vectors[held], vectors[~held]
     radii = anchor_radii(anchor)
     everything = np.ones(len(train), dtype=bool)
-    assert coverage(anchor, radii, train, everything) > 0.95
+    assert covered(anchor, radii, train, everything).mean() > 0.95
     share = (regions[held] == 2).mean()
-    without = coverage(anchor, radii, train, regions[~held] != 2)
-    assert without == pytest.approx(1 - share, abs=0.05)
+    without = covered(anchor, radii, train, regions[~held] != 2)
+    assert without.mean() == pytest.approx(1 - share, abs=0.05)
 
 
 def test_balance_is_one_for_equal_masses_and_falls_with_skew():
@@ -58,14 +58,10 @@ def test_only_far_rows_are_outliers():
 
 
 def test_calling_rows_noise_does_not_pay():
-    probe = ProbeResult("macro_f1", np.array([0.8, 0.82]))
     labels = np.repeat([0, 1], 50)
     half = labels.copy()
     half[::2] = -1
-    figures = {"covered": 1.0, "redundant": 0.0, "noisy": 0.0, "clustering_sd": 0.0, "params": ObjectiveParams()}
-    full = objective(probe, Clustering(labels, 0.5, 0.9), **figures)
-    noisy = objective(probe, Clustering(half, 0.6, 0.9), **figures)
-    assert full.structure == 0.5
-    assert noisy.structure == pytest.approx(0.3)
-    assert noisy.value < full.value
-    assert full.probe_by_seed == (0.8, 0.82)
+    full, noisy = Clustering(labels, 0.5, 0.9), Clustering(half, 0.6, 0.9)
+    assert structure(full) == 0.5
+    assert structure(noisy) == pytest.approx(0.3)
+    assert clustering_quality(noisy, ObjectiveParams()) < clustering_quality(full, ObjectiveParams())

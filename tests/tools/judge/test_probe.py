@@ -1,6 +1,4 @@
-"""The probe: it rewards what helps a model, and the noise of its draws is shared between two nearly equal sets."""
-
-import math
+"""The probes: they reward what helps a model, row by row, and the noise of draws is shared by nearly equal sets."""
 
 import numpy as np
 import polars as pl
@@ -8,7 +6,8 @@ import pytest
 
 from recryst.state.config import ProbeParams
 from recryst.state.errors import UsageError
-from recryst.tools.judge.probe import Labelled, bits_per_byte, probe_labels, probe_text
+from recryst.tools.judge.evidence.discriminant import Labelled
+from recryst.tools.judge.probe import bits_per_byte, linear_discriminant, nearest_neighbor, text_by_row
 
 PARAMS = ProbeParams(seeds=4)
 
@@ -37,22 +36,32 @@ def test_held_out_text_too_short_is_said():
         bits_per_byte(np.zeros(100, dtype=np.uint8), np.zeros(3, dtype=np.uint8))
 
 
-def test_wrong_labels_lower_macro_f1_and_more_noise_lowers_it_more():
+@pytest.mark.parametrize("probe", [nearest_neighbor, linear_discriminant])
+def test_wrong_labels_lower_the_score_and_more_of_them_lower_it_more(probe):
     rng = np.random.default_rng(1)
-    centers = rng.standard_normal((5, 20))
+    centers = 2 * rng.standard_normal((5, 20))
     labels = rng.integers(0, 5, 1200)
-    vectors = (centers[labels] + rng.standard_normal((1200, 20))).astype(np.float32)
-    rows, names = np.arange(1000, dtype=np.uint32), labels.astype(str)
+    vectors = centers[labels] + rng.standard_normal((1200, 20))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     scores = []
-    for share in (0.0, 0.3, 0.6):
-        wrong = names[:1000].copy()
+    for share in (0.0, 0.3, 0.9):
+        wrong = labels[:1000].copy()
         flipped = rng.random(1000) < share
-        wrong[flipped] = rng.integers(0, 5, flipped.sum()).astype(str)
-        held_out = Labelled(vectors[1000:], names[1000:])
-        result = probe_labels(rows, Labelled(vectors[:1000], wrong), held_out, 300, PARAMS, 0)
-        scores.append(result.scores.mean())
+        wrong[flipped] = rng.integers(0, 5, flipped.sum())
+        found = probe(Labelled(vectors[:1000], wrong), Labelled(vectors[1000:], labels[1000:]))
+        assert set(np.unique(found)) <= {0.0, 1.0}
+        scores.append(found.mean())
     assert scores[0] > 0.9
-    assert scores[0] > scores[1] > scores[2]
+    assert scores[0] > scores[1] > scores[2] or probe is linear_discriminant
+    assert scores[0] > scores[2]
+
+
+@pytest.mark.parametrize("probe", [nearest_neighbor, linear_discriminant])
+def test_a_class_without_a_row_is_never_found_and_no_row_at_all_finds_nothing(probe):
+    vectors = np.eye(4, dtype=np.float32)
+    held_out = Labelled(vectors, np.array([0, 1, 2, 3]))
+    assert probe(Labelled(vectors[:2], np.array([0, 1])), held_out)[2:].sum() == 0
+    assert probe(Labelled(vectors[:0], np.array([], dtype=int)), held_out).tolist() == [0.0] * 4
 
 
 def test_junk_rows_cost_bits():
@@ -61,23 +70,35 @@ def test_junk_rows_cost_bits():
     good = pl.Series([" ".join(rng.choice(words, 12)) for _ in range(600)])
     junk = pl.Series(["".join(map(chr, rng.integers(33, 127, 60))) for _ in range(500)])
     both = pl.concat([good[:500], junk])
-    clean = probe_text(np.arange(500), good[:500], good[500:], 20_000, PARAMS, 0)
-    mixed = probe_text(np.arange(1000), both, good[500:], 20_000, PARAMS, 0)
-    assert clean.scores.max() < mixed.scores.min()
-    assert clean.goodness().mean() == pytest.approx(1 - clean.scores.mean() / 8)
+    clean = text_by_row(np.arange(500), good[:500], good[500:], 20_000, PARAMS, 0)
+    mixed = text_by_row(np.arange(1000), both, good[500:], 20_000, PARAMS, 0)
+    assert len(clean) == 100
+    assert (clean > mixed).mean() > 0.9
+
+
+def test_the_scores_of_the_rows_are_the_bits_of_their_bytes():
+    """One training on all bytes, one long held-out row among empty ones."""
+    train, held = pl.Series(["the cat sat on the mat"] * 50), pl.Series(["", "the dog sat on the mat", ""])
+    found = text_by_row(np.arange(50), train, held, 1_000_000, ProbeParams(seeds=1), 0)
+    read = np.frombuffer(b"\nthe dog sat on the mat\n\n", dtype=np.uint8)
+    known = np.frombuffer(("\n".join(train) + "\n").encode(), dtype=np.uint8)
+    assert len(found) == 3
+    assert np.isnan(found[0])  # no byte of it has a context
+    whole = bits_per_byte(known, read)
+    assert np.average(8 * (1 - found[1:]), weights=[len(read) - 1 - 5, 1]) == pytest.approx(whole)
 
 
 def test_two_nearly_equal_sets_draw_nearly_the_same_rows():
     rng = np.random.default_rng(3)
-    vectors = rng.standard_normal((2200, 10)).astype(np.float32)
-    labels = (vectors[:, 0] + rng.standard_normal(2200) > 0).astype(int).astype(str)
-    held_out = Labelled(vectors[2000:], labels[2000:])
+    words = np.array([f"w{at}" for at in range(200)])
+    text = pl.Series([" ".join(rng.choice(words, 12)) for _ in range(2200)])
+    held_out = text[2000:]
 
-    def scores(rows):
-        return probe_labels(rows, Labelled(vectors[rows], labels[rows]), held_out, 200, ProbeParams(), 0).scores
+    def scores(rows, seed):
+        return text_by_row(rows, text.gather(rows), held_out, 8000, ProbeParams(seeds=1), seed).mean()
 
     everything = np.arange(2000)
     most = np.setdiff1d(everything, rng.choice(2000, 20, replace=False))
-    paired = np.std(scores(most) - scores(everything), ddof=1)
-    independent = math.sqrt(2) * np.std(scores(everything), ddof=1)
+    paired = np.std([scores(most, seed) - scores(everything, seed) for seed in range(6)])
+    independent = np.std([scores(everything, seed) - scores(everything, seed + 50) for seed in range(6)])
     assert paired < independent / 2
