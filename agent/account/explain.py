@@ -5,7 +5,7 @@ import difflib
 import polars as pl
 from pydantic import Field
 
-from ...state.actions import Relabel
+from ...state.actions import Action, Relabel
 from ...state.canonical import Json
 from ...state.errors import UsageError
 from ...state.events import Act, JudgeHeldOut, Measure
@@ -14,6 +14,7 @@ from ...state.rows import LEDGER_SCHEMA
 from ...state.values import Role, RunState
 from ...tools.text import filters
 from ...tools.write.reasons import in_words
+from ..decide.undo import standing_actions
 from ..view import View
 from .suspicion import evidence_on_row
 from .suspicion import in_words as evidence_in_words
@@ -191,7 +192,8 @@ def _steps(view: View, row_id: str) -> list[RowStep]:
             if isinstance(event, Act) and (decision := state.values.decision):
                 step = step.model_copy(update={"action": decision.action.action})
             if label != labels[-1]:
-                step = step.model_copy(update={"relabelled": _new_label(view, event.seq, line, labels[-1], label)})
+                new = _new_label(view, event.seq, line, labels[-1], label)
+                step = step.model_copy(update={"relabelled": new, "event": event.seq})
             steps.append(step)
             lines.append(line)
             labels.append(label)
@@ -210,14 +212,17 @@ def _new_label(view: View, seq: int, line: Line, was: str | None, label: str | N
     named = {"was": own if was is None else was, "label": own if label is None else label}
     event = view.events[seq]
     if isinstance(event, Act):
-        then, role, action = view.at(seq), "evidence", view.at(seq).decision.action
+        actions: tuple[Action, ...] = (view.at(seq).decision.action,)
+        found = _at(view.at(seq), "evidence", line.row)
     elif isinstance(event, JudgeHeldOut):
-        then, role, action = view.at(seq + 1), "anchor_evidence", None
+        actions = standing_actions(view.at(seq))
+        found = _at(view.at(seq + 1), "anchor_evidence", line.row)
     else:
         return NewLabel(**named)
-    found = _at(then, role, line.row)  # type: ignore[arg-type]
-    score = found.get("label_support") if found else None
-    return NewLabel(**named, score=score, threshold=action.threshold if isinstance(action, Relabel) else None)
+    score = found["label_support"] if found else None
+    limits = (action.threshold for action in actions if isinstance(action, Relabel))
+    passed = next((limit for limit in limits if score is not None and score < limit), None)
+    return NewLabel(**named, score=score, threshold=passed)
 
 
 def told(found: Explanation) -> list[str]:
@@ -258,13 +263,13 @@ def _told_step(step: RowStep) -> str:
     if step.round:
         said += f", round {step.round}"
     if (new := step.relabelled) is not None:
-        said += (
-            f": label {new.label} instead of {new.was}{_held_against(new.score, new.threshold, 'what bears that out')}"
-        )
+        said += f": label {new.label} instead of {new.was}"
+        if new.score is not None:
+            said += f", which the other rows bear out to {_held_against(new.score, new.threshold)}"
     else:
         said += f": {step.status}{_because(step)}"
     if step.outcome is not None:
-        said += f" on trial; the trial was {step.outcome.replace('_', ' ')}: {'; '.join(step.why)}"
+        said += f", on trial; the trial was {step.outcome.replace('_', ' ')}: {'; '.join(step.why)}"
     return said
 
 
@@ -273,17 +278,17 @@ def _because(line: Line) -> str:
     if line.status == "removed":
         words = in_words(line.reason)
         said = f" by {line.stage}: {line.reason}" + (f", {words}" if words != line.reason else "")
-    said += _held_against(line.score, line.threshold)
+    if line.score is not None:
+        said += f", score {_held_against(line.score, line.threshold)}"
+    elif line.threshold is not None:
+        said += f", threshold {line.threshold:g}"
     if line.duplicate_of is not None:
         said += f", duplicate of row {line.duplicate_of}"
     return said
 
 
-def _held_against(score: float | None, threshold: float | None, what: str = "score") -> str:
+def _held_against(score: float, threshold: float | None) -> str:
     """A figure, and on which side of its threshold it lies."""
-    if score is None:
-        return "" if threshold is None else f", threshold {threshold:g}"
-    said = f", {what} {score:.4f}"
     if threshold is None:
-        return said
-    return f"{said}, {'below' if score < threshold else 'not below'} the threshold of {threshold:g}"
+        return f"{score:.4f}"
+    return f"{score:.4f}, {'below' if score < threshold else 'at or above'} the threshold of {threshold:g}"

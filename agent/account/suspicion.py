@@ -2,6 +2,7 @@
 
 from ...state.canonical import Json
 from ...state.events import Act, JudgeHeldOut
+from ...state.values import Role
 from ..view import View
 
 _FIGURES = {
@@ -20,14 +21,19 @@ def evidence_on_row(view: View, row: int, judged: int) -> Json | None:
     """
     event = view.events[judged] if judged < len(view.events) else None
     then = view.at(judged) if isinstance(event, Act) else view
-    if isinstance(event, JudgeHeldOut):
-        then = view.at(judged + 1)
-    for role in ("evidence", "anchor_evidence"):
-        if then.has(role):  # type: ignore[arg-type]
-            frame = then.frame(role)  # type: ignore[arg-type]
-            found = frame.filter(frame["row"] == row).drop("row")
-            if found.height:
-                return {name: value for name, value in found.row(0, named=True).items() if value is not None} or None
+    last = next((one.seq for one in view.events if isinstance(one, JudgeHeldOut)), None)
+    roles: tuple[Role, ...] = ("evidence", "anchor_evidence")
+    for role in roles:
+        if not then.has(role):
+            continue
+        frame = then.frame(role)
+        found = frame.filter(frame["row"] == row).drop("row")
+        if found.height:
+            figures = {name: value for name, value in found.row(0, named=True).items() if value is not None}
+            spoken_of = view.at(last) if role == "anchor_evidence" and last is not None else then
+            if "label_support" in figures:
+                figures["label"] = spoken_of.labels()[row]
+            return figures or None
     return None
 
 
@@ -43,7 +49,10 @@ def in_words(figures: Json) -> list[str]:
             )
             if figures.get(name) is not None
         ]
-        said.append(f"the other rows bear out its label to {support:.4f} of 1" + (f": {', '.join(of)}" if of else ""))
+        said.append(
+            f"the other rows bear out the label {figures['label']} to {support:.4f} of 1"
+            + (f": {', '.join(of)}" if of else "")
+        )
     if (other := figures.get("other_label")) is not None:
         sure = figures.get("other_probability")
         said.append(f"both prefer the label {other}" + ("" if sure is None else f", with a probability of {sure:.1%}"))

@@ -74,7 +74,10 @@ class Baseline(Step[_Begun]):
 
     name = "baseline"
     unit = "probes"
-    takes = "what the probes make of every held-out row, how well each is borne out, and how much re-seeded clusterings differ"
+    takes = (
+        "what the probes make of every held-out row, how well each is borne out, and how much re-seeded clusterings "
+        "differ"
+    )
 
     def due(self, view: View) -> bool:
         return view.values.objective is None

@@ -37,10 +37,7 @@ class Stage(Record):
 
     @field_serializer("gain")
     def _as_told(self, gain: StageGain | None) -> Json | None:
-        if gain is None:
-            return None
-        told = gain.model_dump(mode="json", exclude_none=True)
-        return {{"with_stage": "with"}.get(name, name): value for name, value in told.items()} | {"gain": gain.gain}
+        return None if gain is None else gain.model_dump(mode="json", exclude_none=True) | {"gain": gain.gain}
 
 
 class Hit(Record):
