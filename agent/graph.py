@@ -22,7 +22,7 @@ from langgraph.types import Command, Interrupt
 from ..state.errors import StorageError, storage_error
 from .session import Session
 from .steps.base import Step, run_step
-from .steps.cycle import ANSWERS, EDGES, PREPARE, STEPS, answered
+from .steps.cycle import ANSWERS, DESCRIBE, EDGES, EXPERIMENT, FINISH, OVERRIDE, PREPARE, STEPS, answered
 
 
 class GraphState(TypedDict):
@@ -74,7 +74,7 @@ class Cycle:
         self._graph: Any = build(session).compile(checkpointer=saver)
         self._config: Any = {
             "configurable": {"thread_id": f"{session.run_id}-{session.attempt}"},
-            "recursion_limit": 20 + 12 * (session.config.stop.max_rounds + 1),
+            "recursion_limit": _most_steps(session.config.stop.max_rounds),
         }
 
     def go_on(self, answer: dict[str, Any] | None = None) -> None:
@@ -92,6 +92,12 @@ class Cycle:
                 start = None  # goes on from where it was placed
             result = self._graph.invoke(start, self._config, durability="sync")
         self.waiting = next(iter(result.get("__interrupt__", ())), None)
+
+
+def _most_steps(rounds: int) -> int:
+    """How often a run of so many rounds passes a node of the graph at the most, with some to spare."""
+    every = len(DESCRIBE) + len(EXPERIMENT) + len(OVERRIDE)
+    return len(PREPARE) + (rounds + 1) * every + len(FINISH) + 10
 
 
 @contextmanager

@@ -165,6 +165,16 @@ class View:
         changed = self.frame("relabelled") if self.tried_labels is None else self.tried_labels
         return labels.scatter(changed["row"], changed["label"])
 
+    def relabelled(self) -> pl.DataFrame:
+        """The rows in force that have another label than in the input: ``row`` uint32; ``was``, ``label`` strings."""
+        if not self.has("relabelled"):
+            return pl.DataFrame(schema={"row": pl.UInt32, "was": pl.String, "label": pl.String})
+        was = self.frame("rows", "label")["label"]
+        changed = self.frame("relabelled").sort("row")
+        changed = changed.with_columns(was=was.gather(changed["row"])).select("row", "was", "label")
+        stands = (self.ledger("ledger")["status"] != "removed").gather(changed["row"])
+        return changed.filter(stands & pl.col("was").ne_missing(pl.col("label")))
+
     def with_labels(self, changed: pl.DataFrame) -> View:
         """The same run, with other labels in force: ``row`` uint32 and ``label`` of all that are changed."""
         return replace(self, tried_labels=changed)

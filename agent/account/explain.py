@@ -5,14 +5,19 @@ import difflib
 import polars as pl
 from pydantic import Field
 
+from ...state.actions import Action, Relabel
 from ...state.canonical import Json
 from ...state.errors import UsageError
-from ...state.events import Act, Measure
+from ...state.events import Act, JudgeHeldOut, Measure
 from ...state.report import Record
 from ...state.rows import LEDGER_SCHEMA
 from ...state.values import Role, RunState
 from ...tools.text import filters
+from ...tools.write.reasons import in_words
+from ..decide.undo import standing_actions
 from ..view import View
+from .suspicion import evidence_on_row
+from .suspicion import in_words as evidence_in_words
 
 _AXES = ("domain", "tags", "difficulty")
 _SEED_TEXT = 100  # characters of a seed that are told
@@ -44,6 +49,9 @@ class Row(Line):
         default_factory=dict
     )  # rule that the row fails → what it measured, whether or not it was applied
     twin: str | None = None  # the row it nearly repeats, whether or not that was applied
+    label: str | None = None  # its class label in force
+    label_in_input: str | None = None  # where that is another
+    evidence: Json | None = None  # figures of the last evidence on single rows
     labels: Json | None = None  # domain, tags, difficulty, labelled_by; None in it where nobody was sure
     copies_by_label: dict[str, int] | None = None  # where its copies carry several labels, itself among them
     generator: str | None = None  # the language model that wrote it, after the rows `seeds`
@@ -51,12 +59,22 @@ class Row(Line):
     seed_texts: tuple[str, ...] = ()
 
 
+class NewLabel(Record):
+    """A label that a row was given instead of another, as what bore out that one lay below a threshold."""
+
+    was: str | None
+    label: str | None
+    score: float | None = None
+    threshold: float | None = None
+
+
 class RowStep(Line):
-    """A step that changed the line of a row, or would have: then ``outcome`` and ``why`` tell of the trial."""
+    """A step that changed the line or label of a row, or would have: then ``outcome`` and ``why`` tell of the trial."""
 
     round: int
     step: str
     action: str | None = None
+    relabelled: NewLabel | None = None
     outcome: str | None = None
     why: tuple[str, ...] = ()
 
@@ -94,8 +112,14 @@ def explain(view: View, row_id: str) -> Explanation:
 
 
 def _known(view: View, line: Line) -> Json:
-    """The row's cluster, predicted quality, labels and origin, as far as it has them."""
+    """The row's cluster, predicted quality, labels, evidence and origin, as far as it has them."""
     found: Json = {}
+    if (label := view.labels()[line.row]) is not None:
+        found["label"] = label
+        if (was := view.frame("rows", "label")["label"][line.row]) != label:
+            found["label_in_input"] = was
+    if evidence := evidence_on_row(view, line.row, line.event):
+        found["evidence"] = evidence
     if line.origin == "input" and view.has("verdicts", "annotations"):
         failed = view.frame("verdicts").row(line.row, named=True)
         limits = filters.bounds(view.values.profile, view.values.thresholds)
@@ -146,9 +170,10 @@ def _line(view: View, ref: str, row_id: str) -> Line | None:
 
 
 def _steps(view: View, row_id: str) -> list[RowStep]:
-    """The changes of the row's line from ledger to ledger; a trial says what became of it."""
+    """The changes of the row's line from ledger to ledger and of its label; a trial says what became of it."""
     steps: list[RowStep] = []
     lines: list[Line | None] = [None]  # those in force, and on top the one on trial
+    labels: list[str | None] = [None]  # given to it instead of that of the input
     state = RunState()
     for event in view.events:
         state = state.after(event)
@@ -156,17 +181,48 @@ def _steps(view: View, row_id: str) -> list[RowStep]:
             steps[-1] = steps[-1].model_copy(update={"outcome": event.outcome, "why": event.reasons})
             if event.outcome != "kept":
                 lines.pop()
+                labels.pop()
             continue
         patch = {} if event.state is None else event.state.artefacts
         ref = patch.get("trial_ledger") or patch.get("ledger")
-        line = _line(view, ref, row_id) if ref else None
-        if line is not None and line != lines[-1]:
+        line = (_line(view, ref, row_id) if ref else None) or lines[-1]
+        label = _given(view, patch["relabelled"], line) if line and "relabelled" in patch else labels[-1]
+        if line is not None and (line != lines[-1] or label != labels[-1]):
             step = RowStep(**dict(line), round=state.round, step=event.type)
             if isinstance(event, Act) and (decision := state.values.decision):
                 step = step.model_copy(update={"action": decision.action.action})
+            if label != labels[-1]:
+                new = _new_label(view, event.seq, line, labels[-1], label)
+                step = step.model_copy(update={"relabelled": new, "event": event.seq})
             steps.append(step)
             lines.append(line)
+            labels.append(label)
     return steps
+
+
+def _given(view: View, ref: str | None, line: Line) -> str | None:
+    """The label that a table of changed labels gives to a row."""
+    found = view.store.frame(ref).filter(pl.col("row") == line.row)["label"] if ref else pl.Series()
+    return found[0] if len(found) else None
+
+
+def _new_label(view: View, seq: int, line: Line, was: str | None, label: str | None) -> NewLabel:
+    """What an event made of the label of a row, by which evidence. ``was``, ``label``: None for that of the input."""
+    own = view.frame("rows", "label")["label"][line.row]
+    named = {"was": own if was is None else was, "label": own if label is None else label}
+    event = view.events[seq]
+    if isinstance(event, Act):
+        actions: tuple[Action, ...] = (view.at(seq).decision.action,)
+        found = _at(view.at(seq), "evidence", line.row)
+    elif isinstance(event, JudgeHeldOut):
+        actions = standing_actions(view.at(seq))
+        found = _at(view.at(seq + 1), "anchor_evidence", line.row)
+    else:
+        return NewLabel(**named)
+    score = found["label_support"] if found else None
+    limits = (action.threshold for action in actions if isinstance(action, Relabel))
+    passed = next((limit for limit in limits if score is not None and score < limit), None)
+    return NewLabel(**named, score=score, threshold=passed)
 
 
 def told(found: Explanation) -> list[str]:
@@ -178,6 +234,11 @@ def told(found: Explanation) -> list[str]:
         lines.append(f"  written by {row.generator} after the rows")
         seeds = zip(row.seeds, row.seed_texts, strict=True)
         lines += [f"    {seed}: {text[:_SEED_TEXT]}" for seed, text in seeds]
+    if row.label is not None:
+        was = "" if row.label_in_input is None else f"; in the input {row.label_in_input}"
+        lines.append(f"  label {row.label}{was}")
+    if row.evidence is not None:
+        lines += [f"  evidence: {said}" for said in evidence_in_words(row.evidence)]
     if row.marked:
         lines.append(f"  marked by {', '.join(f'{rule} ({value:g})' for rule, value in row.marked.items())}")
     if row.twin is not None:
@@ -201,18 +262,33 @@ def _told_step(step: RowStep) -> str:
     said = f"  event {step.event}, {step.step}"
     if step.round:
         said += f", round {step.round}"
-    said += f": {step.status}{_because(step)}"
+    if (new := step.relabelled) is not None:
+        said += f": label {new.label} instead of {new.was}"
+        if new.score is not None:
+            said += f", which the other rows bear out to {_held_against(new.score, new.threshold)}"
+    else:
+        said += f": {step.status}{_because(step)}"
     if step.outcome is not None:
-        said += f" on trial; the trial was {step.outcome.replace('_', ' ')}: {'; '.join(step.why)}"
+        said += f", on trial; the trial was {step.outcome.replace('_', ' ')}: {'; '.join(step.why)}"
     return said
 
 
 def _because(line: Line) -> str:
-    said = f" by {line.stage}: {line.reason}" if line.status == "removed" else f" ({line.reason})"
+    said = f" ({line.reason})"
+    if line.status == "removed":
+        words = in_words(line.reason)
+        said = f" by {line.stage}: {line.reason}" + (f", {words}" if words != line.reason else "")
     if line.score is not None:
-        said += f", score {line.score:.4f}"
-    if line.threshold is not None:
+        said += f", score {_held_against(line.score, line.threshold)}"
+    elif line.threshold is not None:
         said += f", threshold {line.threshold:g}"
     if line.duplicate_of is not None:
         said += f", duplicate of row {line.duplicate_of}"
     return said
+
+
+def _held_against(score: float, threshold: float | None) -> str:
+    """A figure, and on which side of its threshold it lies."""
+    if threshold is None:
+        return f"{score:.4f}"
+    return f"{score:.4f}, {'below' if score < threshold else 'at or above'} the threshold of {threshold:g}"

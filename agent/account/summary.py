@@ -9,8 +9,19 @@ from ...state.actions import OVERRIDES, Stop
 from ...state.decision import Rejected, Verdict
 from ...state.events import Ablate, Act, Decide, Embed, Measure, Override, Publish, StepEvent, Train
 from ...state.rows import counts, removed_by_reason
+from ...tools.read.columns import free_name
 from ...tools.write.choices import choices_of_run
-from ...tools.write.shown import Conflicts, ConflictShown, FunnelStep, Round, Spent, Summary, Synthesis
+from ...tools.write.shown import (
+    Conflicts,
+    ConflictShown,
+    FunnelStep,
+    LabelChange,
+    Relabelled,
+    Round,
+    Spent,
+    Summary,
+    Synthesis,
+)
 from ..decide.facts import spent_on_models
 from ..llm.budget import BUDGET
 from ..view import View
@@ -18,6 +29,7 @@ from .marks import marks
 from .stages import stages, taken
 
 _EXCERPT = 100  # characters of a text
+_LISTED = 10  # changes of labels that are told one by one
 
 
 def summary(view: View, peak: float | None = None) -> Summary:
@@ -35,6 +47,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         anchor=len(view.anchor()),
         removed_by_reason=removed_by_reason(ledger),
         conflicts=conflicts(view),
+        relabelled=relabelled(view),
         funnel=funnel(ledger),
         stages=stages(view),
         taken=taken(view),
@@ -65,6 +78,22 @@ def conflicts(view: View) -> Conflicts | None:
     )
     counted = {"texts": 0, "rows": 0, "tied": 0} if found is None else found.model_dump(exclude={"largest"})
     return Conflicts(**counted, listed=tuple(listed), near=near)
+
+
+def relabelled(view: View) -> Relabelled | None:
+    """The rows in force that were given another label; None where there are none."""
+    changed = view.relabelled()
+    if changed.is_empty():
+        return None
+    kinds = changed.group_by("was", "label").agg(pl.len().alias("rows"))
+    kinds = kinds.sort("rows", "was", "label", descending=[True, False, False])
+    return Relabelled(
+        rows=changed.height,
+        kinds=kinds.height,
+        listed=tuple(LabelChange(**one) for one in kinds.head(_LISTED).iter_rows(named=True)),
+        column=free_name("recryst_label", list(view.values.meanings)),
+        original=view.values.label_column or "",
+    )
 
 
 def peak_memory_mb() -> float:

@@ -15,8 +15,16 @@ from ...state.phrases import counted, number, printable
 from ...state.report import ClusterEvidence, ClusterReport, Objective
 from ...state.run import RunDirectory
 from ...state.values import ModelFigures
-from ...tools.write.figures import conflicts_in_words, gain_in_words, hardest, hit_in_words, near_in_words, size
-from ...tools.write.shown import Conflicts, Mark, Round, Stage, Summary
+from ...tools.write.figures import (
+    conflicts_in_words,
+    gain_in_words,
+    hardest,
+    hit_in_words,
+    near_in_words,
+    relabelled_in_words,
+    size,
+)
+from ...tools.write.shown import Conflicts, Mark, Relabelled, Round, Stage, Summary
 
 TEXT = 160  # characters of a row that are shown
 _PARTS = ("coverage", "clustering", "structure", "balance", "stability", "redundancy", "noise")
@@ -60,6 +68,9 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
         )
     if result.conflicts:
         for told in conflicts(result.conflicts):
+            console.print(told)
+    if result.relabelled:
+        for told in relabelled(result.relabelled):
             console.print(told)
     for entry in hardest(result.taken):
         if entry.high:
@@ -134,6 +145,15 @@ def conflicts(found: Conflicts) -> list[Text]:
         votes = ", ".join(f"{label} {rows:,}" for label, rows in one.labels.items())
         lines.append(line(f"  {votes}: {one.text}"))
     return [*lines, line(near_in_words(found.near), "yellow")] if found.near else lines
+
+
+def relabelled(found: Relabelled) -> list[Text]:
+    """How many rows have another label than in the input, and the commonest changes."""
+    lines = [line(relabelled_in_words(found), "yellow")]
+    lines += [line(f"  {one.was} → {one.label}: {counted(one.rows, 'row')}") for one in found.listed]
+    return (
+        lines if found.kinds == len(found.listed) else [*lines, line(f"  and {found.kinds - len(found.listed):,} more")]
+    )
 
 
 def _stages(stages: Sequence[Stage]) -> Table:

@@ -77,8 +77,9 @@ def marked(view: View, action: RemoveMarked) -> Removal:
     """The kept rows that a rule marks; of near-duplicates, those whose twin is kept, the likest first."""
     kept = view.kept()
     if action.mark != NEAR_DUPLICATE:
-        fails = view.frame("verdicts", action.mark)[action.mark].gather(kept).to_numpy()
-        return Removal(action.mark, kept[fails])
+        read = kept[kept < view.values.ingested]  # no rule has judged what a language model wrote
+        fails = view.frame("verdicts", action.mark)[action.mark].gather(read).to_numpy()
+        return Removal(action.mark, read[fails])
     ids = view.ledger()["id"]
     twins = _standing_twins(view, kept).sort(["score", "row"], descending=[True, False])
     if action.target_rows is not None:
@@ -104,6 +105,6 @@ def mark_counts(view: View) -> dict[str, int]:
     if view.has("near_duplicates"):
         counts[NEAR_DUPLICATE] = _standing_twins(view, kept).height
     if view.has("verdicts"):
-        verdicts = view.frame("verdicts")[kept]
+        verdicts = view.frame("verdicts")[kept[kept < view.values.ingested]]
         counts |= {name: int(verdicts[name].sum()) for name in sorted(verdicts.columns) if name != "row"}
     return {name: rows for name, rows in counts.items() if rows}

@@ -80,8 +80,17 @@ def undone(view: View) -> Override:
 
 def standing_actions(view: View) -> tuple[Action, ...]:
     """The actions in force, in order."""
-    at = (view.at(seq) for seq in _standing(view.events))
-    return tuple(one.decision.action for one in at)
+    return tuple(_action(view, seq) for seq in _standing(view.events))
+
+
+def _action(view: View, seq: int) -> Action:
+    """What an event put in force: the decision that was carried out, or the trial that a person kept after all.
+
+    Another decision waits when a person says that.
+    """
+    if view.events[seq].type == "keep":
+        return next(event for event in reversed(view.events[:seq]) if isinstance(event, Measure)).record.action
+    return view.at(seq).decision.action
 
 
 def _standing(events: Sequence[Event]) -> list[int]:

@@ -74,7 +74,10 @@ class Baseline(Step[_Begun]):
 
     name = "baseline"
     unit = "probes"
-    takes = "what the probes make of every held-out row, which are confirmed, and how much re-seeded clusterings differ"
+    takes = (
+        "what the probes make of every held-out row, how well each is borne out, and how much re-seeded clusterings "
+        "differ"
+    )
 
     def due(self, view: View) -> bool:
         return view.values.objective is None
@@ -227,7 +230,8 @@ class Measure(Step[_Measured | None]):
     name = "measure"
     unit = "trainings"
     takes = (
-        "the clustering and the scores of the trial, the probe's score by seed, and the spread of re-seeded clusterings"
+        "the clustering and the scores of the trial, what the probes make of every held-out row, and the spread of "
+        "re-seeded clusterings"
     )
 
     def measure(self, session: Session, view: View, advance: Advance) -> _Measured | None:

@@ -180,7 +180,10 @@ class Export(Step[_Written]):
         check_ledger(ledger, view.values.ingested)
         return Draft(
             values=Values(curated_sha256=content_sha256(_curated(view))),
-            inputs=("ledger", "originals", "text", "assignments", "row_labels", "synthetic", "synthetic_originals"),
+            inputs=(
+                *("ledger", "originals", "text", "assignments", "row_labels", "synthetic", "synthetic_originals"),
+                "relabelled",
+            ),
             fields={"counts": counts(ledger), **measured.fields},
             files=measured.files,
         )
@@ -193,7 +196,16 @@ def _curated(view: View) -> Curated:
         synthetic = Synthetic(view.path("synthetic_originals"), view.frame("synthetic"))
     labels = view.frame("row_labels") if view.has("row_labels") else None
     clusters = view.frame("assignments").select("row", "cluster")
-    return Curated(view.path("originals"), view.ledger(), view.texts().fill_null(""), clusters, labels, synthetic)
+    changed = view.relabelled()
+    return Curated(
+        view.path("originals"),
+        view.ledger(),
+        view.texts().fill_null(""),
+        clusters,
+        labels=labels,
+        relabelled=changed if changed.height else None,
+        synthetic=synthetic,
+    )
 
 
 def write_curated(view: View, folder: Path, advance: Advance = silent) -> ExportResult:

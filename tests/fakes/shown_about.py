@@ -1,7 +1,7 @@
 """What a report shows beside its figures, with a text wherever one may stand."""
 
 from recryst.tools.write.choices import Choices
-from recryst.tools.write.shown import Conflicts, ConflictShown, RemovedRow
+from recryst.tools.write.shown import Conflicts, ConflictShown, LabelChange, Relabelled, RemovedRow
 
 
 def choices_about(text):
@@ -15,6 +15,12 @@ def conflicts_about(text):
     """Two contents with several labels, of which one is shown."""
     shown = ConflictShown(text=text, labels={text: 9, "b": 1}, stay=(text,))
     return Conflicts(texts=2, rows=14, tied=1, listed=(shown,), near=7)
+
+
+def relabelled_about(text):
+    """Rows with other labels than in the input, of two kinds, of which one is shown."""
+    change = LabelChange(was=text, label=text, rows=4805)
+    return Relabelled(rows=4807, kinds=2, listed=(change,), column="recryst_label", original=text)
 
 
 def removed_about(text):

@@ -55,6 +55,7 @@ class Curated:
     text: pl.Series  # normalised text of every position, strings [n]
     clusters: pl.DataFrame  # ``row`` uint32 and ``cluster`` int32 of the clustered rows
     labels: pl.DataFrame | None = None  # ``row`` uint32 and the columns of a label table
+    relabelled: pl.DataFrame | None = None  # ``row`` uint32 and the new ``label`` of the rows in force that have one
     synthetic: Synthetic | None = None  # with it, every row says whether and how it was generated
 
 
@@ -72,9 +73,10 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
     With labels the columns ``recryst_split/domain/tags/difficulty/labelled_by`` follow, and the files lie in hive-style
     folders, ``domain=…/difficulty=…/part-<split>-00000.parquet``; an axis without a single label makes no folders.
     Whoever reads the folders as one table tells the held-out rows by their split. Rows that a model may have written
-    have ``recryst_synthetic/seeds/generator`` too. A column of the input that already has such a name, or that of a
-    folder's key, keeps it; ours gets an underscore more. The folder is made if absent, and files of an earlier export
-    in it are replaced.
+    have ``recryst_synthetic/seeds/generator`` too. Where rows were given another label, ``recryst_label`` has it, null
+    for all others, and the original column stays as it was. A column of the input that already has such a name, or that
+    of a folder's key, keeps it; ours gets an underscore more. The folder is made if absent, and files of an earlier
+    export in it are replaced.
 
     Raises:
         StorageError: the disk is full or not writable; no half file is left.
@@ -82,6 +84,7 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
     labels, synthetic, ours = curated.labels, curated.synthetic, _said(curated)
     source = pq.ParquetFile(curated.originals)
     more = (*(PROVENANCE if synthetic else ()), *(("split", *LABELS) if labels is not None else ()))
+    more = (*(("label",) if curated.relabelled is not None else ()), *more)
     taken = source.schema_arrow.names
     names = {column: free_name(f"recryst_{column}", taken) for column in ("id", "text", "cluster", *more)}
     rows = dict.fromkeys(SPLITS, 0)
@@ -204,11 +207,12 @@ def _encoded(value: object) -> str:
 
 
 def content_sha256(curated: Curated) -> str:
-    """The hash of what the curated set says: split, id, text, cluster, labels and provenance of every row in force.
+    """The hash of what the curated set says of every row in force: split, id, text, cluster, its new label, labels and
+    provenance.
 
     It is taken in order of position, and does not depend on how the files are written.
     """
-    said = ["split", "id", "text", "cluster"]
+    said = ["split", "id", "text", "cluster", *(("label",) if curated.relabelled is not None else ())]
     said += [*(LABELS if curated.labels is not None else ()), *(PROVENANCE if curated.synthetic is not None else ())]
     ours = _said(curated).filter(pl.col("status") != "removed").select(said)
     digest = hashlib.sha256()
@@ -218,9 +222,11 @@ def content_sha256(curated: Curated) -> str:
 
 
 def _said(curated: Curated) -> pl.DataFrame:
-    """Every row of the ledger, in order, with its text, its cluster, and labels and provenance where there are any."""
+    """Every row of the ledger, in order, with text and cluster, and what else is said of rows."""
     ours = curated.ledger.select("row", "id", "status", "split")
     ours = ours.join(curated.clusters.select("row", "cluster"), on="row", how="left")
+    if curated.relabelled is not None:
+        ours = ours.join(curated.relabelled.select("row", "label"), on="row", how="left")
     if curated.labels is not None:
         ours = ours.join(curated.labels.select("row", *LABELS), on="row", how="left")
     if curated.synthetic is not None:

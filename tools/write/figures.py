@@ -10,7 +10,7 @@ from ...state.events import StageGain
 from ...state.phrases import counted, number
 from ...state.report import Objective, ProbeName
 from ...state.values import LabelConflicts
-from .shown import Conflicts, Hit, ReportData, Round
+from .shown import Conflicts, Hit, Relabelled, ReportData, Round
 
 GROUPS_SHOWN = 12
 
@@ -153,9 +153,6 @@ def gain_in_words(gain: StageGain | None) -> str:
     return f"{gain.gain:+.4f} ± {gain.error:.4f}, {gain.verdict}{some}".replace("-", "−")
 
 
-#: The filters of both templates.
-
-
 def conflicts_in_words(found: LabelConflicts | Conflicts) -> str:
     """What became of contents that copies carry with different labels."""
     texts = counted(found.texts, "text")
@@ -176,10 +173,21 @@ def near_in_words(rows: int) -> str:
     )
 
 
+def relabelled_in_words(found: Relabelled) -> str:
+    """How many rows have another label, and where it stands. Names come from the data and are not made safe here."""
+    have = "has" if found.rows == 1 else "have"
+    return (
+        f"{counted(found.rows, 'row')} {have} another label, in the column {found.column}; "
+        f"the column {found.original} stays as it was"
+    )
+
+
+#: The filters of both templates.
 FILTERS = {
     **{one.__name__: one for one in (number, percent, size, duration, counted)},
     "hit": hit_in_words,
     "gain": gain_in_words,
     "conflicts": conflicts_in_words,
     "near": near_in_words,
+    "relabelled": relabelled_in_words,
 }

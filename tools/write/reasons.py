@@ -22,6 +22,15 @@ REASONS = {
     "prune_keep_furthest": "its cluster was thinned, and it lay nearer to the middle than those that stay",
     "prune_keep_closest": "its cluster was thinned, and it lay further from the middle than those that stay",
     "prune_keep_random": "its cluster was thinned by lot",
+    "label_support": "the other rows do not bear out its label",
+    "pair_doubt": "its answer does not fit its question, breaks off, is empty or says what many others say",
+    "mispaired": "its answer fits other questions better than its own",
+    "broken_off": "its answer breaks off",
+    "boilerplate": "its answer is one that many questions have",
+    "empty": "its answer is empty",
+    "gibberish": "its answer is unlike any other in its characters, and does not fit its question",
+    "off_topic": "it lies far from all other rows",
+    "surprise": "its text is unlike any other in its characters",
     "over_share": "there were more synthetic rows than their share allows",
 }
 #: Reasons whose twin is no row of the data, but of a corpus or a benchmark, as FILE#ID.

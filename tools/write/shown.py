@@ -37,10 +37,7 @@ class Stage(Record):
 
     @field_serializer("gain")
     def _as_told(self, gain: StageGain | None) -> Json | None:
-        if gain is None:
-            return None
-        told = gain.model_dump(mode="json", exclude_none=True)
-        return {{"with_stage": "with"}.get(name, name): value for name, value in told.items()} | {"gain": gain.gain}
+        return None if gain is None else gain.model_dump(mode="json", exclude_none=True) | {"gain": gain.gain}
 
 
 class Hit(Record):
@@ -165,6 +162,24 @@ class Conflicts(Record):
     near: int  # rows that nearly repeat one with another label, and stay
 
 
+class LabelChange(Record):
+    """Rows that have one label instead of another."""
+
+    was: str | None
+    label: str
+    rows: int
+
+
+class Relabelled(Record):
+    """Rows in force that were given another label; the commonest changes, the most rows first."""
+
+    rows: int
+    kinds: int  # of changes
+    listed: tuple[LabelChange, ...]
+    column: str  # of the curated set that has the new labels …
+    original: str  # … and the one that stays as it was
+
+
 class JudgedCluster(Record):
     """A cluster, what the critic says of it, and the text of its medoid."""
 
@@ -182,6 +197,7 @@ class Summary(Record):
     anchor: int
     removed_by_reason: dict[str, int]
     conflicts: Conflicts | None  # None: there are none
+    relabelled: Relabelled | None = None  # None: every row has the label of the input
     funnel: tuple[FunnelStep, ...]
     stages: tuple[Stage, ...]
     taken: tuple[Hit, ...]

@@ -7,10 +7,10 @@ from told_run import ToldRun, positions
 from recryst.agent.account.explain import explain, told
 from recryst.agent.account.summary import funnel, rounds, seconds_by_step, spent, summary, syntheses
 from recryst.state.actions import ChangeK, Prune, Stop, Synthesise
-from recryst.state.decision import Decision, Rejected, RoundRecord, Verdict
+from recryst.state.decision import Change, Decision, Rejected, RoundRecord, Verdict
 from recryst.state.errors import UsageError
 from recryst.state.events import SynthesisFigures
-from recryst.state.report import Objective
+from recryst.state.report import Objective, Probe
 from recryst.state.rows import Removal, add_synthetic
 from recryst.state.values import Values
 
@@ -22,8 +22,8 @@ FIGURES = SynthesisFigures(
 
 def objective(value):
     parts = dict.fromkeys(("coverage", "balance", "redundancy", "noise", "structure", "silhouette", "stability"), 0.5)
-    spread = {"noise_sd": 0.0, "clustering_sd": 0.0, "probe_sd": 0.0, "probe_by_seed": ()}
-    return Objective(value=value, probe_kind="macro_f1", probe=0.8, **spread, **parts)
+    probe = Probe(name="nearest_neighbor", score=value, raw=value)
+    return Objective(value=value, probes=(probe,), clustering=0.3, clustering_sd=0.0, **parts)
 
 
 class Cycle(ToldRun):
@@ -37,9 +37,18 @@ class Cycle(ToldRun):
 
     def measure(self, number, action, outcome, after, ledger=None):
         """The trial is measured."""
-        verdict = Verdict(outcome=outcome, reasons=("measured",), objective_noise=0.01, probe_noise=0.02)
+        moved = tuple(Change(name=name, gain=0.1, error=0.01) for name in ("nearest_neighbor", "mean"))
+        against = {"gain": 0.1, "needed": 0.03, "price": 0.0, "looks": 1}
+        verdict = Verdict(outcome=outcome, reasons=("measured",), changes=moved, **against)
         record = RoundRecord(
-            **{"round": number, "state_key": "s", "action": action, "outcome": outcome, "reasons": ("measured",)},
+            **{
+                "round": number,
+                "state_key": "s",
+                "rows_key": "r",
+                "action": action,
+                "outcome": outcome,
+                "reasons": ("measured",),
+            },
             **{"verdict": verdict, "kept": 8, "k": 4, "embedded": 5, "before": objective(0.5), "after": after},
             **{"label_agreement": 0.9, "keep_agreement": 0.8},
         )
@@ -83,7 +92,7 @@ def test_every_round_is_told_with_what_a_person_did(run):
     assert [one.round for one in (first, second, third, last)] == [1, 2, 3, 4]
     assert (first.action, first.params, first.words) == ("prune", PRUNE.params, PRUNE.in_words())
     assert (first.reasons, first.verdict, first.rejected[0].reason) == (("why",), ("measured",), "not yet")
-    assert (first.noise.value, first.noise.probe) == (0.01, 0.02)
+    assert first.noise == {"nearest_neighbor": 0.02, "value": 0.03}  # twice its error; what was needed
     assert (first.after.value, first.before.value) == (0.4, 0.5)
     assert (second.action, second.params, second.words) == ("keep", {}, "keep the trial that was rolled back")
     assert second.reasons == ("a person overrode the measurement",)
@@ -95,7 +104,7 @@ def test_every_round_is_told_with_what_a_person_did(run):
 def test_a_round_is_plain_json_without_the_words(run):
     told = rounds(run.view)[0].model_dump(mode="json")
     assert told["rejected"] == [{"id": "x", "action": "stop", "reason": "not yet"}]
-    assert told["noise"] == {"value": 0.01, "probe": 0.02}
+    assert told["noise"] == {"nearest_neighbor": 0.02, "value": 0.03}
     assert told.keys() == {
         *("round", "action", "params", "kept", "k", "embedded", "outcome", "label_agreement", "keep_agreement"),
         *("reasons", "rejected", "verdict", "noise", "metrics", "before"),

@@ -150,8 +150,6 @@ def ablated(recryst, docstrings, tmp_path_factory):
         "--ablate",
         "--apply",
         "basic",
-        "--set",
-        "probe.seeds=3",
         "--out",
         folder / "run",
     ]
@@ -167,7 +165,7 @@ def test_the_gains_of_a_run_are_in_the_log_the_summary_the_report_and_the_card(a
     assert {"clean", "filter"} <= set(table)
     gains = {one["stage"]: one["gain"] for one in result["stages"] if one["gain"]}
     assert gains.keys() == table.keys()
-    assert all((gains[name]["gain"], gains[name]["with"]) == (one.gain, one.with_stage) for name, one in table.items())
+    assert all((gains[name]["gain"], gains[name]["error"]) == (one.gain, one.error) for name, one in table.items())
     assert table["filter"].added == 20
     assert table["clean"].added == table["clean"].removed - table["clean"].anchor_copies
     page, card = (root / "report.html").read_text(), (root / "README.md").read_text()

@@ -12,12 +12,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from shown_about import choices_about, conflicts_about, removed_about
+from shown_about import choices_about, conflicts_about, relabelled_about, removed_about
 
 from recryst.state.actions import Refilter
 from recryst.state.decision import Critique
 from recryst.state.events import StageGain
-from recryst.state.report import ClusterEvidence, Objective
+from recryst.state.report import ClusterEvidence, Objective, Probe
 from recryst.state.values import ModelFigures
 from recryst.tools.write.card import code, escape_markdown, write_card
 from recryst.tools.write.shown import FunnelStep, Hit, JudgedCluster, ReportData, Round, Stage
@@ -44,8 +44,8 @@ HOSTILE = [
 
 def objective(value: float) -> Objective:
     parts = dict.fromkeys(("coverage", "balance", "redundancy", "noise", "structure", "silhouette", "stability"), 0.5)
-    spread = {"noise_sd": 0.0031, "clustering_sd": 0.0, "probe_sd": 0.0042, "probe_by_seed": ()}
-    return Objective(value=value, probe_kind="macro_f1", probe=0.8312, **spread, **parts)
+    probe = Probe(name="bits_per_byte", score=value, raw=value)
+    return Objective(value=value, probes=(probe,), clustering=0.8312, clustering_sd=0.0, **parts)
 
 
 def cluster(number: int, text: str) -> JudgedCluster:
@@ -74,7 +74,7 @@ def card_data(text: str, full: bool = True) -> ReportData:
         metrics=objective(0.9001),
     )
     figures = {"added": 5555, "removed": 5555, "gain": -0.0102, "error": 0.0034, "verdict": "hurts"}
-    gain = StageGain(stage="filter", anchor_copies=0, unlabelled=0, probe="macro_f1", scores=(), **figures)
+    gain = StageGain(stage="filter", anchor_copies=0, unlabelled=0, **figures)
     stage = {"stage": "filter", "rows": 9999, "removed": 5555, "reasons": {text: 5555}, "seconds": 61.5}
     shares = {"rows": 200, "removed": 90, "rate": 0.45, "average": 0.1234}
     group = Hit(stage="filter", kind="source", group=text, groups=1, high=True, **shares)
@@ -90,6 +90,7 @@ def card_data(text: str, full: bool = True) -> ReportData:
         anchor=981,
         choices=choices_about(text),
         conflicts=conflicts_about(text),
+        relabelled=relabelled_about(text),
         removed_sample=(removed_about(text),),
         removed_by_reason={text: 1113},
         funnel=(
@@ -172,6 +173,8 @@ def test_every_figure_is_shown(tmp_path: Path) -> None:
     rows = "10,003|8,890|1,113|981|222|13|5,029|5,010|30|run-17|2026-11-21"
     expected = f"{separation}|{rows}|0.9821|0.9001|0.8312|3,423,512|43.911|1.6402".split("|")
     assert [figure for figure in expected if figure not in body] == []
+    assert "4,807 rows have another label, in the column recryst\\_label; the column word stays as it was." in body
+    assert "| word | word | 4,805 |" in body
     assert "fair" not in body  # a group that was not hit far above the average
     assert "5,009" not in body  # the 20 largest of 30 clusters
     assert "recryst audit" in body

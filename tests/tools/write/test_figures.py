@@ -35,8 +35,8 @@ def test_the_groups_that_lost_most_beyond_the_average_come_first():
 
 @pytest.mark.parametrize(("added", "more"), [(9, ""), (5, " (5 of 9 rows)")])
 def test_a_gain_says_of_how_many_rows_it_tells(added, more):
-    fields = {"stage": "filter", "removed": 9, "anchor_copies": 0, "unlabelled": 0, "probe": "macro_f1"}
-    gain = StageGain(**fields, added=added, scores=(0.7, 0.8), gain=-0.05, error=0.01, verdict="hurts")
+    fields = {"stage": "filter", "removed": 9, "anchor_copies": 0, "unlabelled": 0}
+    gain = StageGain(**fields, added=added, gain=-0.05, error=0.01, verdict="hurts")
     assert gain_in_words(gain) == f"−0.0500 ± 0.0100, hurts{more}"
-    nothing = StageGain(**fields, added=0, scores=(), gain=None, verdict="nothing to put back")
+    nothing = StageGain(**fields, added=0, gain=None, error=None, verdict="nothing to put back")
     assert gain_in_words(nothing) == gain_in_words(None) == "–"

@@ -13,13 +13,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from shown_about import choices_about, conflicts_about, removed_about
+from shown_about import choices_about, conflicts_about, relabelled_about, removed_about
 
 from recryst.state.actions import Action, Prune, Refilter, Stop
 from recryst.state.decision import Critique, Rejected
 from recryst.state.errors import StorageError
 from recryst.state.events import StageGain
-from recryst.state.report import ClusterEvidence, Objective
+from recryst.state.report import ClusterEvidence, Objective, Probe
 from recryst.state.values import LabelTally, ModelFigures
 from recryst.tools.write.figures import compare, standing
 from recryst.tools.write.report import page_content, script_json, write_report
@@ -28,7 +28,6 @@ from recryst.tools.write.shown import (
     Hit,
     JudgedCluster,
     Learned,
-    Noise,
     ReportData,
     Round,
     Spent,
@@ -56,15 +55,19 @@ HOSTILE = [
 SHOWN = [text.translate(dict.fromkeys(map(ord, STEERING), " ")) for text in HOSTILE]
 
 
+def probes(nearest: float, linear: float) -> tuple[Probe, ...]:
+    return (
+        Probe(name="nearest_neighbor", score=nearest, raw=0.5),
+        Probe(name="linear_discriminant", score=linear, raw=0.5),
+    )
+
+
 def objective(**changes: Any) -> Objective:
     measured = {
         "value": 0.9821,
-        "noise_sd": 0.0031,
+        "probes": probes(0.7654, 0.8456),
+        "clustering": 0.3579,
         "clustering_sd": 0.0001,
-        "probe_kind": "bits_per_byte",
-        "probe": 2.3456,
-        "probe_sd": 0.0123,
-        "probe_by_seed": (2.3456,),
         "coverage": 0.9123,
         "balance": 0.8712,
         "redundancy": 0.1423,
@@ -91,7 +94,7 @@ def a_round(
         k=77,
         embedded=4321,
         reasons=(text,),
-        noise=Noise(value=0.0031, probe=0.0123) if after else None,
+        noise={"value": 0.0131, "nearest_neighbor": 0.0123} if after else {},
         rejected=(Rejected(id="c1", action="stop", reason=text),),
         before=before,
         metrics=after or before,
@@ -103,7 +106,6 @@ def a_round(
 def stages_of(text: str) -> tuple[Stage, ...]:
     gain = StageGain(
         **{"stage": "filter", "added": 4711, "removed": 5555, "anchor_copies": 444, "unlabelled": 0},
-        **{"probe": "bits_per_byte", "scores": (0.81,), "with_stage": 0.8101, "without": 0.7999},
         **{"gain": 0.0102, "error": 0.0034, "verdict": "helps"},
     )
     clean = Stage(
@@ -123,7 +125,7 @@ def taken_from(text: str, high: bool = True) -> Hit:
 def report_data(texts: list[str]) -> ReportData:
     """A run whose every free text is one of ``texts``."""
     n, text = len(texts), texts[0]
-    better = objective(value=0.9999, probe=2.3001, redundancy=0.1011)
+    better = objective(value=0.9999, probes=probes(0.8109, 0.8001), redundancy=0.1011)
     maps = pl.DataFrame(
         {
             "row": pl.Series(range(n), dtype=pl.UInt32),
@@ -172,6 +174,7 @@ def report_data(texts: list[str]) -> ReportData:
         anchor=981,
         choices=choices_about(text),
         conflicts=conflicts_about(text),
+        relabelled=relabelled_about(text),
         removed_sample=(removed_about(text),),
         removed_by_reason={text: 1000, "near_duplicate": 113},
         funnel=(
@@ -184,7 +187,13 @@ def report_data(texts: list[str]) -> ReportData:
         maps=maps,
         rounds=(
             a_round(1, "kept", better, objective(), text),
-            a_round(2, "rolled_back", objective(value=0.9001, probe=2.4002), better, text),
+            a_round(
+                2,
+                "rolled_back",
+                objective(value=0.9001, probes=probes(0.8110, 0.7002), redundancy=0.1423),
+                better,
+                text,
+            ),
             a_round(3, "refused", None, better, text),
         ),
         clusters=(
@@ -313,15 +322,16 @@ def test_row_text_is_put_on_the_page_as_text_only(hostile: Page) -> None:
 
 def test_every_figure_is_shown(hostile: Page) -> None:
     rows = "10,003|8,890|1,113|981|222|13|9,003|113|run-17|2026-11-21|4 min 01 s|1,834"
-    separation = "5,555|23.46 MB|3.46 MB|61.5|+0.0102 ± 0.0034, helps (4,711 of 5,555 rows)|0.8101|0.7999|444 left out"
+    separation = "5,555|23.46 MB|3.46 MB|61.5|+0.0102 ± 0.0034, helps (4,711 of 5,555 rows)|444 left out"
     separation += "|removed 45.0 % of the source|(90 of 200 rows)|12.3 %"
-    parts = "0.9821|0.9999|0.9001|2.3456|2.3001|2.4002|0.9123|0.8712|0.1423|0.1011|0.0512|0.7123"
-    rounds = "−0.0455|−0.0412|+0.1001|1,234|77|4,321|0.812|0.938|76.5%"
+    parts = "0.9821|0.9999|0.9001|0.7654|0.8109|0.8456|0.8001|0.7002|0.3579|0.9123|0.8712|0.1423|0.1011|0.0512|0.7123"
+    rounds = "+0.0455|−0.0412|+0.0178|−0.0998|1,234|77|4,321|0.812|0.938|76.5%"
     clusters = "5,678|0.457|0.234|0.333|18.8|6.5|3.2|0.876"
     models = "10.42|3.42|41.238|43.911|1.6123|1.6402|+6.48"
     written = (
         "17 questions, 98,765 tokens, $0.1234|31|6,543|too few words: 6,321|stopped for 1 cluster|ended by the budget"
     )
+    rows += "|4,807 rows have another label|4,805"
     expected = f"{rows}|{separation}|{parts}|{rounds}|{clusters}|{models}|{written}".split("|")
     assert [figure for figure in expected if figure not in hostile.text] == []
     assert "3f" * 32 in hostile.text
@@ -358,20 +368,20 @@ def test_the_standing_line_ignores_what_was_not_kept(hostile: Page) -> None:
     data = report_data(["a"] * 4)
     assert [state.value for state in standing(data)] == [0.9821, 0.9999, 0.9999, 0.9999]
     metrics = {metric["title"]: metric for metric in json.loads(hostile.scripts[0])["metrics"]}
-    assert metrics["Objective"]["rounds"] == [0, 1, 2, 3]
-    assert [one["outcome"] for one in metrics["Objective"]["tried"]] == ["kept", "rolled_back"]
+    assert metrics["Worth of the rows"]["rounds"] == [0, 1, 2, 3]
+    assert [one["outcome"] for one in metrics["Worth of the rows"]["tried"]] == ["kept", "rolled_back"]
     assert metrics["Structure"]["values"] == [None] * 4
 
 
-def test_lower_is_better_for_bits_per_byte_and_higher_for_macro_f1() -> None:
+def test_a_change_is_better_or_worse_by_its_figure_and_told_from_noise() -> None:
     data = report_data(["a"] * 4)
     senses = [{line.part.key: line.sense for line in compare(data, one)} for one in data.rounds]
-    assert senses[0] | {"probe": "better", "redundancy": "better", "coverage": "same"} == senses[0]
-    assert senses[1] | {"value": "worse", "probe": "worse", "redundancy": "worse", "structure": "same"} == senses[1]
-    labelled = objective(probe_kind="macro_f1", probe=0.8)
-    one = a_round(1, "kept", labelled.model_copy(update={"probe": 0.801}), labelled, "a")
-    [line] = [line for line in compare(data.model_copy(update={"rounds": (one,)}), one) if line.part.key == "probe"]
-    assert (line.sense, line.noise) == ("better", True)
+    first = {"nearest_neighbor": "better", "linear_discriminant": "worse", "redundancy": "better", "coverage": "same"}
+    assert senses[0] | first == senses[0]
+    assert senses[1] | {"value": "worse", "redundancy": "worse", "structure": "same"} == senses[1]
+    noise = [{line.part.key: line.noise for line in compare(data, one)} for one in data.rounds]
+    assert noise[0] | {"value": False, "nearest_neighbor": False, "linear_discriminant": False} == noise[0]
+    assert noise[1]["nearest_neighbor"]  # 0.0001, of an error that is told as 0.0123
 
 
 def test_an_empty_run_is_still_a_page(tmp_path: Path) -> None:
