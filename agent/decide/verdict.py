@@ -87,18 +87,24 @@ def sure_after(looks: int, params: ObjectiveParams) -> float:
     return max(params.noise_multiplier, NormalDist().inv_cdf(1.0 - _CHANCE / max(1, looks)))
 
 
-def pays_on_rows(
-    action: Action,
-    before: np.ndarray,
-    after: np.ndarray,
-    weights: Weights,
-    names: Sequence[str],
-    *,
-    uncovered: float,
-    removed: float,
-    looks: int,
-    params: ObjectiveParams,
-) -> Verdict:
+class Look(NamedTuple):
+    """One look at the held-out rows: what the probes made of them before an action and after it.
+
+    ``before`` and ``after``: float64 [probes, m], NaN where a probe says nothing of a row; ``names``: of the probes.
+    ``uncovered``: share of the confirmed held-out rows that lost their cover; ``removed``: share of the kept rows that
+    went. ``looks``: how many there were so far, this one among them.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    weights: Weights
+    names: Sequence[str]
+    uncovered: float
+    removed: float
+    looks: int
+
+
+def pays_on_rows(action: Action, look: Look, params: ObjectiveParams) -> Verdict:
     """Whether an action on rows paid.
 
     It pays when the mean over the probes gains more than the price of the rows it takes, when it or one of the probes
@@ -106,38 +112,30 @@ def pays_on_rows(
     noise, over rows alike nor over classes alike, and the anchor stays covered. Verified near-duplicates are the
     exception: the harm they do is known (memorisation, leaks between splits; Lee et al. 2022), so that they go where
     nothing falls.
-
-    Args:
-        action: what was done.
-        before: scores by probe and held-out row, float64 [probes, m]; ``after`` alike.
-        weights: of the held-out rows.
-        names: of the probes.
-        uncovered: share of the confirmed held-out rows that lost their cover.
-        removed: share of the kept rows that went.
-        looks: at the held-out rows so far, this one among them.
-        params: what a gain is held against.
     """
-    sure = sure_after(looks, params)
-    scores = list(zip(names, before, after, strict=True))
-    changes = tuple(change(name, was, now, weights.confirmed) for name, was, now in scores)
-    mean = change("mean", before.mean(axis=0), after.mean(axis=0), weights.confirmed)
-    by_class = [change(f"{name} over classes", was, now, weights.by_class) for name, was, now in scores]
-    price = round(params.price * removed, 6)
+    sure = sure_after(look.looks, params)
+    scores = list(zip(look.names, look.before, look.after, strict=True))
+    changes = tuple(change(name, was, now, look.weights.confirmed) for name, was, now in scores)
+    mean = change("mean", look.before.mean(axis=0), look.after.mean(axis=0), look.weights.confirmed)
+    by_class = [change(f"{name} over classes", was, now, look.weights.by_class) for name, was, now in scores]
+    price = round(params.price * look.removed, 6)
     needed = round(max(params.min_gain, sure * mean.error, price), 6)
-    surer = sure_after(looks * (len(changes) + 1), params)  # each probe by itself is one more look
+    surer = sure_after(look.looks * (len(changes) + 1), params)  # each probe by itself is one more look
     seen_by = [one.name for one in changes if one.gain > max(params.min_gain, surer * one.error)]
     against = []
     duplicates = isinstance(action, RemoveMarked) and action.mark == NEAR_DUPLICATE
     if not duplicates and mean.gain <= price:
-        against.append(f"probes {mean.gain:+.4f}, needs more than {price:.4f}, the price of {removed:.1%} of the rows")
+        against.append(
+            f"probes {mean.gain:+.4f}, needs more than {price:.4f}, the price of {look.removed:.1%} of the rows"
+        )
     elif not duplicates and mean.gain <= needed and not seen_by:
         against.append(f"probes {mean.gain:+.4f}, needs more than {needed:.4f}, what stands out from noise")
     for one in (*changes, *by_class):
         allowed = max(params.min_gain, params.noise_multiplier * one.error)
         if -one.gain > allowed:
             against.append(f"{one.name} falls by {-one.gain:.4f}, more than its noise of {allowed:.4f}")
-    if uncovered > COVERAGE_TOLERANCE:
-        against.append(f"coverage falls by {uncovered:.4f}, more than {COVERAGE_TOLERANCE}")
+    if look.uncovered > COVERAGE_TOLERANCE:
+        against.append(f"coverage falls by {look.uncovered:.4f}, more than {COVERAGE_TOLERANCE}")
     kept = f"probes {mean.gain:+.4f}, more than {needed:.4f}"
     if mean.gain <= needed and seen_by:
         kept = f"probes {mean.gain:+.4f}, more than the price of {price:.4f}, and {seen_by[0]} stands out from noise"
@@ -150,7 +148,7 @@ def pays_on_rows(
         gain=mean.gain,
         needed=0.0 if duplicates else needed,
         price=price,
-        looks=looks,
+        looks=look.looks,
     )
 
 

@@ -36,7 +36,6 @@ from .measured import (
     KeptRows,
     Probed,
     anchor_scores,
-    anchor_weights,
     choose_probes,
     cluster_rows,
     clustering_in_force,
@@ -52,7 +51,7 @@ from .measured import (
     scores_json,
     worth,
 )
-from .rows.appraise import known_appraisals, uncovered, with_appraisals
+from .rows.appraise import known_appraisals, look_at, with_appraisals
 from .rows.evidence import held_out_evidence
 from .rows.removals import changed
 
@@ -293,18 +292,7 @@ def _verdict(view: View, measured: _Measured, after: Objective) -> Verdict:
     looks = max(1, len(known_appraisals(view)))
     if not on_rows(action):
         return pays_on_clustering(view.objective, after, looks, params)
-    before, rows = view.kept(), view.kept("trial_ledger")
-    return pays_on_rows(
-        action,
-        np.asarray(view.array("anchor_scores")),
-        measured.anchor,
-        anchor_weights(view, view.values.probes, confirmed_rows(view)),
-        view.values.probes,
-        uncovered=uncovered(view, before, rows),
-        removed=max(0, len(before) - len(rows)) / max(1, len(before)),
-        looks=looks,
-        params=params,
-    )
+    return pays_on_rows(action, look_at(view, measured.anchor, view.kept("trial_ledger"), looks), params)
 
 
 def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundRecord:

@@ -12,7 +12,10 @@ from recryst.state.errors import UsageError
 from recryst.tools.table_tool import TableTool
 
 # What carries the run itself, and is no capability of its own.
-OF_THE_RUN = {"load", "hold_out", "critique", "decide", "approve", "export", "publish"}
+OF_THE_RUN = {
+    "load", "hold_out", "embed_pairs", "evidence", "critique", "appraise", "decide", "approve", "judge_held_out", "export",
+    "publish",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CAPABILITIES)

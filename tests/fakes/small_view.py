@@ -4,13 +4,16 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from recryst.agent.decide.facts import rows_key
 from recryst.agent.steps.base import Plain
 from recryst.agent.steps.clean import Clean, Filter
 from recryst.agent.steps.describe import Cluster, Critique, Embed, Reduce, Score, _Maps, _Vectors
-from recryst.agent.steps.experiment import Act, Baseline, Decide, Measure, _Instruments, _Measured
+from recryst.agent.steps.experiment import Act, Baseline, Decide, Measure, _Begun, _Instruments, _Measured
 from recryst.agent.steps.load import Load, Loaded
-from recryst.agent.steps.measured import Embedded, KeptRows, Probed, cluster_rows, missing_rows, resolved, score_rows
+from recryst.agent.steps.measured import Embedded, KeptRows, cluster_rows, missing_rows, resolved, score_rows
 from recryst.agent.steps.repeats import Dedup, HoldOut
+from recryst.agent.steps.rows.appraise import Appraise
+from recryst.agent.steps.rows.evidence import Evidence, _Found, gathered
 from recryst.agent.view import View
 from recryst.state.events import EVENT
 from recryst.state.run import RunDirectory
@@ -112,7 +115,6 @@ class Round(SmallRun):
         settings = {
             "cluster": {"k": 3},
             "score": {"bootstraps": 2},
-            "probe": {"seeds": 3},
             "semantic": {"cosine": 0.9999},
             "reduce": {"methods": ["pca"]},
         }
@@ -158,8 +160,19 @@ class Round(SmallRun):
         scores = score_rows(view, KeptRows.of(view), self.clustered(view), view.clustering, ignored)
         view = self.step(view, Score(), scores)
         if Baseline().due(view):
-            view = self.step(view, Baseline(), Probed(scores, (0.8, 0.81, 0.82), 0.0))
-        return self.step(self.step(view, Critique()), Decide())
+            held_out = pl.DataFrame({"row": view.anchor()})
+            view = self.step(view, Baseline(), _Begun(scores, self.met(view, 0.5), 0.0, held_out))
+        fresh = view.values.evidence_of != rows_key(view, view.kept())
+        view = self.step(view, Evidence(), _Found(gathered(view)) if fresh else None)
+        view = self.step(view, Critique())
+        if Appraise().due(view):
+            view = self.step(view, Appraise(), Appraise().measure(None, view, ignored))
+        return self.step(view, Decide())
+
+    def met(self, view, share):
+        """Scores of two probes that meet a share of the held-out rows, the first of them."""
+        met = (np.arange(len(view.anchor())) < share * len(view.anchor())).astype(float)
+        return np.stack([met, met])
 
     def clustered(self, view):
         return cluster_rows(view, KeptRows.of(view), view.clustering, view.array("centroids"))
@@ -167,12 +180,13 @@ class Round(SmallRun):
     def acted(self, view):
         return self.step(view, Act(), _Instruments(place_nothing, lambda rows, vectors: self.lacking(view, rows)))
 
-    def measured(self, view, probe=(0.8, 0.81, 0.82)):
+    def measured(self, view, met=0.5):
+        """The view once the trial was measured, by probes that meet a share of the held-out rows."""
         wanted, kept = view.trial.clustering, KeptRows.of(view, "trial_ledger")
         clustered = cluster_rows(view, kept, wanted, view.array("centroids"))
         params = resolved(wanted, clustered.result)
         scores = score_rows(view, kept, clustered, params, ignored)
-        return self.step(view, Measure(), _Measured(scores, probe, 0.0, clustered, params))
+        return self.step(view, Measure(), _Measured(scores, self.met(view, met), 0.0, clustered, params))
 
     def choosing(self, view, action):
         """The view as if the policy had chosen ``action``, whose id is the first candidate's."""

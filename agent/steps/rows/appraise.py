@@ -15,7 +15,7 @@ from ....state.phrases import Advance, counted, silent
 from ....state.rows import kept_rows
 from ...decide.candidates import build_candidates
 from ...decide.facts import gather_facts
-from ...decide.verdict import appraised, pays_on_rows
+from ...decide.verdict import Look, appraised, pays_on_rows
 from ...session import Session
 from ...view import View
 from ..base import Draft, Step
@@ -156,10 +156,13 @@ def uncovered(view: View, before: np.ndarray, after: np.ndarray) -> float:
     return float(was.mean() - stays.mean())
 
 
-def _appraisal(view: View, trial: Trial, scores: np.ndarray, looks: int) -> Appraisal:
-    before, after = view.kept(), trial.kept
-    verdict = pays_on_rows(
-        trial.candidate.action,
+def look_at(view: View, scores: np.ndarray, after: np.ndarray, looks: int) -> Look:
+    """A look at what the probes make of the held-out rows (float64 [probes, m]) once positions ``after`` are left.
+
+    ``after``: uint32 [n]; ``looks``: how many there were so far, this one among them.
+    """
+    before = view.kept()
+    return Look(
         np.asarray(view.array("anchor_scores")),
         scores,
         anchor_weights(view, view.values.probes, confirmed_rows(view)),
@@ -167,7 +170,11 @@ def _appraisal(view: View, trial: Trial, scores: np.ndarray, looks: int) -> Appr
         uncovered=uncovered(view, before, after),
         removed=max(0, len(before) - len(after)) / max(1, len(before)),
         looks=looks,
-        params=view.config.objective,
     )
-    removed = int(len(before) - len(np.intersect1d(before, after)))
+
+
+def _appraisal(view: View, trial: Trial, scores: np.ndarray, looks: int) -> Appraisal:
+    look = look_at(view, scores, trial.kept, looks)
+    verdict = pays_on_rows(trial.candidate.action, look, view.config.objective)
+    removed = int(len(view.kept()) - len(np.intersect1d(view.kept(), trial.kept)))
     return Appraisal(action=trial.candidate.action.key, rows=trial.name, removed=removed, verdict=verdict)

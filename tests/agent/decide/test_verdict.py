@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recryst.agent.decide.verdict import (
+    Look,
     Weights,
     change,
     class_weights,
@@ -35,8 +36,8 @@ def judged(before, after, action=SUSPECTS, labels=None, **changes):
     rows = before.shape[1]
     labels = np.zeros(rows, dtype=int) if labels is None else labels
     weights = Weights(group_weights(np.arange(rows)), class_weights(labels, np.arange(rows)))
-    told = {"uncovered": 0.0, "removed": 0.1, "looks": 1, "params": ObjectiveParams(), **changes}
-    return pays_on_rows(action, before, after, weights, PROBES, **told)
+    look = Look(before, after, weights, PROBES, **{"uncovered": 0.0, "removed": 0.1, "looks": 1, **changes})
+    return pays_on_rows(action, look, ObjectiveParams())
 
 
 def test_a_gain_pays_where_it_is_beyond_noise_and_price():
@@ -74,7 +75,7 @@ def test_no_gain_over_rows_pays_for_a_class_that_is_given_up():
 
 def test_one_probe_that_sees_it_beyond_noise_is_enough_where_none_falls():
     shaken = np.roll(scores(200), 60)  # 60 rows up and 60 down
-    verdict = judged((np.zeros(400), scores(200)), (scores(20), shaken), removed=0.01)
+    verdict = judged((np.zeros(400), scores(200)), (scores(16), shaken), removed=0.01)
     assert verdict.gain < verdict.needed
     assert verdict.outcome == "kept"
     assert "nearest_neighbor stands out from noise" in verdict.reasons[0]
