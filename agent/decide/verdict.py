@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...state.actions import Action, ChangeK, RemoveMarked, Synthesise
+from ...state.actions import Action, ChangeK, Refilter, RemoveMarked, Stop, Synthesise
 from ...state.config import ObjectiveParams
 from ...state.decision import Change, Verdict
 from ...state.report import Objective
@@ -174,4 +174,4 @@ def on_rows(action: Action) -> bool:
 
 def appraised(action: Action) -> bool:
     """Whether an action is measured before it is decided on: what takes rows out or gives them other labels."""
-    return on_rows(action) and action.action not in ("stop", "refilter") and not isinstance(action, Synthesise)
+    return not isinstance(action, ChangeK | Refilter | Synthesise | Stop)

@@ -96,6 +96,11 @@ class Baseline(Step[_Begun]):
         return _Begun(scores_in_force(view, silent), anchor, objective.clustering_sd, held_out)
 
     def derive(self, view: View, measured: _Begun, advance: Advance = silent) -> Draft:
+        """As for every step.
+
+        Raises:
+            IntegrityError: other rows were measured than are held out.
+        """
         kept = KeptRows.of(view)
         names, budget = choose_probes(view, kept)
         if not np.array_equal(measured.held_out["row"].to_numpy(), view.anchor()):

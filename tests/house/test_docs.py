@@ -8,7 +8,7 @@ import pytest
 from recryst.agent.llm.scripted import DEFAULTS
 from recryst.state import errors
 from recryst.state.actions import ACTION_NAMES
-from recryst.state.config import ObjectiveParams
+from recryst.state.config import CapsParams, ObjectiveParams
 from recryst.state.settings import load_config
 from recryst.tools.judge.taxonomy import read_taxonomy
 from recryst.tools.text.filters import bounds
@@ -48,11 +48,12 @@ def test_what_is_listed_is_the_whole_list() -> None:
     assert set(re.findall(r"`(\w+)`", actions)) == set(ACTION_NAMES)
     [order] = re.findall(r"`decide` goes by\s+`\[(.*?)\]`", models)
     assert order.split(", ") == DEFAULTS["decide"]["order"]
-    weights = re.findall(r"^\| (\w+) \| (−?[\d.]+) \|", objective, re.MULTILINE)
-    params = ObjectiveParams().model_dump()
-    assert {part: float(weight.replace("−", "-")) for part, weight in weights} == {
-        part: weight for part, weight in params.items() if part not in ("min_gain", "noise_multiplier")
-    }
+    weights = re.findall(r"(silhouette|masses over its maximum|bootstrap Jaccard)[^(]*\((0\.\d+)", objective)
+    params = ObjectiveParams()
+    assert [float(weight) for _, weight in weights] == [params.structure, params.balance, params.stability]
+    assert f"`objective.price`, {params.price:g}" in objective
+    assert f"`noise_multiplier` ({params.noise_multiplier:g})" in objective
+    assert f"`caps.step_fraction`, {CapsParams().step_fraction:g}" in objective
     [told] = re.findall(r"and an exit code: (.*?)\n\n", readme, re.DOTALL)
     codes = {one.exit_code for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")}
     assert {int(code) for code in re.findall(r"(?<![\d.])(\d+)\s(?:the|another|a|an|too)\b", told)} == codes - {1}

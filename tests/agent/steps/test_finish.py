@@ -5,6 +5,7 @@ import pytest
 from small_view import ROWS, Round
 
 from recryst.agent.steps.finish import Export, Quantise, Train, _Written, write_curated
+from recryst.state.actions import Deduplicate
 from recryst.state.errors import IntegrityError
 from recryst.state.values import ModelFigures
 
@@ -40,7 +41,8 @@ def test_the_models_are_those_that_were_asked_for(ended):
 
 def test_the_curated_set_is_what_the_ledger_keeps(ended):
     run, view = ended
-    view = run.measured(run.acted(view), probe=(0.9, 0.91, 0.92))
+    copies = Deduplicate(cosine=0.9999, which_to_keep="furthest")
+    view = run.measured(run.acted(run.choosing(view, copies)), met=1.0)
     result = write_curated(view, view.run.curated)
     train = pl.read_parquet(view.run.curated / "train-00000.parquet")
     assert train["recryst_id"].to_list() == view.ledger()["id"].gather(view.kept()).to_list()

@@ -178,7 +178,7 @@ def test_the_anchor_is_drawn_by_the_seed_and_too_few_rows_are_refused(tmp_path):
     run = SmallRun(tmp_path / "a", texts(60), **SHORT)
     view = run.step(run.step(run.step(run.loaded(), Clean()), Filter()), Dedup())
     held = run.step(view, HoldOut())
-    assert (len(held.anchor()), held.values.cleaned_rows, len(held.kept())) == (6, 60, 54)
+    assert (len(held.anchor()), held.values.cleaned_rows, len(held.kept())) == (12, 60, 48)
     other = SmallRun(tmp_path / "b", texts(60), seed=1, **SHORT)
     again = other.step(other.step(other.loaded(), Clean()), HoldOut())
     assert again.anchor().tolist() != held.anchor().tolist()

@@ -42,7 +42,7 @@ def test_no_conversation_is_held_out_in_part(here, tmp_path):
     view = View.open(tmp_path / "run")
     ids, anchor = view.ledger()["id"], view.anchor()
     held = {of[name] for name in ids.gather(anchor)}
-    assert len(anchor) == 8
+    assert len(anchor) == 16
     assert not held & {of[name] for name in ids.gather(view.kept())}
     groups = view.array("groups")
     assert [len(set(groups[[of[name] == number for name in ids]])) for number in range(20)] == [1] * 20
@@ -73,7 +73,7 @@ def test_the_group_column_holds_rows_together(tmp_path):
 def test_groups_too_large_to_hold_out_are_said_or_refused(tmp_path):
     run = grouped_run(tmp_path / "a", [f"t{n % 2}" for n in range(60)])
     view = held_out(run)
-    assert (len(view.anchor()), view.events[-1].divided) == (6, True)
+    assert (len(view.anchor()), view.events[-1].divided) == (12, True)
     named = grouped_run(tmp_path / "b", [f"t{n % 2}" for n in range(60)], "thread")
-    with pytest.raises(InputError, match=r"only 0 of 6 rows can be held out.*'thread'.*--group-column"):
+    with pytest.raises(InputError, match=r"only 0 of 12 rows can be held out.*'thread'.*--group-column"):
         held_out(named)

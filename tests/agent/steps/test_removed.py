@@ -11,6 +11,7 @@ from recryst.agent.audit.files import check_written, outside
 from recryst.agent.session import Session
 from recryst.agent.steps.finish import Export
 from recryst.agent.view import View
+from recryst.state.actions import Deduplicate
 from recryst.state.phrases import silent
 from recryst.tools.write.reasons import REASONS
 
@@ -58,7 +59,8 @@ def test_the_choices_stand_in_json_report_and_card(finished):
 def small(tmp_path):
     """A small run after a round that took a row, with its files written: the view before and after ``export``."""
     run = Round(tmp_path, train={"enabled": False})
-    view = run.measured(run.acted(run.described(run.held_out())), probe=(0.9, 0.91, 0.92))
+    copies = Deduplicate(cosine=0.9999, which_to_keep="furthest")
+    view = run.measured(run.acted(run.choosing(run.described(run.held_out()), copies)), met=1.0)
     written = Export().measure(Session, view, silent)
     return view, run.step(view, Export(), written)
 

@@ -50,17 +50,38 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(source, tmp_path_factory):
-    root = tmp_path_factory.mktemp("semantic") / "run"
-    refine(source, root, parse_config(SETTINGS, "the test"))
-    return root
+def tried(source, tmp_path_factory):
+    """Runs in which a script, which goes by no figure, tries it."""
+    script = tmp_path_factory.mktemp("script") / "script.yaml"
+    script.write_text("decide: {order: [deduplicate]}\n")
+    llm = {"llm": {"model": f"scripted:{script}"}, "critic": "rules", "policy": "llm"}
+
+    def refined(**changes):
+        root = tmp_path_factory.mktemp("semantic") / "run"
+        refine(source, root, parse_config({**SETTINGS, **llm, **changes}, "the test"))
+        return root
+
+    return refined
+
+
+@pytest.fixture(scope="module")
+def run(tried):
+    return tried()
 
 
 def events_of(root, kind):
     return [event for event in read_log(root / "events.jsonl")[0] if event.type == kind]
 
 
-def test_it_is_tried_first_and_measured_and_the_audit_derives_it_again(run):
+def test_the_rules_do_not_try_it_where_it_was_measured_not_to_pay(source, tmp_path):
+    refine(source, tmp_path / "run", parse_config(SETTINGS, "the test"))
+    decision = events_of(tmp_path / "run", "decide")[0]
+    [same] = [one for one in decision.candidates if isinstance(one.action, Deduplicate)]
+    assert same.appraisal.outcome == "rolled_back"
+    assert not isinstance(decision.state.values.decision.action, Deduplicate)
+
+
+def test_what_is_tried_is_measured_and_the_audit_derives_it_again(run):
     decision, act, measured = (events_of(run, kind)[0] for kind in ("decide", "act", "measure"))
     assert decision.state.values.decision.action == Deduplicate(cosine=0.95, which_to_keep="furthest")
     assert measured.record.after is not None
@@ -76,21 +97,21 @@ def test_it_is_tried_first_and_measured_and_the_audit_derives_it_again(run):
     assert audit(run).failures == []
 
 
-def test_a_trial_that_does_not_pay_is_undone(source, tmp_path):
-    refine(source, tmp_path / "run", parse_config({**SETTINGS, "objective": {"min_gain": 5}}, "the test"))
-    events = read_log(tmp_path / "run" / "events.jsonl")[0]
+def test_a_trial_that_does_not_pay_is_undone(tried):
+    root = tried(objective={"min_gain": 5})
+    events = read_log(root / "events.jsonl")[0]
     assert [event.outcome for event in events if event.type == "measure"] == ["rolled_back"]
-    ledger = View.open(tmp_path / "run").ledger()
+    ledger = View.open(root).ledger()
     assert not (ledger["reason"] == "semantic_duplicate").any()
 
 
-def test_the_cap_admits_the_likest(source, tmp_path):
-    refine(source, tmp_path / "run", parse_config({**SETTINGS, "caps": {"step_fraction": 0.05}}, "the test"))
-    decision, act = (events_of(tmp_path / "run", kind)[0] for kind in ("decide", "act"))
+def test_the_cap_admits_the_likest(tried):
+    root = tried(caps={"step_fraction": 0.05})
+    decision, act = (events_of(root, kind)[0] for kind in ("decide", "act"))
     kept = decision.facts.kept
     assert decision.state.values.decision.action.target_rows == kept - int(0.05 * kept)
     assert (act.effects[0].rows, act.outcome) == (int(0.05 * kept), None)
-    assert audit(tmp_path / "run").failures == []
+    assert audit(root).failures == []
 
 
 def test_which_row_stays(run):

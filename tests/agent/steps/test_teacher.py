@@ -209,7 +209,7 @@ def test_a_score_is_learned_once_and_rows_that_come_in_later_get_one(source, lik
         "filter": {"profile": "short", "thresholds": {"basic.max_characters": 35}},
         "quality": {"like": str(liked)},
         "critique": {"max_near_duplicates": 1.0, "max_outliers": 1.0, "min_silhouette": -1.0},
-        "objective": dict.fromkeys(("noise_multiplier", "min_gain", "probe", "structure", "redundancy", "noise"), 0.0),
+        "objective": dict.fromkeys(("noise_multiplier", "min_gain", "price"), 0.0),
     }
     done = refine(source, tmp_path / "run", parse_config(settings, "the test"))
     learned = done.of_type(events.Quality)
