@@ -5,15 +5,18 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import orjson
 
 from ..agent.cli.options import read_price
 from .attacks import FAMILIES
+from .loop.faults import FLIPS, SEVERITIES
+from .loop.sets import NAMES
 from .table import Table, shown
 
+T = TypeVar("T")
 _OPTIONS = [
     click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
                  help="The folder of the data sets."),
@@ -121,6 +124,55 @@ def storage(data: Path) -> Table:
     from .storage import run
 
     return run(data)
+
+
+_LOOP_OPTIONS = [
+    click.option("--set", "sets", multiple=True, type=click.Choice(NAMES), help="Which set.  [default: all]"),
+    click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Runs of each, from seed 0 on."),
+    click.option("--rows", type=click.IntRange(50), help="Rows of each clean set, at most.  [default: 3,000 or 4,000]"),
+    click.option("--out", type=click.Path(path_type=Path), help="Keep the runs there; finished ones are read back."),
+]  # fmt: skip
+
+
+def _on_sets(run: Callable[..., Table | list[Table]]) -> Callable[..., Table | list[Table]]:
+    """With the options of the experiments that make whole runs of several sets."""
+    for option in reversed(_LOOP_OPTIONS):
+        run = option(run)
+    return run
+
+
+@_experiment
+@_on_sets
+@click.option("--severity", "severities", multiple=True, type=click.Choice(tuple(SEVERITIES)),
+              help="How many faults.  [default: middle]")  # fmt: skip
+@click.option("--flips", default=FLIPS[0], show_default=True, type=click.Choice(FLIPS),
+              help="Which class a wrong label names: any, or the nearest.")  # fmt: skip
+def crude(data: Path, severities: tuple[str, ...], out: Path | None, **options: Any) -> list[Table]:
+    """Crude sets: how much of what known faults cost a run wins back, beside single tools and chance."""
+    from .loop import crude as experiment
+
+    return _of_cells("crude", experiment.run, data, out, severities=severities or ("middle",), **options)
+
+
+@_experiment
+@_on_sets
+def clean(data: Path, out: Path | None, **options: Any) -> Table:
+    """Clean sets: what a run takes from them, and what that costs."""
+    from .loop import clean as experiment
+
+    return _of_cells("clean", experiment.run, data, out, **options)
+
+
+def _of_cells(
+    name: str, run: Callable[..., T], data: Path, out: Path | None, *, sets: tuple[str, ...], **options: Any
+) -> T:
+    """The tables of an experiment, each cell a step of the progress that is shown."""
+    from ..agent.cli.progress import Reporter
+    from .loop.cells import Plan
+
+    plan = Plan(sets=sets or NAMES, **options)
+    with Reporter().step(name, len(plan.cells()), "cells") as advance:
+        return run(data, plan, out, shlex.join(["recryst", *sys.argv[1:]]), advance)
 
 
 def _print(result: Table | list[Table], markdown: bool, as_json: bool) -> None:

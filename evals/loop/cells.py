@@ -1,0 +1,176 @@
+"""The cells of an experiment: a set, a severity and a seed each; run once, and read back where they are finished."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ...state.config import Config
+from ...state.errors import UsageError
+from ...state.phrases import Advance, silent
+from ...state.settings import parse_config
+from ...state.store import write_whole
+from ..runs import refine
+from . import faults
+from .found import Outcome, outcome
+from .learners import nearest_classes, vectors_of
+from .sets import LABELLED, NAMES, PAIRS, LabelledSet, PairSet
+
+_QUIET: dict[str, Any] = {"train": {"enabled": False}, "reduce": {"methods": ["pca"]}}
+Record = dict[str, Any]  # a finished cell, as its JSON file holds it
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured. ``rows``: of each clean set at most; None: as many as the set says."""
+
+    sets: Sequence[str] = NAMES
+    severities: Sequence[str] = ("middle",)
+    seeds: int = 3
+    rows: int | None = None
+    flips: str = faults.UNIFORM
+
+    def cells(self) -> list["Cell"]:
+        """All cells, those of a set one after the other."""
+        return [
+            Cell(name, severity, seed, self.rows, self.flips)
+            for name in NAMES
+            if name in self.sets
+            for severity in self.severities
+            for seed in range(self.seeds)
+        ]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the experiment; ``rows`` of the clean set, None: its own number."""
+
+    set: str
+    severity: str
+    seed: int
+    rows: int | None
+    flips: str
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the set has labels."""
+        return self.set in LABELLED
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        return f"{self.set}-{self.severity}-{self.seed}"
+
+
+class Bench:
+    """The clean sets and what is known of them, read when they are used; one set at a time stays in memory."""
+
+    def __init__(self, data: Path, folder: Path) -> None:
+        self.data, self.folder = data, folder
+        self._labelled: _Labelled | None = None
+        self._pairs: PairSet | None = None
+
+    def labelled(self, name: str) -> "_Labelled":
+        """A labelled set."""
+        if self._labelled is None or self._labelled.clean.name != name:
+            self._labelled = _Labelled(LABELLED[name](self.data), self.folder)
+        return self._labelled
+
+    def pairs(self, name: str) -> PairSet:
+        """A set of pairs."""
+        if self._pairs is None or self._pairs.name != name:
+            self._pairs = PAIRS[name](self.data)
+        return self._pairs
+
+    def crude(self, cell: Cell) -> faults.Crude:
+        """The set of a cell with its faults."""
+        if not cell.labelled:
+            clean = self.pairs(cell.set)
+            return faults.pairs(clean, cell.severity, cell.seed, cell.rows or clean.rows)
+        of = self.labelled(cell.set)
+        nearest = of.nearest if cell.flips == faults.CONFUSABLE else None
+        return faults.labelled(of.clean, cell.severity, cell.seed, cell.rows or of.clean.rows, nearest)
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Embeddings, float32 [n, d]."""
+        return vectors_of(texts, self.folder)
+
+
+class _Labelled:
+    """A labelled set, the vectors of its test split, and which of its classes are near one another."""
+
+    def __init__(self, clean: LabelledSet, folder: Path) -> None:
+        self.clean, self.folder = clean, folder
+
+    @cached_property
+    def test(self) -> np.ndarray:
+        """The vectors of the test split, float32 [m, d]."""
+        return vectors_of([text for text, _ in self.clean.test], self.folder)
+
+    @cached_property
+    def nearest(self) -> dict[str, str]:
+        """For each class the nearest other one, by the centroids of the test split."""
+        return nearest_classes(self.test, [label for _, label in self.clean.test])
+
+
+def refined(cell: Cell, crude: faults.Crude, folder: Path) -> tuple[Outcome, float]:
+    """What an unattended run with rules makes of a set, and the seconds that this took now.
+
+    Raises:
+        UsageError: ``folder`` holds a run of other rows or other settings.
+    """
+    begun = time.perf_counter()
+    run = refine(crude.write(folder).resolve(), folder / "run", settings(cell))
+    return outcome(run), time.perf_counter() - begun
+
+
+def settings(cell: Cell) -> Config:
+    """No model, neither to ask nor to train, and only the cheapest map; all else as a user has it by default."""
+    load = {"id_column": "id", **({"label_column": "label", "text_column": "text"} if cell.labelled else {})}
+    return parse_config({**_QUIET, "load": load, "seed": cell.seed}, "the experiment")
+
+
+@contextmanager
+def place(out: Path | None, name: str) -> Iterator[Path]:
+    """The folder of an experiment: below ``out``, or one that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (out or Path(temporary)) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+
+
+def measured(
+    cells: Sequence[Cell],
+    folder: Path,
+    measure: Callable[[Cell, Path], Record],
+    finished: Callable[[Record], bool] = lambda record: True,
+    advance: Advance = silent,
+) -> list[tuple[Cell, Record]]:
+    """What ``measure`` finds of each cell, or what it found before.
+
+    Args:
+        finished: whether what was found before has all that is asked now.
+        advance: told each cell.
+
+    Raises:
+        UsageError: the folder holds cells of other rows or other faults.
+    """
+    records = []
+    for cell in cells:
+        path = folder / cell.folder / "cell.json"
+        record = orjson.loads(path.read_bytes()) if path.is_file() else None
+        if record is not None and record["cell"] != asdict(cell):
+            raise UsageError(f"{path} was measured with another --rows or --flips; choose another --out")
+        if record is None or not finished(record):
+            record = {"cell": asdict(cell), **measure(cell, path.parent)}
+            write_whole(path, orjson.dumps(record, option=orjson.OPT_INDENT_2))
+        records.append((cell, record))
+        advance(1)
+    return records

@@ -1,0 +1,78 @@
+"""The experiments on whole runs, from end to end on a part of Banking77 and some problems of GSM8K."""
+
+import csv
+import gzip
+import json
+import random
+
+import pytest
+
+from recryst.evals.loop import clean, crude
+from recryst.evals.loop.cells import Plan
+from recryst.evals.loop.sets import ALPACA
+from recryst.state.errors import UsageError
+
+pytestmark = pytest.mark.shared_data
+INTENTS = 6
+
+
+@pytest.fixture(scope="module")
+def data(shared_data, tmp_path_factory):
+    """A data folder of six intents of Banking77, 100 problems of GSM8K and as many pairs of Alpaca."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "banking77").mkdir()
+    for split in ("train", "test"):
+        with (shared_data / f"banking77/{split}.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        names = sorted({row["category"] for row in rows})[:INTENTS]
+        with (folder / f"banking77/{split}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, ["text", "category"])
+            writer.writeheader()
+            writer.writerows(row for row in rows if row["category"] in names)
+    for name, wanted in (("gsm8k/train", None), ("alpaca/alpaca", ALPACA[0])):
+        with gzip.open(shared_data / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+            lines = [line for line in file if wanted is None or json.loads(line)["source"] == wanted]
+        (folder / name).parent.mkdir()
+        with gzip.open(folder / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.writelines(random.Random(0).sample(lines, 100))
+    return folder
+
+
+def _lines(table):
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+def test_crude_sets_are_refined_measured_and_read_back(data, tmp_path):
+    plan = Plan(sets=("banking77", "gsm8k"), seeds=1, rows=150)
+    finished = []
+    made = crude.run(data, plan, tmp_path, "recryst eval crude", finished.append)
+    shares, scores, found, pairs = made
+    assert finished == [1, 1]
+    (share,), (score,) = _lines(shares), _lines(scores)
+    assert score["oracle"] > score["crude"], "the faults cost nothing"
+    for method in ("loop", "random", "exact + MinHash", "one per group", "own probability"):
+        gap = score["oracle"] - score["crude"]
+        assert share[method] == pytest.approx((score[method] - score["crude"]) / gap)
+    by_method = {line["method"]: line for line in _lines(found)}
+    assert by_method["exact + MinHash"]["exact"] == 1
+    assert by_method["exact + MinHash"]["clean rows lost"] == 0
+    assert by_method["own probability"]["flip"] > 0.7
+    assert by_method["random"]["removed"] == by_method["loop"]["removed"] > 0.05
+    (pair,) = _lines(pairs)
+    assert pair["exact"] == 1
+    assert 0 <= pair["least"] <= pair["mean"] <= 1
+
+    runs = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert crude.run(data, plan, tmp_path, "recryst eval crude") == made
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == runs
+    with pytest.raises(UsageError, match="another --rows"):
+        crude.run(data, Plan(sets=("banking77",), seeds=1, rows=151), tmp_path)
+
+
+def test_a_clean_set_is_measured_before_and_after(data, tmp_path):
+    (line,) = _lines(clean.run(data, Plan(sets=("banking77",), seeds=1, rows=150), tmp_path))
+    assert line["points lost"] == pytest.approx(100 * (line["score before"] - line["score after"]))
+    assert line["score before"] > 0.8
+    assert 0 <= line["non-duplicate rows lost"] <= line["removed"] + 0.02
+    side = (tmp_path / "clean/banking77-none-0/side.jsonl").read_text("utf-8").splitlines()
+    assert {json.loads(row)["fault"] for row in side} == {""}
