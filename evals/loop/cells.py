@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from ...state import events
 from ...state.config import Config
 from ...state.errors import UsageError
 from ...state.phrases import Advance, silent
@@ -120,15 +122,22 @@ class _Labelled:
         return nearest_classes(self.test, [label for _, label in self.clean.test])
 
 
-def refined(cell: Cell, crude: faults.Crude, folder: Path) -> tuple[Outcome, float]:
-    """What an unattended run with rules makes of a set, and the seconds that this took now.
+def refined(cell: Cell, crude: faults.Crude, folder: Path) -> tuple[Outcome, Record]:
+    """What an unattended run with rules makes of a set; beside it the seconds that this took now, and by which code.
 
     Raises:
         UsageError: ``folder`` holds a run of other rows or other settings.
     """
     begun = time.perf_counter()
     run = refine(crude.write(folder).resolve(), folder / "run", settings(cell))
-    return outcome(run), time.perf_counter() - begun
+    [code] = {" ".join(event.code.values()) for event in run.of_type(events.Start)[:1]}
+    return outcome(run), {"run_seconds": time.perf_counter() - begun, "code": code}
+
+
+def said_of_the_code(records: Sequence[tuple[Cell, Record]]) -> str:
+    """A note on which Recryst began the runs: finished cells are read back, whatever has changed since."""
+    counts = Counter(record["code"] for _, record in records)
+    return "Runs begun by Recryst " + "; ".join(f"{code}: {number}" for code, number in sorted(counts.items())) + "."
 
 
 def settings(cell: Cell) -> Config:

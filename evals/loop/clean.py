@@ -7,7 +7,7 @@ from pathlib import Path
 from ...state.phrases import Advance, silent
 from ..table import Cell as Value
 from ..table import Table
-from .cells import Bench, Cell, Plan, Record, measured, place, refined
+from .cells import Bench, Cell, Plan, Record, measured, place, refined, said_of_the_code
 from .crude import Learned
 from .faults import CLEAN
 from .found import Outcome, found, same_groups
@@ -35,15 +35,14 @@ def run(data: Path, plan: Plan, out: Path | None = None, command: str = "", adva
         bench = Bench(data, folder)
         cells = replace(plan, severities=(CLEAN,)).cells()
         records = measured(cells, folder, lambda cell, at: _measure(bench, cell, at), advance=advance)
-    return Table(
-        "What the loop takes from clean sets", _COLUMNS, tuple(_line(*one) for one in records), _NOTES, command
-    )
+    lines, notes = tuple(_line(*one) for one in records), (*_NOTES, said_of_the_code(records))
+    return Table("What the loop takes from clean sets", _COLUMNS, lines, notes, command)
 
 
 def _measure(bench: Bench, cell: Cell, folder: Path) -> Record:
     begun = time.perf_counter()
     clean = bench.crude(cell)
-    made, seconds = refined(cell, clean, folder)
+    made, how = refined(cell, clean, folder)
     scores: tuple[float | None, float | None] = (None, None)
     if cell.labelled:
         learned = Learned(bench, cell, clean)
@@ -51,7 +50,8 @@ def _measure(bench: Bench, cell: Cell, folder: Path) -> Record:
     return {
         **asdict(found(clean, made, same_groups(clean).tolist())),
         **{"rows": clean.rows.height, "before": scores[0], "after": scores[1]},
-        **{"run_seconds": seconds, "seconds": time.perf_counter() - begun},
+        **how,
+        "seconds": time.perf_counter() - begun,
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...state.phrases import Advance, silent
 from ..table import Table
 from .baselines import BASELINES, CLEANLAB, Rows, at_random, available
-from .cells import Bench, Cell, Plan, Record, measured, place, refined
+from .cells import Bench, Cell, Plan, Record, measured, place, refined, said_of_the_code
 from .faults import Crude
 from .found import Outcome, found, labels_of, oracle, positions, recovered, same_groups
 from .learners import macro_f1
@@ -35,7 +35,7 @@ def run(data: Path, plan: Plan, out: Path | None = None, command: str = "", adva
         records = measured(
             plan.cells(), folder, lambda cell, at: _measure(bench, cell, at), _has_all_that_is_available, advance
         )
-    return tables(records, [LOOP, RANDOM, *BASELINES], _notes(plan), command)
+    return tables(records, [LOOP, RANDOM, *BASELINES], [*_notes(plan), said_of_the_code(records)], command)
 
 
 def _has_all_that_is_available(record: Record) -> bool:
@@ -46,9 +46,9 @@ def _has_all_that_is_available(record: Record) -> bool:
 def _measure(bench: Bench, cell: Cell, folder: Path) -> Record:
     begun = time.perf_counter()
     crude = bench.crude(cell)
-    made, seconds = refined(cell, crude, folder)
+    made, how = refined(cell, crude, folder)
     record = _scores(bench, cell, crude, made) if cell.labelled else _found_alone(crude, made)
-    return {**record, "run_seconds": seconds, "seconds": time.perf_counter() - begun}
+    return {**record, **how, "seconds": time.perf_counter() - begun}
 
 
 def _found_alone(crude: Crude, made: Outcome) -> Record:

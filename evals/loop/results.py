@@ -27,7 +27,7 @@ def tables(records: Records, methods: Sequence[str], notes: Sequence[str], comma
         made.append(Table("Faults found, labelled sets", columns, _by_method(labelled, methods), _FOUND, command))
     if pairs:
         columns = ("set", "severity", "seed", "removed", "precision", *PAIR_RATES, "mean", "least", "clean rows lost")
-        made.append(Table("Faults found, pairs", columns, _pairs(pairs), (*notes[1:2], *_FOUND), command))
+        made.append(Table("Faults found, pairs", columns, _pairs(pairs), (*notes[1:], *_FOUND), command))
     return made
 
 

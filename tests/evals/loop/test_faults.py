@@ -138,9 +138,11 @@ def test_every_fault_of_a_pair_is_what_it_is_called(questions):
 
 def test_a_wrong_label_names_the_nearest_class_where_that_is_wanted(clean):
     nearest = {f"class {at}": f"class {(at + 1) % CLASSES}" for at in range(CLASSES)}
-    flipped = faults.labelled(clean, "middle", 0, ROWS, nearest).side.join(
-        faults.labelled(clean, "middle", 0, ROWS, nearest).rows, on="id"
-    ).filter(pl.col("fault") == "flip")
+    flipped = (
+        faults.labelled(clean, "middle", 0, ROWS, nearest)
+        .side.join(faults.labelled(clean, "middle", 0, ROWS, nearest).rows, on="id")
+        .filter(pl.col("fault") == "flip")
+    )
     assert flipped.height > 20
     assert all(nearest[row["truth"]] == row["label"] for row in flipped.to_dicts())
 

@@ -63,14 +63,19 @@ def test_a_wrong_label_that_a_copy_carries_on_is_not_found(crude):
 
 def test_a_family_of_which_none_is_left_or_whose_label_is_spoilt_is_lost(crude):
     assert _found(crude, "dg").clean_lost == 1 / 2
-    assert _found(crude, "abcg", {row: "cheque" for row in "abc"}).clean_lost == 1 / 2
+    assert _found(crude, "abcg", dict.fromkeys("abc", "cheque")).clean_lost == 1 / 2
     taken = _found(crude, "abcde")  # f had to go, g had not
     assert (taken.removed, taken.precision, taken.clean_lost) == (pytest.approx(2 / 7), 1 / 2, 1 / 2)
 
 
 def test_rows_that_say_the_same_by_nature_are_one_that_can_be_lost():
     long = "a docstring of a few words that stands in two modules of the same library for the same thing"
-    rows = [(long, "os", "", "os"), (f"{long} too", "os", "", "os"), ("Closed.", "io", "", "io"), ("closed. ", "io", "", "io")]
+    rows = [
+        (long, "os", "", "os"),
+        (f"{long} too", "os", "", "os"),
+        ("Closed.", "io", "", "io"),
+        ("closed. ", "io", "", "io"),
+    ]
     crude = _crude([(*row, origin) for row, origin in zip(rows, "abcd", strict=True)])
     assert len(set(same_groups(crude).tolist())) == 2
     assert _found(crude, "bc").clean_lost == 0
@@ -78,7 +83,9 @@ def test_rows_that_say_the_same_by_nature_are_one_that_can_be_lost():
 
 
 def test_a_fault_of_a_pair_is_found_where_no_copy_of_it_is_left():
-    rows = pl.DataFrame({"id": ["a", "b", "c", "d"], "instruction": ["q", "q", "r", "s"], "output": ["x", "x", "", "t"]})
+    rows = pl.DataFrame(
+        {"id": ["a", "b", "c", "d"], "instruction": ["q", "q", "r", "s"], "output": ["x", "x", "", "t"]}
+    )
     side = [("a", "swapped", "y", "a"), ("b", "exact", "y", "a"), ("c", "empty", "z", "c"), ("d", "", "t", "d")]
     crude = Crude(rows, pl.DataFrame(side, SIDE_SCHEMA, orient="row"))
     assert _found(crude, "bd").recall == {"swapped": 0, "exact": 1, "empty": 1}
