@@ -130,8 +130,11 @@ def refined(cell: Cell, crude: faults.Crude, folder: Path) -> tuple[Outcome, Rec
     """
     begun = time.perf_counter()
     run = refine(crude.write(folder).resolve(), folder / "run", settings(cell))
-    [code] = {" ".join(event.code.values()) for event in run.of_type(events.Start)[:1]}
-    return outcome(run), {"run_seconds": time.perf_counter() - begun, "code": code}
+    code = run.of_type(events.Start)[0].code
+    return outcome(run), {
+        "run_seconds": time.perf_counter() - begun,
+        "code": " ".join(code[name] for name in ("version", "commit") if name in code),
+    }
 
 
 def said_of_the_code(records: Sequence[tuple[Cell, Record]]) -> str:
