@@ -25,6 +25,8 @@ from .found import Outcome, outcome
 from .learners import nearest_classes, vectors_of
 from .sets import LABELLED, NAMES, PAIRS, LabelledSet, PairSet
 
+#: Nothing but what bears on the rows: maps and final model are not measured here, and one clustering that does not pay
+#: is tried instead of three.
 _QUIET: dict[str, Any] = {"train": {"enabled": False}, "reduce": {"methods": ["pca"]}, "stop": {"patience": 1}}
 Record = dict[str, Any]  # a finished cell, as its JSON file holds it
 

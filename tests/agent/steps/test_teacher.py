@@ -21,6 +21,7 @@ from recryst.state.settings import parse_config
 SMALL = {
     **QUICK,
     "stop": {"max_rounds": 2},
+    "anchor": {"fraction": 0.1},
     "cluster": {"k": 4},
     "critique": {"max_pairs": 0},
     "dedup": {"threshold": 0.99},
