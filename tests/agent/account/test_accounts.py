@@ -1,18 +1,20 @@
 """What a run came to and the way of a row, told of a log that is known event by event."""
 
+import numpy as np
 import polars as pl
 import pytest
 from told_run import ToldRun, positions
 
 from recryst.agent.account.explain import explain, told
 from recryst.agent.account.summary import funnel, rounds, seconds_by_step, spent, summary, syntheses
-from recryst.state.actions import ChangeK, Prune, Stop, Synthesise
+from recryst.state.actions import ChangeK, Prune, RemoveSuspects, Stop, Synthesise
 from recryst.state.decision import Change, Decision, Rejected, RoundRecord, Verdict
 from recryst.state.errors import UsageError
 from recryst.state.events import SynthesisFigures
 from recryst.state.report import Objective, Probe
 from recryst.state.rows import Removal, add_synthetic
 from recryst.state.values import Values
+from recryst.tools.write.reasons import in_words
 
 PRUNE = Prune(clusters=(1, 2), strategy="keep_random", keep_fraction=0.5)
 FIGURES = SynthesisFigures(
@@ -155,3 +157,25 @@ def test_what_is_known_of_a_row_is_told(run):
 def test_a_row_that_is_none_is_refused_with_the_nearest(run):
     with pytest.raises(UsageError, match="did you mean 'id7'"):
         explain(run.view, "id77")
+
+
+@pytest.mark.parametrize(
+    ("removal", "words"),
+    [
+        (Removal("label_support", positions(3), np.array([0.0031]), 0.01), "score 0.0031, below the threshold of 0.01"),
+        (Removal("mispaired", positions(3), np.array([3.0]), 2.0), "score 3.0000, at or above the threshold of 2"),
+    ],
+)
+def test_the_evidence_against_a_removed_row_is_told_in_words(tmp_path, removal, words):
+    run = Cycle(tmp_path, text=[f"text {at}" for at in range(6)], label=["a", "b"] * 3)
+    figures = {"label_support": 0.0031, "own_probability": 0.0031, "own_vote": 0.002, "pair_doubt": 3.0}
+    evidence = pl.DataFrame({"row": [3], **figures, "other_label": ["c"]}, schema_overrides={"row": pl.UInt32})
+    run.decide(1, RemoveSuspects(by="label_support", threshold=0.01))
+    run.step("evidence", evidence=evidence)
+    run.step("act", removal)
+    said = "\n".join(told(explain(run.view, "id3")))
+    assert f"removed by act: {removal.reason}, {in_words(removal.reason)}, {words}" in said
+    assert "the other rows bear out the label b to 0.0031 of 1: a model of the other rows gives it a prob" in said
+    assert "both prefer the label c" in said
+    assert "its answer is doubted to 3 of 3" in said
+    assert "evidence" not in explain(run.view, "id2").plain()["row"]

@@ -5,16 +5,18 @@ import random
 import shutil
 
 import orjson
+import polars as pl
 import pytest
 import yaml
 from forger import at, forged, mend
 
-from recryst.agent.account.explain import explain
+from recryst.agent.account.explain import explain, told
+from recryst.agent.account.summary import summary
 from recryst.agent.audit import audit
 from recryst.agent.view import View
 from recryst.state.canonical import plain, sha256_json
 from recryst.state.errors import UsageError
-from recryst.state.events import EVENT_VERSION, Act
+from recryst.state.events import EVENT_VERSION, Act, JudgeHeldOut
 
 
 @pytest.fixture
@@ -161,17 +163,61 @@ def test_explain_tells_why_a_row_went(finished):
     assert [step.step for step in found.steps] == ["load", "clean"]
 
 
-def test_explain_tells_what_was_tried_on_a_row(finished):
-    root, result = finished
-    view = View.open(root)
-    trials = [event for event in view.events if isinstance(event, Act) and event.effects[0].rows]
-    assert trials, "no action of this run touched a row"
-    action = view.at(trials[0].seq).decision.action.action
-    ledger = view.store.frame(trials[0].effects[0].after_sha)
-    touched = ledger.filter(ledger["event"] == trials[0].seq)["id"][0]
-    outcome = next(entry["outcome"] for entry in result["rounds"] if entry["action"] == action)
-    steps = explain(view, touched).steps
-    assert any(step.action == action and step.outcome == outcome for step in steps)
+def test_explain_tells_what_was_tried_on_a_row_and_by_what_evidence(storied):
+    view = View.open(storied)
+    act = next(event for event in view.events if isinstance(event, Act))
+    action = view.at(act.seq).decision.action
+    assert action.action == "relabel"
+    labels = view.store.frame(act.state.artefacts["relabelled"])
+    row, label = labels.row(0)
+    found = explain(view, view.ledger()["id"][row])
+    tried = next(step for step in found.steps if step.event == act.seq)
+    outcome = next(record.outcome for record in view.history() if record.action == action)
+    assert (tried.action, tried.outcome) == ("relabel", outcome)
+    given = view.frame("rows", "label")["label"][row]
+    assert (tried.relabelled.label, tried.relabelled.was) == (label, given)
+    evidence = view.at(act.seq).frame("evidence").filter(pl.col("row") == row)
+    assert tried.relabelled.score == evidence["label_support"][0] < tried.relabelled.threshold == action.threshold
+    said = "\n".join(told(found))
+    assert f"label {label} instead of {given}, which the other rows bear out to 0.0" in said
+    assert f"below the threshold of {action.threshold:g}, on trial" in said
+    assert f"label {label}; in the input {given}" in said
+
+
+def test_explain_tells_of_a_held_out_row_that_was_relabelled(storied):
+    view = View.open(storied)
+    judged = next(event for event in view.events if isinstance(event, JudgeHeldOut))
+    before = view.at(judged.seq).frame("relabelled")["row"]
+    row, was, label = next(one for one in view.relabelled().iter_rows() if one[0] not in before)
+    assert row in view.anchor()
+    found = explain(view, view.ledger()["id"][row])
+    assert found.row.evidence["label"] == was
+    last = found.steps[-1]
+    assert (last.step, last.relabelled.label, last.event) == ("judge_held_out", label, judged.seq)
+    assert last.relabelled.score < last.relabelled.threshold
+
+
+def test_new_labels_stand_beside_the_old_ones(storied):
+    view = View.open(storied)
+    paths = sorted(view.run.curated.rglob("*.parquet"))
+    rows = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in paths])
+    changed = {view.ledger()["id"][row]: (was, label) for row, was, label in view.relabelled().iter_rows()}
+    found = rows.filter(pl.col("recryst_label").is_not_null())
+    assert len(changed) > 10
+    assert {id: (was, label) for id, was, label in found["id", "group", "recryst_label"].iter_rows()} == changed
+    given = dict(pl.read_parquet(view.path("originals"), columns=["id", "group"]).iter_rows())
+    assert all(given[id] == group for id, group in rows["id", "group"].iter_rows() if id in given)
+    card = (storied / "README.md").read_text().replace("\\", "")
+    assert f"{len(changed)} rows have another label, in the column recryst_label; the column group stays" in card
+    assert summary(view).relabelled.rows == len(changed)
+
+
+def test_the_printed_list_names_what_is_measured(storied):
+    printed = "\n".join(audit(storied).taken)
+    for name in ("evidence", "appraise", "baseline", "measure", "judge_held_out"):
+        assert f"{name}: " in printed, name
+    assert "what the probes make of every held-out row, by action" in printed
+    assert "the evidence on single rows" in printed
 
 
 def test_explain_names_the_nearest_id(finished):

@@ -9,9 +9,11 @@ from collections import Counter
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+import numpy as np
 import orjson
 import polars as pl
 import pytest
+from forger import at as event_of
 from forger import copied, dotted, forged, pattern, plain
 
 from recryst.agent.audit import audit, compare, files
@@ -46,6 +48,9 @@ TAKEN = {
     ("act", "embedded"): "how many vectors were made",
     ("act", "content *"): "a model's vectors, which are neighbours, and where texts land that a model wrote",
     ("measure", "content *"): "the clustering of a trial",
+    ("baseline", "content anchor_evidence"): "how far models of the training rows bear out a held-out one",
+    ("evidence", "content evidence"): "what models of the other rows say of a row",
+    ("judge_held_out", "content anchor_evidence"): "the same of a held-out row",
     ("approve", "answer.*"): "what a person answered, where it is of no consequence",
     ("publish", "peak_memory_mb"): "the memory that a process took",
 }
@@ -184,3 +189,57 @@ def test_another_number_on_a_page_is_found(page, storied, tmp_path):
 
 def test_a_run_sealed_anew_without_a_change_passes(storied, tmp_path):
     assert forged(copied(storied, tmp_path / "run"), lambda bodies, store: None) == []
+
+
+def _accused(bodies, store):
+    """A row that the others bear out is said not to be, wherever that evidence is named."""
+    ref = event_of(bodies, "evidence")["state"]["artefacts"]["evidence"]
+    frame = store.frame(ref)
+    support = frame["label_support"].to_list()
+    support[frame["label_support"].arg_max()] = 0.0
+    _renamed(bodies, ref, store.put_frame(frame.with_columns(label_support=pl.Series(support, dtype=pl.Float32))))
+
+
+def _confirmed(bodies, store):
+    """A held-out row that the training rows do not bear out is said to count."""
+    ref = event_of(bodies, "baseline")["state"]["artefacts"]["anchor_evidence"]
+    frame = store.frame(ref)
+    doubtful = frame["label_support"].arg_min()
+    support, counts = frame["label_support"].to_list(), frame["confirmed"].to_list()
+    support[doubtful], counts[doubtful] = 1.0, True
+    other = frame.with_columns(
+        label_support=pl.Series(support, dtype=frame["label_support"].dtype), confirmed=pl.Series(counts)
+    )
+    _renamed(bodies, ref, store.put_frame(other))
+
+
+def _better_scores(bodies, store):
+    """The held-out rows are said to be scored better by every probe once the first action was carried out."""
+    ref = event_of(bodies, "appraise")["evidence"]["trial_scores"]
+    scores = np.array(store.array(ref))
+    scores[0] = 1.0
+    _renamed(bodies, ref, store.put_array(scores))
+
+
+def _better_trial(bodies, store):
+    """The same of the trial that was measured."""
+    ref = event_of(bodies, "measure")["evidence"]["anchor_scores"]
+    _renamed(bodies, ref, store.put_array(np.ones_like(store.array(ref))))
+
+
+def _renamed(bodies, ref, other):
+    bodies[:] = orjson.loads(orjson.dumps(bodies).replace(ref.encode(), other.encode()))
+
+
+@pytest.mark.parametrize(
+    ("story", "place"),
+    [
+        (_accused, "(appraise): appraisals."),
+        (_confirmed, "(baseline): state.values.objective"),
+        (_better_scores, "(appraise): appraisals.0"),
+        (_better_trial, "(measure): record"),
+    ],
+)
+def test_what_rests_on_a_measurement_follows_from_it(story, place, storied, tmp_path):
+    failures = forged(copied(storied, tmp_path / "run"), story)
+    assert any(place in failure for failure in failures), failures

@@ -31,7 +31,7 @@ from recryst.state.settings import load_config
 SETTINGS = [
     *("approve=true", "train.enabled=false", "stop.max_rounds=50", "policy=rules", "critic=rules"),
     *("load.vector_column=vector", "load.label_column=label", "load.id_column=id"),
-    *("reduce.methods=[pca]", "score.bootstraps=2", "probe.seeds=2", "cluster.k=6"),
+    *("reduce.methods=[pca]", "score.bootstraps=2", "cluster.k=6"),
 ]
 
 
@@ -262,7 +262,7 @@ def test_an_id_with_spaces_may_stand_in_quotes():
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("/prune 0 drop", "one action may remove"),
+        ("/prune 0,1,2 drop", "one action may remove"),
         ("/prune 77 closest 0.5", "no cluster 77"),
         ("/prune 0,0 closest 0.9", "each once"),
         ("/prune 0 sideways", "the command is"),

@@ -250,10 +250,10 @@ def test_vectors_that_are_all_equal(recryst, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_probe_without_labels(recryst, tmp_path):
+def test_probes_of_labels_without_labels(recryst, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(rows(60))
-    done = recryst("run", path, "--out", tmp_path / "run", "--set", "probe.kind=macro_f1", *SHORT)
+    done = recryst("run", path, "--out", tmp_path / "run", "--set", "probe.kind=labels", *SHORT)
     assert "--label-column" in sentence(done, 3)
 
 

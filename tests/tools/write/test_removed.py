@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recryst.agent.decide.suspects import STRENGTHS
+from recryst.agent.decide.verdict import NEAR_DUPLICATE
 from recryst.state.errors import IntegrityError, StorageError
 from recryst.state.rows import Removal
 from recryst.tools.text.filters import PROFILES
@@ -120,6 +122,8 @@ def test_every_reason_has_a_sentence():
     named = {*re.findall(r'Removal\(\s*"(\w+)"', source), *re.findall(r'_removal\("(\w+)"', source)}
     assert len(named) > 6
     assert named | {"normalised_duplicate", "outvoted_label", "refilter_quality"} <= set(REASONS)
+    faults = {"empty", "boilerplate", "mispaired", "broken_off", "gibberish", "off_topic"}  # of a pair
+    assert {*STRENGTHS, *faults, NEAR_DUPLICATE} <= set(REASONS)
     for rule in {rule for profile in PROFILES.values() for rule in profile}:
         assert in_words(rule).startswith("a quality rule found too "), rule
     assert in_words("basic.min_words") == "a quality rule found too little: words, split at blank space"
