@@ -48,7 +48,8 @@ def separated(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("met", "gain", "verdict"), [(0.0, 0.5, "helps"), (0.5, 0.0, "within noise"), (1.0, -0.5, "hurts")],
+    ("met", "gain", "verdict"),
+    [(0.0, 0.5, "helps"), (0.5, 0.0, "within noise"), (1.0, -0.5, "hurts")],
 )
 def test_the_gains_follow_from_the_scores(separated, met, gain, verdict):
     """``met``: share of the held-out rows that the probes meet with the rows of the stage put back."""
