@@ -9,13 +9,19 @@ from commands import QUICK
 
 from recryst.agent.account.explain import explain, told
 from recryst.agent.audit import audit
+from recryst.agent.chat.commands import COMMANDS, carry_out, read
+from recryst.agent.chat.conversation import Conversation
+from recryst.agent.cli.progress import Reporter
+from recryst.agent.graph import placed
 from recryst.agent.llm.open import open_model
+from recryst.agent.session import Session
 from recryst.agent.steps.lessons import teacher_scores
 from recryst.agent.view import View
 from recryst.evals.runs import refine
 from recryst.state import events
 from recryst.state.actions import Refilter, RefilterByQuality
 from recryst.state.errors import InputError
+from recryst.state.run import RunDirectory
 from recryst.state.settings import parse_config
 
 SMALL = {
@@ -204,20 +210,28 @@ def test_too_few_endorsed_rows_are_refused_before_the_input_is_read(source, tmp_
 
 
 def test_a_score_is_learned_once_and_rows_that_come_in_later_get_one(source, liked, tmp_path):
-    """A rule takes long rows at first; loosening it brings them back, and the next round scores them."""
+    """A rule takes long rows; a person keeps the trial that brings them back, and the next round scores them."""
     settings = {
         **SMALL,
-        "filter": {"profile": "short", "thresholds": {"basic.max_characters": 35}},
+        "approve": True,
+        "filter": {"profile": "short", "apply": "all", "thresholds": {"basic.max_characters": 35}},
         "quality": {"like": str(liked)},
-        "critique": {"max_near_duplicates": 1.0, "max_outliers": 1.0, "min_silhouette": -1.0},
-        "objective": dict.fromkeys(("noise_multiplier", "min_gain", "price"), 0.0),
+        "objective": {"min_gain": 1.0},
     }
-    done = refine(source, tmp_path / "run", parse_config(settings, "the test"))
-    learned = done.of_type(events.Quality)
-    measured = [event.record for event in done.of_type(events.Measure)]
-    kept = [record for record in measured if record.outcome == "kept" and isinstance(record.action, Refilter)]
-    assert kept, done.decisions()
-    first, second = (done.after(event).frame("quality") for event in learned[:2])
-    assert second.height > first.height
-    assert second.join(first, on="row").select((pl.col("score") - pl.col("score_right")).abs().max()).item() < 1e-3
+    directory = RunDirectory.create(tmp_path / "run", str(source), parse_config(settings, "the test"))
+    with directory.lock():
+        session = Session(directory, Reporter(quiet=True))
+        session.start()
+        with placed(session) as cycle:
+            cycle.go_on()
+            talk = Conversation(session, cycle)
+            assert isinstance(talk.proposal.candidate.action, Refilter)
+            for line in ("/yes", "/keep"):
+                talk.shown()
+                carry_out(talk, COMMANDS[line], read(COMMANDS[line], []), "person")
+    view = View.open(tmp_path / "run")
+    learned = [event for event in view.events if isinstance(event, events.Quality)]
+    first, *_, last = (view.at(event.seq + 1).frame("quality") for event in learned)
+    assert last.height > first.height
+    assert last.join(first, on="row").select((pl.col("score") - pl.col("score_right")).abs().max()).item() < 1e-3
     assert audit(tmp_path / "run").failures == []
