@@ -16,8 +16,8 @@ import orjson
 import polars as pl
 
 from ..agent.audit import audit
-from ..agent.decide import rules_critic as rules
 from ..agent.decide.caps import refusal
+from ..agent.decide.critique import rules_critic as rules
 from ..agent.view import View
 from ..state import events
 from ..state.config import Config

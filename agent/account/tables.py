@@ -104,8 +104,7 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
 
 def rounds(entries: Sequence[Round]) -> Table:
     """One line per round: what was tried, what it measured, and whether it stayed."""
-    probes = [probe.name.replace("_", " ") for probe in entries[0].metrics.probes] if entries else []
-    figures = ("round", "k", "kept", *probes, "coverage", "clustering", "gain")
+    figures = ("round", "k", "kept", "worth", "coverage", "clustering", "gain")
     table = _table("Rounds", (), figures, ("action", "outcome"))
     for entry in entries:
         about = "clustering" if entry.action == "change_k" else "value"
@@ -114,7 +113,7 @@ def rounds(entries: Sequence[Round]) -> Table:
             str(entry.round),
             str(entry.k),
             f"{entry.kept:,}",
-            *(number(probe.score) for probe in entry.metrics.probes),
+            number(entry.metrics.value),
             number(entry.metrics.coverage, 3),
             number(entry.metrics.clustering, 3),
             f"{gain:+.4f}" if entry.action != "stop" else "",
