@@ -57,7 +57,8 @@ def test_each_row_is_as_likely_to_be_held_out_whatever_the_size_of_its_group():
     size = np.bincount(groups)[groups]
     drawn = np.concatenate([choose_anchor(rows, AnchorParams(), seed, groups) for seed in range(200)])
     share = {n: np.isin(size[drawn], n).sum() / (size == n).sum() / 200 for n in range(1, 6)}
-    assert all(abs(found - AnchorParams().fraction) < 0.01 for found in share.values())
+    fraction = AnchorParams().fraction
+    assert all(abs(found - fraction) < 0.1 * fraction for found in share.values())
 
 
 def test_an_unrolled_conversation_is_one_group():
