@@ -91,13 +91,21 @@ def _removals(rows: pl.DataFrame, params: CleanParams, advance: Advance) -> list
         .filter(pl.col("row") != pl.col("first"))
     )
     row, first = text.gather(later["row"]), text.gather(later["first"])
-    same = []
+    same, exact = [], []
     for start, count in batches(row, _BATCH_BYTES):
-        same.append(normalise(row.slice(start, count), params) == normalise(first.slice(start, count), params))
+        one, other = row.slice(start, count), first.slice(start, count)
+        exact.append(one == other)
+        same.append(normalise(one, params) == normalise(other, params))
         advance(0)  # the texts are read again: what holds them may let go
-    found = later.filter(pl.concat(same) if same else False)
-    ones = np.ones(found.height)
-    return [Removal("exact_duplicate", found["row"].to_numpy(), ones, 1.0, found["first"].to_numpy())]
+    if not same:
+        return []
+    equal, bytewise = pl.concat(same), pl.concat(exact)
+    kinds = {"exact_duplicate": equal & bytewise, "normalised_duplicate": equal & ~bytewise}
+    parts = {reason: later.filter(which) for reason, which in kinds.items()}
+    return [
+        Removal(reason, part["row"].to_numpy(), np.ones(part.height), 1.0, part["first"].to_numpy())
+        for reason, part in parts.items()
+    ]
 
 
 TOOL = TableTool("clean", annotate=_annotate, removals=_removals)
