@@ -25,7 +25,7 @@ THINGS = (
     "piano",
     "tractor",
     "clock",
-    "lamp",
+    "sofa",
 )
 DEEDS = {
     "clean": "Wipe the {} with a soft cloth and warm water, and dry it well.",
