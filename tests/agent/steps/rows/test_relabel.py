@@ -109,7 +109,9 @@ def test_what_was_relabelled_before_stays_when_the_next_is_rolled_back_and_goes_
     first = run.described(tried(run, begun, RELABEL, met=1.0))
     other = next(int(row) for row in first.kept() if row not in FLIPPED)
     again = with_evidence(run, first, label_support=(0.9, {other: 0.001}), other_label=(None, {other: "g9"}))
-    assert run.acted(run.choosing(again, RELABEL)).labels()[other] == "g9"
+    both = run.acted(run.choosing(again, RELABEL)).labels()
+    assert both[other] == "g9"
+    assert both.gather(planted(begun)).equals(first.labels().gather(planted(begun)))
     back = tried(run, again, RELABEL, met=0.0)
     assert back.ref("relabelled") == first.ref("relabelled")
     assert back.labels().equals(first.labels())
