@@ -189,7 +189,10 @@ class Round(SmallRun):
         return self.step(view, Measure(), _Measured(scores, self.met(view, met), 0.0, clustered, params))
 
     def choosing(self, view, action):
-        """The view as if the policy had chosen ``action``, whose id is the first candidate's."""
-        first = view.events[-1].candidates[0]
-        decision = view.decision.model_copy(update={"action": action, "candidate": first.id})
-        return self.put_values(view, decision=decision)
+        """The view as if the policy had chosen ``action``, whose id is the first candidate's; the log says so, too."""
+        *before, event = view.events
+        decision = view.decision.model_copy(update={"action": action, "candidate": event.candidates[0].id})
+        values = event.state.values.model_copy(update={"decision": decision})
+        event = event.model_copy(update={"state": event.state.model_copy(update={"values": values})})
+        state = self.put_values(view, decision=decision).state
+        return View(self.run, self.store, self.config, state, (*before, event))

@@ -2,14 +2,19 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from recryst.agent.decide.suspects import STRENGTHS
+from recryst.agent.decide.verdict import COVERAGE_TOLERANCE
 from recryst.agent.llm.scripted import DEFAULTS
 from recryst.state import errors
 from recryst.state.actions import ACTION_NAMES
-from recryst.state.config import CapsParams, ObjectiveParams
+from recryst.state.config import Config, ObjectiveParams
+from recryst.state.report import ProbeName
 from recryst.state.settings import load_config
+from recryst.tools.judge.evidence.mislabelled import SMALL_CLASS
 from recryst.tools.judge.taxonomy import read_taxonomy
 from recryst.tools.text.filters import bounds
 
@@ -48,12 +53,30 @@ def test_what_is_listed_is_the_whole_list() -> None:
     assert set(re.findall(r"`(\w+)`", actions)) == set(ACTION_NAMES)
     [order] = re.findall(r"`decide` goes by\s+`\[(.*?)\]`", models)
     assert order.split(", ") == DEFAULTS["decide"]["order"]
-    weights = re.findall(r"(silhouette|masses over its maximum|bootstrap Jaccard)[^(]*\((0\.\d+)", objective)
+    weights = re.findall(r"^\| (\w+) \| ([\d.]+) \|", objective, re.MULTILINE)
     params = ObjectiveParams()
-    assert [float(weight) for _, weight in weights] == [params.structure, params.balance, params.stability]
-    assert f"`objective.price`, {params.price:g}" in objective
-    assert f"`noise_multiplier` ({params.noise_multiplier:g})" in objective
-    assert f"`caps.step_fraction`, {CapsParams().step_fraction:g}" in objective
+    assert {part: float(weight) for part, weight in weights} == params.model_dump(
+        include={"structure", "balance", "stability"}
+    )
     [told] = re.findall(r"and an exit code: (.*?)\n\n", readme, re.DOTALL)
     codes = {one.exit_code for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")}
     assert {int(code) for code in re.findall(r"(?<![\d.])(\d+)\s(?:the|another|a|an|too)\b", told)} == codes - {1}
+
+
+def test_the_figures_of_the_objective_are_those_in_force() -> None:
+    """Every setting that is named with its value, and the bounds that stand in code."""
+    said = " ".join((ROOT / "docs" / "objective.md").read_text("utf-8").split())
+    config = Config().model_dump()
+    told = re.findall(r"`(\w+)\.(\w+)`, ([\d.]+)[:)]", said)
+    assert {f"{section}.{key}" for section, key, _ in told} == {"objective.price", "caps.step_fraction"}
+    assert [float(value) for *_, value in told] == [config[section][key] for section, key, _ in told]
+    assert f"`noise_multiplier` ({config['objective']['noise_multiplier']:g})" in said
+    assert f"{config['caps']['clean_fraction']:.0%}".replace("%", " %") + " of the rows they find" in said
+    assert f"a fifth of the cleaned rows (at most {config['anchor']['max_rows']:,}, whole groups)" in said
+    assert config["anchor"]["fraction"] == 1 / 5
+    assert config["caps"]["total_fraction"] == 1 / 2  # "below half of the cleaned rows"
+    assert f"no more than {COVERAGE_TOLERANCE:.0%}".replace("%", " %") in said
+    strictest, middle, keen = STRENGTHS["label_support"]
+    assert f"below {strictest:g}, {middle:g} and {keen:g} are offered" in said
+    assert f"fewer than {SMALL_CLASS} rows" in said
+    assert set(re.findall(r"\| `(\w+)` \|", said)) == set(get_args(ProbeName))

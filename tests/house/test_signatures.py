@@ -55,5 +55,6 @@ def test_every_module_of_the_steps_and_of_the_audit_is_imported_by_a_test(wing: 
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.ImportFrom):
                 imported |= {f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)}
-    modules = {path.stem for path in (ROOT / "agent" / wing).glob("*.py")} - {"__init__"}
-    assert {module for module in modules if f"recryst.agent.{wing}.{module}" not in imported} == set()
+    folder = ROOT / "agent" / wing
+    modules = {path.relative_to(folder).with_suffix("") for path in folder.rglob("*.py") if path.stem != "__init__"}
+    assert {module for module in modules if f"recryst.agent.{wing}.{'.'.join(module.parts)}" not in imported} == set()

@@ -154,7 +154,7 @@ def test_a_rejected_action_changes_nothing_and_is_not_proposed_again(root):
 def in_force(talk):
     state = talk.session.state
     dumped = state.values.model_dump(mode="json")
-    values = {name: dumped.get(name) for name in ("clustering", "state_key", "objective", "thresholds", "probe_scores")}
+    values = {name: dumped.get(name) for name in ("clustering", "state_key", "objective", "thresholds", "probes")}
     roles = ("ledger", "assignments", "centroids", "vectors", "pool", "maps")
     return {role: state.artefacts[role] for role in roles}, values
 

@@ -93,6 +93,24 @@ def test_no_gain_pays_for_coverage(lost):
     assert judged((100, 100), (400, 400), uncovered=lost).outcome == "rolled_back"
 
 
+MET = st.lists(st.tuples(*[st.sampled_from((0.0, 1.0))] * 4), min_size=8, max_size=60)
+
+
+@given(MET, st.floats(0, 1), st.integers(1, 500), st.randoms(use_true_random=False))
+def test_what_is_kept_gains_more_than_its_price_and_harms_no_probe_whatever_the_scores(met, removed, looks, random):
+    def verdict(rows, looks):
+        scores = np.array(rows).T
+        return judged(scores[:2], scores[2:], removed=removed, looks=looks)
+
+    found = verdict(met, looks)
+    if found.outcome == "kept":
+        assert found.gain > found.price == pytest.approx(0.1 * removed, abs=1e-6)
+        assert all(-one.gain <= max(0.002, 2 * one.error) for one in found.changes)
+        assert any(one.gain > 2 * one.error for one in found.changes)
+    assert found.outcome == verdict(random.sample(met, len(met)), looks).outcome, "the order of the rows has no say"
+    assert (found.outcome, verdict(met, looks + 50).outcome) != ("rolled_back", "kept"), "looking oftener pays nothing"
+
+
 def objective(clustering, **changes):
     fields = {
         "value": 0.5, "probes": (), "coverage": 1.0, "clustering": clustering, "clustering_sd": 0.004, "balance": 0.9,

@@ -83,9 +83,12 @@ def test_the_rules_do_not_try_it_where_it_was_measured_not_to_pay(source, tmp_pa
 
 def test_what_is_tried_is_measured_and_the_audit_derives_it_again(run):
     decision, act, measured = (events_of(run, kind)[0] for kind in ("decide", "act", "measure"))
-    assert decision.state.values.decision.action == Deduplicate(cosine=0.95, which_to_keep="furthest")
-    assert measured.record.after is not None
-    assert measured.outcome in ("kept", "rolled_back")
+    action = decision.state.values.decision.action
+    assert action == Deduplicate(cosine=0.95, which_to_keep="furthest")
+    [appraised] = [one.appraisal for one in decision.candidates if one.action == action]
+    assert measured.record.verdict == appraised
+    assert measured.outcome == appraised.outcome
+    assert appraised.price == pytest.approx(0.1 * act.effects[0].rows / decision.facts.kept, abs=1e-6)
     ledger = Store(run / "artifacts").frame(act.effects[0].after_sha)
     gone = ledger.filter(pl.col("reason") == "semantic_duplicate")
     assert 20 <= gone.height == events_of(run, "score")[0].state.values.alike == act.effects[0].rows <= PLANTED

@@ -161,9 +161,9 @@ def test_an_audit_finds_a_classifier_that_should_not_count(script, source, tmp_p
 
 @pytest.fixture
 def liked(tmp_path):
-    """Forty good rows, most of which stand in the data."""
+    """Fifty-six good rows, most of which stand in the data."""
     path = tmp_path / "good.jsonl"
-    chosen = [row for row in rows() if row["text"].startswith("good")][:32]
+    chosen = [row for row in rows() if row["text"].startswith("good")][:48]
     more = [{**row, "id": f"new{at}"} for at, row in enumerate(rows(24, seed=9)) if row["text"].startswith("good")][:8]
     path.write_text("\n".join(json.dumps(row) for row in [*chosen, *more, chosen[0]]))
     return path
@@ -176,7 +176,7 @@ def test_a_persons_taste_is_learned_without_a_language_model(source, liked, tmp_
     figures = event.learned["like"]
     assert event.state.values.quality.used == ("like",)
     assert figures["auc"] > 0.65  # the rest holds good rows too
-    assert figures["endorsed"] + figures["held_out"] == 40
+    assert figures["endorsed"] + figures["held_out"] == 56
     assert figures["held_out"] > 0  # of the endorsed rows some are in the anchor: they teach nothing
     scores = done.after(event).frame("quality")
     good = np.array([row["text"].startswith("good") for row in rows()])[scores["row"].to_numpy()]

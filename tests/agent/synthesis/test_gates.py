@@ -12,14 +12,19 @@ from recryst.agent.account.explain import explain, told
 from recryst.agent.account.summary import summary
 from recryst.agent.account.tables import show_summary
 from recryst.agent.audit import audit
+from recryst.agent.chat.commands import COMMANDS, carry_out
+from recryst.agent.chat.conversation import Conversation
+from recryst.agent.cli.progress import Reporter
 from recryst.agent.decide.caps import within_share
+from recryst.agent.graph import placed
 from recryst.agent.llm.open import open_model
+from recryst.agent.session import Session
 from recryst.agent.synthesis.evidence import read_hand_written
 from recryst.agent.synthesis.gates import Evidence, synthesise
 from recryst.agent.synthesis.generator import Example, Target
 from recryst.agent.synthesis.placement import Placed
 from recryst.agent.view import View
-from recryst.evals.runs import refine
+from recryst.evals.runs import FinishedRun, refine
 from recryst.state.config import ClusterParams, EmbedParams
 from recryst.state.errors import InputError
 from recryst.state.events import Act, Measure
@@ -34,6 +39,7 @@ from recryst.state.rows import (
     remove_rows,
     synthetic_rows,
 )
+from recryst.state.run import RunDirectory
 from recryst.state.settings import parse_config
 from recryst.tools.repeats.rouge import RougePool
 from recryst.tools.vectors.cluster import cluster
@@ -217,39 +223,50 @@ def questions(bank_questions):
     return bank_questions(60, 22)
 
 
-@pytest.mark.parametrize("pays", [True, False])
-def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions, script, tmp_path, capsys):
+def kept_by_a_person(source, root, config):
+    """A run in which a person approves the first action and keeps it whatever was measured, and ends the rounds."""
+    directory = RunDirectory.create(root, str(source), config)
+    with directory.lock():
+        session = Session(directory, Reporter(quiet=True))
+        session.start()
+        with placed(session) as cycle:
+            cycle.go_on()
+            talk = Conversation(session, cycle)
+            for command in ("/yes", "/keep", "/finish"):
+                talk.shown()
+                carry_out(talk, COMMANDS[command], {}, "person")
+    return FinishedRun(root)
+
+
+@pytest.mark.parametrize("stay", [True, False])
+def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(stay, questions, script, tmp_path, capsys):
+    """Rows that gain nothing beyond noise go again, all of them, unless a person keeps them, all of them."""
     writer = script({"decide": {"order": ["synthesise", "stop"]}})
-    # Where balance is all that counts, rows for a thin cluster pay.
-    weights = dict.fromkeys(("probe", "coverage", "redundancy", "noise", "structure", "stability"), 0.0)
-    objective = {**weights, "balance": 1.0, "noise_multiplier": 5.0, "min_gain": 0.001 if pays else 9.0}
     settings = {"model": writer.model, "usd_per_million": (1.0, 2.0)}
     load = {"label_column": "category", "text_column": "text"}
-    values = {**TINY, "load": load, "llm": settings, "objective": objective, "policy": "llm"}
+    values = {**TINY, "load": load, "llm": settings, "objective": {"min_gain": 9.0}, "policy": "llm"}
     # Seeds of one's own: some land in the cluster that is written for, and one question shows two of them.
     hand = [f"Must a {who} be eighteen to hold an account?" for who in ("student", "nephew", "tourist", "farmer")]
     rows = [{"id": f"h{n}", "text": text, "category": "age_limit"} for n, text in enumerate(hand)]
     (tmp_path / "seeds.jsonl").write_text("\n".join(map(json.dumps, rows)))
     values["synthesis"] = {"seeds": str(tmp_path / "seeds.jsonl")}
-    done = refine(questions, tmp_path / "run", parse_config(values, "the test"))
+    config = parse_config({**values, "approve": stay}, "the test")
+    done = (kept_by_a_person if stay else refine)(questions, tmp_path / "run", config)
 
     (measured, *_), (acted, *_) = done.of_type(Measure), done.of_type(Act)
     action = measured.record.action
     assert action.action == "synthesise"
     assert acted.synthesis.kept > 0
-    assert measured.outcome == ("kept" if pays else "rolled_back")
+    assert measured.outcome == "rolled_back"
     assert sum(call.kind == "generate" for call in acted.llm) == acted.synthesis.questions
     ledger = done.view.ledger()
     check_ledger(ledger, 262)
     total = counts(ledger)
     assert total["kept"] + total["removed"] == total["ingested"] == 262
-    trials = zip(done.of_type(Act), done.of_type(Measure), strict=True)
-    stayed = [trial.synthesis.kept for trial, after in trials if after.outcome == "kept"]
-    assert total["synthetic"] == sum(stayed)
-    assert bool(stayed) == pays
+    assert total["synthetic"] == (acted.synthesis.kept if stay else 0)
     assert total["synthetic"] <= 0.3 * len(kept_rows(ledger))
     curated = pl.read_parquet(tmp_path / "run" / "curated" / "train-*.parquet")
-    if pays:
+    if stay:
         written = curated.filter("recryst_synthetic")
         assert written["recryst_id"].to_list() == ledger[synthetic_rows(ledger)]["id"].to_list()
         assert written["recryst_generator"].unique().to_list() == [f"{writer.model} generate@1"]
@@ -274,7 +291,7 @@ def test_a_run_adds_rows_on_trial_and_keeps_or_drops_them_whole(pays, questions,
         assert ledger.height == 262
     report = (tmp_path / "run" / "report.html").read_text()
     assert "Rows that were written" in report
-    assert ("A language model wrote" in (tmp_path / "run" / "README.md").read_text()) == pays
+    assert ("A language model wrote" in (tmp_path / "run" / "README.md").read_text()) == stay
     assert audit(tmp_path / "run").failures == []
 
 
