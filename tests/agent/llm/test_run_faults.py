@@ -41,7 +41,8 @@ def curate(request, vectors, tmp_path):
         llm = {"model": "openai:any", "base_url": server.base_url("openai"), "attempts": 2, "parallel": 1}
         if kind in WRITING:
             load = {"text_column": "text", "label_column": "category"}
-            more = {"cluster": {"k": 5}, "critic": "rules", "dedup": {"threshold": 0.99}}
+            # Of so few rows a fifth held out would leave no cluster that is thin and has enough to write after.
+            more = {"cluster": {"k": 5}, "critic": "rules", "dedup": {"threshold": 0.99}, "anchor": {"fraction": 0.1}}
             more["embed"] = {"model": "openai:any", "base_url": server.base_url("openai")}
             source = request.getfixturevalue("questions")
         else:

@@ -69,7 +69,8 @@ def test_a_model_decides_and_the_audit_needs_neither_network_nor_script(rows, sc
         assert event.actor == "agent"
         assert not TOKEN.search(said(question)), "the decider was shown a row"
         assert question["tools"] == []
-        assert choice_of_the_rules(done, event) != event.state.values.decision.candidate
+    by_rules = [choice_of_the_rules(done, event) for event in decided]
+    assert by_rules != [event.state.values.decision.candidate for event in decided]
     assert [event.state.values.decision.action.action for event in decided] == ["change_k", "change_k", "stop"]
     assert any(TOKEN.search(said(question)) for question in model.asked), "no row reached the critic"
 
