@@ -71,8 +71,9 @@ def loaded(data: bytes, name: str, folder: str, **params: Any) -> LoadResult:
 def removed(result: LoadResult) -> list[tuple[int, int]]:
     """The rows that ``clean`` takes out, and for which."""
     rows = pl.read_parquet(result.rows)
-    (removal,) = TOOL.removals(framed(rows["text"], rows["content"].fill_null(rows["text"])), CleanParams(), silent)
-    return list(zip(removal.rows.tolist(), removal.duplicate_of.tolist(), strict=True))
+    content = framed(rows["text"], rows["content"].fill_null(rows["text"]))
+    found = [zip(one.rows, one.duplicate_of, strict=True) for one in TOOL.removals(content, CleanParams(), silent)]
+    return sorted((int(row), int(of)) for part in found for row, of in part)
 
 
 def originals(result: LoadResult) -> list[dict[str, Any]]:
