@@ -87,9 +87,8 @@ class Deduplicate(_Kind):
     target_rows: int | None = None
 
     def in_words(self) -> str:
-        until = "" if self.target_rows is None else f", until {counted(self.target_rows, 'row')} are left"
         stays = _WHICH_STAYS[self.which_to_keep]
-        return f"of rows that say the same (cosine {self.cosine:g} or more) keep {stays}{until}"
+        return f"of rows that say the same (cosine {self.cosine:g} or more) keep {stays}{_until(self.target_rows)}"
 
 
 #: What a row is suspected for, and whether it is by a high or a low value of that evidence.
@@ -110,9 +109,8 @@ class RemoveSuspects(_Kind):
     target_rows: int | None = None
 
     def in_words(self) -> str:
-        until = "" if self.target_rows is None else f", until {counted(self.target_rows, 'row')} are left"
         side = "below" if self.by == "label_support" else "from"
-        return f"remove rows {_SUSPECTED[self.by]} ({self.by} {side} {self.threshold:g}){until}"
+        return f"remove rows {_SUSPECTED[self.by]} ({self.by} {side} {self.threshold:g}){_until(self.target_rows)}"
 
 
 class Relabel(_Kind):
@@ -123,8 +121,8 @@ class Relabel(_Kind):
     target_rows: int | None = None
 
     def in_words(self) -> str:
-        until = "" if self.target_rows is None else f", until {counted(self.target_rows, 'row')} are left"
         support = f"label_support below {self.threshold:g}"
+        until = _until(self.target_rows)
         return f"relabel rows whose label the other rows do not bear out ({support}), or remove them{until}"
 
 
@@ -136,8 +134,7 @@ class RemoveMarked(_Kind):
     target_rows: int | None = None
 
     def in_words(self) -> str:
-        until = "" if self.target_rows is None else f", until {counted(self.target_rows, 'row')} are left"
-        return f"remove rows marked {self.mark}{until}"
+        return f"remove rows marked {self.mark}{_until(self.target_rows)}"
 
 
 class ChangeK(_Kind):
@@ -211,6 +208,11 @@ Action = Annotated[_Kinds, Field(discriminator="action")]
 ACTION_NAMES: tuple[str, ...] = tuple(kind.model_fields["action"].default for kind in get_args(_Kinds))
 #: What a person puts in force against the measurement: no action of a round, but told beside them.
 OVERRIDES = {"keep": "keep the trial that was rolled back", "undo": "take the last change back"}
+
+
+def _until(target_rows: int | None) -> str:
+    """Where an action ends before all rows that it is about; nothing where it does not."""
+    return "" if target_rows is None else f", until {counted(target_rows, 'row')} are left"
 
 
 def _named(numbers: Sequence[int]) -> str:
