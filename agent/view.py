@@ -46,6 +46,7 @@ class View:
     open_model: Callable[[], Model | None] = lambda: None
     tables: _Tables = field(default_factory=dict, compare=False, repr=False)
     tried_labels: pl.DataFrame | None = None  # in force instead of those in the state: row, label
+    memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)  # derived once per view
 
     @classmethod
     def open(cls, root: Path) -> View:

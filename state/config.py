@@ -124,7 +124,7 @@ class ObjectiveParams(Section):
     min_gain: float = Field(0.002, ge=0, description="smallest gain that pays, however small the noise")
     noise_multiplier: float = Field(2.0, ge=0, description="standard errors a gain must exceed, at least")
     price: float = Field(
-        0.1,
+        0.05,
         ge=0,
         description="what all kept rows are worth: an action that takes a tenth of them must gain a tenth of it",
     )

@@ -335,7 +335,8 @@ class Appraise(StepEvent):
     """What actions on rows would be worth was measured, before anything was decided."""
 
     type: Literal["appraise"] = "appraise"
-    appraisals: tuple[Appraisal, ...] = ()
+    appraisals: tuple[Appraisal, ...] = ()  # what was measured now
+    offered: dict[str, str] = Field(default_factory=dict)  # key of an action → name of the rows before and after it
     evidence: dict[Role, str] = Field(default_factory=dict)
 
 

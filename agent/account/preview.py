@@ -127,4 +127,6 @@ def _refused(view: View, rules: Bounds) -> str | None:
     rows = view.ledger().filter((pl.col("origin") == "input") & reached)["row"].to_numpy()
     removed = [one.rows for one in filters.failing(view.frame("annotations")[rows], rows, rules)]
     gone = np.concatenate([*removed, rows[:0]])
-    return refusal("filter", rows, gone, view.config.caps.clean_fraction, "caps.clean_fraction", view.sources())
+    return refusal(
+        "filter", rows, gone, view.config.caps.clean_fraction, "caps.clean_fraction", {"source": view.sources()}
+    )

@@ -1,6 +1,7 @@
 """The caps: what no step may take away, whoever asked for it."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ from ...state.rows import Removal, kept_rows, remove_rows, synthetic_rows
 
 
 def refusal(
-    step: str, kept: np.ndarray, removed: np.ndarray, fraction: float, key: str, sources: pl.Series | None
+    step: str, kept: np.ndarray, removed: np.ndarray, fraction: float, key: str, parts: Mapping[str, pl.Series | None]
 ) -> str | None:
     """The sentence that refuses a removal, or None when it is within its cap.
 
@@ -18,19 +19,20 @@ def refusal(
         kept: positions standing before it, uint32 [n].
         removed: positions it would remove, uint32 [m].
         fraction: share of ``kept`` it may remove; ``key`` is the setting that says so.
-        sources: source of every row by position, or None where there is no source column.
+        parts: what may not lose all of its rows, by its name ("source", "class"): that of every row by position, null
+            where it has none; None where there is no such column.
     """
     if len(removed) > fraction * len(kept):
         return (
             f"{step} would remove {len(removed):,} of {len(kept):,} rows, more than its cap of {fraction:.0%} "
             f"({key}); nothing was removed"
         )
-    if sources is not None and len(removed):
-        before = sources.gather(kept).drop_nulls().unique()
-        after = sources.gather(np.setdiff1d(kept, removed)).drop_nulls().unique()
-        lost = sorted(set(before) - set(after))
-        if lost:
-            return f"{step} would remove every row of the source {lost[0]!r}; nothing was removed"
+    for name, part in parts.items():
+        if part is not None and len(removed):
+            before = part.gather(kept).drop_nulls().unique()
+            after = part.gather(np.setdiff1d(kept, removed)).drop_nulls().unique()
+            if lost := sorted(set(before) - set(after)):
+                return f"{step} would remove every row of the {name} {lost[0]!r}; nothing was removed"
     return None
 
 

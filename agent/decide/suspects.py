@@ -44,11 +44,15 @@ def suspects(view: View, action: RemoveSuspects | Relabel) -> Removal:
     """The kept rows that an action is about, as many as it may take: the most suspect first."""
     evidence = view.frame("evidence")
     removal = past_limit(evidence, action)
-    if action.target_rows is None or removal.score is None:
-        return removal
+    return removal if action.target_rows is None else most_suspect(removal, evidence.height - action.target_rows)
+
+
+def most_suspect(removal: Removal, rows: int) -> Removal:
+    """At most so many rows of a removal: those that the evidence speaks against most."""
+    assert removal.score is not None
     low = removal.reason in _LOW
     order = np.lexsort((removal.rows, removal.score if low else -removal.score))
-    chosen = np.sort(order[: max(0, evidence.height - action.target_rows)])
+    chosen = np.sort(order[: max(0, rows)])
     return Removal(removal.reason, removal.rows[chosen], removal.score[chosen], removal.threshold)
 
 

@@ -49,14 +49,16 @@ def group_weights(groups: np.ndarray) -> np.ndarray:
 
 
 class Weights(NamedTuple):
-    """What held-out rows weigh, float64 [m] each: confirmed ones by group; and all that have a label, class by class.
+    """What held-out rows weigh, float64 [m] each: confirmed ones by group; the same class by class; and all, ``raw``.
 
     A gain is looked for over rows, where it stands out soonest: a class of one held-out row, and that one junk, would
-    outweigh a hundred others. A harm is looked for over classes as well, or a rare one could be given up for the rest.
+    outweigh a hundred others. A harm is looked for over classes as well, or a rare one could be given up for the rest;
+    but rows that nobody confirms have no vote: a model that is rid of wrong labels agrees less with those of others.
     """
 
     confirmed: np.ndarray
     by_class: np.ndarray
+    raw: np.ndarray
 
 
 def mean_score(scores: np.ndarray, weights: np.ndarray) -> float:

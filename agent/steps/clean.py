@@ -46,7 +46,7 @@ def separated(
     fraction = view.config.caps.clean_fraction
     # A source whose rows are all copies of another's loses nothing that it says.
     sources = None if stage == "clean" else view.sources()
-    refused = refusal(stage, view.kept(), removed, fraction, "caps.clean_fraction", sources)
+    refused = refusal(stage, view.kept(), removed, fraction, "caps.clean_fraction", {"source": sources})
     if refused and stage == "clean":
         refused += f"; {_COPIES}"
     for removal in () if refused else removals:

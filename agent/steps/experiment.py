@@ -51,11 +51,9 @@ from .measured import (
     scores_json,
     worth,
 )
-from .rows.appraise import known_appraisals, look_at, with_appraisals
-from .rows.evidence import held_out_evidence
+from .rows.appraise import appraisal_of, known_appraisals, look_at_anchor, with_appraisals
+from .rows.evidence import CONFIRMED, held_out_evidence
 from .rows.removals import changed
-
-_CONFIRMED = 0.1  # support of a held-out row's label from which it counts as what it seems
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def _confirmed(held_out: pl.DataFrame) -> pl.Series:
     """Which held-out rows the training rows bear out: those with enough support, or where there are no labels, all."""
     if "label_support" not in held_out.columns:
         return pl.repeat(True, held_out.height, dtype=pl.Boolean, eager=True)
-    return (held_out["label_support"] >= _CONFIRMED).fill_null(True)
+    return (held_out["label_support"] >= CONFIRMED).fill_null(True)
 
 
 class Decide(Step[None]):
@@ -297,7 +295,9 @@ def _verdict(view: View, measured: _Measured, after: Objective) -> Verdict:
     looks = max(1, len(known_appraisals(view)))
     if not on_rows(action):
         return pays_on_clustering(view.objective, after, looks, params)
-    return pays_on_rows(action, look_at(view, measured.anchor, view.kept("trial_ledger"), looks), params)
+    if (verdict := appraisal_of(view)) is not None:  # of the same rows, on more of them than the anchor
+        return verdict
+    return pays_on_rows(action, look_at_anchor(view, measured.anchor, view.kept("trial_ledger"), looks), params)
 
 
 def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundRecord:

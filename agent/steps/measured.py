@@ -359,13 +359,22 @@ def _nearest_answers(view: View, rows: np.ndarray) -> np.ndarray:
     return nearest_answer(questions[known], answers[known], questions[held], answers[held])
 
 
-def anchor_weights(view: View, names: tuple[ProbeName, ...], confirmed: np.ndarray) -> Weights:
-    """What each held-out row weighs; ``confirmed``: which of them are, bool [m]."""
-    anchor = view.anchor()
-    groups = np.asarray(view.array("groups"))[anchor]
+def held_out_weights(view: View, rows: np.ndarray, names: tuple[ProbeName, ...], confirmed: np.ndarray) -> Weights:
+    """What held-out rows (positions, uint32 [m]) weigh; ``confirmed``: which of them are, bool [m]."""
+    groups = row_groups(view, rows)
     each = group_weights(groups)
-    by_class = class_weights(codes_of(view, anchor), groups) if "nearest_neighbor" in names else each
-    return Weights(each * confirmed, by_class)
+    if "nearest_neighbor" not in names:
+        return Weights(each * confirmed, each, each)
+    codes = codes_of(view, rows)
+    by_class = class_weights(np.where(confirmed, codes, -1), groups)
+    return Weights(each * confirmed, by_class, class_weights(codes, groups))
+
+
+def row_groups(view: View, rows: np.ndarray) -> np.ndarray:
+    """The group of each position (uint32 [n]), uint32 [n]; a synthetic row is a group of its own."""
+    groups = np.asarray(view.array("groups"))
+    own = rows >= len(groups)
+    return np.where(own, rows, groups[np.where(own, 0, rows)])
 
 
 def confirmed_rows(view: View) -> np.ndarray:
@@ -400,12 +409,12 @@ def worth(
     """What rows are worth that have been clustered, scored and probed; ``confirmed``: which held-out rows, bool [m]."""
     grouped = objective_tool.Clustering(clustered.result.labels, found.scores.silhouette, found.scores.stability)
     structure, params = objective_tool.structure(grouped), view.config.objective
-    weights = anchor_weights(view, names, confirmed)
+    weights = held_out_weights(view, view.anchor(), names, confirmed)
     probes = tuple(
         Probe(
             name=name,
             score=round(mean_score(scores, weights.confirmed), 6),
-            raw=round(mean_score(scores, weights.by_class), 6),
+            raw=round(mean_score(scores, weights.raw), 6),
         )
         for name, scores in zip(names, found.anchor, strict=True)
     )

@@ -9,25 +9,32 @@ import numpy as np
 
 from ....state import events
 from ....state.canonical import sha256_bytes, sha256_json
-from ....state.decision import Appraisal, Candidate
+from ....state.decision import Appraisal, Candidate, Verdict
 from ....state.errors import IntegrityError
 from ....state.phrases import Advance, counted, silent
 from ....state.rows import kept_rows
 from ...decide.candidates import build_candidates
 from ...decide.facts import gather_facts
-from ...decide.verdict import Look, appraised, pays_on_rows
+from ...decide.verdict import Look, Weights, appraised, pays_on_rows
 from ...session import Session
 from ...view import View
 from ..base import Draft, Step
-from ..measured import anchor_scores, anchor_weights, confirmed_rows, covered_rows
+from ..measured import anchor_scores, confirmed_rows, covered_rows, held_out_weights
 from .removals import LedgerChange, changed
+from .rotation import Rotation, rotated
 
 
 @dataclass(frozen=True)
 class _Scores:
-    """What the probes make of the held-out rows once each action was carried out: float64 [actions, probes, m]."""
+    """What the probes make of held-out rows: of the anchor once each action was carried out, float64 [actions, probes,
+    m]; and of the kept rows, held out in turn, as they stand and once each was, float64 [1 + actions, probes, n].
 
-    array: np.ndarray
+    ``confirmed``: which of the latter the others bear out, bool [n].
+    """
+
+    anchor: np.ndarray
+    rotated: np.ndarray
+    confirmed: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -49,41 +56,67 @@ class Appraise(Step[_Scores]):
 
     name = "appraise"
     unit = "actions"
-    takes = "what the probes make of every held-out row, by action"
+    takes = "what the probes make of every held-out row, by action, and of every kept row where it was held out in turn"
 
     def due(self, view: View) -> bool:
-        return next(_new(view), None) is not None
+        return bool(trials(view))
+
+    def total(self, view: View) -> int:
+        return len(_new(view))
 
     def measure(self, session: Session, view: View, advance: Advance) -> _Scores:
-        found = list[np.ndarray]()
-        for trial in _new(view):
-            found.append(trial_scores(view, trial))
+        new = _new(view)
+        rotation = Rotation.of(view) if new else None
+        anchor, rotated = list[np.ndarray](), list[np.ndarray]()
+        for trial in new:
+            anchor.append(trial_scores(view, trial))
+            if rotation is not None:
+                rotated.append(rotation.after(trial.candidate.action, trial.change))
             advance(1)
-        return _Scores(np.stack(found))
+        probes = len(view.values.probes)
+        if rotation is None:
+            nothing = np.zeros((1 + len(new), probes, 0))
+            return _Scores(_stacked(anchor, view), nothing, np.zeros(0, dtype=bool))
+        return _Scores(_stacked(anchor, view), np.stack([rotation.as_they_stand(), *rotated]), rotation.confirmed)
 
     def logged(self, view: View, event: events.Appraise) -> _Scores:
-        return _Scores(np.asarray(view.store.array(event.evidence["trial_scores"])))
+        found = {role: np.asarray(view.store.array(reference)) for role, reference in event.evidence.items()}
+        return _Scores(found["trial_scores"], found["rotated_scores"], found["rotated_confirmed"])
 
     def derive(self, view: View, measured: _Scores, advance: Advance = silent) -> Draft:
         """As for every step.
 
         Raises:
-            IntegrityError: there are scores of other actions.
+            IntegrityError: there are scores of other actions or other rows.
         """
-        trials = list(_new(view))
-        if len(trials) != len(measured.array):
-            raise IntegrityError(f"{len(measured.array)} actions were measured, of {len(trials)}")
-        looks = len(known_appraisals(view)) + len(trials)
-        found = tuple(_appraisal(view, one, scores, looks) for one, scores in zip(trials, measured.array, strict=True))
+        new = _new(view)
+        turns = rotated(view) if new else np.zeros(0, dtype=np.uint32)
+        if len(new) != len(measured.anchor) or measured.rotated.shape[::2] != (1 + len(new), len(turns)):
+            raise IntegrityError(f"{len(measured.anchor)} actions were measured, of {len(new)}, or other rows")
+        looks = len(known_appraisals(view)) + len(new)
+        held = HeldOut.of(view, turns, measured.confirmed)
+        found = tuple(
+            _appraisal(view, one, held.look(view, np.concatenate(scores, axis=1), before, one.kept, looks))
+            for before in [np.concatenate([np.asarray(view.array("anchor_scores")), measured.rotated[0]], axis=1)]
+            for one, *scores in zip(new, measured.anchor, measured.rotated[1:], strict=True)
+        )
         paying = sum(one.verdict.outcome == "kept" for one in found)
+        told = f"{counted(len(found), 'action')} on rows measured on {held.rows:,} held-out rows: {paying:,} would pay"
         return Draft(
             inputs=("ledger", "evidence", "anchor_scores", "anchor_vectors"),
-            fields={"appraisals": found},
-            evidence={"trial_scores": measured.array},
-            lines=(
-                (f"{counted(len(found), 'action')} on rows measured on the held-out rows: {paying:,} would pay", ""),
-            ),
+            fields={"appraisals": found, "offered": {one.candidate.action.key: one.name for one in trials(view)}},
+            evidence={
+                "trial_scores": measured.anchor,
+                "rotated_scores": measured.rotated,
+                "rotated_confirmed": measured.confirmed,
+            },
+            lines=((told, ""),) if found else (),
         )
+
+
+def _stacked(scores: list[np.ndarray], view: View) -> np.ndarray:
+    """float64 [actions, probes, m], also of no action."""
+    return np.stack(scores) if scores else np.zeros((0, len(view.values.probes), len(view.anchor())))
 
 
 def known_appraisals(view: View) -> dict[str, Appraisal]:
@@ -92,8 +125,15 @@ def known_appraisals(view: View) -> dict[str, Appraisal]:
     return {one.rows: one for one in found}
 
 
-def trials(view: View) -> Iterator[Trial]:
+def trials(view: View) -> tuple[Trial, ...]:
     """The actions on rows that may be chosen in this round and that change something."""
+    if "trials" not in view.memo:
+        view.memo["trials"] = tuple(_trials(view))
+    found: tuple[Trial, ...] = view.memo["trials"]
+    return found
+
+
+def _trials(view: View) -> Iterator[Trial]:
     candidates = build_candidates(view.report(), view.critiques(), gather_facts(view), view.history(), view.config.caps)
     for candidate in candidates:
         if candidate.available and appraised(candidate.action):
@@ -104,16 +144,40 @@ def trials(view: View) -> Iterator[Trial]:
 
 def with_appraisals(view: View, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
     """The candidates, those on rows with what was measured of them for the rows in force."""
-    known = known_appraisals(view)
-    of = {trial.candidate.action.key: known[trial.name].verdict for trial in trials(view) if trial.name in known}
+    known, offered = known_appraisals(view), _offered(view)
     shown = []
     for candidate in candidates:
-        if (verdict := of.get(candidate.action.key)) is None:
+        name = offered.get(candidate.action.key) if candidate.available else None
+        if name is None:
             shown.append(candidate)
             continue
+        verdict = known[name].verdict
         figures = {"gain": verdict.gain, "needed": verdict.needed}
         shown.append(candidate.model_copy(update={"appraisal": verdict, "evidence": {**candidate.evidence, **figures}}))
     return tuple(shown)
+
+
+def _offered(view: View) -> dict[str, str]:
+    """The names of what the actions come to that were looked at for the decision that comes next."""
+    for event in reversed(view.events):
+        if isinstance(event, events.Appraise):
+            return event.offered
+        if isinstance(event, events.Measure | events.Override):
+            break
+    return {}
+
+
+def appraisal_of(view: View) -> Verdict | None:
+    """What was measured of the action that was decided on, before it was; None where it was not."""
+    decision = view.decision
+    for event in reversed(view.events):
+        if isinstance(event, events.Decide | events.Approve):
+            for candidate in event.candidates:
+                if (candidate.id, candidate.action) == (decision.candidate, decision.action):
+                    return candidate.appraisal
+        if isinstance(event, events.Measure):
+            break
+    return None
 
 
 def change_name(view: View, change: LedgerChange) -> str:
@@ -129,13 +193,14 @@ def change_name(view: View, change: LedgerChange) -> str:
     return sha256_json(parts)[:16]
 
 
-def _new(view: View) -> Iterator[Trial]:
+def _new(view: View) -> list[Trial]:
     """The trials that were not measured yet; of those that come to the same, the first."""
-    seen = set(known_appraisals(view))
+    seen, new = set(known_appraisals(view)), list[Trial]()
     for trial in trials(view):
         if trial.name not in seen:
             seen.add(trial.name)
-            yield trial
+            new.append(trial)
+    return new
 
 
 def trial_scores(view: View, trial: Trial) -> np.ndarray:
@@ -156,25 +221,47 @@ def uncovered(view: View, before: np.ndarray, after: np.ndarray) -> float:
     return float(was.mean() - stays.mean())
 
 
-def look_at(view: View, scores: np.ndarray, after: np.ndarray, looks: int) -> Look:
-    """A look at what the probes make of the held-out rows (float64 [probes, m]) once positions ``after`` are left.
+@dataclass(frozen=True)
+class HeldOut:
+    """The rows that an action is held against: the anchor, and of ``turns`` those that are held out in turn.
 
-    ``after``: uint32 [n]; ``looks``: how many there were so far, this one among them.
+    ``rows``: how many they are; ``weights``: theirs, float64 [m + n] each.
     """
-    before = view.kept()
-    return Look(
-        np.asarray(view.array("anchor_scores")),
-        scores,
-        anchor_weights(view, view.values.probes, confirmed_rows(view)),
-        view.values.probes,
-        uncovered=uncovered(view, before, after),
-        removed=max(0, len(before) - len(after)) / max(1, len(before)),
-        looks=looks,
-    )
+
+    rows: int
+    weights: Weights
+
+    @classmethod
+    def of(cls, view: View, turns: np.ndarray, confirmed: np.ndarray) -> HeldOut:
+        """``turns``: positions, uint32 [n]; ``confirmed``: which of them are, bool [n]."""
+        rows = np.concatenate([view.anchor(), turns])
+        sure = np.concatenate([confirmed_rows(view), confirmed])
+        return cls(len(rows), held_out_weights(view, rows, view.values.probes, sure))
+
+    def look(self, view: View, after: np.ndarray, before: np.ndarray, left: np.ndarray, looks: int) -> Look:
+        """A look at what the probes make of the rows (float64 [probes, m + n] each) once positions ``left`` are left.
+
+        ``left``: uint32 [rows]; ``looks``: how many there were so far, this one among them.
+        """
+        kept = view.kept()
+        return Look(
+            before,
+            after,
+            self.weights,
+            view.values.probes,
+            uncovered=uncovered(view, kept, left),
+            removed=max(0, len(kept) - len(left)) / max(1, len(kept)),
+            looks=looks,
+        )
 
 
-def _appraisal(view: View, trial: Trial, scores: np.ndarray, looks: int) -> Appraisal:
-    look = look_at(view, scores, trial.kept, looks)
+def look_at_anchor(view: View, scores: np.ndarray, left: np.ndarray, looks: int) -> Look:
+    """The same on the anchor alone: ``scores`` float64 [probes, m]."""
+    held = HeldOut.of(view, left[:0], np.zeros(0, dtype=bool))
+    return held.look(view, scores, np.asarray(view.array("anchor_scores")), left, looks)
+
+
+def _appraisal(view: View, trial: Trial, look: Look) -> Appraisal:
     verdict = pays_on_rows(trial.candidate.action, look, view.config.objective)
     removed = int(len(view.kept()) - len(np.intersect1d(view.kept(), trial.kept)))
     return Appraisal(action=trial.candidate.action.key, rows=trial.name, removed=removed, verdict=verdict)

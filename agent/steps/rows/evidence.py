@@ -21,10 +21,11 @@ from ...session import Session
 from ...view import View
 from ..base import Draft, Step
 from ..clean import logged_frame
-from ..measured import KeptRows, codes_of, labelled, learns_labels
+from ..measured import KeptRows, codes_of, labelled, learns_labels, row_groups
 from .pairs import pairs_of, said
 
-_LIKE = 0.95  # cosine from which rows are in one fold
+LIKE = 0.95  # cosine from which rows are in one fold
+CONFIRMED = 0.1  # support of a held-out row's label from which it counts as what it seems
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def evidence_on(view: View, rows: np.ndarray, vectors: np.ndarray, graph: Neighb
         vectors: theirs, float32 [n, d]; ``graph``: the neighbours among them.
     """
     frame = pl.DataFrame({"row": rows})
-    groups = like_groups(graph, row_groups(view, rows), _LIKE)
+    groups = like_groups(graph, row_groups(view, rows), LIKE)
     labels = view.labels().gather(rows)
     if labels.null_count() < len(labels) and labels.drop_nulls().n_unique() > 1:
         frame = frame.hstack(label_evidence(vectors, labels, groups, graph, view.seed(8)))
@@ -134,10 +135,3 @@ def held_out_evidence(view: View, kept: KeptRows) -> pl.DataFrame:
     vectors = np.asarray(view.array("anchor_vectors"))
     support[there] = held_out_support(known, Labelled(vectors[there], codes[there]))
     return frame.with_columns(label_support=pl.Series(support).fill_nan(None))
-
-
-def row_groups(view: View, rows: np.ndarray) -> np.ndarray:
-    """The group of each position (uint32 [n]), uint32 [n]; a synthetic row is a group of its own."""
-    groups = np.asarray(view.array("groups"))
-    own = rows >= len(groups)
-    return np.where(own, rows, groups[np.where(own, 0, rows)])

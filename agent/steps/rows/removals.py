@@ -28,7 +28,7 @@ from ...decide.caps import refusal
 from ...decide.facts import doubtful, row_quality, strictness
 from ...decide.suspects import by_fault, marked, suspects
 from ...view import View
-from ..measured import neighbors_among
+from ..measured import learns_labels, neighbors_among
 from ..repeats import contamination, of_one_label, quality_of_rules
 
 
@@ -177,7 +177,7 @@ def _unseen(view: View, rows: np.ndarray) -> np.ndarray:
 
 
 def _past_caps(view: View, step: str, removed: np.ndarray) -> str | None:
-    """The caps: of one step, of all actions together, and of a whole source. Synthetic rows count for none of them."""
+    """The caps: of one step, of all actions together, and of a whole source or class. Synthetic rows do not count."""
     caps, ingested = view.config.caps, view.values.ingested
     kept, removed = (rows[rows < ingested] for rows in (kept_rows(view.ledger()), removed))
     cleaned = view.values.cleaned_rows - len(view.anchor())
@@ -186,4 +186,5 @@ def _past_caps(view: View, step: str, removed: np.ndarray) -> str | None:
             f"{step} would leave {len(kept) - len(removed):,} of {cleaned:,} cleaned rows, below the floor of "
             f"{1 - caps.total_fraction:.0%} (caps.total_fraction); nothing was removed"
         )
-    return refusal(step, kept, removed, caps.step_fraction, "caps.step_fraction", view.sources())
+    parts = {"source": view.sources(), "class": view.labels() if learns_labels(view, kept) else None}
+    return refusal(step, kept, removed, caps.step_fraction, "caps.step_fraction", parts)

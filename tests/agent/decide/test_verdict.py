@@ -35,7 +35,8 @@ def judged(before, after, action=SUSPECTS, labels=None, **changes):
                      for two in (before, after))  # fmt: skip
     rows = before.shape[1]
     labels = np.zeros(rows, dtype=int) if labels is None else labels
-    weights = Weights(group_weights(np.arange(rows)), class_weights(labels, np.arange(rows)))
+    by_class = class_weights(labels, np.arange(rows))
+    weights = Weights(group_weights(np.arange(rows)), by_class, by_class)
     look = Look(before, after, weights, PROBES, **{"uncovered": 0.0, "removed": 0.1, "looks": 1, **changes})
     return pays_on_rows(action, look, ObjectiveParams())
 
@@ -44,7 +45,8 @@ def test_a_gain_pays_where_it_is_beyond_noise_and_price():
     paid = judged((200, 250), (240, 270))
     assert (paid.outcome, paid.gain) == ("kept", pytest.approx(0.075))
     assert judged((200, 250), (203, 251)).outcome == "rolled_back"  # half a percent, of a tenth of the rows
-    dear = judged((200, 250), (240, 270), removed=0.8)
+    assert judged((200, 250), (218, 260)).outcome == "kept"
+    dear = judged((200, 250), (218, 260), removed=0.8)
     assert dear.outcome == "rolled_back"
     assert "the price of 80.0% of the rows" in dear.reasons[0]
 

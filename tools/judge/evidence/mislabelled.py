@@ -21,7 +21,9 @@ NEIGHBORS = 15
 _SHARPNESS = 8.0  # a neighbour 0.1 further away in cosine has less than half the vote
 _INFORMED = 0.1  # agreement of the neighbours' labels, chance set to 0, from which a label counts in full
 _NEAREST = 5  # neighbours that tell how isolated a row is
-_ALTERNATIVE = 0.5  # probability from which another class is named
+_LIKELY = 0.5  # probability from which another class speaks against the row's own
+_SURE = 0.8  # and from which it is named as the right one, where also
+_UNITED = 0.5  # the neighbours' labels agree as far (chance set to 0): junk has no right label
 SMALL_CLASS = 12  # rows below which a class is only doubted where both views name the same other class
 
 
@@ -70,8 +72,9 @@ def label_evidence(
     Returns:
         [n] rows, null where a row has no label: ``own_probability``, ``own_vote``, ``agreement`` of the neighbours'
         labels (1 all alike, 0 as by chance), ``label_support`` in [0, 1], ``other_label`` and ``other_probability``
-        (the class that both views prefer, null where they differ or are unsure). In a class of fewer than
-        ``SMALL_CLASS`` rows a label is borne out unless both views prefer the same other class.
+        (the class that both views prefer, null where they differ, or are unsure, or the neighbours are of many
+        labels). In a class of fewer than ``SMALL_CLASS`` rows a label is borne out unless both views prefer the same
+        other class.
     """
     known = labels.is_not_null().to_numpy()
     names = labels.drop_nulls().unique().sort()
@@ -86,8 +89,9 @@ def label_evidence(
         theirs = np.where((near >= 0) & (groups[near] != groups[at][:, None]), codes[near], -1)
         voted = votes(codes[at], theirs, graph.similarities[at], chance_agreement(codes[at]))
         vote[at], agreement[at] = voted.own, voted.agreement
-        agree[at] = (other[at] == voted.elected) & (sure[at] >= _ALTERNATIVE)
-        small = (np.bincount(codes[at], minlength=len(names))[codes[at]] < SMALL_CLASS) & ~agree[at]
+        likely = (other[at] == voted.elected) & (sure[at] >= _LIKELY)
+        agree[at] = likely & (sure[at] >= _SURE) & (voted.agreement >= _UNITED)
+        small = (np.bincount(codes[at], minlength=len(names))[codes[at]] < SMALL_CLASS) & ~likely
         support[at] = np.where(small, 1.0, _support(own[at], voted))
     other_names = names.gather(np.where(agree, np.nan_to_num(other), 0).astype(np.int64))
     figures = {

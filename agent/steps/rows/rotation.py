@@ -1,0 +1,147 @@
+"""The kept rows as held-out rows in turn, so that an action is looked at on every labelled row and not on a fifth.
+
+Cross-validation of the whole action (Stone 1974; Hastie et al. 2009, §7.10.2: what selects rows is part of the method
+and is fitted anew in every fold). In each of five folds of whole groups the evidence is gathered from the other four
+alone, the action goes by that evidence, and the probes of what it leaves are held against the fold. An action whose
+selection reads no label is the same in every fold. The spread of the differences is taken as if rows were independent,
+which folds that share training rows are not quite (Bengio & Grandvalet 2004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from ....state.actions import Action, Relabel, RemoveSuspects
+from ....state.rows import kept_rows
+from ....tools.judge.evidence.discriminant import Labelled, fit, predicted
+from ....tools.judge.evidence.folds import FOLDS, group_folds
+from ....tools.judge.evidence.mislabelled import held_out_support, label_evidence, like_groups
+from ....tools.vectors.neighbors import NeighborGraph, nearest, restrict
+from ...decide.suspects import most_suspect, past_limit
+from ...view import View
+from ..measured import KeptRows, codes_of, row_groups
+from .evidence import CONFIRMED, LIKE
+from .removals import LedgerChange
+
+MOST_ROWS = 20_000  # above, the anchor alone has power enough
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold: who is held out and who is learned from (bool [n]), and the evidence on the latter, in their order."""
+
+    held: np.ndarray
+    known: np.ndarray
+    evidence: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The kept rows that have a label, and what is needed to hold each fold of them out.
+
+    ``rows``: positions, uint32 [n]; ``codes``: their labels, integers [n]; ``names``: of the codes.
+    """
+
+    rows: np.ndarray
+    vectors: np.ndarray
+    graph: NeighborGraph
+    codes: np.ndarray
+    names: pl.Series
+    folds: Sequence[Fold]
+    wanted: int  # rows that are kept, with a label or without
+
+    @classmethod
+    def of(cls, view: View) -> Rotation | None:
+        """None where the probes learn no labels, or where there are so many rows that nobody needs it."""
+        rows = rotated(view)
+        if not len(rows):
+            return None
+        kept = KeptRows.of(view)
+        there = np.isin(kept.rows, rows)
+        graph, vectors = restrict(kept.graph, there), kept.vectors[there]
+        labels = view.labels().gather(rows)
+        names = labels.unique().sort()
+        groups = like_groups(graph, row_groups(view, rows), LIKE)
+        number = group_folds(groups, FOLDS, view.seed(9))
+        folds = []
+        for fold in range(FOLDS):
+            known = number != fold
+            among = restrict(graph, known)
+            found = label_evidence(vectors[known], labels.filter(pl.Series(known)), groups[known], among, view.seed(8))
+            folds.append(Fold(~known, known, found.insert_column(0, pl.Series("row", rows[known]))))
+        codes = labels.replace_strict(names, pl.Series(range(len(names)), dtype=pl.Int64)).to_numpy()
+        return cls(rows, vectors, graph, codes, names, folds, len(kept.rows))
+
+    @cached_property
+    def confirmed(self) -> np.ndarray:
+        """Which rows the others bear out: bool [n]."""
+        support = np.zeros(len(self.rows))
+        for fold in self.folds:
+            known, held = (Labelled(self.vectors[part], self.codes[part]) for part in (fold.known, fold.held))
+            support[fold.held] = held_out_support(known, held)
+        return np.asarray(support >= CONFIRMED)
+
+    def as_they_stand(self) -> np.ndarray:
+        """What the probes make of every row before anything is done: float64 [2, n] of 0 and 1."""
+        return self._scores([(fold, fold.known, self.codes) for fold in self.folds])
+
+    def after(self, action: Action, change: LedgerChange) -> np.ndarray:
+        """What the probes make of every row once an action was carried out on the other folds: float64 [2, n]."""
+        if isinstance(action, RemoveSuspects | Relabel) and _by_labels(action):
+            return self._scores([(fold, *self._judged(fold, action)) for fold in self.folds])
+        stays = np.isin(self.rows, kept_rows(change.ledger))
+        return self._scores([(fold, fold.known & stays, self.codes) for fold in self.folds])
+
+    def _judged(self, fold: Fold, action: RemoveSuspects | Relabel) -> tuple[np.ndarray, np.ndarray]:
+        """The rows that an action leaves of those that a fold learns from (bool [n]), and all labels (integers [n])."""
+        removal = past_limit(fold.evidence, action)
+        if action.target_rows is not None:  # as large a share as of all rows
+            removal = most_suspect(removal, round((self.wanted - action.target_rows) * fold.known.mean()))
+        codes, gone = self.codes, removal.rows
+        if isinstance(action, Relabel):
+            named = fold.evidence.filter(pl.col("row").is_in(gone) & pl.col("other_label").is_not_null())
+            codes = codes.copy()
+            codes[np.searchsorted(self.rows, named["row"])] = np.searchsorted(self.names, named["other_label"])
+            gone = np.setdiff1d(gone, named["row"].to_numpy())
+        return fold.known & ~np.isin(self.rows, gone), codes
+
+    def _scores(self, states: Sequence[tuple[Fold, np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Whether 1-NN and a discriminant find the labels of each fold's rows: float64 [2, n].
+
+        ``states``: of each fold the rows learned from (bool [n]) and their labels (integers [n]).
+        """
+        right = np.zeros((2, len(self.rows)))
+        for fold, known, codes in states:
+            own = self.codes[fold.held]
+            model = fit(self.vectors[known], codes[known], len(self.names))
+            right[0, fold.held] = codes[self._nearest(fold.held, known)] == own
+            right[1, fold.held] = predicted(model, self.vectors[fold.held]) == own
+        return right
+
+    def _nearest(self, held: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """The nearest of the ``known`` rows to each of the ``held`` ones (bool [n] both): integers [held]."""
+        around = self.graph.indices[held]
+        there = (around >= 0) & known[around]
+        found = around[np.arange(len(around)), there.argmax(axis=1)].astype(np.int64)
+        alone = ~there.any(axis=1)
+        if alone.any():
+            found[alone] = nearest(self.vectors, self.vectors[held][alone], 1, known)[0][:, 0]
+        return found
+
+
+def rotated(view: View) -> np.ndarray:
+    """Positions of the kept rows that are held out in turn, uint32 [n], ascending."""
+    kept = view.kept()
+    if "nearest_neighbor" not in view.values.probes or len(kept) > MOST_ROWS:
+        return kept[:0]
+    return np.asarray(kept[codes_of(view, kept) >= 0])
+
+
+def _by_labels(action: RemoveSuspects | Relabel) -> bool:
+    """Whether what an action selects depends on labels."""
+    return isinstance(action, Relabel) or action.by == "label_support"
