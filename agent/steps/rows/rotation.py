@@ -18,9 +18,9 @@ import polars as pl
 
 from ....state.actions import Action, Relabel, RemoveSuspects
 from ....state.rows import kept_rows
-from ....tools.judge.evidence.discriminant import Labelled, fit, predicted
+from ....tools.judge.evidence.discriminant import Moments, discriminant, moments, predicted, probabilities
 from ....tools.judge.evidence.folds import FOLDS, group_folds
-from ....tools.judge.evidence.mislabelled import held_out_support, label_evidence, like_groups
+from ....tools.judge.evidence.mislabelled import chance_agreement, label_evidence, like_groups, support, votes
 from ....tools.vectors.neighbors import NeighborGraph, nearest, restrict
 from ...decide.suspects import most_suspect, past_limit
 from ...view import View
@@ -80,11 +80,23 @@ class Rotation:
     @cached_property
     def confirmed(self) -> np.ndarray:
         """Which rows the others bear out: bool [n]."""
-        support = np.zeros(len(self.rows))
-        for fold in self.folds:
-            known, held = (Labelled(self.vectors[part], self.codes[part]) for part in (fold.known, fold.held))
-            support[fold.held] = held_out_support(known, held)
-        return np.asarray(support >= CONFIRMED)
+        borne_out = np.zeros(len(self.rows))
+        for fold, of in zip(self.folds, self._moments, strict=True):
+            own = self.codes[fold.held]
+            found = probabilities(discriminant(of), self.vectors[fold.held])[np.arange(len(own)), own]
+            around = self.graph.indices[fold.held]
+            theirs = np.where((around >= 0) & fold.known[around], self.codes[around], -1)
+            chance = chance_agreement(self.codes[fold.known])
+            voted = votes(own, theirs, self.graph.similarities[fold.held], chance)
+            borne_out[fold.held] = support(found, voted)
+        return np.asarray(borne_out >= CONFIRMED)
+
+    @cached_property
+    def _moments(self) -> list[Moments]:
+        """Of the rows that each fold learns from."""
+        parts = [moments(self.vectors[fold.held], self.codes[fold.held], len(self.names)) for fold in self.folds]
+        whole = Moments(*map(sum, zip(*parts, strict=True)))
+        return [whole.without(part) for part in parts]
 
     def as_they_stand(self) -> np.ndarray:
         """What the probes make of every row before anything is done: float64 [2, n] of 0 and 1."""
@@ -116,12 +128,20 @@ class Rotation:
         ``states``: of each fold the rows learned from (bool [n]) and their labels (integers [n]).
         """
         right = np.zeros((2, len(self.rows)))
-        for fold, known, codes in states:
+        for (fold, known, codes), whole in zip(states, self._moments, strict=True):
             own = self.codes[fold.held]
-            model = fit(self.vectors[known], codes[known], len(self.names))
             right[0, fold.held] = codes[self._nearest(fold.held, known)] == own
+            model = discriminant(self._changed(whole, fold, known, codes))
             right[1, fold.held] = predicted(model, self.vectors[fold.held]) == own
         return right
+
+    def _changed(self, whole: Moments, fold: Fold, known: np.ndarray, codes: np.ndarray) -> Moments:
+        """The moments of the ``known`` rows (bool [n]) with the labels ``codes`` (integers [n])."""
+        other = fold.known & (~known | (codes != self.codes))
+        back = known & other
+        before = moments(self.vectors[other], self.codes[other], len(self.names))
+        after = moments(self.vectors[back], codes[back], len(self.names))
+        return Moments(*(one + two for one, two in zip(whole.without(before), after, strict=True)))
 
     def _nearest(self, held: np.ndarray, known: np.ndarray) -> np.ndarray:
         """The nearest of the ``known`` rows to each of the ``held`` ones (bool [n] both): integers [held]."""

@@ -5,6 +5,8 @@ regression costs half a minute for the same ranking of wrong labels. Every class
 not doubted for being rare.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -28,28 +30,54 @@ class Discriminant(NamedTuple):
     offsets: np.ndarray
 
 
+class Moments(NamedTuple):
+    """What a discriminant is made of: rows per class, integers [classes]; their sums, float64 [classes, d]; and the sum
+    of their outer products, float64 [d, d].
+
+    Those of two sets of rows add up, so that a model without some rows costs what those rows cost.
+    """
+
+    counts: np.ndarray
+    sums: np.ndarray
+    products: np.ndarray
+
+    def without(self, other: Moments) -> Moments:
+        """Those of the rows but for some of them."""
+        return Moments(self.counts - other.counts, self.sums - other.sums, self.products - other.products)
+
+
+def moments(vectors: np.ndarray, codes: np.ndarray, classes: int) -> Moments:
+    """The moments of rows (float32 [n, d]) of the classes ``codes`` (integers [n] from 0 to ``classes`` − 1)."""
+    from scipy.sparse import csr_matrix
+
+    member = csr_matrix((np.ones(len(codes), dtype=np.float32), (codes, np.arange(len(codes)))), (classes, len(codes)))
+    products = np.zeros((vectors.shape[1], vectors.shape[1]))
+    for start in range(0, len(codes), _BLOCK):
+        block = np.asarray(vectors[start : start + _BLOCK])
+        products += block.T @ block
+    counts = np.bincount(codes, minlength=classes)
+    return Moments(counts, np.asarray(member @ np.asarray(vectors), dtype=np.float64), products)
+
+
 def fit(vectors: np.ndarray, codes: np.ndarray, classes: int) -> Discriminant:
-    """The discriminant of labelled rows (Fisher 1936; Hastie et al. 2009, §4.3), the covariance regularised.
+    """The discriminant of labelled rows.
 
     Args:
         vectors: float32 [n, d].
         codes: the class of each row, integers [n] from 0 to ``classes`` − 1.
         classes: how many there are; some may have no row.
     """
-    from scipy.sparse import csr_matrix
+    return discriminant(moments(vectors, codes, classes))
 
-    counts = np.bincount(codes, minlength=classes)
-    member = csr_matrix((np.ones(len(codes), dtype=np.float32), (codes, np.arange(len(codes)))), (classes, len(codes)))
-    means = (member @ np.asarray(vectors)) / np.maximum(counts, 1)[:, None].astype(np.float32)
-    covariance = np.zeros((vectors.shape[1], vectors.shape[1]), dtype=np.float32)
-    for start in range(0, len(codes), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        spread = vectors[block] - means[codes[block]]
-        covariance += spread.T @ spread
-    covariance = covariance / max(1, len(codes)) + _RIDGE * np.eye(len(covariance), dtype=np.float32)
+
+def discriminant(of: Moments) -> Discriminant:
+    """The discriminant of rows, its covariance regularised (Fisher 1936; Hastie et al. 2009, §4.3)."""
+    means = of.sums / np.maximum(of.counts, 1)[:, None]
+    within = of.products - (means * of.counts[:, None]).T @ means
+    covariance = within / max(1, int(of.counts.sum())) + _RIDGE * np.eye(len(within))
     weights = np.linalg.solve(covariance, means.T).astype(np.float32)
     offsets = -0.5 * np.einsum("kd,dk->k", means, weights)
-    return Discriminant(weights, np.where(counts > 0, offsets, -np.inf).astype(np.float32))
+    return Discriminant(weights, np.where(of.counts > 0, offsets, -np.inf).astype(np.float32))
 
 
 def probabilities(model: Discriminant, vectors: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from ...vectors.neighbors import NeighborGraph, nearest
-from .discriminant import Labelled, fit, probabilities
+from .discriminant import Labelled, Moments, discriminant, fit, moments, probabilities
 from .folds import FOLDS, group_folds
 from .pairs import above_median
 
@@ -80,7 +80,7 @@ def label_evidence(
     names = labels.drop_nulls().unique().sort()
     codes = np.full(len(labels), -1)
     codes[known] = labels.drop_nulls().replace_strict(names, pl.Series(range(len(names)), dtype=pl.Int64)).to_numpy()
-    own, other, sure, support, vote, agreement = (np.full(len(labels), np.nan) for _ in range(6))
+    own, other, sure, borne_out, vote, agreement = (np.full(len(labels), np.nan) for _ in range(6))
     agree = np.zeros(len(labels), dtype=bool)
     if len(names) > 1:
         at = np.flatnonzero(known)
@@ -92,10 +92,10 @@ def label_evidence(
         likely = (other[at] == voted.elected) & (sure[at] >= _LIKELY)
         agree[at] = likely & (sure[at] >= _SURE) & (voted.agreement >= _UNITED)
         small = (np.bincount(codes[at], minlength=len(names))[codes[at]] < SMALL_CLASS) & ~likely
-        support[at] = np.where(small, 1.0, _support(own[at], voted))
+        borne_out[at] = np.where(small, 1.0, support(own[at], voted))
     other_names = names.gather(np.where(agree, np.nan_to_num(other), 0).astype(np.int64))
     figures = {
-        "own_probability": own, "own_vote": vote, "agreement": agreement, "label_support": support,
+        "own_probability": own, "own_vote": vote, "agreement": agreement, "label_support": borne_out,
         "other_probability": np.where(agree, sure, np.nan),
     }  # fmt: skip
     frame = pl.DataFrame({name: value.astype(np.float32) for name, value in figures.items()}).fill_nan(None)
@@ -109,11 +109,13 @@ def _out_of_fold(
     """For the labelled rows ``at`` [m]: the own class's probability, the likeliest other class and its own."""
     folds = group_folds(groups[at], FOLDS, seed)
     own, other, sure = np.ones(len(at)), np.zeros(len(at)), np.zeros(len(at))
+    parts = [moments(vectors[at[folds == fold]], codes[at[folds == fold]], classes) for fold in range(FOLDS)]
     for fold in range(FOLDS):
-        out, rest = np.flatnonzero(folds == fold), at[folds != fold]
-        if not len(out) or not len(rest):
+        out = np.flatnonzero(folds == fold)
+        if not len(out) or len(out) == len(at):
             continue
-        found = probabilities(fit(vectors[rest], codes[rest], classes), vectors[at[out]])
+        rest = [parts[other] for other in range(FOLDS) if other != fold]
+        found = probabilities(discriminant(Moments(*map(sum, zip(*rest, strict=True)))), vectors[at[out]])
         rows, mine = np.arange(len(out)), codes[at[out]]
         own[out] = found[rows, mine]
         found[rows, mine] = -1.0
@@ -177,10 +179,10 @@ def held_out_support(known: Labelled, held_out: Labelled) -> np.ndarray:
     near, cosines = nearest(known.vectors, held_out.vectors, NEIGHBORS)
     theirs = np.where(near >= 0, known.labels[near], -1)
     voted = votes(held_out.labels, theirs, cosines, chance_agreement(known.labels))
-    return _support(own, voted)
+    return support(own, voted)
 
 
-def _support(own: np.ndarray, voted: Votes) -> np.ndarray:
+def support(own: np.ndarray, voted: Votes) -> np.ndarray:
     """The better of the two views, less where the neighbours' labels agree no better than chance."""
     vote = np.where(np.isnan(voted.own), own, voted.own)
     return np.asarray(np.maximum(own, vote) * np.clip(np.nan_to_num(voted.agreement, nan=1.0) / _INFORMED, 0.0, 1.0))
