@@ -10,6 +10,10 @@ PYTHON ?= python3.11
 # pytest worker processes, each of which takes whole files; 0 runs the tests in one process. They are taken in their own
 # order: by default the files with the fewest tests come last, and those are the longest.
 TEST_JOBS ?= 2
+# Threads of each worker's numerical libraries: its share of the cores. Workers that each take all cores wait for one
+# another, which costs a quarter more processor time.
+TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); \
+	jobs=$(or $(filter-out 0 auto logical,$(TEST_JOBS)),1); echo $$((cores > jobs ? cores / jobs : 1)))
 # More arguments for pytest, as in `make test TEST_ARGS=tests/house`.
 TEST_ARGS ?=
 
@@ -34,10 +38,12 @@ demo: install ## install into .venv and run `recryst demo`
 	@$(VENV)/bin/recryst demo
 
 test: install ## run the tests against the installed package
-	@$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
+	@OMP_NUM_THREADS=$(TEST_THREADS) \
+		$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 coverage: install ## the tests once more, with the statements of agent/ and tools/ that they reach
-	@$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS) \
+	@OMP_NUM_THREADS=$(TEST_THREADS) \
+		$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS) \
 		--cov recryst.agent --cov recryst.tools --cov-report term:skip-covered
 
 check: install ## ruff and mypy

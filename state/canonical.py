@@ -15,12 +15,16 @@ import orjson
 #: A JSON object that comes from, or goes to, a wire or a file.
 Json = dict[str, Any]
 
+_NATIVE = frozenset((str, int, bool, type(None)))
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 
 
 def plain(value: Any) -> Any:
     """``value`` with numpy scalars and tuples turned into JSON-native ones; a non-finite float becomes null."""
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind in _NATIVE:  # most leaves; whether something is a mapping takes long to ask
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]

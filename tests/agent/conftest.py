@@ -21,7 +21,7 @@ from recryst.tools.docstrings import write_docstrings
 def recryst():
     """Call ``recryst`` in a process of its own; returns the finished process. A prefix asks for a cold one."""
 
-    def started(*arguments, prefix, env=None, timeout=300, **options):
+    def started(*arguments, prefix, env=None, timeout=900, **options):
         words = [*prefix, *COMMAND, *map(str, arguments)]
         options = {**options, "capture_output": True, "text": True, "check": False}
         return subprocess.run(words, env={**os.environ, **(env or {})}, timeout=timeout, **options)

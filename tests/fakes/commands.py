@@ -14,7 +14,7 @@ COMMAND = [
 # A small model and few landmarks, because the loop is what is tested here; and a critic that finds near-duplicates
 # early, so that actions which remove rows are tried.
 _SETTINGS = (
-    *("train.tokens=6000", "train.hidden_size=64", "train.layers=2", "train.heads=2", "train.vocab_size=400"),
+    *("train.tokens=3000", "train.hidden_size=64", "train.layers=1", "train.heads=2", "train.vocab_size=400"),
     *("train.context=32", "reduce.landmarks=300", "critique.max_near_duplicates=0.02"),
 )
 SMALL = [*(word for setting in _SETTINGS for word in ("--set", setting)), "--max-rounds", "3"]

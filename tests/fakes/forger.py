@@ -5,6 +5,7 @@ audits a changed event in memory; ``forged`` tells a whole story otherwise, as a
 """
 
 import contextlib
+import copy
 import pickle
 import re
 import shutil
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 from recryst.agent.account.publish import pages, write_pages
 from recryst.agent.audit import audit, compare, unpaid
 from recryst.agent.audit.files import misplaced, references, written
+from recryst.agent.llm.answers import Answers
 from recryst.agent.view import View
 from recryst.state.canonical import canonical_json, sha256_file
 from recryst.state.errors import IntegrityError
@@ -49,7 +51,8 @@ class Forger:
                     self._seen[event.type, pattern(path)].append(value)
             for name, value in (body.get("state", {}).get("values", {})).items():
                 self._seen["values", name].append(value)
-        self._drafts, self._expected = {}, {}
+        self._drafts, self._expected, self._following, self._answers = {}, {}, {}, {}
+        self._replay = compare.Replay(self.view, self.source)
 
     # What is changed ---------------------------------------------------------------------------------------------
 
@@ -150,16 +153,17 @@ class Forger:
 
     def found(self, number, event, with_files=True):
         """What the audit of one changed event says, in memory: the events before it are as they were."""
-        view = replace(self.view, events=(*self.events[:number], event), state=None)
+        again = copy.copy(self._replay)  # the states before the event are those of the run
+        again.events = (*self.events[:number], event)
         where = f"line {number + 1} ({event.type})"
         failures = [f"{where}: {path}" for path, ref in references(event) if not self._stored(ref)]
         failures += [f"{where}: effects" for file in written([event]) if misplaced(file)]
-        failures = failures or list(islice(compare.Replay(view, self.source).failures(number, with_files=False), 1))
+        failures = failures or list(islice(again.failures(number, with_files=False), 1))
         if not failures and event.llm != self.events[number].llm:
             whole = (*self.events[:number], event, *self.events[number + 1 :])
             failures = list(unpaid(replace(self.view, events=whole)))
         if not failures and with_files:
-            failures = list(compare.Replay(view, self.source).failures(number))
+            failures = list(again.failures(number))
         return failures
 
     def found_later(self, number, event):
@@ -184,8 +188,11 @@ class Forger:
 
     @contextlib.contextmanager
     def remembering(self):
-        """Derive an event once, however often it is changed, as long as what its step reads of it is the same."""
-        derived, expected = compare.derived, compare.expected
+        """Derive an event once, however often it is changed, as long as what its step reads of it is the same.
+
+        Nor is it asked twice what follows on the same events, or an answer read twice, which nobody changes here.
+        """
+        derived, expected, following, read = compare.derived, compare.expected, compare.following, Answers.get
 
         def once(step, view, event):
             try:
@@ -207,11 +214,22 @@ class Forger:
                 self._expected[key] = (draft, expected(draft, view, event, tolerance))
             return self._expected[key][1]
 
-        compare.derived, compare.expected = once, made
+        def next_step(view):
+            key = (view.seq, view.events[-1].hash if view.events else GENESIS)
+            if key not in self._following:
+                self._following[key] = following(view)
+            return self._following[key]
+
+        def answer(answers, sha):
+            if (answers.folder, sha) not in self._answers:
+                self._answers[answers.folder, sha] = read(answers, sha)
+            return self._answers[answers.folder, sha]
+
+        compare.derived, compare.expected, compare.following, Answers.get = once, made, next_step, answer
         try:
             yield self
         finally:
-            compare.derived, compare.expected = derived, expected
+            compare.derived, compare.expected, compare.following, Answers.get = derived, expected, following, read
 
 
 # Told and written --------------------------------------------------------------------------------------------------

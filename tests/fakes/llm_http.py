@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from llm_faults import Failure
-from llm_wire import CREATED, STAMP, WIRES, Asked, Refused, digest, embeddings, need
+from llm_vendors import WIRES
+from llm_wire import CREATED, STAMP, Asked, Refused, digest, embeddings, need
 
 
 class Http(ThreadingHTTPServer):

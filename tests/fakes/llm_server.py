@@ -20,7 +20,8 @@ from typing import Any
 from curators import curators, over_http
 from llm_faults import MUTATIONS, Failure, mutated
 from llm_http import Handler, Http
-from llm_wire import WIRES, Answer, Asked, Bill, Refused, ToolUse
+from llm_vendors import WIRES
+from llm_wire import Answer, Asked, Bill, Refused, ToolUse
 from policies import POLICIES, schema_filler
 
 __all__ = ["Answer", "Asked", "Failure", "LlmServer", "ToolUse"]

@@ -21,7 +21,7 @@ HEAVY = ["recryst.agent.cli.run", "recryst.agent.graph", "langgraph.graph", "sen
 FORK.set_forkserver_preload(HEAVY)
 
 
-def call(*arguments, cwd=None, input=None, env=None, timeout=300, dies=None):
+def call(*arguments, cwd=None, input=None, env=None, timeout=900, dies=None):
     """Call ``recryst``; returns the finished process. ``dies`` is where SIGKILL ends it: see `dying`."""
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder)

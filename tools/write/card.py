@@ -5,6 +5,7 @@ table cell, heading, link, HTML element or front matter.
 """
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,20 @@ def write_card(data: ReportData, path: Path) -> None:
     Raises:
         StorageError: the disk is full or not writable; a card that stood there before is intact.
     """
+    card = _card().render(
+        data=data,
+        front_matter=_front_matter(data),
+        parts=parts_of(data),
+        funnel=data.funnel[1:],
+        high=[hit for hit in hardest(data.taken) if hit.high],
+        clusters=sorted((one.evidence for one in data.clusters), key=lambda one: -one.size)[:CLUSTERS_SHOWN],
+    )
+    write_whole(path, card)
+
+
+@cache
+def _card() -> jinja2.Template:
+    """The card's template, compiled once in a process."""
     environment = jinja2.Environment(
         finalize=escape_markdown,
         autoescape=False,  # which would be for HTML; `finalize` escapes every value for Markdown
@@ -66,15 +81,7 @@ def write_card(data: ReportData, path: Path) -> None:
         keep_trailing_newline=True,
     )
     environment.filters.update(FILTERS, code=code)
-    card = environment.from_string(template("card.md.jinja")).render(
-        data=data,
-        front_matter=_front_matter(data),
-        parts=parts_of(data),
-        funnel=data.funnel[1:],
-        high=[hit for hit in hardest(data.taken) if hit.high],
-        clusters=sorted((one.evidence for one in data.clusters), key=lambda one: -one.size)[:CLUSTERS_SHOWN],
-    )
-    write_whole(path, card)
+    return environment.from_string(template("card.md.jinja"))
 
 
 def _front_matter(data: ReportData) -> Markdown:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,8 @@ def write_report(data: ReportData, path: Path) -> None:
         StorageError: the disk is full or not writable; a report that stood there before is intact.
     """
     data, scripts = _visible(data), _scripts()
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(figures.FILTERS)
     drawn = _drawn(data)
-    page = environment.from_string(template("report.html.jinja")).render(
+    page = _page().render(
         data=data,
         style=Markup(template("report.css")),
         scripts=[Markup(text) for text in scripts],
@@ -62,6 +59,16 @@ def write_report(data: ReportData, path: Path) -> None:
         longest=max(data.seconds.values(), default=0.0),
     )
     write_whole(path, page)
+
+
+@cache
+def _page() -> jinja2.Template:
+    """The page's template, compiled once in a process."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(figures.FILTERS)
+    return environment.from_string(template("report.html.jinja"))
 
 
 def template(name: str) -> str:

@@ -8,7 +8,7 @@ import orjson
 import polars as pl
 import pytest
 import yaml
-from forger import at, forged, mend
+from forger import Forger, at, forged, mend
 
 from recryst.agent.account.explain import explain, told
 from recryst.agent.account.summary import summary
@@ -22,6 +22,12 @@ from recryst.state.events import EVENT_VERSION, Act, JudgeHeldOut
 @pytest.fixture
 def copy(finished, tmp_path):
     return shutil.copytree(finished[0], tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def remembering(finished):
+    """Within ``remembering()``, copies of that run share what was derived from the same events and measurements."""
+    return Forger(finished[0]).remembering
 
 
 def test_a_whole_run_passes(finished):
@@ -47,7 +53,7 @@ def test_the_command_line_says_so(finished, recryst, copy):
     assert "events.jsonl, line" in bad.stdout
 
 
-def test_one_changed_byte_in_any_file_of_the_run_is_found(copy):
+def test_one_changed_byte_in_any_file_of_the_run_is_found(copy, remembering):
     rng = random.Random(0)
     paths = [*copy.glob("artifacts/??/*"), *copy.glob("curated/*"), *copy.glob("removed/*"), *copy.glob("model/*/*")]
     paths += [copy / name for name in ("report.html", "quarantine.jsonl")]
@@ -57,7 +63,8 @@ def test_one_changed_byte_in_any_file_of_the_run_is_found(copy):
         changed = bytearray(whole)
         changed[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
         path.write_bytes(changed)
-        failures = audit(copy).failures
+        with remembering():
+            failures = audit(copy).failures
         assert any(path.name in failure for failure in failures), path
         path.write_bytes(whole)
     assert audit(copy).failures == []
@@ -99,9 +106,10 @@ STORIES = {
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_story_that_does_not_follow_from_its_evidence_is_found(copy, story):
+def test_a_story_that_does_not_follow_from_its_evidence_is_found(copy, story, remembering):
     kind, change = STORIES[story]
-    failures = forged(copy, lambda bodies, store: change(at(bodies, kind)))
+    with remembering():
+        failures = forged(copy, lambda bodies, store: change(at(bodies, kind)))
     assert any(f"({kind})" in failure for failure in failures), failures
 
 

@@ -8,17 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 from commands import QUICK
+from conversing import conversation
 from curators import neutral, plain
 from forger import at, forged
 from llm_script import Script
 
 from recryst.agent.audit import audit
-from recryst.agent.chat.conversation import Conversation
 from recryst.agent.chat.talk import Talk
-from recryst.agent.cli.progress import Reporter
-from recryst.agent.graph import placed
 from recryst.agent.llm.budget import BUDGET
-from recryst.agent.session import Session
 from recryst.agent.steps.quality import lowest, pool_scores
 from recryst.evals.runs import refine
 from recryst.state.events import EVENT
@@ -227,12 +224,8 @@ def test_what_a_model_put_forward_has_the_call_behind_it(source, tmp_path, scrip
     llm = {"model": proposes.model, "usd_per_million": (3.0, 15.0)}
     config = parse_config({**SETTINGS, **rules, "llm": llm}, "the test")
     run = RunDirectory.create(tmp_path / "run", str(source), config)
-    with run.lock():
-        session = Session(run, Reporter(quiet=True))
-        session.start()
-        with placed(session) as cycle:
-            cycle.go_on()
-            Talk(Conversation(session, cycle), session.model, print).say("nine", print)
+    with conversation(run.root) as talk:
+        Talk(talk, talk.session.model, print).say("nine", print)
     assert audit(run.root).failures == []
     for number, change in enumerate(
         (

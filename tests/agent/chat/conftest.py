@@ -27,3 +27,9 @@ def six_groups(tmp_path_factory):
         return path
 
     return written
+
+
+@pytest.fixture(scope="session")
+def data(six_groups):
+    """Rows whose words occur nowhere else."""
+    return six_groups(lambda n, group: f"okapi {n} of quagga {group}")

@@ -6,15 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 from commands import QUICK
+from conversing import conversation, say
 
 from recryst.agent.account.explain import explain, told
 from recryst.agent.audit import audit
-from recryst.agent.chat.commands import COMMANDS, carry_out, read
-from recryst.agent.chat.conversation import Conversation
-from recryst.agent.cli.progress import Reporter
-from recryst.agent.graph import placed
 from recryst.agent.llm.open import open_model
-from recryst.agent.session import Session
 from recryst.agent.steps.lessons import teacher_scores
 from recryst.agent.view import View
 from recryst.evals.runs import refine
@@ -218,17 +214,10 @@ def test_a_score_is_learned_once_and_rows_that_come_in_later_get_one(source, lik
         "quality": {"like": str(liked)},
         "objective": {"min_gain": 1.0},
     }
-    directory = RunDirectory.create(tmp_path / "run", str(source), parse_config(settings, "the test"))
-    with directory.lock():
-        session = Session(directory, Reporter(quiet=True))
-        session.start()
-        with placed(session) as cycle:
-            cycle.go_on()
-            talk = Conversation(session, cycle)
-            assert isinstance(talk.proposal.candidate.action, Refilter)
-            for line in ("/yes", "/keep"):
-                talk.shown()
-                carry_out(talk, COMMANDS[line], read(COMMANDS[line], []), "person")
+    RunDirectory.create(tmp_path / "run", str(source), parse_config(settings, "the test"))
+    with conversation(tmp_path / "run") as talk:
+        assert isinstance(talk.proposal.candidate.action, Refilter)
+        say(talk, "/yes", "/keep")
     view = View.open(tmp_path / "run")
     learned = [event for event in view.events if isinstance(event, events.Quality)]
     first, *_, last = (view.at(event.seq + 1).frame("quality") for event in learned)

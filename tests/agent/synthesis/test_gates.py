@@ -7,18 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 from commands import QUICK
+from conversing import conversation, say
 
 from recryst.agent.account.explain import explain, told
 from recryst.agent.account.summary import summary
 from recryst.agent.account.tables import show_summary
 from recryst.agent.audit import audit
-from recryst.agent.chat.commands import COMMANDS, carry_out
-from recryst.agent.chat.conversation import Conversation
-from recryst.agent.cli.progress import Reporter
 from recryst.agent.decide.caps import within_share
-from recryst.agent.graph import placed
 from recryst.agent.llm.open import open_model
-from recryst.agent.session import Session
 from recryst.agent.synthesis.evidence import read_hand_written
 from recryst.agent.synthesis.gates import Evidence, synthesise
 from recryst.agent.synthesis.generator import Example, Target
@@ -225,16 +221,9 @@ def questions(bank_questions):
 
 def kept_by_a_person(source, root, config):
     """A run in which a person approves the first action and keeps it whatever was measured, and ends the rounds."""
-    directory = RunDirectory.create(root, str(source), config)
-    with directory.lock():
-        session = Session(directory, Reporter(quiet=True))
-        session.start()
-        with placed(session) as cycle:
-            cycle.go_on()
-            talk = Conversation(session, cycle)
-            for command in ("/yes", "/keep", "/finish"):
-                talk.shown()
-                carry_out(talk, COMMANDS[command], {}, "person")
+    RunDirectory.create(root, str(source), config)
+    with conversation(root) as talk:
+        say(talk, "/yes", "/keep", "/finish")
     return FinishedRun(root)
 
 
