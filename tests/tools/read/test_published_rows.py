@@ -63,6 +63,8 @@ OBJECTS = [{"person": "Ada", "town": "Ulm"}, {"person": "Ada", "town": None}]
 SOLVED = ["Add them: 50 + 7 = 57.", "She starts at 50; 7 more make 57.", "Count on from 50 by 7."]
 CAFE = "Zoë and Émile walked along the façade of the café in São Paulo until the déjà vu made them stop at once."
 CAFES = [CAFE, normalize("NFD", CAFE), CAFE.replace("al", "a\u00adl"), CAFE.replace(" ", "\u00a0"), CAFE.upper()]
+RULES = " ".join(f"Rule {n}: never promise a book that is out, and do not speak of other readers." for n in range(40))
+READERS = [("Do you lend telescopes?", "Yes, two."), ("When do you close?", "At six."), ("Any maps?", "Upstairs.")]
 LONE = "The number of the house in the long street by the river is {} and the door is red."
 
 # Case, what is done, the rows, the shape they are of, and the positions of those that go.
@@ -100,6 +102,15 @@ CASES: list[tuple[str, tuple[TableTool, Any], list[Row], str, list[int]]] = [
     ("25-a-number", (dedup.TOOL, DedupParams()), [{"text": LONE.format(n)} for n in (12, 98)], "text", []),
     ("27-json-text", CLEAN, [{"messages": text} for text in JSON_TURNS[:2]], "chat", []),
     ("27-json-text-empty-answer", CHAT, [{"messages": text} for text in JSON_TURNS], "chat", [2]),
+    ("33-chats-under-one-prompt", (dedup.TOOL, DedupParams()), [
+        {"messages": [{"role": "system", "content": RULES}, user(q), assistant(a)]} for q, a in READERS
+    ], "messages", []),
+    ("33-one-prompt-in-each-text", (dedup.TOOL, DedupParams()), [
+        {"text": f"{RULES}\n{q} {a}"} for q, a in READERS
+    ], "text", []),
+    ("33-inputs-under-one-instruction", (dedup.TOOL, DedupParams()), [
+        {"instruction": RULES, "input": q, "output": a} for q, a in READERS
+    ], "alpaca", []),
     ("41-chat", CHAT, [{"messages": [user("Outline?"), assistant(a)]} for a in (OUTLINE, "")], "messages", [1]),
     ("41-alpaca", INSTRUCTION, [
         {"instruction": "Write an outline.", "input": "", "output": a} for a in (OUTLINE, "")
