@@ -138,6 +138,8 @@ def test_chats_under_one_prompt_and_with_calls_all_stay(tmp_path):
     view = run.step(run.step(run.step(run.loaded(), Clean()), Filter()), Dedup())
     assert view.values.profile == "chat"
     assert removed(view) == {60: "exact_duplicate"}
+    event = view.events[-1]  # nor was a step stopped that would have taken some
+    assert (event.outcome, event.by_reason, event.marked) == (None, {"near_duplicate": 0}, {})
 
 
 def test_near_duplicates_of_another_label_are_a_conflict_and_stay(tmp_path):
