@@ -13,6 +13,10 @@ from commands import COMMAND, SHORT
 
 import recryst as package
 from recryst.agent.cli.claim import begin
+from recryst.agent.cli.progress import Reporter
+from recryst.agent.session import Session
+from recryst.agent.steps.base import run_step
+from recryst.agent.steps.load import Load
 from recryst.state.canonical import sha256_json
 from recryst.state.errors import InputError, LockedError, UsageError
 from recryst.state.log import last_step, read_log
@@ -157,6 +161,48 @@ def test_a_finished_run_is_said_to_be_finished_and_how_to_run_anew(tmp_path, mon
     with begin(source, config, None, said.append) as other:
         assert other.root == Path("runs/few-2")
     assert said[1:] == ["runs/few is the same run, finished: `recryst resume` shows it; runs/few-2 is new"]
+
+
+def test_other_data_of_one_name_is_another_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    config, said = load_config(), list[str]()
+
+    def read(source):
+        """Begin a run, read its rows, and leave it; its folder."""
+        with begin(str(source), config, None, said.append) as directory:
+            session = Session(directory, Reporter(quiet=True))
+            session.start()
+            run_step(Load(), session)
+        return directory.root
+
+    first = read(rows(tmp_path / "few.jsonl", 3))
+    assert [read(rows(tmp_path / name, 4)) for name in ("other/few.jsonl", "few.json")] == [
+        Path("runs/few-2"),
+        Path("runs/few-3"),
+    ]
+    rows(tmp_path / "few.jsonl", 5)
+    with pytest.raises(UsageError, match="has changed since the run in runs/few read it"):
+        read(tmp_path / "few.jsonl")
+    monkeypatch.setattr("recryst.agent.cli.claim.last_step", lambda log: "publish")  # as if all had ended
+    assert read(tmp_path / "few.jsonl") == Path("runs/few-4")
+    ingested = [read_log(root / "events.jsonl")[0][-1].counts.ingested for root in (first, Path("runs/few-4"))]
+    assert ingested == [3, 5]
+
+
+def test_a_row_is_explained_whatever_its_id(here, tmp_path):
+    ids = ["-5", "row 7", "--json", "\x1b[31mred"]
+    lines = [{"id": id, "text": f"the quick brown fox number {n}"} for n, id in enumerate(ids)]
+    (tmp_path / "odd.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with begin(str(tmp_path / "odd.jsonl"), load_config(), tmp_path / "run", lambda said: None) as directory:
+        session = Session(directory, Reporter(quiet=True))
+        session.start()
+        run_step(Load(), session)
+    for number, id in enumerate(ids):
+        code, out, _ = here("explain", tmp_path / "run", "--", id)
+        assert (code, f"fox number {number}" in out, "\x1b" in out) == (0, True, False)
+    code, _, told = here("explain", tmp_path / "run", "row 8")
+    assert (code, "row 7" in told) == (2, True)
 
 
 def test_a_folder_that_is_refused_is_left_as_it_was(tmp_path):

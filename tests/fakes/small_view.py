@@ -64,7 +64,8 @@ class SmallRun:
         with self.store.scratch() as folder:
             pq.write_table(originals.to_arrow(), folder / "originals.parquet")
             originals = self.store.adopt(folder / "originals.parquet")
-        values = Values(shape="text", text_column="text", text_columns=("text",), notes=(), quarantined=0, **self.known)
+        known = {"shape": "text", **self.known}
+        values = Values(text_column="text", text_columns=("text",), notes=(), quarantined=0, **known)
         fields = {"input_sha256": None, "duplicate_ids": 0, "scrubbed": None}
         return self.step(
             self.begun(), Load(), Loaded(self.store.put_frame(self.rows), {"originals": originals}, values, fields)

@@ -44,9 +44,10 @@ class Choices(Record):
         said += [("label", label), ("id", f"`{self.id}`" if self.id else "none: made of the content")]
         said.append(("source", f"`{self.source}`" if self.source else "none"))
         if self.left_out:
-            columns = ", ".join(f"`{name}` ({meaning})" for name, meaning in self.left_out.items())
-            otherwise = ",".join((*self.content, next(iter(self.left_out))))
-            said.append(("left out", f"{columns}; to say otherwise: --content-columns {otherwise}"))
+            told = ", ".join(f"{_named((name,))} ({meaning})" for name, meaning in self.left_out.items())
+            if other := next((name for name in self.left_out if name), None):
+                told += f"; to say otherwise: --content-columns {','.join((*self.content, other))}"
+            said.append(("left out", told))
         said += [(name, value) for name, value in (("split", self.split), ("profile", self.profile)) if value]
         return [*said, *(("note", note) for note in self.notes)]
 
@@ -109,4 +110,4 @@ def _is_beside(name: str, meaning: str, reading: Reading) -> bool:
 
 
 def _named(columns: tuple[str, ...]) -> str:
-    return ", ".join(f"`{name}`" for name in columns)
+    return ", ".join(f"`{name}`" if name else "the column without a name" for name in columns)

@@ -214,6 +214,7 @@ def test_a_spent_budget_leaves_a_person_only_the_end(data, tmp_path):
 def test_an_id_with_spaces_may_stand_in_quotes():
     for words in ("row 8", '"row 8"', "'row 8'"):
         assert read(COMMANDS["/why"], words.split()) == {"row": "row 8"}
+    assert read(COMMANDS["/why"], ["-5"]) == {"row": "-5"}
     assert read(COMMANDS["/why"], ['"']) == {"row": '"'}
 
 

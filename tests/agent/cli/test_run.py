@@ -194,6 +194,25 @@ def test_vectors_of_the_user_take_the_place_of_embedding(recryst, tmp_path):
     assert result["rounds"][0]["embedded"] == 0
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [["same", None] * 30, ["common"] * 58 + ["rare", "rarer"]],
+    ids=["one class and half unlabelled", "two classes of one row"],
+)
+def test_any_labels_will_do(here, tmp_path, labels):
+    rng = np.random.default_rng(0)
+    rows = {"text": [f"row {n} of them" for n in range(60)], "y": labels, "v": rng.standard_normal((60, 8)).tolist()}
+    pl.DataFrame(rows).write_parquet(tmp_path / "in.parquet")
+    told = here("run", tmp_path / "in.parquet", *("--label-column", "y", "--vector-column", "v"), *SHORT, "--json",
+                "--out", tmp_path / "run")  # fmt: skip
+    assert told[0] == 0, told[2]
+    assert (json.loads(told[1])["rows"]["ingested"], audit(tmp_path / "run").failures) == (60, [])
+    files = [pl.read_parquet(path) for path in (tmp_path / "run" / "curated").glob("*.parquet")]
+    kept = {row["text"]: row["y"] for frame in files for row in frame.to_dicts()}
+    assert len(kept) > 50
+    assert all(labels[int(text.split()[1])] == label for text, label in kept.items())
+
+
 @pytest.mark.parametrize(("algorithm", "space"), [("hdbscan", "umap"), ("dbscan", "pca")])
 def test_density_methods_run_through_the_loop(recryst, docstrings, tmp_path, algorithm, space):
     rng = np.random.default_rng(0)

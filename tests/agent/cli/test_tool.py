@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -211,6 +212,17 @@ def test_a_row_of_a_benchmark_goes_with_its_span_and_its_twin(tmp_path):
     assert gone["recryst_twin_text"] == question
     assert gone["recryst_span"] == question.removesuffix("?")
     assert gone["recryst_survivor"] is None
+
+
+def test_rows_that_a_tool_on_vectors_takes_out_are_counted(tmp_path):
+    angles = np.radians([0, 1, 90, 91, 180])
+    frame = pl.DataFrame({"text": list("abcde"), "vector": np.column_stack([np.cos(angles), np.sin(angles)]).tolist()})
+    frame.write_parquet(tmp_path / "in.parquet")
+    semantic = CAPABILITIES["semantic"]
+    first = partial(semantic.params, which_to_keep="first")
+    result = applied(semantic.load(), tmp_path / "in.parquet", tmp_path / "out.jsonl", first)
+    assert (result.rows_in, result.rows_out, result.removed) == (5, 3, {"semantic": 2})
+    assert [row["text"] for row in json_rows(tmp_path / "out.jsonl")] == ["a", "c", "e"]
 
 
 def test_types_of_a_table_are_kept(tmp_path):

@@ -1,5 +1,6 @@
 """The steps before the loop, each by its ``derive`` on a view: what they take, what they refuse, what they note."""
 
+import orjson
 import polars as pl
 import pytest
 from small_view import SmallRun, texts
@@ -10,6 +11,8 @@ from recryst.agent.account.summary import conflicts
 from recryst.agent.steps.clean import Clean, Filter, Language
 from recryst.agent.steps.repeats import Decontaminate, Dedup, HoldOut
 from recryst.state.errors import InputError
+from recryst.state.preparation import LoadParams
+from recryst.tools.read.load import load
 
 SHORT = {"filter": {"profile": "short", "apply": "all"}}
 
@@ -111,6 +114,32 @@ def test_rules_mark_rows_and_take_none_that_no_one_named(tmp_path):
     known = explain(view, "r9").row
     assert known.marked == {rule: 1.0}
     assert explain(view, "r8").row.twin == "r0"
+
+
+PROMPT = " ".join(f"Rule {n}: never promise a book that is out, and be short." for n in range(80))
+
+
+def _chat(number, said):
+    """Every third chat calls a tool and says nothing; all stand under one long prompt."""
+    call = {"id": "c1", "type": "function", "function": {"name": "lend", "arguments": f'{{"book": {number}}}'}}
+    answer = {"content": None, "tool_calls": [call]} if number % 3 == 0 else {"content": f"It is {number}. {said[1]}"}
+    asked = "Please lend it to me." if number % 3 == 0 else said[0]
+    turns = [{"role": "system", "content": PROMPT}, {"role": "user", "content": asked}]
+    return {"id": f"r{number}", "messages": [*turns, {"role": "assistant", **answer}]}
+
+
+def test_chats_under_one_prompt_and_with_calls_all_stay(tmp_path):
+    chats = [_chat(n, said) for n, said in enumerate(zip(texts(60, 1), texts(60, 2), strict=True))]
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(map(orjson.dumps, [*chats, {**chats[0], "id": "copy"}])))
+    found = load(str(tmp_path / "in.jsonl"), LoadParams(), tmp_path / "loaded")
+    run = SmallRun(tmp_path / "run", texts(1), filter={"apply": "all"}, dedup={"threshold": 0.8})
+    run.rows = pl.read_parquet(found.rows)
+    run.known["shape"] = found.shape
+    view = run.step(run.step(run.step(run.loaded(), Clean()), Filter()), Dedup())
+    assert view.values.profile == "chat"
+    assert removed(view) == {60: "exact_duplicate"}
+    event = view.events[-1]  # nor was a step stopped that would have taken some
+    assert (event.outcome, event.by_reason, event.marked) == (None, {"near_duplicate": 0}, {})
 
 
 def test_near_duplicates_of_another_label_are_a_conflict_and_stay(tmp_path):

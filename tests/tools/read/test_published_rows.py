@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import orjson
 import polars as pl
@@ -10,9 +11,9 @@ from frames import framed
 
 from recryst.state.errors import InputError
 from recryst.state.phrases import silent
-from recryst.state.preparation import CleanParams, DedupParams, FilterParams, LoadParams
+from recryst.state.preparation import CleanParams, DecontaminateParams, DedupParams, FilterParams, LoadParams
 from recryst.tools.read.load import load
-from recryst.tools.repeats import dedup
+from recryst.tools.repeats import decontaminate, dedup
 from recryst.tools.table_tool import TableTool
 from recryst.tools.text import clean, filters
 
@@ -60,6 +61,10 @@ JSON_TURNS = [orjson.dumps([user("Where is the lamp?"), assistant(said)]).decode
 EXTRACT = {"instruction": "Extract the person and the town.", "input": "Ada lives in Ulm."}
 OBJECTS = [{"person": "Ada", "town": "Ulm"}, {"person": "Ada", "town": None}]
 SOLVED = ["Add them: 50 + 7 = 57.", "She starts at 50; 7 more make 57.", "Count on from 50 by 7."]
+CAFE = "Zoë and Émile walked along the façade of the café in São Paulo until the déjà vu made them stop at once."
+CAFES = [CAFE, normalize("NFD", CAFE), CAFE.replace("al", "a\u00adl"), CAFE.replace(" ", "\u00a0"), CAFE.upper()]
+RULES = " ".join(f"Rule {n}: never promise a book that is out, and do not speak of other readers." for n in range(40))
+READERS = [("Do you lend telescopes?", "Yes, two."), ("When do you close?", "At six."), ("Any maps?", "Upstairs.")]
 LONE = "The number of the house in the long street by the river is {} and the door is red."
 
 # Case, what is done, the rows, the shape they are of, and the positions of those that go.
@@ -97,6 +102,15 @@ CASES: list[tuple[str, tuple[TableTool, Any], list[Row], str, list[int]]] = [
     ("25-a-number", (dedup.TOOL, DedupParams()), [{"text": LONE.format(n)} for n in (12, 98)], "text", []),
     ("27-json-text", CLEAN, [{"messages": text} for text in JSON_TURNS[:2]], "chat", []),
     ("27-json-text-empty-answer", CHAT, [{"messages": text} for text in JSON_TURNS], "chat", [2]),
+    ("33-chats-under-one-prompt", (dedup.TOOL, DedupParams()), [
+        {"messages": [{"role": "system", "content": RULES}, user(q), assistant(a)]} for q, a in READERS
+    ], "messages", []),
+    ("33-one-prompt-in-each-text", (dedup.TOOL, DedupParams()), [
+        {"text": f"{RULES}\n{q} {a}"} for q, a in READERS
+    ], "text", []),
+    ("33-inputs-under-one-instruction", (dedup.TOOL, DedupParams()), [
+        {"instruction": RULES, "input": q, "output": a} for q, a in READERS
+    ], "alpaca", []),
     ("41-chat", CHAT, [{"messages": [user("Outline?"), assistant(a)]} for a in (OUTLINE, "")], "messages", [1]),
     ("41-alpaca", INSTRUCTION, [
         {"instruction": "Write an outline.", "input": "", "output": a} for a in (OUTLINE, "")
@@ -108,6 +122,7 @@ CASES: list[tuple[str, tuple[TableTool, Any], list[Row], str, list[int]]] = [
     ("59-with-an-answer", CLEAN, [
         {"question": "50 + 7?", "generated_solution": s, "expected_answer": 57} for s in SOLVED
     ], "reasoning", []),
+    ("60-forms-of-one-text", (dedup.TOOL, DedupParams()), [{"text": one} for one in CAFES], "text", [1, 2, 3, 4]),
     ("one-page-at-two-addresses", CLEAN, [
         {"text": "Basalt is a rock.", "url": f"https://{at}.example.org", "fetched_at": at} for at in "ab"
     ], "text", [1]),
@@ -153,6 +168,32 @@ def test_a_named_prompt_does_not_make_two_completions_one(tmp_path: Path) -> Non
     (tmp_path / "rows.jsonl").write_bytes(lines(rows))
     result = load(str(tmp_path / "rows.jsonl"), LoadParams(text_column="prompt"), tmp_path / "out")
     assert pl.read_parquet(result.rows)["content"].n_unique() == 2
+
+
+def test_an_object_that_is_named_as_the_text_is_read_as_json(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(lines([{**EXTRACT, "output": one} for one in (*OBJECTS, "Ada, Ulm")]))
+    result = load(str(tmp_path / "rows.jsonl"), LoadParams(text_column="output"), tmp_path / "out")
+    expected = ['{"person":"Ada","town":"Ulm"}', '{"person":"Ada","town":null}', "Ada, Ulm"]
+    assert pl.read_parquet(result.rows)["text"].to_list() == expected
+
+
+@pytest.mark.parametrize("part", ["prompt", "chosen", "rejected"])
+@pytest.mark.parametrize("turns", [False, True])
+def test_a_benchmark_is_found_in_each_answer_of_a_pair(part: str, turns: bool, tmp_path: Path) -> None:
+    question = LONE.format(7)
+    (tmp_path / "bench.jsonl").write_bytes(lines([{"id": "q1", "question": question}]))
+    pairs = [{"prompt": SKY, "chosen": "Air.", "rejected": said} for said in ("Sea.", "Ice.")]
+    pairs[1][part] = f"Somebody asked: {question} So I said it."
+    rows = [
+        {name: [user(said) if name == "prompt" else assistant(said)] if turns else said for name, said in row.items()}
+        for row in pairs
+    ]
+    (tmp_path / "rows.jsonl").write_bytes(lines(rows))
+    table = pl.read_parquet(load(str(tmp_path / "rows.jsonl"), LoadParams(), tmp_path / "out").rows)
+    told = framed(table["text"], table["content"].fill_null(table["text"]).to_list())
+    params = DecontaminateParams(against=(str(tmp_path / "bench.jsonl"),))
+    removals = decontaminate.TOOL.removals(told, params, silent)
+    assert [row for removal in removals for row in removal.rows.tolist()] == [1]
 
 
 @pytest.mark.parametrize(

@@ -123,10 +123,35 @@ def test_every_string_of_a_row_counts_by_itself(tmp_path):
     assert found["benchmark_id"].to_list() == ["1", "1", "2"]  # lines of the file
 
 
-def test_text_without_spaces_is_compared_by_characters(tmp_path):
+@pytest.mark.parametrize("method", ["ngram", "longest_span"])
+def test_text_without_spaces_is_compared_by_characters(tmp_path, method):
     chinese = "娜塔莉亚在四月份向她的朋友出售了四十八个发夹"
     path = written(tmp_path / "zh.jsonl", {"question": chinese})
-    assert flagged([f"问题：{chinese}，一共多少？", chinese[:12]], path) == [0]
+    rows = [f"问题：{chinese}，一共多少？", chinese[:10], f"很久以前，{chinese}。"]
+    assert flagged(rows, path, method=method) == [0, 2]
+
+
+CODE = "def put_in(values, step):\n    kept = []\n    for at, value in enumerate(values):\n        kept.append(value)"
+BENCHMARKS = {
+    "HumanEval": {"task_id": "X/1", "prompt": "def put_in(values, step):", "canonical_solution": CODE, "test": "x"},
+    "SQuAD": {
+        "id": "1",
+        "context": QUESTION,
+        "question": "What?",
+        "answers": {"text": ["a clip"], "answer_start": [0]},
+    },
+    "MMLU": {"question": "Why?", "choices": ["No reason.", OTHER, "Luck."], "answer": 1},
+    "chat": {"messages": [{"role": "user", "content": "Tell me."}, {"role": "assistant", "content": QUESTION}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [("HumanEval", [0]), ("SQuAD", [1]), ("MMLU", [2]), ("chat", [1])], ids=str
+)
+def test_a_benchmark_of_any_shape_takes_the_row_that_holds_it(tmp_path, shape, expected):
+    path = written(tmp_path / "bench.jsonl", BENCHMARKS[shape])
+    rows = [f"I did it so:\n{CODE}\nIt works.", f"I read: {QUESTION} Yes.", f"Well: {OTHER} So.", "Nothing of it."]
+    assert flagged(rows, path) == expected
 
 
 def test_files_of_one_name_are_told_apart(tmp_path):

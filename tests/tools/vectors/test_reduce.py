@@ -56,7 +56,8 @@ def test_pca_is_the_exact_decomposition():
 @pytest.mark.parametrize("rows", [5, 10, 50])
 def test_tiny_and_identical_rows_are_drawn(rows):
     vectors, _ = planted(rows, 3)
-    for some in (vectors, np.repeat(vectors[:1], rows, axis=0), vectors[:, :2]):
+    copies = [np.repeat(vectors[:distinct], 30, axis=0)[:rows] for distinct in (1, 3)]
+    for some in (vectors, *copies, vectors[:, :2]):
         maps = reduce(some, ReduceParams(), 1)
         assert all(np.isfinite(points).all() for points in maps.coordinates.values())
         assert all(0 <= value <= 1 for value in maps.trustworthiness.values())

@@ -40,6 +40,14 @@ def test_every_choice_is_said_and_how_to_say_otherwise(tmp_path):
     assert block[-1] == "note: beside"
 
 
+def test_a_column_without_a_name_is_called_so(tmp_path):
+    bare = [{"": n, "text": f"It is {n}."} for n in range(12)]
+    assert dict(choices(loaded(tmp_path, bare)).lines())["left out"] == "the column without a name (id)"
+    more = dict(choices(loaded(tmp_path, [{**row, "url": f"https://a.org/{row['']}"} for row in bare])).lines())
+    told = "the column without a name (id), `url` (address); to say otherwise: --content-columns text,url"
+    assert more["left out"] == told
+
+
 def test_a_label_that_is_named_looks_like_no_other(tmp_path):
     found = choices(loaded(tmp_path, label_column="category", content_columns=("question",)))
     assert (found.label, found.label_like, found.content) == ("category", None, ("question",))
