@@ -57,7 +57,7 @@ def put_back(ledger: pl.DataFrame, labels: pl.Series | None, config: Config) -> 
 def _anchor_copies(ledger: pl.DataFrame) -> pl.Series:
     """Which rows are held out, or copies of such a row over any number of removals: Boolean [n]."""
     ids, copied = ledger["id"], ledger["duplicate_of"]
-    found = ledger["split"] == "anchor"
+    found = ledger["split"] != "train"
     for _ in range(ledger["stage"].n_unique()):  # a row stays longer than its copy, so there is a stage for each link
         found = found | copied.is_in(ids.filter(found).implode()).fill_null(False)
     return found
