@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from shown_about import choices_about, conflicts_about, relabelled_about, removed_about
+from shown_about import choices_about, conflicts_about, headline_about, relabelled_about, removed_about
 
 from recryst.state.actions import Action, Prune, Refilter, Stop
 from recryst.state.decision import Critique, Rejected
@@ -172,6 +172,8 @@ def report_data(texts: list[str]) -> ReportData:
         runs_on={"embedding": text, "policy": "rules"},
         rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222},
         anchor=981,
+        sealed=417,
+        headline=headline_about(),
         choices=choices_about(text),
         conflicts=conflicts_about(text),
         relabelled=relabelled_about(text),
@@ -382,6 +384,17 @@ def test_a_change_is_better_or_worse_by_its_figure_and_told_from_noise() -> None
     noise = [{line.part.key: line.noise for line in compare(data, one)} for one in data.rounds]
     assert noise[0] | {"value": False, "nearest_neighbor": False, "linear_discriminant": False} == noise[0]
     assert noise[1]["nearest_neighbor"]  # 0.0001, of an error that is told as 0.0123
+
+
+def test_what_the_run_came_to_stands_first_and_a_run_without_sealed_rows_says_so(tmp_path: Path) -> None:
+    data = report_data(["a"] * 4)
+    page = page_of(data, tmp_path)
+    assert "On 389 rows that nobody looked at: probes 0.8123 before, 0.8345 after" in page.text
+    assert page.text.index("nobody looked at") < page.text.index("Rows kept")
+    assert "981 held out as anchor and 417 sealed" in page.text
+    without = page_of(data.model_copy(update={"headline": None, "unsealed": "so few", "sealed": 0}), tmp_path)
+    assert "No rows were sealed for a last look: so few." in without.text
+    assert "nobody looked at" not in without.text
 
 
 def test_an_empty_run_is_still_a_page(tmp_path: Path) -> None:
