@@ -138,6 +138,14 @@ class View:
         """Positions of the held-out rows, uint32 [m], ascending."""
         return kept_rows(self.ledger(), "anchor")
 
+    def sealed(self) -> np.ndarray:
+        """Positions of the rows that nothing looks at until the rounds are over, uint32 [m], ascending."""
+        return kept_rows(self.ledger(), "sealed")
+
+    def held_out(self) -> np.ndarray:
+        """Positions of the rows of the input that are no training rows, anchor and sealed, uint32 [m], ascending."""
+        return np.sort(np.concatenate([self.anchor(), self.sealed()]))
+
     def text(self, rows: np.ndarray) -> pl.Series:
         """The normalised text of positions (uint32 [n]), strings [n]; missing text is empty."""
         return self.texts().gather(rows).fill_null("")

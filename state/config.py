@@ -22,6 +22,7 @@ from .preparation import (
     LoadParams,
     Option,
     ScrubParams,
+    SealedParams,
     Section,
     SemanticParams,
 )
@@ -255,6 +256,7 @@ class Config(Section):
     dedup: DedupParams = DedupParams()
     decontaminate: DecontaminateParams = DecontaminateParams()
     anchor: AnchorParams = AnchorParams()
+    sealed: SealedParams = SealedParams()
     embed: EmbedParams = EmbedParams()
     neighbors: NeighborParams = NeighborParams()
     cluster: ClusterParams = ClusterParams()

@@ -202,10 +202,17 @@ class Separation(_Removals):
 
 
 class HoldOut(StepEvent):
-    """The anchor was drawn."""
+    """The anchor was drawn, and after it the sealed rows, whose hash commits the run to them.
+
+    ``sealed_sha256`` is of their ids, contents and labels (``steps/rows/seal.py``); None where none is sealed,
+    and then ``unsealed`` says why.
+    """
 
     type: Literal["hold_out"] = "hold_out"
     anchor: int
+    sealed_rows: int = 0
+    sealed_sha256: str | None = None
+    unsealed: str | None = None
     groups: int = 0  # of two rows or more that stand on one side of it
     grouped: int = 0  # rows in them
     divided: bool = False  # rows of one group stand on both sides: no other anchor was to be had
@@ -397,6 +404,16 @@ class Override(StepEvent):
     k: int
 
 
+class OpenSealed(StepEvent):
+    """The rounds are over, and the sealed rows were looked at, once; what they say stands among the values."""
+
+    type: Literal["open_sealed"] = "open_sealed"
+    rows: int
+    sealed_sha256: str
+    embedded: int
+    cached: int
+
+
 class JudgeHeldOut(StepEvent):
     """The held-out rows were judged by the limits of the actions that stand."""
 
@@ -433,8 +450,8 @@ class Publish(StepEvent):
 Event = (
     Start | Resume | Error | Chat
     | Load | Clean | Language | Separation | HoldOut | Embed | EmbedPairs | Quality | Cluster | Reduce | Bare | Ablate
-    | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | JudgeHeldOut | Train
-    | Export | Publish
+    | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | OpenSealed | JudgeHeldOut
+    | Train | Export | Publish
 )  # fmt: skip
 #: Reads an event of any type from plain values.
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

@@ -166,3 +166,11 @@ class AnchorParams(Section):
 
     fraction: float = Field(0.2, gt=0, lt=0.5, description="share of the cleaned rows held out")
     max_rows: int = Field(2000, ge=10, description="at most this many rows")
+
+
+class SealedParams(Section):
+    """The rows that nothing looks at until the rounds are over; they give the number on the card."""
+
+    fraction: float = Field(0.1, ge=0, lt=0.3, description="share of the cleaned rows that is sealed; 0: none")
+    max_rows: int = Field(1000, ge=1, description="at most this many rows")
+    min_rows: int = Field(100, ge=2, description="fewer say too little: then none is sealed")

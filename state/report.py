@@ -64,6 +64,44 @@ class Probe(Record):
     raw: float
 
 
+class Moved(Record):
+    """A mean score before and after, and the paired difference with its standard error and 95 % interval."""
+
+    before: float
+    after: float
+    difference: float
+    error: float
+    low: float
+    high: float
+
+    @property
+    def sense(self) -> Literal["better", "worse", "unsure"]:
+        """What the interval says; ``unsure`` where it holds 0."""
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "unsure"
+
+
+class ProbeMoved(Record):
+    """One probe, before and after."""
+
+    name: ProbeName
+    moved: Moved
+
+
+class Headline(Record):
+    """What a run came to on the sealed rows: the mean of the probes, trained on the rows before and after the rounds.
+
+    ``score`` is over the rows that the training rows bore out at the start, each group alike; ``raw`` over all of them,
+    where there are labels class by class. None: no probe says anything of such rows.
+    """
+
+    rows: int  # that were sealed
+    confirmed: int  # of them that count in ``score``
+    groups: int  # of the confirmed ones
+    score: Moved | None
+    raw: Moved | None
+    probes: tuple[ProbeMoved, ...]  # over the confirmed rows
+
+
 class Objective(Record):
     """What a state of the data is worth, and how good its clustering is: two scales that are never added up.
 

@@ -17,7 +17,7 @@ LEDGER_SCHEMA = {
     "id": pl.String,
     "origin": pl.String,  # input | synthesis: never changes
     "status": pl.String,  # kept | removed | synthetic
-    "split": pl.String,  # train | anchor: held-out rows are kept, and marked
+    "split": pl.String,  # train | anchor | sealed: held-out rows are kept, and marked
     "stage": pl.String,  # the step that gave the status
     "reason": pl.String,
     "score": pl.Float64,  # what was measured on the row …
@@ -55,7 +55,7 @@ def new_ledger(ids: pl.Series, event: int) -> pl.DataFrame:
 
 
 def add_synthetic(ledger: pl.DataFrame, ids: pl.Series, event: int) -> pl.DataFrame:
-    """``ledger`` with new rows after its last, marked as synthetic; they are training rows and never the anchor.
+    """``ledger`` with new rows after its last, marked as synthetic; they are training rows and never held out.
 
     ``ids``: ids of the new rows (strings, [n]).
 
@@ -110,15 +110,16 @@ def restore_rows(ledger: pl.DataFrame, rows: np.ndarray, stage: str, reason: str
     return _overlay(ledger, rows, {**why, **_UNMEASURED})
 
 
-def hold_out(ledger: pl.DataFrame, rows: np.ndarray, event: int) -> pl.DataFrame:
-    """``ledger`` with kept ``rows`` (positions, uint32 [n]) marked as the anchor.
+def hold_out(ledger: pl.DataFrame, rows: np.ndarray, event: int, split: str = "anchor") -> pl.DataFrame:
+    """``ledger`` with kept ``rows`` (positions, uint32 [n]) marked as the anchor, or as sealed.
 
     Raises:
         IntegrityError: a row is synthetic; what a model wrote measures nothing.
     """
     if (ledger["origin"].gather(rows) == "synthesis").any():
         raise IntegrityError("a synthetic row cannot be held out")
-    return _overlay(ledger, rows, {"split": "anchor", "stage": "hold_out", "reason": "held_out", "event": event})
+    reason = "held_out" if split == "anchor" else split
+    return _overlay(ledger, rows, {"split": split, "stage": "hold_out", "reason": reason, "event": event})
 
 
 def kept_rows(ledger: pl.DataFrame, split: str = "train") -> np.ndarray:
@@ -173,5 +174,5 @@ def check_ledger(ledger: pl.DataFrame, ingested: int) -> None:
     added = ledger.slice(ingested)
     if not (added["origin"] == "synthesis").all() or not added["status"].is_in(["synthetic", "removed"]).all():
         raise IntegrityError("the row ledger has a row after the ingested ones that is not marked as synthetic")
-    if (added["split"] == "anchor").any():
-        raise IntegrityError("the row ledger has a synthetic row in the anchor")
+    if (added["split"] != "train").any():
+        raise IntegrityError("the row ledger has a synthetic row that is held out")

@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 from .actions import Thresholds
 from .config import ClusterParams
 from .decision import Decision, Granularity
-from .report import Objective, ProbeName, Record
+from .report import Headline, Objective, ProbeName, Record
 
 if TYPE_CHECKING:
     from .events import Event
@@ -29,6 +29,7 @@ Role = Literal[
     "anchor_scores", "trial_scores", "rotated_scores", "rotated_confirmed",
     "pair_rows", "question_vectors", "answer_vectors",
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
+    "sealed_vectors", "sealed_evidence", "sealed_scores",
     "trial_ledger", "synthesis", "synthetic", "synthetic_originals",
     "row_labels", "zero_shot",
 ]  # fmt: skip
@@ -140,6 +141,7 @@ class Values(Record):
     auto_rounds: int = 0
     trial: Trial | None = None
     offer: bool = False  # the last trial was rolled back, and a person may keep it all the same
+    headline: Headline | None = None  # open_sealed
     # train, quantise, label, export
     models: tuple[ModelFigures, ...] = ()
     labelled: LabelTally | None = None

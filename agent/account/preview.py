@@ -8,7 +8,7 @@ import polars as pl
 
 from ...state.errors import UsageError
 from ...state.report import Record
-from ...state.rows import Removal, kept_rows
+from ...state.rows import Removal
 from ...tools.text import filters
 from ..decide.caps import refusal
 from ..view import View
@@ -70,7 +70,7 @@ def preview(view: View, changes: Mapping[str, float | None]) -> Preview:
     params = view.config.filter.model_copy(update={"thresholds": then})
     taking = filters.applied(after, params)
     annotations, ledger, text = view.frame("annotations"), view.ledger(), view.texts()
-    kept = np.sort(np.concatenate([kept_rows(ledger), kept_rows(ledger, "anchor")]))
+    kept = np.sort(np.concatenate([view.kept(), view.held_out()]))
     kept = kept[kept < view.values.ingested]
     charged = ledger.filter((pl.col("status") == "removed") & pl.col("reason").is_in(list(before)))
     taken = charged["row"].to_numpy()

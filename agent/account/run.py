@@ -50,6 +50,11 @@ class Run:
         return self._split("anchor")
 
     @property
+    def sealed(self) -> pl.DataFrame:
+        """The kept rows that nothing looked at before the rounds were over: a test set of the same columns."""
+        return self._split("sealed")
+
+    @property
     def removed(self) -> pl.DataFrame:
         """The removed rows, each with its ``text`` and the ``stage``, ``reason`` and evidence of its removal.
 

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from ...state.events import Ablate, HoldOut, StepEvent
-from ...state.rows import kept_rows
 from ...tools.judge.labels import by_rules
 from ...tools.judge.taxonomy import Taxonomy, taxonomy_of
 from ...tools.write.shown import Hit, Stage
@@ -21,7 +20,7 @@ MOST_GROUPS = 50  # of a kind; the smaller ones are counted together
 FAR = 2.0  # times the average share removed, or the average share kept divided by it
 SIGNIFICANCE = 0.001  # over all groups together
 _COVERED = 0.5  # of what the rows that came in have of a kind, the removed ones must have
-_HELD_OUT = "hold_out"  # an exit that is no removal: the loop cannot take the anchor's rows
+_HELD_OUT = "hold_out"  # an exit that is no removal: the loop cannot take held-out rows
 _ADDRESSES = ("url", "source_url")  # columns whose host names a domain, the first that is there
 _LONGEST_NAME = 100
 _BATCH = 65_536
@@ -117,7 +116,7 @@ def _exits(steps: list[StepEvent], first: View, now: View) -> tuple[list[str], n
     exits = np.full(ledger.height, len(names))
     exits[removed] = np.searchsorted([step.seq for step in steps], ledger["event"].to_numpy()[removed])
     if first is not now:
-        exits[kept_rows(ledger, "anchor")] = names.index(_HELD_OUT)
+        exits[first.held_out()] = names.index(_HELD_OUT)
         later = (now.ledger()["status"] == "removed").head(ledger.height)
         exits[later.to_numpy() & (exits == len(names))] = names.index(LOOP)
     return names, exits

@@ -19,6 +19,8 @@ from ...tools.write.figures import (
     conflicts_in_words,
     gain_in_words,
     hardest,
+    headline_in_words,
+    headline_style,
     hit_in_words,
     near_in_words,
     relabelled_in_words,
@@ -88,6 +90,10 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
     ended = "converged" if result.converged else "stopped"
     tried = sum(entry.action != "stop" for entry in result.rounds)
     console.print(Text(f"{ended} after {counted(tried, 'round')}: {printable(result.stop_reason or '')}"))
+    if result.headline:
+        console.print(Text(headline_in_words(result.headline), style=headline_style(result.headline)))
+    elif result.unsealed:
+        console.print(Text(f"no row was sealed for a last look: {result.unsealed}", style="dim"))
     for name, where in (
         ("curated data", run.curated),
         ("removed rows", run.removed),
@@ -131,7 +137,8 @@ def _funnel(result: Summary) -> Table:
         sign = "" if entry.reason == "ingested" else "−"
         table.add_row(entry.stage, line(entry.reason), f"{sign}{entry.rows:,}")
     kept = result.rows["kept"]
-    table.add_row("", f"kept ({kept - result.anchor:,} train + {result.anchor:,} anchor)", f"{kept:,}", style="bold")
+    train, sealed = kept - result.anchor - result.sealed, f" + {result.sealed:,} sealed" if result.sealed else ""
+    table.add_row("", f"kept ({train:,} train + {result.anchor:,} anchor{sealed})", f"{kept:,}", style="bold")
     if synthetic := result.rows["synthetic"]:
         table.add_row("act", "synthetic, added and marked", f"+{synthetic:,}")
     return table

@@ -119,7 +119,7 @@ def gather_facts(view: View) -> Facts:
         state_key=state_key(rows, view.clustering),
         rows_key=rows_key(view, rows),
         kept=len(rows),
-        cleaned=values.cleaned_rows - len(view.anchor()),
+        cleaned=values.cleaned_rows - len(view.held_out()),
         clustering=view.clustering,
         filtered=by_rule,
         refilters=refilters,

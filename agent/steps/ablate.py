@@ -13,7 +13,7 @@ from ..decide.verdict import change
 from ..session import Session
 from ..view import View, derived_seed
 from .base import Draft, Step
-from .measured import KeptRows, anchor_scores, confirmed_rows, held_out_weights, row_vectors
+from .measured import KeptRows, anchor_scores, anchor_weights, confirmed_rows, row_vectors
 
 MOST_ROWS = 5000  # of a stage that are put back
 
@@ -57,7 +57,7 @@ def put_back(ledger: pl.DataFrame, labels: pl.Series | None, config: Config) -> 
 def _anchor_copies(ledger: pl.DataFrame) -> pl.Series:
     """Which rows are held out, or copies of such a row over any number of removals: Boolean [n]."""
     ids, copied = ledger["id"], ledger["duplicate_of"]
-    found = ledger["split"] == "anchor"
+    found = ledger["split"] != "train"
     for _ in range(ledger["stage"].n_unique()):  # a row stays longer than its copy, so there is a stage for each link
         found = found | copied.is_in(ids.filter(found).implode()).fill_null(False)
     return found
@@ -139,7 +139,7 @@ def stage_gain(view: View, put: PutBack, scores: np.ndarray) -> events.StageGain
     if not len(put.rows):
         return events.StageGain.model_validate({**counts, "added": 0, **nothing})
     params, stands = view.config.objective, np.asarray(view.array("anchor_scores"))
-    weights = held_out_weights(view, view.anchor(), view.values.probes, confirmed_rows(view))
+    weights = anchor_weights(view, view.values.probes, confirmed_rows(view))
     moved = change("mean", scores.mean(axis=0), stands.mean(axis=0), weights.confirmed)
     noise = max(params.min_gain, params.noise_multiplier * moved.error)
     verdict = "helps" if moved.gain > noise else "hurts" if moved.gain < -noise else "within noise"

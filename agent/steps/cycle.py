@@ -22,6 +22,7 @@ from .rows.appraise import Appraise
 from .rows.evidence import Evidence
 from .rows.held_out import JudgeHeldOut
 from .rows.pairs import EmbedPairs
+from .rows.sealed import OpenSealed
 
 PREPARE: tuple[Step[Any], ...] = (Load(), Clean(), Language(), Filter(), Dedup(), Decontaminate(), HoldOut())
 DESCRIBE: tuple[Step[Any], ...] = (
@@ -30,7 +31,7 @@ DESCRIBE: tuple[Step[Any], ...] = (
 )  # fmt: skip
 EXPERIMENT: tuple[Step[Any], ...] = (Act(), Measure())
 OVERRIDE: tuple[Step[Any], ...] = (KEEP, UNDO)  # what a person may do instead
-FINISH: tuple[Step[Any], ...] = (JudgeHeldOut(), Train(), Quantise(), Label(), Export(), Publish())
+FINISH: tuple[Step[Any], ...] = (OpenSealed(), JudgeHeldOut(), Train(), Quantise(), Label(), Export(), Publish())
 
 STEPS: dict[str, Step[Any]] = {step.name: step for step in (*PREPARE, *DESCRIBE, *EXPERIMENT, *OVERRIDE, *FINISH)}
 #: Step → the step after it; None ends the run. After ``approve`` it depends on the answer.

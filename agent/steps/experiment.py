@@ -103,7 +103,7 @@ class Baseline(Step[_Begun]):
         names, budget = choose_probes(view, kept)
         if not np.array_equal(measured.held_out["row"].to_numpy(), view.anchor()):
             raise IntegrityError("the held-out rows are not those that were measured")
-        held_out = measured.held_out.with_columns(confirmed=_confirmed(measured.held_out))
+        held_out = measured.held_out.with_columns(confirmed=borne_out(measured.held_out))
         objective = worth(view, kept, clustering_in_force(view), measured, names, held_out["confirmed"].to_numpy())
         return Draft(
             artefacts={"anchor_scores": measured.anchor, "anchor_evidence": held_out},
@@ -112,7 +112,7 @@ class Baseline(Step[_Begun]):
         )
 
 
-def _confirmed(held_out: pl.DataFrame) -> pl.Series:
+def borne_out(held_out: pl.DataFrame) -> pl.Series:
     """Which held-out rows the training rows bear out: those with enough support, or where there are no labels, all."""
     if "label_support" not in held_out.columns:
         return pl.repeat(True, held_out.height, dtype=pl.Boolean, eager=True)

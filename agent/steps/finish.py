@@ -16,7 +16,7 @@ from ...state.errors import IntegrityError, storage_error
 from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts
 from ...state.values import ModelFigures, Values
-from ...tools.write.export import Curated, ExportResult, Synthetic, content_sha256, originals
+from ...tools.write.export import Curated, ExportResult, Synthetic, content_sha256, originals, splits_of
 from ...tools.write.export import export as export_rows
 from ...tools.write.removed import write_removed
 from ..account.publish import pages, write_pages
@@ -171,7 +171,7 @@ class Export(Step[_Written]):
 
     def logged(self, view: View, event: events.Export) -> _Written:
         tally = view.ledger().filter(pl.col("status") != "removed").group_by("split").len()
-        rows = {"train": 0, "anchor": 0, **dict(tally.iter_rows())}
+        rows = {**dict.fromkeys(splits_of(view.ledger()), 0), **dict(tally.iter_rows())}
         files = _below(view.run.root, view.run.curated.name, view.run.removed.name)
         return _Written(files, fields={"rows": rows})
 

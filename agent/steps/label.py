@@ -57,7 +57,7 @@ class Label(Step[Classify | None]):
             ModelError: the language model cannot be reached.
         """
         taxonomy = taxonomy_of(view.json("taxonomy"))
-        rows = np.sort(np.concatenate([view.kept(), view.anchor()]))
+        rows = np.sort(np.concatenate([view.kept(), view.held_out()]))
         labels, zero_shot_said = _labelled(view, view.text(rows), taxonomy, measured, advance)
         artefacts: dict[Role, Content] = {"row_labels": labels.select(pl.Series("row", rows), pl.all())}
         if zero_shot_said is not None:

@@ -7,7 +7,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...state.config import Config
-from ...state.errors import InputError
+from ...state.errors import InputError, IntegrityError
 from ...state.phrases import Advance, silent
 from ...state.values import Role
 from ...tools.judge.quality import HIGHEST, LOWEST
@@ -78,7 +78,7 @@ def from_endorsed(view: View, endorsed: np.ndarray) -> Lesson:
     numbers, expected = endorsed.shape[1], pool.shape[1]
     if numbers != expected:
         raise InputError(f"quality.like: its vectors have {numbers} numbers, those of the data {expected}")
-    held_out = (endorsed @ anchor.T).max(axis=1) >= _SAME
+    held_out = ((endorsed @ anchor.T).max(axis=1) >= _SAME) | _sealed(view, endorsed)
     liked = endorsed[~held_out]
     if len(liked) < LEAST_LIKED:
         raise InputError(
@@ -103,8 +103,32 @@ def endorsed_vectors(session: Session, view: View) -> np.ndarray:
     """Unit vectors of the endorsed rows, each once, float32 [m, d]."""
     if view.has("liked_vectors"):
         return given_vectors(view.array("liked_vectors"))
+    return text_vectors(session, _endorsed_texts(view), silent)[0]
+
+
+def _endorsed_texts(view: View) -> pl.Series:
+    """What the endorsed rows say, normalised, each once: strings [m]."""
     text = clean.normalise(view.frame("liked", "text")["text"], view.config.clean).fill_null("")
-    return text_vectors(session, text.filter(text != "").unique(maintain_order=True), silent)[0]
+    return text.filter(text != "").unique(maintain_order=True)
+
+
+def _sealed(view: View, endorsed: np.ndarray) -> np.ndarray:
+    """Which of the endorsed rows (float32 [m, d]) are sealed ones, known by their texts, as these have no vectors yet,
+    or by the vectors that the user gave: bool [m].
+
+    Raises:
+        IntegrityError: there are not as many vectors as endorsed rows.
+    """
+    sealed = view.sealed()
+    if not len(sealed):
+        return np.zeros(len(endorsed), dtype=bool)
+    if view.has("given_vectors"):
+        own = unit(np.asarray(view.array("given_vectors")[sealed], dtype=np.float32))
+        return np.asarray((endorsed @ own.T).max(axis=1) >= _SAME)
+    texts = _endorsed_texts(view)
+    if len(texts) != len(endorsed):
+        raise IntegrityError("the endorsed rows do not have a vector each")
+    return texts.is_in(view.text(sealed).implode()).to_numpy()
 
 
 def given_vectors(liked: np.ndarray) -> np.ndarray:

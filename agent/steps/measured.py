@@ -8,7 +8,7 @@ the second.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +172,9 @@ def hand_over_vectors(view: View, root: Path) -> None:
         StorageError: the disk is full or not writable.
     """
     if view.has("pool", "vectors", "anchor_vectors") and not view.has("given_vectors"):
-        rows = np.concatenate([np.asarray(view.array("pool")), view.anchor()])
+        # Of all rows that were held out: some may be removed since.
+        anchor = view.ledger().filter(pl.col("split") == "anchor")["row"].to_numpy()
+        rows = np.concatenate([np.asarray(view.array("pool")), anchor])
         vectors = np.concatenate([view.array("vectors"), view.array("anchor_vectors")])
         said = without(view.text(rows), passages(view))
         write_known(root / _HANDED_OVER, said, vectors, view.config.embed)
@@ -332,35 +334,80 @@ def anchor_scores(
     Returns:
         float64 [probes, m]; NaN where a probe says nothing of a row.
     """
-    anchor, found = view.anchor(), list[np.ndarray]()
+    held = HeldOut(view.anchor(), np.asarray(view.array("anchor_vectors")))
+    if "nearest_answer" in names:
+        among = np.isin(view.array("pair_rows"), held.rows)
+        asked, answered = (np.asarray(view.array(role))[among] for role in ("question_vectors", "answer_vectors"))
+        held = replace(held, questions=asked, answers=answered)
+    return held_out_scores(view, (names, budget), KnownRows(rows, vectors), held, advance)
+
+
+@dataclass(frozen=True)
+class KnownRows:
+    """Rows that probes learn from: positions uint32 [n], ascending, and their vectors, float32 [n, d]."""
+
+    rows: np.ndarray
+    vectors: np.ndarray
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that probes are scored on: positions uint32 [m], ascending; vectors float32 [m, d]; and where they ask and
+    answer, those of questions and of answers."""
+
+    rows: np.ndarray
+    vectors: np.ndarray
+    questions: np.ndarray | None = None
+    answers: np.ndarray | None = None
+
+
+def held_out_scores(
+    view: View, probes: tuple[tuple[ProbeName, ...], int], known: KnownRows, held: HeldOut, advance: Advance
+) -> np.ndarray:
+    """What each of the ``probes`` (their names, and the bytes that a training draws) makes of held-out rows.
+
+    Returns:
+        float64 [probes, m]; NaN where a probe says nothing of a row.
+    """
+    (names, budget), found = probes, list[np.ndarray]()
     for name in names:
         if name == "bits_per_byte":
-            params, seed = view.config.probe, view.seed(1)
-            found.append(text_by_row(rows, view.text(rows), view.text(anchor), budget, params, seed, advance))
+            params, seed, text = view.config.probe, view.seed(1), view.text(known.rows)
+            found.append(text_by_row(known.rows, text, view.text(held.rows), budget, params, seed, advance))
             continue
         if name == "nearest_answer":
-            found.append(_nearest_answers(view, rows))
+            found.append(_nearest_answers(view, known.rows, held))
             continue
         probe = nearest_neighbor if name == "nearest_neighbor" else linear_discriminant
-        held = np.asarray(view.array("anchor_vectors"))
-        has_label = codes_of(view, anchor) >= 0
-        scores = np.full(len(anchor), np.nan)
-        scores[has_label] = probe(labelled(view, rows, vectors), labelled(view, anchor, held))
+        has_label = codes_of(view, held.rows) >= 0
+        scores = np.full(len(held.rows), np.nan)
+        learned, judged = labelled(view, known.rows, known.vectors), labelled(view, held.rows, held.vectors)
+        scores[has_label] = probe(learned, judged)
         found.append(scores)
         advance(1)
     return np.stack(found)
 
 
-def _nearest_answers(view: View, rows: np.ndarray) -> np.ndarray:
-    """The probe of pairs on every held-out row, once it has learned from positions (uint32 [n]): float64 [m]."""
-    pairs = view.array("pair_rows")
-    questions, answers = (np.asarray(view.array(role)) for role in ("question_vectors", "answer_vectors"))
-    known, held = np.isin(pairs, rows), np.isin(pairs, view.anchor())
-    return nearest_answer(questions[known], answers[known], questions[held], answers[held])
+def _nearest_answers(view: View, rows: np.ndarray, held: HeldOut) -> np.ndarray:
+    """The probe of pairs on held-out rows, once it has learned from positions (uint32 [n]): float64 [m].
+
+    Raises:
+        IntegrityError: the held-out rows were not embedded as pairs.
+    """
+    if held.questions is None or held.answers is None:
+        raise IntegrityError("the held-out rows have no vectors of questions and answers")
+    known = np.isin(view.array("pair_rows"), rows)
+    questions, answers = (np.asarray(view.array(role))[known] for role in ("question_vectors", "answer_vectors"))
+    return nearest_answer(questions, answers, held.questions, held.answers)
 
 
-def held_out_weights(view: View, rows: np.ndarray, names: tuple[ProbeName, ...], confirmed: np.ndarray) -> Weights:
-    """What held-out rows (positions, uint32 [m]) weigh; ``confirmed``: which of them are, bool [m]."""
+def anchor_weights(view: View, names: tuple[ProbeName, ...], confirmed: np.ndarray) -> Weights:
+    """What each row of the anchor weighs; ``confirmed``: which of them are, bool [m]."""
+    return held_out_weights(view, names, view.anchor(), confirmed)
+
+
+def held_out_weights(view: View, names: tuple[ProbeName, ...], rows: np.ndarray, confirmed: np.ndarray) -> Weights:
+    """What each of held-out positions (uint32 [m]) weighs; ``confirmed``: which of them are, bool [m]."""
     groups = row_groups(view, rows)
     each = group_weights(groups)
     if "nearest_neighbor" not in names:
@@ -409,7 +456,7 @@ def worth(
     """What rows are worth that have been clustered, scored and probed; ``confirmed``: which held-out rows, bool [m]."""
     grouped = objective_tool.Clustering(clustered.result.labels, found.scores.silhouette, found.scores.stability)
     structure, params = objective_tool.structure(grouped), view.config.objective
-    weights = held_out_weights(view, view.anchor(), names, confirmed)
+    weights = anchor_weights(view, names, confirmed)
     probes = tuple(
         Probe(
             name=name,

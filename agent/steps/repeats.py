@@ -1,4 +1,4 @@
-"""The first separation, rows against rows: near-duplicates, texts of a corpus and of benchmarks; then the anchor."""
+"""The first separation, rows against rows: near-duplicates, texts of a corpus and of benchmarks; then the hold-out."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from ..session import Session
 from ..view import View
 from .base import Content, Draft, Step
 from .clean import logged_frame, separated
+from .rows.seal import seal
 
 _LEAST_OF_WANTED = 0.25  # of the anchor, below which groups that are too large leave nothing to measure by
 _UNHEADED = ("pair", "two")  # shapes whose text does not tell the question from the answer; it is the first column
@@ -165,7 +166,8 @@ def contamination(view: View, rows: np.ndarray, advance: Advance = silent) -> Co
 
 
 class HoldOut(Step[None]):
-    """Set aside the anchor, which measures every action and which no selecting tool sees; groups of rows stay whole."""
+    """Set aside the anchor, which measures every action and which no selecting tool sees, and the sealed rows, which
+    nothing sees until the rounds are over; groups of rows stay whole."""
 
     name = "hold_out"
 
@@ -198,8 +200,12 @@ class HoldOut(Step[None]):
             anchor = select.choose_anchor(rows, view.config.anchor, view.config.seed)
         sizes = np.unique(groups[rows], return_counts=True)[1]
         several = sizes[sizes > 1]
+        ledger = hold_out(view.ledger(), anchor, view.seq)
+        sealed = seal(view, np.setdiff1d(rows, anchor), groups, divided)
+        if len(sealed.rows):
+            ledger = hold_out(ledger, sealed.rows, view.seq, "sealed")
         return Draft(
-            artefacts={"ledger": hold_out(view.ledger(), anchor, view.seq), "groups": groups},
+            artefacts={"ledger": ledger, "groups": groups},
             values=Values(cleaned_rows=len(rows)),
             inputs=("ledger", "text", "originals"),
             fields={
@@ -207,9 +213,12 @@ class HoldOut(Step[None]):
                 "groups": len(several),
                 "grouped": int(several.sum()),
                 "divided": divided,
+                "sealed_rows": len(sealed.rows),
+                "sealed_sha256": sealed.sha256,
+                "unsealed": sealed.why_not,
             },
-            changed=len(anchor),
-            lines=_lines(len(anchor), wanted, several, divided),
+            changed=len(anchor) + len(sealed.rows),
+            lines=(*_lines(len(anchor), wanted, several, divided), (sealed.said, "")),
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from shown_about import choices_about, conflicts_about, relabelled_about, removed_about
+from shown_about import choices_about, conflicts_about, headline_about, relabelled_about, removed_about
 
 from recryst.state.actions import Action, Prune, Refilter
 from recryst.state.decision import Critique, Rejected
@@ -165,6 +165,8 @@ def report_data(texts: list[str]) -> ReportData:
         runs_on={"embedding": text, "policy": "rules"},
         rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222},
         anchor=981,
+        sealed=417,
+        headline=headline_about(),
         choices=choices_about(text),
         conflicts=conflicts_about(text),
         relabelled=relabelled_about(text),

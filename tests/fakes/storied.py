@@ -22,6 +22,7 @@ SETTINGS = {
     "critique": {"max_pairs": 2},
     "quality": {"teacher_rows": 40, "folds": 3},
     "anchor": {"fraction": 0.3},
+    "sealed": {"min_rows": 10},
     "stop": {"max_rounds": 8},
     "dedup": {"threshold": 0.9},
     "language": {"keep": ["en"]},

@@ -1,9 +1,9 @@
-"""Which rows to take: the held-out anchor, and pruning within a cluster by distance to its centroid."""
+"""Which rows to take: the anchor and the sealed rows, and pruning within a cluster by distance to its centroid."""
 
 import numpy as np
 
 from ...state.actions import Strategy
-from ...state.preparation import AnchorParams
+from ...state.preparation import AnchorParams, SealedParams
 
 
 def choose_anchor(rows: np.ndarray, params: AnchorParams, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
@@ -19,11 +19,27 @@ def choose_anchor(rows: np.ndarray, params: AnchorParams, seed: int, groups: np.
         groups: the group of each row, integers [n]; None: each is one of its own.
     """
     size = anchor_size(len(rows), params)
+    return _whole_groups(rows, size, np.random.default_rng([seed, 0xA2C402]), groups)
+
+
+def choose_sealed(rows: np.ndarray, size: int, seed: int, groups: np.ndarray) -> np.ndarray:
+    """The same of ``size`` positions at the most, drawn apart from the anchor: uint32, ascending.
+
+    Args:
+        rows: the positions to choose from, uint32 [n], of which none is in the anchor.
+        size: how many at the most.
+        seed: as for the anchor; the draws are not the same.
+        groups: the group of each row, integers [n].
+    """
+    return _whole_groups(rows, size, np.random.default_rng([seed, 0x5EA1ED]), groups)
+
+
+def _whole_groups(rows: np.ndarray, size: int, rng: np.random.Generator, groups: np.ndarray | None) -> np.ndarray:
+    """A uniform sample of ``rows`` by whole groups, ascending: ``size`` at the most."""
     group, counts = np.unique(
         np.arange(len(rows)) if groups is None else groups, return_inverse=True, return_counts=True
     )[1:]
     fitting = np.flatnonzero(counts <= size)
-    rng = np.random.default_rng([seed, 0xA2C402])
     drawn = rng.choice(fitting, size=min(size, len(fitting)), replace=False)
     if counts[drawn].max(initial=1) > 1:  # so many groups may not do
         drawn = np.concatenate([drawn, rng.permutation(np.setdiff1d(fitting, drawn))])
@@ -39,6 +55,11 @@ def choose_anchor(rows: np.ndarray, params: AnchorParams, seed: int, groups: np.
 def anchor_size(rows: int, params: AnchorParams) -> int:
     """How many of so many rows are to be held out."""
     return min(params.max_rows, max(1, round(rows * params.fraction)))
+
+
+def sealed_size(rows: int, params: SealedParams) -> int:
+    """How many of so many rows are to be sealed, if they are enough."""
+    return min(params.max_rows, round(rows * params.fraction))
 
 
 def prune_cluster(

@@ -88,6 +88,10 @@ def choices_of_run(values: Values, config: Config) -> Choices:
         profile = f"{values.profile}: chosen {auto}" if values.profile else f"chosen, once they are clean, {auto}"
     anchor = config.anchor
     held_out = f"{anchor.fraction:.0%} of the clean rows, {anchor.max_rows:,} at most, are held out as the anchor"
+    sealed = config.sealed
+    if sealed.fraction:
+        share = f"{sealed.fraction:.0%}, {sealed.max_rows:,} at most and {sealed.min_rows:,} at least"
+        held_out += f"; {share}, are sealed until the rounds are over"
     split = f"{held_out}; the rest is train"
     found, taken = choices(values, split, profile), list(values.meanings)
     renamed = [f"recryst_{name}" for name in ("id", "text", "cluster") if f"recryst_{name}" in taken]

@@ -22,7 +22,7 @@ from ..read.columns import free_name
 
 BATCH_ROWS = 8192
 _HELD_BYTES = 64_000_000  # of rows that wait for their file
-SPLITS = ("train", "anchor")
+SPLITS = ("train", "anchor", "sealed")
 PROVENANCE = ("synthetic", "seeds", "generator")
 LABELS = ("domain", "tags", "difficulty", "labelled_by")
 FOLDERS = ("domain", "difficulty")  # of a labelled set, outermost first
@@ -87,14 +87,15 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
     more = (*(("label",) if curated.relabelled is not None else ()), *more)
     taken = source.schema_arrow.names
     names = {column: free_name(f"recryst_{column}", taken) for column in ("id", "text", "cluster", *more)}
-    rows = dict.fromkeys(SPLITS, 0)
+    splits = splits_of(curated.ledger)
+    rows = dict.fromkeys(splits, 0)
     keys = _folder_keys(taken, labels)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         out = _Partitions(folder, keys) if keys else _Whole(folder)
         try:
             for batch in originals(curated.originals, None if synthetic is None else synthetic.originals):
-                for split in SPLITS:
+                for split in splits:
                     table, known = _curated(batch, ours, split, names)
                     out.add(split, table, known)
                     rows[split] += table.num_rows
@@ -106,6 +107,11 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
     except OSError as error:
         raise storage_error(error, folder, "writing the curated rows to") from error
     return ExportResult(files, rows)
+
+
+def splits_of(ledger: pl.DataFrame) -> tuple[str, ...]:
+    """The splits that are written of a ledger: that of the sealed rows where any was sealed."""
+    return SPLITS if (ledger["split"] == "sealed").any() else SPLITS[:-1]
 
 
 def originals(source: Path, synthetic: Path | None = None) -> Iterator[pa.RecordBatch]:

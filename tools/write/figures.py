@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...state.events import StageGain
 from ...state.phrases import counted, number
-from ...state.report import Objective, ProbeName
+from ...state.report import Headline, Moved, Objective, ProbeName
 from ...state.values import LabelConflicts
 from .shown import Conflicts, Hit, Relabelled, ReportData, Round
 
@@ -182,6 +182,40 @@ def relabelled_in_words(found: Relabelled) -> str:
     )
 
 
+_JUDGED = {
+    "better": "better",
+    "worse": "worse",
+    "unsure": "the interval holds 0, so that no difference is shown",
+}
+_STYLES = {"better": "bold green", "worse": "bold red", "unsure": "bold yellow"}
+
+
+def headline_in_words(found: Headline) -> str:
+    """What a run came to on its sealed rows: before, after, and whether the difference is more than chance."""
+    if found.score is None:
+        return f"The {counted(found.rows, 'sealed row')} tell nothing: no probe scores enough of them."
+    said = f"On {counted(found.confirmed, 'row')} that nobody looked at: probes {_moved_in_words(found.score)}"
+    said += f": {_judged(found.score)}."
+    if found.raw is not None and found.confirmed < found.rows:
+        said += f" Over all {found.rows:,}, the doubtful ones too: {_moved_in_words(found.raw)}."
+    return said
+
+
+def headline_style(found: Headline) -> str:
+    """The colour that goes with it on a terminal."""
+    return _STYLES["unsure" if found.score is None else found.score.sense]
+
+
+def _judged(score: Moved) -> str:
+    return _JUDGED[score.sense] if score.error else "no row is scored otherwise"
+
+
+def _moved_in_words(one: Moved) -> str:
+    interval = f"[{one.low:+.4f}, {one.high:+.4f}]".replace("-", "−")
+    difference = f"{one.difference:+.4f}".replace("-", "−")
+    return f"{one.before:.4f} before, {one.after:.4f} after, difference {difference} {interval}"
+
+
 #: The filters of both templates.
 FILTERS = {
     **{one.__name__: one for one in (number, percent, size, duration, counted)},
@@ -190,4 +224,5 @@ FILTERS = {
     "conflicts": conflicts_in_words,
     "near": near_in_words,
     "relabelled": relabelled_in_words,
+    "headline": headline_in_words,
 }

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, field_serializer
 from ...state.canonical import Json
 from ...state.decision import Critique, Rejected
 from ...state.events import StageGain, SynthesisFigures
-from ...state.report import ClusterEvidence, Objective, Record
+from ...state.report import ClusterEvidence, Headline, Objective, Record
 from ...state.values import LabelTally, ModelFigures
 from .choices import Choices
 
@@ -195,6 +195,9 @@ class Summary(Record):
     choices: Choices
     rows: dict[str, int]  # ingested, quarantined, kept, removed, synthetic
     anchor: int
+    sealed: int = 0  # rows in force that nothing looked at before the rounds were over
+    headline: Headline | None = None  # what the run came to on them; None: none was sealed, or they are sealed still
+    unsealed: str | None = None  # why none was
     removed_by_reason: dict[str, int]
     conflicts: Conflicts | None  # None: there are none
     relabelled: Relabelled | None = None  # None: every row has the label of the input

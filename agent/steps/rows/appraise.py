@@ -94,7 +94,7 @@ class Appraise(Step[_Scores]):
         if len(new) != len(measured.anchor) or measured.rotated.shape[::2] != (1 + len(new), len(turns)):
             raise IntegrityError(f"{len(measured.anchor)} actions were measured, of {len(new)}, or other rows")
         looks = len(known_appraisals(view)) + len(new)
-        held = HeldOut.of(view, turns, measured.confirmed)
+        held = Examined.of(view, turns, measured.confirmed)
         found = tuple(
             _appraisal(view, one, held.look(view, np.concatenate(scores, axis=1), before, one.kept, looks))
             for before in [np.concatenate([np.asarray(view.array("anchor_scores")), measured.rotated[0]], axis=1)]
@@ -222,7 +222,7 @@ def uncovered(view: View, before: np.ndarray, after: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class Examined:
     """The rows that an action is held against: the anchor, and of ``turns`` those that are held out in turn.
 
     ``rows``: how many they are; ``weights``: theirs, float64 [m + n] each.
@@ -232,11 +232,11 @@ class HeldOut:
     weights: Weights
 
     @classmethod
-    def of(cls, view: View, turns: np.ndarray, confirmed: np.ndarray) -> HeldOut:
+    def of(cls, view: View, turns: np.ndarray, confirmed: np.ndarray) -> Examined:
         """``turns``: positions, uint32 [n]; ``confirmed``: which of them are, bool [n]."""
         rows = np.concatenate([view.anchor(), turns])
         sure = np.concatenate([confirmed_rows(view), confirmed])
-        return cls(len(rows), held_out_weights(view, rows, view.values.probes, sure))
+        return cls(len(rows), held_out_weights(view, view.values.probes, rows, sure))
 
     def look(self, view: View, after: np.ndarray, before: np.ndarray, left: np.ndarray, looks: int) -> Look:
         """A look at what the probes make of the rows (float64 [probes, m + n] each) once positions ``left`` are left.
@@ -257,7 +257,7 @@ class HeldOut:
 
 def look_at_anchor(view: View, scores: np.ndarray, left: np.ndarray, looks: int) -> Look:
     """The same on the anchor alone: ``scores`` float64 [probes, m]."""
-    held = HeldOut.of(view, left[:0], np.zeros(0, dtype=bool))
+    held = Examined.of(view, left[:0], np.zeros(0, dtype=bool))
     return held.look(view, scores, np.asarray(view.array("anchor_scores")), left, looks)
 
 

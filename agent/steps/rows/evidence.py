@@ -125,13 +125,16 @@ _ISOLATED = (3.0, 4.0, 5.0)  # robust deviations of the isolation from which a p
 
 def held_out_evidence(view: View, kept: KeptRows) -> pl.DataFrame:
     """The same evidence on the held-out rows, from all kept rows: ``row`` uint32 and ``label_support`` [m], if any."""
-    anchor = view.anchor()
-    frame = pl.DataFrame({"row": anchor})
+    return evidence_from(view, kept, view.anchor(), np.asarray(view.array("anchor_vectors")))
+
+
+def evidence_from(view: View, kept: KeptRows, rows: np.ndarray, vectors: np.ndarray) -> pl.DataFrame:
+    """The same on other held-out positions (uint32 [m], with vectors float32 [m, d])."""
+    frame = pl.DataFrame({"row": rows})
     known = labelled(view, kept.rows, kept.vectors)
-    codes = codes_of(view, anchor)
+    codes = codes_of(view, rows)
     if not len(np.unique(known.labels)) > 1:
         return frame
-    there, support = codes >= 0, np.full(len(anchor), np.nan, dtype=np.float32)
-    vectors = np.asarray(view.array("anchor_vectors"))
+    there, support = codes >= 0, np.full(len(rows), np.nan, dtype=np.float32)
     support[there] = held_out_support(known, Labelled(vectors[there], codes[there]))
     return frame.with_columns(label_support=pl.Series(support).fill_nan(None))

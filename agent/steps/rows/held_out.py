@@ -35,23 +35,25 @@ class _Found:
 class JudgeHeldOut(Step[_Found]):
     """Take out of the held-out rows what the actions that stand took out of the others, by the same limits.
 
-    They have measured what they had to measure; left as they are, a fifth of the faults would stay in the curated set.
+    They have measured what they had to measure; left as they are, a fifth of the faults would stay in the curated set,
+    or with the sealed rows, whose score was taken before, nearly a third.
     """
 
     name = "judge_held_out"
     takes = "the evidence on the held-out rows"
 
     def due(self, view: View) -> bool:
-        return bool(_actions(view)) and len(view.anchor()) > 0
+        return bool(_actions(view)) and len(view.held_out()) > 0
 
     def measure(self, session: Session, view: View, advance: Advance) -> _Found:
-        kept, anchor = KeptRows.of(view), view.anchor()
-        rows = np.concatenate([kept.rows, anchor])
+        kept, sealed = KeptRows.of(view), view.sealed()
+        rows = np.concatenate([kept.rows, view.anchor(), sealed])
         order = np.argsort(rows, kind="stable")
-        vectors = np.concatenate([kept.vectors, np.asarray(view.array("anchor_vectors"))])[order]
+        roles: tuple[Role, ...] = ("anchor_vectors", "sealed_vectors") if len(sealed) else ("anchor_vectors",)
+        vectors = np.concatenate([kept.vectors, *(np.asarray(view.array(role)) for role in roles)])[order]
         graph = neighbor_graph(vectors, view.config.neighbors, view.config.seed)
         found = evidence_on(view, rows[order], vectors, graph)
-        return _Found(found.filter(pl.col("row").is_in(anchor)))
+        return _Found(found.filter(pl.col("row").is_in(view.held_out())))
 
     def logged(self, view: View, event: events.JudgeHeldOut) -> _Found:
         return _Found(logged_frame(view, event, "anchor_evidence"))
@@ -62,10 +64,10 @@ class JudgeHeldOut(Step[_Found]):
         Raises:
             IntegrityError: the evidence is of other rows.
         """
-        evidence, anchor = measured.frame, view.anchor()
-        if not np.array_equal(evidence["row"].to_numpy(), anchor):
+        evidence, held_out = measured.frame, view.held_out()
+        if not np.array_equal(evidence["row"].to_numpy(), held_out):
             raise IntegrityError("the evidence is of other rows than are held out")
-        ledger, labels, gone = view.ledger(), changed_labels(view), anchor[:0]
+        ledger, labels, gone = view.ledger(), changed_labels(view), held_out[:0]
         before = labels.height
         for action in _actions(view):
             left = evidence.filter(~pl.col("row").is_in(gone) & ~pl.col("row").is_in(labels["row"].implode()))
@@ -82,7 +84,7 @@ class JudgeHeldOut(Step[_Found]):
         tables: dict[Role, Content] = {"ledger": ledger, "anchor_evidence": evidence}
         if labels.height > before:
             tables["relabelled"] = labels
-        line = f"{counted(len(gone), 'held-out row')} of {len(anchor):,} removed"
+        line = f"{counted(len(gone), 'held-out row')} of {len(held_out):,} removed"
         if labels.height > before:
             line += f" and {labels.height - before:,} relabelled"
         return Draft(

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from ....state import events
 from ....state.errors import IntegrityError
 from ....state.phrases import Advance, silent
+from ....state.values import Role
 from ....tools.read.shapes import asked_and_answered
 from ...session import Session
 from ...synthesis.evidence import shape_of
@@ -19,7 +20,7 @@ from ...view import View
 from ..base import Draft, Step
 from ..measured import learns_labels, text_vectors
 
-_ROLES = ("pair_rows", "question_vectors", "answer_vectors")
+PAIR_ROLES: tuple[Role, ...] = ("pair_rows", "question_vectors", "answer_vectors")
 
 
 class Pairs(NamedTuple):
@@ -37,7 +38,7 @@ class Pairs(NamedTuple):
 
 def pairs_of(view: View) -> Pairs:
     """All rows that have been embedded as pairs."""
-    return Pairs(*(view.array(role) for role in _ROLES))  # type: ignore[arg-type]
+    return Pairs(*(view.array(role) for role in PAIR_ROLES))
 
 
 def said(view: View, rows: np.ndarray) -> tuple[pl.Series, pl.Series] | None:
@@ -88,7 +89,7 @@ class EmbedPairs(Step[_Embedded]):
         return _Embedded(questions, answers, one[0] + other[0], one[1] + other[1])
 
     def logged(self, view: View, event: events.EmbedPairs) -> _Embedded:
-        questions, answers = (view.store.array(event.state.artefacts[role] or "") for role in _ROLES[1:])  # type: ignore[index]
+        questions, answers = (view.store.array(event.state.artefacts[role] or "") for role in PAIR_ROLES[1:])
         return _Embedded(np.asarray(questions), np.asarray(answers), event.embedded, event.cached)
 
     def derive(self, view: View, measured: _Embedded, advance: Advance = silent) -> Draft:
@@ -111,6 +112,6 @@ class EmbedPairs(Step[_Embedded]):
 
 
 def _rows(view: View) -> np.ndarray:
-    """The rows of the input in force, held out or not: uint32 [n], ascending."""
+    """The rows of the input in force but for the sealed ones: uint32 [n], ascending."""
     rows = np.concatenate([view.kept(), view.anchor()])
     return np.sort(rows[rows < view.values.ingested])

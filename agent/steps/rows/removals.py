@@ -165,10 +165,10 @@ def _judged_again(view: View, thresholds: Thresholds, advance: Advance) -> tuple
 
 def _unseen(view: View, rows: np.ndarray) -> np.ndarray:
     """Those of ``rows`` (positions, uint32 [n]) that stand in no corpus, hold no text of a benchmark, and belong to no
-    row of the anchor."""
+    row that is held out."""
     if view.has("groups"):
         groups = view.array("groups")
-        rows = rows[~np.isin(groups[rows], groups[view.anchor()])]
+        rows = rows[~np.isin(groups[rows], groups[view.held_out()])]
     if view.has("in_corpus"):
         rows = np.setdiff1d(rows, view.frame("in_corpus", "row")["row"].to_numpy())
     if view.has("matches"):
@@ -180,7 +180,7 @@ def _past_caps(view: View, step: str, removed: np.ndarray) -> str | None:
     """The caps: of one step, of all actions together, and of a whole source or class. Synthetic rows do not count."""
     caps, ingested = view.config.caps, view.values.ingested
     kept, removed = (rows[rows < ingested] for rows in (kept_rows(view.ledger()), removed))
-    cleaned = view.values.cleaned_rows - len(view.anchor())
+    cleaned = view.values.cleaned_rows - len(view.held_out())
     if len(kept) - len(removed) < (1 - caps.total_fraction) * cleaned:
         return (
             f"{step} would leave {len(kept) - len(removed):,} of {cleaned:,} cleaned rows, below the floor of "

@@ -51,6 +51,9 @@ TAKEN = {
     ("baseline", "content anchor_evidence"): "how far models of the training rows bear out a held-out one",
     ("evidence", "content evidence"): "what models of the other rows say of a row",
     ("judge_held_out", "content anchor_evidence"): "the same of a held-out row",
+    ("open_sealed", "content *"): "a model's vectors, and how far models bear out a sealed row",
+    ("open_sealed", "embedded"): "how many vectors were made",
+    ("open_sealed", "cached"): "how many vectors were known",
     ("approve", "answer.*"): "what a person answered, where it is of no consequence",
     ("publish", "peak_memory_mb"): "the memory that a process took",
 }
@@ -231,6 +234,20 @@ def _renamed(bodies, ref, other):
     bodies[:] = orjson.loads(orjson.dumps(bodies).replace(ref.encode(), other.encode()))
 
 
+def _better_headline(bodies, store):
+    """The sealed rows are said to be scored better by every probe after the rounds."""
+    ref = event_of(bodies, "open_sealed")["state"]["artefacts"]["sealed_scores"]
+    scores = np.array(store.array(ref))
+    scores[1] = 1.0
+    _renamed(bodies, ref, store.put_array(scores))
+
+
+def _other_sealed(bodies, store):
+    """Another set is said to have been sealed."""
+    for kind in ("hold_out", "open_sealed"):
+        event_of(bodies, kind)["sealed_sha256"] = "0" * 64
+
+
 @pytest.mark.parametrize(
     ("story", "place"),
     [
@@ -238,6 +255,8 @@ def _renamed(bodies, ref, other):
         (_confirmed, "(baseline): state.values.objective"),
         (_better_scores, "(appraise): appraisals.0"),
         (_better_trial, "(measure): record"),
+        (_better_headline, "(open_sealed): state.values.headline"),
+        (_other_sealed, "(hold_out): sealed_sha256"),
     ],
 )
 def test_what_rests_on_a_measurement_follows_from_it(story, place, storied, tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recryst.state.preparation import AnchorParams
-from recryst.tools.judge.select import choose_anchor, prune_cluster
+from recryst.tools.judge.select import choose_anchor, choose_sealed, prune_cluster
 
 similarity = st.lists(st.floats(-1, 1), min_size=1, max_size=40).map(np.array)
 
@@ -24,6 +24,16 @@ def test_pruning_keeps_at_least_its_fraction_and_the_right_end(values, strategy,
 
 def test_dropping_a_cluster_keeps_nothing():
     assert prune_cluster(np.zeros(4), "drop", 0.0, 0).tolist() == [0, 1, 2, 3]
+
+
+def test_sealed_rows_are_drawn_by_whole_groups_and_not_as_the_anchor_is():
+    rows, groups = np.arange(900, dtype=np.uint32), np.arange(900) // 3
+    sealed = choose_sealed(rows, 90, 0, groups)
+    assert len(sealed) == 90
+    assert set(np.bincount(groups[sealed])) == {0, 3}
+    assert np.array_equal(sealed, choose_sealed(rows, 90, 0, groups))
+    assert not np.array_equal(sealed, choose_anchor(rows, AnchorParams(fraction=0.1), 0, groups))
+    assert len(choose_sealed(rows, 2, 0, groups)) == 0
 
 
 def test_the_anchor_is_a_part_of_the_rows_and_depends_on_the_seed_alone():

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from shown_about import choices_about, conflicts_about, relabelled_about, removed_about
+from shown_about import choices_about, conflicts_about, headline_about, relabelled_about, removed_about
 
 from recryst.state.actions import Refilter
 from recryst.state.decision import Critique
@@ -88,6 +88,9 @@ def card_data(text: str, full: bool = True) -> ReportData:
         runs_on={"embedding": text},
         rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222},
         anchor=981,
+        sealed=417,
+        headline=headline_about() if full else None,
+        unsealed=None if full else text,
         choices=choices_about(text),
         conflicts=conflicts_about(text),
         relabelled=relabelled_about(text),
@@ -175,6 +178,10 @@ def test_every_figure_is_shown(tmp_path: Path) -> None:
     assert [figure for figure in expected if figure not in body] == []
     assert "4,807 rows have another label, in the column recryst\\_label; the column word stays as it was." in body
     assert "| word | word | 4,805 |" in body
+    said = "On 389 rows that nobody looked at: probes 0.8123 before, 0.8345 after, difference +0.0222"
+    assert f"{said} \\[−0.0034, +0.0478\\]: the interval holds 0, so that no difference is shown." in body
+    assert "| bits per byte | 0.8123 | 0.8345 | 0.0222 | −0.0034 to 0.0478 |" in body
+    assert "| of them sealed until the end | 417 |" in body
     assert "fair" not in body  # a group that was not hit far above the average
     assert "5,009" not in body  # the 20 largest of 30 clusters
     assert "recryst audit" in body
@@ -186,5 +193,7 @@ def test_every_figure_is_shown(tmp_path: Path) -> None:
 def test_a_run_without_rounds_clusters_and_models(tmp_path: Path) -> None:
     _, body = written(card_data("word", full=False), tmp_path)
     assert "No round was run" in body
+    assert "No rows were sealed for a last look: word." in body
+    assert "nobody looked at" not in body
     assert "not exported" in body
     assert "## Model" not in body

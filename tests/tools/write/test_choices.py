@@ -70,7 +70,12 @@ def test_a_run_says_its_profile_and_which_names_its_own_columns_have():
         "so",
         "the input has a column `recryst_id`, which stays as it is; Recryst's own is called `recryst_id__`",
     )
-    assert found.split.startswith("20% of the clean rows, 2,000 at most")
+    assert found.split == (
+        "20% of the clean rows, 2,000 at most, are held out as the anchor; 10%, 1,000 at most and 100 at least, are "
+        "sealed until the rounds are over; the rest is train"
+    )
+    unsealed = choices_of_run(values, parse_config({"sealed": {"fraction": 0}}, "the test"))
+    assert unsealed.split.endswith("are held out as the anchor; the rest is train")
     assert found.profile.startswith("chosen, once they are clean,")
     assert choices_of_run(values.patched(Values(profile="web")), parse_config({}, "the test")).profile.startswith(
         "web: "

@@ -1,9 +1,20 @@
 """How figures are written, and which groups are told first."""
 
 import pytest
+from shown_about import headline_about
 
 from recryst.state.events import StageGain
-from recryst.tools.write.figures import GROUPS_SHOWN, duration, gain_in_words, hardest, hit_in_words, percent, size
+from recryst.tools.write.figures import (
+    GROUPS_SHOWN,
+    duration,
+    gain_in_words,
+    hardest,
+    headline_in_words,
+    headline_style,
+    hit_in_words,
+    percent,
+    size,
+)
 from recryst.tools.write.shown import Hit
 
 
@@ -40,3 +51,20 @@ def test_a_gain_says_of_how_many_rows_it_tells(added, more):
     assert gain_in_words(gain) == f"−0.0500 ± 0.0100, hurts{more}"
     nothing = StageGain(**fields, added=0, gain=None, error=None, verdict="nothing to put back")
     assert gain_in_words(nothing) == gain_in_words(None) == "–"
+
+
+def test_the_headline_says_whether_it_went_up_or_down_or_neither():
+    unsure, worse = headline_about(), headline_about(-1)
+    assert headline_in_words(unsure) == (
+        "On 389 rows that nobody looked at: probes 0.8123 before, 0.8345 after, difference +0.0222 [−0.0034, +0.0478]: "
+        "the interval holds 0, so that no difference is shown. Over all 426, the doubtful ones too: 0.7001 before, "
+        "0.7102 after, difference +0.0101 [−0.0095, +0.0297]."
+    )
+    assert "difference −0.0222 [−0.0323, −0.0121]: worse." in headline_in_words(worse)
+    assert headline_style(worse) == "bold red"
+    better = unsure.model_copy(update={"score": unsure.raw.model_copy(update={"low": 0.001})})
+    assert ": better." in headline_in_words(better)
+    still = unsure.raw.model_copy(update={"difference": 0.0, "error": 0.0, "low": 0.0, "high": 0.0})
+    same = headline_in_words(unsure.model_copy(update={"score": still, "rows": 389}))
+    assert same.endswith("difference +0.0000 [+0.0000, +0.0000]: no row is scored otherwise.")
+    assert "no probe scores enough of them" in headline_in_words(unsure.model_copy(update={"score": None}))

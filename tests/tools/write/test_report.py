@@ -138,6 +138,17 @@ def test_a_change_is_better_or_worse_by_its_figure_and_told_from_noise() -> None
     assert noise[1]["nearest_neighbor"]  # 0.0001, of an error that is told as 0.0123
 
 
+def test_what_the_run_came_to_stands_first_and_a_run_without_sealed_rows_says_so(tmp_path: Path) -> None:
+    data = report_data(["a"] * 4)
+    page = page_of(data, tmp_path)
+    assert "On 389 rows that nobody looked at: probes 0.8123 before, 0.8345 after" in page.text
+    assert page.text.index("nobody looked at") < page.text.index("Rows kept")
+    assert "981 held out as anchor and 417 sealed" in page.text
+    without = page_of(data.model_copy(update={"headline": None, "unsealed": "so few", "sealed": 0}), tmp_path)
+    assert "No rows were sealed for a last look: so few." in without.text
+    assert "nobody looked at" not in without.text
+
+
 def test_an_empty_run_is_still_a_page(tmp_path: Path) -> None:
     nothing = dict.fromkeys(("funnel", "rounds", "clusters", "models", "notes"), ())
     rows = dict.fromkeys(("ingested", "quarantined", "kept", "removed", "synthetic"), 0)
