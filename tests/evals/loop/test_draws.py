@@ -11,7 +11,9 @@ CLASSES, EACH = 4, 125
 
 @pytest.fixture(scope="module")
 def crude():
-    train = tuple((f"row {n} of the class {n % CLASSES}, one of many", f"c{n % CLASSES}") for n in range(EACH * CLASSES))
+    train = tuple(
+        (f"row {n} of the class {n % CLASSES}, one of many", f"c{n % CLASSES}") for n in range(EACH * CLASSES)
+    )
     foreign = tuple(f"a text {n} of elsewhere" for n in range(100))
     return labelled(LabelledSet("made up", train, (), foreign), "middle", 0, len(train))
 
