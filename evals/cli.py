@@ -13,7 +13,7 @@ import orjson
 from ..agent.cli.options import read_price
 from .attacks import FAMILIES
 from .loop.faults import FLIPS, SEVERITIES
-from .loop.sets import NAMES
+from .loop.sets import LABELLED, NAMES
 from .table import Table, shown
 
 T = TypeVar("T")
@@ -161,6 +161,39 @@ def clean(data: Path, out: Path | None, **options: Any) -> Table:
     from .loop import clean as experiment
 
     return _of_cells("clean", experiment.run, data, out, **options)
+
+
+@_experiment
+@_on_sets
+@click.option("--severity", "severities", multiple=True, type=click.Choice(tuple(SEVERITIES)),
+              help="How many faults.  [default: middle]")  # fmt: skip
+def policies(data: Path, severities: tuple[str, ...], out: Path | None, **options: Any) -> list[Table]:
+    """Who decides: what rules, chance, a blind script and no loop recover of crude sets, and in how many rounds."""
+    from .loop import policies as experiment
+
+    options["sets"] = [name for name in options["sets"] or LABELLED if name in LABELLED]
+    return _of_cells("policies", experiment.run, data, out, severities=severities or ("middle",), **options)
+
+
+@_experiment
+@click.option("--set", "sets", multiple=True, type=click.Choice(tuple(LABELLED)), help="Which set.  [default: all]")
+@click.option("--severity", "severities", multiple=True, type=click.Choice(tuple(SEVERITIES)), default=("middle",),
+              help="How many faults.  [default: middle]")  # fmt: skip
+@click.option("--anchor", "anchors", multiple=True, type=click.IntRange(20), metavar="ROWS",
+              help="Rows held out, as far as there are twice as many.  [default: a fifth of the rows]")  # fmt: skip
+@click.option("--draws", default=12, show_default=True, type=click.IntRange(1), help="Runs of each.")
+@click.option("--rows", default=2000, show_default=True, type=click.IntRange(100), help="Rows of each run, at most.")
+@click.option("--flips", default=FLIPS[0], show_default=True, type=click.Choice(FLIPS),
+              help="Which class a wrong label names: any, or the nearest.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the runs there; finished ones are read back.")
+def gate(data: Path, sets: tuple[str, ...], anchors: tuple[int, ...], out: Path | None, **options: Any) -> list[Table]:
+    """Planted actions: how often the gate rolls a harmful one back and keeps a useful one."""
+    from ..agent.cli.progress import Reporter
+    from .loop import gate as experiment
+
+    plan = experiment.GatePlan(sets=sets or tuple(LABELLED), anchors=anchors or (experiment.DEFAULT,), **options)
+    with Reporter().step("gate", len(plan.cells()), "cells") as advance:
+        return experiment.run(data, plan, out, shlex.join(["recryst", *sys.argv[1:]]), advance)
 
 
 def _of_cells(

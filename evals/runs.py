@@ -6,14 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+import polars as pl
+
 from ..agent.cli.claim import begin
 from ..agent.cli.progress import Reporter
+from ..agent.session import Session
 from ..agent.start import go
+from ..agent.steps.base import run_step
+from ..agent.steps.cycle import following
+from ..agent.steps.measured import HANDED_OVER
 from ..agent.view import View
 from ..state import events
 from ..state.actions import Action
 from ..state.config import Config
 from ..state.events import Event
+from ..tools.vectors.embed import write_known
 
 E = TypeVar("E", bound=events.Base)
 
@@ -28,6 +36,26 @@ def refine(source: Path, root: Path, config: Config) -> FinishedRun:
     with begin(str(source), config, root, reporter.say) as directory:
         go(directory, reporter)
     return FinishedRun(root)
+
+
+def until_decision(source: Path, root: Path, config: Config, known: tuple[pl.Series, np.ndarray]) -> View:
+    """A run of ``source`` in ``root`` as it stands before its first decision; one that stands there is only read.
+
+    ``known``: texts that need not be embedded (strings [n], normalised) and their vectors (float32 [n, d]).
+
+    Raises:
+        UsageError: ``root`` holds a run of another input or other settings.
+    """
+    reporter = Reporter(quiet=True)
+    with begin(str(source), config, root, reporter.say) as directory:
+        session, begun = Session(directory, reporter), False
+        while (step := following(session.view)) is not None and step.name != "decide":
+            if not begun:
+                write_known(root / HANDED_OVER, *known, config.embed)
+                session.start()
+                begun = True
+            run_step(step, session)
+    return View.open(root)
 
 
 class FinishedRun:

@@ -38,7 +38,7 @@ from .base import Content, Plain
 
 RESEEDED_CLUSTERINGS = 4
 _RESOLVED = ("k", "eps", "min_cluster_size")  # what a clustering chooses by itself where it is not told
-_HANDED_OVER = Path("cache", "handed-over.npy")  # vectors of another run of the same input, in a run's folder
+HANDED_OVER = Path("cache", "handed-over.npy")  # vectors of another run of the same texts, in a run's folder
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[n
         session.passages = passages(session.view)
     encoder = open_encoder(session.config.embed)
     root, said = session.run.root, without(text, session.passages)
-    known = read_known(root / _HANDED_OVER)
+    known = read_known(root / HANDED_OVER)
     result = embed(said, encoder, open_cache(encoder, root / "cache"), session.config.embed, advance, root, known)
     if not encoder.local:
         session.texts_sent += result.embedded
@@ -177,7 +177,7 @@ def hand_over_vectors(view: View, root: Path) -> None:
         rows = np.concatenate([np.asarray(view.array("pool")), anchor])
         vectors = np.concatenate([view.array("vectors"), view.array("anchor_vectors")])
         said = without(view.text(rows), passages(view))
-        write_known(root / _HANDED_OVER, said, vectors, view.config.embed)
+        write_known(root / HANDED_OVER, said, vectors, view.config.embed)
 
 
 def passages(view: View) -> list[str]:

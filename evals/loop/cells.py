@@ -145,10 +145,13 @@ def said_of_the_code(records: Sequence[tuple[Cell, Record]]) -> str:
     return "Runs begun by Recryst " + "; ".join(f"{code}: {number}" for code, number in sorted(counts.items())) + "."
 
 
-def settings(cell: Cell) -> Config:
-    """No model, neither to ask nor to train, and only the cheapest map; all else as a user has it by default."""
+def settings(cell: Cell, **changed: Any) -> Config:
+    """No model, neither to ask nor to train, and only the cheapest map; all else as a user has it by default.
+
+    ``changed``: sections and keys in the place of those.
+    """
     load = {"id_column": "id", **({"label_column": "label", "text_column": "text"} if cell.labelled else {})}
-    return parse_config({**_QUIET, "load": load, "seed": cell.seed}, "the experiment")
+    return parse_config({**_QUIET, "load": load, "seed": cell.seed, **changed}, "the experiment")
 
 
 @contextmanager

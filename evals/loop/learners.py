@@ -23,8 +23,12 @@ def vectors_of(texts: Sequence[str], folder: Path) -> np.ndarray:
     """
     params = EmbedParams()
     encoder = open_encoder(params)
-    said = normalise(pl.Series("text", list(texts), dtype=pl.String), CleanParams())
-    return np.array(embed(said, encoder, open_cache(encoder, folder), params).vectors)
+    return np.array(embed(normal(texts), encoder, open_cache(encoder, folder), params).vectors)
+
+
+def normal(texts: Sequence[str]) -> pl.Series:
+    """Texts as a run normalises them, strings [n]."""
+    return normalise(pl.Series("text", list(texts), dtype=pl.String), CleanParams())
 
 
 def probabilities(
