@@ -29,7 +29,7 @@ Role = Literal[
     "anchor_scores", "trial_scores", "pair_rows", "question_vectors", "answer_vectors",
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
     "trial_ledger", "synthesis", "synthetic", "synthetic_originals",
-    "row_labels", "zero_shot",
+    "row_labels", "zero_shot", "answer_file", "answers", "review",
 ]  # fmt: skip
 Artefacts = dict[Role, str | None]  # role → reference; in a patch None takes the role away
 
