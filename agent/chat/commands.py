@@ -177,9 +177,9 @@ def _why_row(talk: Conversation, params: OneRow, by: By) -> Result:
 
 
 def _review(talk: Conversation, params: Arguments, by: By) -> Result:
-    """The most informative row in doubt; a model is told how many there are."""
+    """The most informative row in doubt but for those held out; a model is told how many there are."""
     view = talk.session.view
-    doubts = in_doubt(view)
+    doubts = in_doubt(view).filter(pl.col("row").is_in(view.kept()))
     known = {
         "rows_in_doubt": doubts.height,
         "by": dict(doubts["why"].value_counts(name="rows").sort("why").iter_rows()),

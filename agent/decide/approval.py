@@ -92,9 +92,10 @@ def settle(view: View, answer: Answer) -> tuple[Values, tuple[Candidate, ...]]:
     stops = isinstance(shown.candidate.action, Stop)
     change = Values(stop_reason=None, converged=False) if stops else Values()  # where the run goes on
     brought_in: tuple[Candidate, ...] = ()
-    if stops and answer.answer in ("approve", "finish") and (rows := person.waiting(view)):
+    ends = answer.answer == "finish" or (stops and answer.answer == "approve")
+    if ends and (rows := person.waiting(view)):
         raise UsageError(
-            f"what you said of {counted(rows, 'row')} is not in force yet: /apply, or /undo it; nothing was done"
+            f"what you said of {counted(rows, 'row')} is not in force yet: /apply puts it in force; nothing was done"
         )
     match answer.answer:
         case "approve":

@@ -45,11 +45,14 @@ def with_answer(view: View, said: RowAnswer) -> pl.DataFrame:
     """What a person said, with one more answer.
 
     Raises:
-        UsageError: the row is no row of the input that stands, or the rows have no labels.
+        UsageError: the row is no row of the input that stands, it is held out (while a run goes on those stay as they
+            are), or the rows have no labels.
     """
     ledger = view.ledger()
     if said.row >= view.values.ingested or ledger["status"][said.row] != "kept":
         raise UsageError("that is no row of the input that stands; nothing was done")
+    if ledger["split"][said.row] != "train":
+        raise UsageError("that row is held out to measure with; answer it in review.csv, for another run")
     if said.answer == "label" and view.values.label_column is None:
         raise UsageError("the rows have no labels: no label column was named; nothing was done")
     line = pl.DataFrame([(said.row, said.answer, said.label)], schema=_SCHEMA, orient="row")
@@ -89,8 +92,7 @@ def in_force(view: View, said: pl.DataFrame, stage: str) -> Said:
     named = said.filter(pl.col("answer") == "label").select("row", "label")
     after = pl.concat([before.filter(~pl.col("row").is_in(said["row"].implode())), named]).sort("row")
     tally = {name: int((said["answer"] == name).sum()) for name in ("keep", "remove", "label")}
-    was = own.scatter(before["row"], before["label"]) if before.height else own
-    now = own.scatter(after["row"], after["label"]) if after.height else own
+    was, now = (own.clone().scatter(given["row"], given["label"]) for given in (before, after))
     changes = len(goes) + int(was.ne_missing(now).sum())
     return Said(remove_rows(ledger, Removal(REASON, goes), stage, view.seq), after, tally, changes)
 

@@ -46,10 +46,11 @@ def in_doubt(view: View) -> pl.DataFrame:
         return pl.DataFrame(schema=_SCHEMA)
     found = [*_of_rows(view, "evidence", view.kept()), *_of_rows(view, "anchor_evidence", view.anchor())]
     doubts = pl.concat([pl.DataFrame(schema=_SCHEMA), *_relabelled(view), *found, _of_clusters(view)])
-    told = answers(view)["row"].implode()
-    doubts = doubts.filter((pl.col("row") < view.values.ingested) & ~pl.col("row").is_in(told))
+    doubts = doubts.filter(pl.col("row") < view.values.ingested)
     order = pl.Series("place", doubts["why"].replace_strict(list(WHY), range(len(WHY)), return_dtype=pl.Int64))
-    return most_informative(doubts.with_columns(order).sort("place", maintain_order=True).drop("place"))
+    ordered = most_informative(doubts.with_columns(order).sort("place", maintain_order=True).drop("place"))
+    # Only now: an answer leaves the others in their order.
+    return ordered.filter(~pl.col("row").is_in(answers(view)["row"].implode()))
 
 
 def _of_rows(view: View, role: Role, rows: np.ndarray) -> list[pl.DataFrame]:

@@ -66,6 +66,8 @@ def in_force(view: View, record: RoundRecord, clustering: ClusterParams) -> Valu
 def undone(view: View) -> Override:
     """What brings the run back to before the last change that stands: every artefact and value as it was then.
 
+    What a person has said of rows since stays said, unless the change is that it came in force.
+
     Raises:
         UsageError: no change stands.
     """
@@ -73,15 +75,25 @@ def undone(view: View) -> Override:
     if not standing:
         raise UsageError("there is nothing to undo: no action is in force")
     then, now = view.at(standing[-1]).state, view.state
-    artefacts: Artefacts = {  # what a person has said of rows stays said
+    artefacts: Artefacts = {
         role: then.artefacts.get(role)
         for role in sorted({*now.artefacts, *then.artefacts} - {"answers"})
         if now.artefacts.get(role) != then.artefacts.get(role)
     }
+    if view.events[standing[-1]].type == "apply" and (said := _said_before(view, standing)) != now.artefacts["answers"]:
+        artefacts["answers"] = said
     names = sorted((now.values.model_fields_set | then.values.model_fields_set) - {*_ANSWERS, *_ROUND})
     values = {name: getattr(then.values, name) for name in names}
     changed = {name: value for name, value in values.items() if getattr(now.values, name) != value}
     return Override(artefacts, Values(**changed, **_ROUND))
+
+
+def _said_before(view: View, standing: Sequence[int]) -> str | None:
+    """The reference of what a person had said of rows by the time that it last came in force before the top change."""
+    applied = [seq for seq in standing[:-1] if view.events[seq].type == "apply"]
+    read = [event.seq for event in view.events if event.type == "answers"]
+    last = max((*applied, *read), default=None)
+    return None if last is None else view.at(last + 1).state.artefacts.get("answers")
 
 
 def standing_actions(view: View) -> tuple[Action, ...]:

@@ -73,6 +73,8 @@ def said_of_row(words: str, suggested: str | None) -> tuple[str, str | None]:
             return plain, None
         case "label", str(label) if label:
             return "label", label
+        case "label", _:
+            raise ValueError("which label? none is suggested here: label NAME")
     raise ValueError(f"an answer is {ANSWERS}, not {printable(words)[:60]!r}")
 
 

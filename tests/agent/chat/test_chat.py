@@ -7,17 +7,16 @@ import shutil
 
 import polars as pl
 import pytest
+from conversations import conversation, create, say, steps
 
 from recryst.agent.account.explain import explain
 from recryst.agent.account.summary import summary
 from recryst.agent.audit import audit
 from recryst.agent.chat.commands import COMMANDS, MODEL_TOOLS, carry_out, read
-from recryst.agent.chat.conversation import Conversation
 from recryst.agent.chat.talk import TURNS, Talk
 from recryst.agent.cli.progress import Reporter
 from recryst.agent.decide.approval import shown_sha
 from recryst.agent.decide.proposals import Refusal
-from recryst.agent.graph import placed
 from recryst.agent.graph import run as run_graph
 from recryst.agent.registry import CAPABILITIES
 from recryst.agent.session import Session
@@ -26,49 +25,12 @@ from recryst.state.canonical import canonical_json, sha256_json
 from recryst.state.decision import Answer
 from recryst.state.log import read_log
 from recryst.state.run import RunDirectory
-from recryst.state.settings import load_config
-
-SETTINGS = [
-    *("approve=true", "train.enabled=false", "stop.max_rounds=50", "policy=rules", "critic=rules"),
-    *("load.vector_column=vector", "load.label_column=label", "load.id_column=id"),
-    *("reduce.methods=[pca]", "score.bootstraps=2", "cluster.k=6"),
-]
 
 
 @pytest.fixture(scope="module")
 def data(six_groups):
     """Rows whose words occur nowhere else."""
     return six_groups(lambda n, group: f"okapi {n} of quagga {group}")
-
-
-def create(data, root, *settings):
-    return RunDirectory.create(root, str(data), load_config(None, [*SETTINGS, *settings])).root
-
-
-@contextlib.contextmanager
-def conversation(root):
-    """Come back to a run, as ``recryst chat`` does."""
-    directory = RunDirectory.open(root)
-    with directory.lock():
-        session = Session(directory, Reporter(quiet=True))
-        session.start()
-        with placed(session) as cycle:
-            cycle.go_on()
-            talk = Conversation(session, cycle)
-            talk.shown()
-            yield talk
-
-
-def say(talk, *lines):
-    """Type commands, seeing each proposal before the next one."""
-    for line in lines:
-        command, *words = line.split()
-        carry_out(talk, COMMANDS[command], read(COMMANDS[command], words), "person")
-        talk.shown()
-
-
-def steps(root):
-    return [event for event in read_log(root / "events.jsonl")[0] if event.state is not None]
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +265,8 @@ def test_a_model_may_propose_and_not_approve(root):
     with pytest.raises(Refusal, match="only a person"):
         carry_out(talk, CAPABILITIES["approve"], {}, "model")
     assert not {name for name in MODEL_TOOLS if not name.startswith(("propose_", "suggest"))} - {
-        *("list_clusters", "show_cluster", "describe_cluster", "why_row", "metrics", "history", "current_proposal")
+        *("list_clusters", "show_cluster", "describe_cluster", "why_row", "review", "metrics", "history"),
+        "current_proposal",
     }
 
 
@@ -442,7 +405,13 @@ def scripted(**by_message):
 def test_no_word_of_the_data_reaches_the_model_that_has_tools(with_model):
     calls = {
         "all": [("list_clusters", {}), ("show_cluster", {"cluster": 0}), ("describe_cluster", {"cluster": 0})],
-        "more": [("metrics", {}), ("history", {}), ("current_proposal", {}), ("suggest", {"command": "y"})],
+        "more": [
+            ("metrics", {}),
+            ("review", {}),
+            ("history", {}),
+            ("current_proposal", {}),
+            ("suggest", {"command": "y"}),
+        ],
         "row": [("why_row", {"row": "rows-are-data"}), ("show_cluster", {"cluster": 99}), ("no_such", {})],
     }
     talk, shown, model = with_model(scripted(**calls))
