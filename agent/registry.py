@@ -58,6 +58,10 @@ class Rounds(Arguments):
     rounds: int = Field(ge=1, le=100)
 
 
+class OfRow(Arguments):
+    said: str = Field(max_length=500, description="keep, remove, label, or label NAME")
+
+
 class Suggestion(Arguments):
     command: Literal["y", "n", "/keep", "/undo", "/run 3", "/finish", "/quit"]
 
@@ -87,7 +91,7 @@ def _look(name: str, usage: str, params: type[Arguments], description: str, does
 
 
 def _answer(name: str, usage: str, params: type[Arguments], description: str, step: str = "") -> Capability:
-    """A person's answer to the proposal that waits. It acts, and not by a language model's tool."""
+    """A person's answer to the proposal that waits, or on a row. It acts, and not by a language model's tool."""
     faces = _of("command node" if step else "command")
     return Capability(name, description, params, f".chat.commands:_{name}", faces, faces, tuple(step.split()), usage)
 
@@ -135,6 +139,7 @@ _TABLE = (
     _look("show_cluster", "/show 7", OneCluster, "evidence on a cluster: figures, terms, rows"),
     _look("describe_cluster", "/describe 7", OneCluster, "a model's words on a cluster"),
     _look("why_row", "/why ROW", OneRow, "why a row stayed or went"),
+    _look("review", "/review", Arguments, "the row in doubt that tells most, and how many there are"),
     _look("metrics", "/metrics", Arguments, "the objective and its parts"),
     _look("history", "/history", Arguments, "what was tried, and what became of it"),
     _look("current_proposal", "/proposal", Arguments, "the action that waits, and its alternatives"),
@@ -148,6 +153,9 @@ _TABLE = (
     _answer("run", "/run 3", Rounds, "approve this and what comes next, so many rounds"),
     _answer("keep", "/keep", Arguments, "keep the last trial although it was rolled back", "keep"),
     _answer("undo", "/undo", Arguments, "take the last change back", "undo"),
+    _answer("answer_row", "/answer label NAME", OfRow,
+            "say of the row that /review shows: keep, remove, label, or label NAME"),
+    _answer("apply", "/apply", Arguments, "do what you have said of rows, and measure anew", "apply"),
     _answer("finish", "/finish", Arguments, "end the rounds and write the curated data"),
 )
 # fmt: on

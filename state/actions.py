@@ -207,7 +207,11 @@ _Kinds = (
 Action = Annotated[_Kinds, Field(discriminator="action")]
 ACTION_NAMES: tuple[str, ...] = tuple(kind.model_fields["action"].default for kind in get_args(_Kinds))
 #: What a person puts in force against the measurement: no action of a round, but told beside them.
-OVERRIDES = {"keep": "keep the trial that was rolled back", "undo": "take the last change back"}
+OVERRIDES = {
+    "keep": "keep the trial that was rolled back",
+    "undo": "take the last change back",
+    "apply": "do what was said of single rows",
+}
 
 
 def _until(target_rows: int | None) -> str:

@@ -151,6 +151,15 @@ class StopParams(Section):
     min_rows: int = Field(40, ge=10, description="cleaned rows below which there is nothing to cluster")
 
 
+class ReviewParams(Section):
+    """The rows in doubt, which a person is asked about when the run ends, and what a person has answered."""
+
+    max_rows: int = Field(50, ge=0, description="rows in doubt that are listed when the run ends, at most")
+    answers: Annotated[str | None, Option("run", file=True)] = Field(
+        None, description="an answered review.csv: rows that a person keeps, removes or labels anew"
+    )
+
+
 class TrainParams(Section):
     """The final small language model (Llama shape) and its tokenizer, trained on the curated text."""
 
@@ -271,6 +280,7 @@ class Config(Section):
     synthesis: SynthesisParams = SynthesisParams()
     quality: QualityParams = QualityParams()
     label: LabelParams = LabelParams()
+    review: ReviewParams = ReviewParams()
     train: TrainParams = TrainParams()
     quantise: QuantiseParams = QuantiseParams()
 

@@ -188,20 +188,40 @@ class RolledBack(Record):
 MOST_ROUNDS = 100  # that one answer approves
 
 
+class RowAnswer(Record):
+    """What a person says of one row: it stays with the label it came with, it goes, or it has another label."""
+
+    row: int = Field(ge=0)  # its position
+    answer: Literal["keep", "remove", "label"]
+    label: str | None = None
+
+    @model_validator(mode="after")
+    def _a_label_where_it_is_labelled(self) -> RowAnswer:
+        if (self.answer == "label") != bool(self.label):
+            raise ValueError("an answer names a label to give it, and for nothing else")
+        return self
+
+
 class Answer(Record):
-    """What is answered to a proposal; ``shown_sha`` and ``interrupt_id`` say to which."""
+    """What is answered to a proposal; ``shown_sha`` and ``interrupt_id`` say to which.
+
+    ``review`` says something of one row while the proposal goes on waiting; ``apply`` puts in force what was said.
+    """
 
     shown_sha: str
     interrupt_id: str = ""  # empty where nobody was asked
-    answer: Literal["approve", "reject", "choose", "keep", "undo", "run", "finish"]
+    answer: Literal["approve", "reject", "choose", "keep", "undo", "run", "finish", "review", "apply"]
     by: Literal["person", "model"] = "person"  # a model may only `choose`, which proposes and does nothing
     candidate: str = ""  # choose: the id of one of the alternatives …
     action: ChangeK | Prune | None = Field(None, discriminator="action")  # … or an action of one's own
     rounds: int = Field(1, ge=1, le=MOST_ROUNDS)  # run: how many rounds it approves
+    about: RowAnswer | None = None  # review: what is said of which row
 
     @model_validator(mode="after")
     def _nothing_beside_it(self) -> Answer:
         chosen = self.candidate or self.action
         if (chosen and self.answer != "choose") or (self.rounds != 1 and self.answer != "run"):
             raise ValueError("an answer names an action only to choose it, and rounds only to run them")
+        if (self.about is not None) != (self.answer == "review"):
+            raise ValueError("an answer is about a row where rows are reviewed, and nowhere else")
         return self

@@ -188,6 +188,17 @@ class Clean(_Removals):
     label_conflicts: int  # contents that copies carry with different labels
 
 
+class Answers(StepEvent):
+    """What a person said of single rows, in a file beside the input, was put in force."""
+
+    type: Literal["answers"] = "answers"
+    counts: RowCounts
+    kept: int
+    removed: int
+    labelled: int
+    lost: int  # answers on rows that are not there
+
+
 class Language(_Removals):
     """The language of every row was identified."""
 
@@ -397,9 +408,9 @@ class Measure(StepEvent):
 
 
 class Override(StepEvent):
-    """A person put a trial in force that was rolled back, or took the last change back."""
+    """A person put a trial in force that was rolled back, took the last change back, or said what single rows are."""
 
-    type: Literal["keep", "undo"]
+    type: Literal["keep", "undo", "apply"]
     counts: RowCounts
     k: int
 
@@ -421,6 +432,15 @@ class JudgeHeldOut(StepEvent):
     counts: RowCounts
     removed: int
     relabelled: int
+
+
+class Review(StepEvent):
+    """The rows in doubt were listed for a person, the most informative first."""
+
+    type: Literal["review"] = "review"
+    rows: int
+    by: dict[str, int]  # why → rows
+    listed: int
 
 
 class Train(StepEvent):
@@ -449,8 +469,9 @@ class Publish(StepEvent):
 
 Event = (
     Start | Resume | Error | Chat
-    | Load | Clean | Language | Separation | HoldOut | Embed | EmbedPairs | Quality | Cluster | Reduce | Bare | Ablate
-    | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | OpenSealed | JudgeHeldOut
+    | Load | Clean | Answers | Language | Separation | HoldOut | Embed | EmbedPairs | Quality | Cluster | Reduce | Bare
+    | Ablate | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | OpenSealed | JudgeHeldOut
+    | Review
     | Train | Export | Publish
 )  # fmt: skip
 #: Reads an event of any type from plain values.

@@ -5,7 +5,8 @@ ever. A ledger is a Polars frame with the columns of ``LEDGER_SCHEMA``, sorted b
 new frame and leave the old one as it was.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -45,6 +46,22 @@ class Removal:
     note: str = field(default="", compare=False)
     span: pl.Series | None = field(default=None, compare=False)
     twin_text: pl.Series | None = field(default=None, compare=False)
+
+
+def without(removal: Removal, rows: np.ndarray) -> Removal:
+    """``removal`` but for ``rows`` (positions, uint32 [m]), which stay."""
+    stays = np.isin(removal.rows, rows)
+    if not stays.any():
+        return removal
+    beside: dict[str, np.ndarray | pl.Series | None] = {
+        name: getattr(removal, name) for name in ("score", "duplicate_of", "span", "twin_text")
+    }
+    left: Any = {
+        name: value.filter(pl.Series(~stays)) if isinstance(value, pl.Series) else value[~stays]
+        for name, value in beside.items()
+        if value is not None
+    }
+    return replace(removal, rows=removal.rows[~stays], **left)
 
 
 def new_ledger(ids: pl.Series, event: int) -> pl.DataFrame:

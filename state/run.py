@@ -33,6 +33,7 @@ class RunDirectory:
         self.card = root / "README.md"
         self.llm = root / "llm"
         self.quarantine = root / "quarantine.jsonl"
+        self.review = root / "review.csv"
 
     @classmethod
     def create(cls, root: Path, source: str, config: Config) -> RunDirectory:

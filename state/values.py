@@ -31,7 +31,7 @@ Role = Literal[
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
     "sealed_vectors", "sealed_evidence", "sealed_scores",
     "trial_ledger", "synthesis", "synthetic", "synthetic_originals",
-    "row_labels", "zero_shot",
+    "row_labels", "zero_shot", "answer_file", "answers", "review",
 ]  # fmt: skip
 Artefacts = dict[Role, str | None]  # role → reference; in a patch None takes the role away
 

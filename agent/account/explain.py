@@ -51,6 +51,7 @@ class Row(Line):
     twin: str | None = None  # the row it nearly repeats, whether or not that was applied
     label: str | None = None  # its class label in force
     label_in_input: str | None = None  # where that is another
+    said: str | None = None  # by a person: keep, remove or label NAME
     evidence: Json | None = None  # figures of the last evidence on single rows
     labels: Json | None = None  # domain, tags, difficulty, labelled_by; None in it where nobody was sure
     copies_by_label: dict[str, int] | None = None  # where its copies carry several labels, itself among them
@@ -118,6 +119,8 @@ def _known(view: View, line: Line) -> Json:
         found["label"] = label
         if (was := view.frame("rows", "label")["label"][line.row]) != label:
             found["label_in_input"] = was
+    if word := _at(view, "answers", line.row):
+        found["said"] = " ".join(filter(None, (word["answer"], word["label"])))
     if evidence := evidence_on_row(view, line.row, line.event):
         found["evidence"] = evidence
     if line.origin == "input" and view.has("verdicts", "annotations"):
@@ -237,6 +240,8 @@ def told(found: Explanation) -> list[str]:
     if row.label is not None:
         was = "" if row.label_in_input is None else f"; in the input {row.label_in_input}"
         lines.append(f"  label {row.label}{was}")
+    if row.said is not None:
+        lines.append(f"  a person said: {row.said}")
     if row.evidence is not None:
         lines += [f"  evidence: {said}" for said in evidence_in_words(row.evidence)]
     if row.marked:

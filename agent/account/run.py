@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import urllib.parse
 from pathlib import Path
@@ -13,7 +14,7 @@ import polars as pl
 from ...state.errors import UsageError
 from ...state.log import last_step
 from ...state.run import RunDirectory
-from ...tools.write.shown import Summary
+from ...tools.write.shown import InDoubt, Summary
 from ..view import View
 
 if TYPE_CHECKING:
@@ -68,6 +69,20 @@ class Run:
         text = view.frame("rows", "row", "text")
         columns = ("id", "text", "stage", "reason", "score", "threshold", "duplicate_of", "origin")
         return gone.join(text, on="row", how="left", maintain_order="left").select(columns)
+
+    @property
+    def review(self) -> pl.DataFrame:
+        """The rows in doubt that the run lists for a person, the most informative first: ``id``, ``text``, ``label``,
+        ``suggested``, ``why``, ``words``, ``evidence`` and ``cluster``; empty where nothing is in doubt."""
+        found = self.summary.review
+        rows = [] if found is None else [row.model_dump(exclude={"evidence"}) for row in found.listed]
+        figures = [] if found is None else [json.dumps(row.evidence) for row in found.listed]
+        columns = {
+            name: pl.Int64 if name == "cluster" else pl.String for name in InDoubt.model_fields if name != "evidence"
+        }
+        return pl.DataFrame(rows, schema=columns, orient="row").with_columns(
+            evidence=pl.Series(figures, dtype=pl.String)
+        )
 
     @property
     def report(self) -> Path:

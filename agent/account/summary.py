@@ -23,6 +23,7 @@ from ...tools.write.shown import (
     Synthesis,
 )
 from ..decide.facts import spent_on_models
+from ..decide.review import summed
 from ..llm.budget import BUDGET
 from ..view import View
 from .marks import marks
@@ -51,6 +52,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         removed_by_reason=removed_by_reason(ledger),
         conflicts=conflicts(view),
         relabelled=relabelled(view),
+        review=summed(view),
         funnel=funnel(ledger),
         stages=stages(view),
         taken=taken(view),
@@ -116,7 +118,11 @@ def rounds(view: View) -> tuple[Round, ...]:
 
 
 _SHOWN = {"round", "kept", "k", "embedded", "outcome", "label_agreement", "keep_agreement"}
-_WHY = {"keep": "a person overrode the measurement", "undo": "a person took the last change back"}
+_WHY = {
+    "keep": "a person overrode the measurement",
+    "undo": "a person took the last change back",
+    "apply": "a person said what single rows are",
+}
 
 
 def _measured(event: Measure, at: View) -> Round:

@@ -24,9 +24,10 @@ from ...tools.write.figures import (
     hit_in_words,
     near_in_words,
     relabelled_in_words,
+    review_in_words,
     size,
 )
-from ...tools.write.shown import Conflicts, Mark, Relabelled, Round, Stage, Summary
+from ...tools.write.shown import Conflicts, InDoubt, Mark, Relabelled, Round, Stage, Summary
 
 TEXT = 160  # characters of a row that are shown
 _PARTS = ("coverage", "clustering", "structure", "balance", "stability", "redundancy", "noise")
@@ -74,6 +75,8 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
     if result.relabelled:
         for told in relabelled(result.relabelled):
             console.print(told)
+    if result.review:
+        console.print(Text(review_in_words(result.review), style="yellow"))
     for entry in hardest(result.taken):
         if entry.high:
             console.print(Text(f"far above the average: {printable(hit_in_words(entry))}", style="yellow"))
@@ -97,6 +100,7 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
     for name, where in (
         ("curated data", run.curated),
         ("removed rows", run.removed),
+        *([("rows in doubt", run.review)] if result.review and result.review.listed else []),
         ("report", run.report),
         ("decision log", run.log),
         ("dataset card", run.card),
@@ -250,6 +254,22 @@ def cluster(evidence: ClusterEvidence, critique: Critique, rows: Sequence[tuple[
     theme = [line(f"theme: {critique.theme}")] if critique.theme else []
     terms = line(f"terms: {', '.join(evidence.terms)}")
     return Group(line(figures, "bold"), *theme, terms, line(verdict), table)
+
+
+def in_doubt(row: InDoubt, rows: int) -> RenderableType:
+    """A row in doubt with what speaks against it, and how it is answered."""
+    figures = "  ".join(f"{name} {number(value)}" for name, value in row.evidence.items())
+    label = "" if row.label is None else f"  label: {row.label}"
+    suggested = "" if row.suggested is None else f"   suggested: {row.suggested}"
+    said = [line(f"{label}{suggested}")] if label or suggested else []
+    keys = "/answer keep   /answer remove" + ("" if row.label is None else "   /answer label [NAME]")
+    return Group(
+        line(f"row {row.id}, the first of {counted(rows, 'row')} in doubt: {row.words}", "bold"),
+        line(f"  {row.text[: 2 * TEXT]}"),
+        *said,
+        *([line(f"  {figures}", "dim")] if figures else []),
+        line(f"  {keys}   then /apply", "dim"),
+    )
 
 
 def metrics(first: Objective, now: Objective) -> RenderableType:

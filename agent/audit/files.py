@@ -14,11 +14,13 @@ import pyarrow.parquet as pq
 
 from ...state.canonical import sha256_file
 from ...state.errors import RecrystError
-from ...state.events import Event, Load, Publish, Start, StepEvent
+from ...state.events import Event, Load, Publish, Review, Start, StepEvent
 from ...state.run import RunDirectory
 from ...state.store import Store
 from ...tools.write.report import page_content
+from ...tools.write.review import write_review
 from ..account.publish import pages, write_pages
+from ..decide.review import listed
 from ..llm.answers import Answers
 from ..steps.base import config_sha
 from ..steps.finish import write_curated, write_gone
@@ -29,6 +31,7 @@ from .rows import unlike_originals
 #: Step → the files that it may write, as a pattern of their path below the run directory.
 _WRITES = {
     "load": r"quarantine\.jsonl",
+    "review": r"review\.csv",
     "train": r"model/.+",
     "quantise": r"model/.+",
     "export": r"(curated|removed)/.+\.parquet",
@@ -110,7 +113,13 @@ def check_written(run: RunDirectory, events: Sequence[Event]) -> Iterator[tuple[
             wrong = sha256_file(path) != sha
             yield name, f"{path} was changed: it does not have the hash in the log" if wrong else ""
     folders = (run.curated, run.removed, run.model)
-    for path in [*(path for folder in folders for path in folder.rglob("*")), run.report, run.card, run.quarantine]:
+    for path in [
+        *(path for folder in folders for path in folder.rglob("*")),
+        run.report,
+        run.card,
+        run.quarantine,
+        run.review,
+    ]:
         if path.is_file() and path.relative_to(run.root).as_posix() not in last:
             yield str(path), f"{path} is not in the log: it was put there, or the log was cut before it"
 
@@ -155,6 +164,8 @@ def outside(view: View, after: View, event: Event) -> Iterator[str]:
     if isinstance(event, Load):
         yield from unlike_originals(after, event)
         yield from _quarantine(after, event)
+    elif isinstance(event, Review):
+        yield from _reviewed(after)
     elif event.type == "export":
         yield from _exported(view)
     elif isinstance(event, Publish):
@@ -168,6 +179,17 @@ def _quarantine(view: View, load: Load) -> Iterator[str]:
         yield f"{path} is not what was set aside when the input was read"
     again = {"quarantined": lines.count(b"\n"), "ingested": view.frame("rows", "row").height}
     yield from unlike_leaves({name: getattr(view.values, name) for name in again}, again, "state.values")
+
+
+def _reviewed(view: View) -> Iterator[str]:
+    """That the review list does not tell of the rows in doubt."""
+    rows, path = listed(view, view.frame("review")), view.run.review
+    with tempfile.TemporaryDirectory() as name:
+        again = RunDirectory(Path(name)).review
+        if rows:
+            write_review(rows, again)
+        if (again.read_bytes() if rows else b"") != (path.read_bytes() if path.is_file() else b""):
+            yield f"{path} does not follow from the rows in doubt"
 
 
 def _exported(view: View) -> Iterator[str]:

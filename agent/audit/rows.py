@@ -62,6 +62,7 @@ def _out_of_place(view: View, load: Load) -> Iterator[str]:
         "taxonomy": config.label.taxonomy is not None,
         "seeds": config.synthesis.seeds is not None,
         "benchmarks": bool(config.decontaminate.against),
+        "answer_file": config.review.answers is not None,
         "liked": config.quality.like is not None,
         "liked_vectors": config.quality.like is not None and vectors,
     }

@@ -5,28 +5,32 @@ data ever reaches it: it is told figures, enumerations and cluster numbers; rows
 person.
 """
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
+import polars as pl
 from pydantic import Field
 from rich.console import RenderableType
 
 from ...state.actions import Strategy
 from ...state.canonical import Json
 from ...state.config import ClusterParams
-from ...state.decision import Candidate, Critique, Proposal
+from ...state.decision import Candidate, Critique, Proposal, RowAnswer
 from ...state.errors import MissingExtraError, ModelError, UsageError
 from ...state.preparation import SemanticParams
 from ...state.report import ClusterEvidence, Record
+from ...tools.write.review import said_of_row
 from ..account import tables
 from ..account.explain import explain, told
 from ..account.summary import rounds
 from ..decide.proposals import Arguments, Refusal, put_forward
+from ..decide.review import in_doubt, listed
 from ..llm.ask import asked, reader, schema
 from ..llm.datamark import marked, opaque
-from ..registry import Capability, Face, OneCluster, OneRow, Rounds, Suggestion, offered
+from ..registry import Capability, Face, OfRow, OneCluster, OneRow, Rounds, Suggestion, offered
 from .conversation import ENDED, Conversation
 
 _MOST_CLUSTERS = 60  # that a model is told about at once
@@ -59,6 +63,8 @@ def read(command: Capability, words: list[str]) -> Json:
     names = list(command.params.model_fields)
     if names == ["row"]:
         words = [_unquoted(" ".join(words))] if words else []  # an id may hold spaces
+    elif names == ["said"]:
+        words = [" ".join(words)] if words else []  # and so may a label
     if len(words) > len(names):
         raise Refusal(f"the command is {command.usage}")
     return dict(zip(names, words, strict=False))
@@ -170,8 +176,42 @@ def _why_row(talk: Conversation, params: OneRow, by: By) -> Result:
     return Result(tuple(tables.line(said) for said in told(found)), row)
 
 
+def _review(talk: Conversation, params: Arguments, by: By) -> Result:
+    """The most informative row in doubt but for those held out; a model is told how many there are."""
+    view = talk.session.view
+    doubts = in_doubt(view).filter(pl.col("row").is_in(view.kept()))
+    known = {
+        "rows_in_doubt": doubts.height,
+        "by": dict(doubts["why"].value_counts(name="rows").sort("why").iter_rows()),
+    }
+    if by == "model" or doubts.is_empty():
+        talk.reviewed = None if doubts.is_empty() else talk.reviewed
+        return Result((tables.line("no row is in doubt that stands"),) if doubts.is_empty() else (), known)
+    talk.reviewed = int(doubts["row"][0])
+    (first,) = listed(view, doubts.head(1))
+    return Result((tables.in_doubt(first, doubts.height),), known)
+
+
+def _answer_row(talk: Conversation, params: OfRow, by: By) -> Result:
+    """Say what the row is that ``/review`` showed, and see the next one."""
+    if talk.reviewed is None:
+        raise Refusal("no row was shown yet: /review shows one")
+    view = talk.session.view
+    doubts = in_doubt(view).filter(pl.col("row") == talk.reviewed)
+    try:
+        answer, label = said_of_row(params.said, doubts["suggested"][0] if doubts.height else None)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    if label is not None and label not in (known := view.labels().drop_nulls().unique().to_list()):
+        near = difflib.get_close_matches(label, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "; an answer in review.csv may name a new one"
+        raise Refusal(f"no row has the label {label!r}{hint}")
+    talk.tell(RowAnswer(row=talk.reviewed, answer=answer, label=label))
+    return _review(talk, Arguments(), by)
+
+
 def _metrics(talk: Conversation, params: Arguments, by: By) -> Result:
-    (baseline,) = talk.session.log.of_type("baseline")
+    baseline = talk.session.log.of_type("baseline")[0]
     assert baseline.state is not None
     first, now = baseline.state.values.objective, talk.session.view.objective
     assert first is not None
@@ -232,7 +272,7 @@ def _suggest(talk: Conversation, params: Suggestion, by: By) -> Result:
     return Result((tables.line(f"suggested: type {params.command}", "cyan"),), {"on_the_person's_screen": True})
 
 
-def _answer(kind: Literal["approve", "reject", "keep", "undo", "finish"]) -> Callable[..., Result]:
+def _answer(kind: Literal["approve", "reject", "keep", "undo", "finish", "apply"]) -> Callable[..., Result]:
     def answer(talk: Conversation, params: Arguments, by: By) -> Result:
         talk.reply(kind)
         return Result()
@@ -241,7 +281,7 @@ def _answer(kind: Literal["approve", "reject", "keep", "undo", "finish"]) -> Cal
 
 
 _approve, _reject, _finish = _answer("approve"), _answer("reject"), _answer("finish")
-_keep, _undo = _answer("keep"), _answer("undo")
+_keep, _undo, _apply = _answer("keep"), _answer("undo"), _answer("apply")
 
 
 def _run(talk: Conversation, params: Rounds, by: By) -> Result:

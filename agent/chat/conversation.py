@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ...state.decision import Answer, Proposal
+from ...state.decision import Answer, Proposal, RowAnswer
 from ...state.errors import UsageError
 from ..decide.approval import settle, shown_sha
 from ..decide.proposals import PutForward, Refusal
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ENDED = "nothing waits for an answer: the run has ended"
 
-AnswerKind = Literal["approve", "reject", "choose", "keep", "undo", "run", "finish"]
+AnswerKind = Literal["approve", "reject", "choose", "keep", "undo", "run", "finish", "apply"]
 
 
 class Conversation:
@@ -26,6 +26,7 @@ class Conversation:
         self.session = session
         self._cycle = cycle
         self._seen: tuple[str, str] | None = None
+        self.reviewed: int | None = None  # position of the row in doubt that was shown last
 
     @property
     def proposal(self) -> Proposal | None:
@@ -61,6 +62,19 @@ class Conversation:
         sha, interrupt_id = self._seen
         chosen = dict(instead or PutForward())
         self.answer(Answer(shown_sha=sha, interrupt_id=interrupt_id, answer=answer, rounds=rounds, **chosen))
+
+    def tell(self, about: RowAnswer) -> None:
+        """Say what a row is that was shown; the proposal that was shown goes on waiting.
+
+        Raises:
+            Refusal: as ``answer``.
+        """
+        if self._seen is None or self._cycle.waiting is None:
+            raise Refusal(f"{ENDED}; `--answers` reads what you write into review.csv")
+        sha, interrupt_id = self._seen
+        self.answer(Answer(shown_sha=sha, interrupt_id=interrupt_id, answer="review", about=about))
+        if self._cycle.waiting is not None and self._key(self._cycle.waiting)[0] == sha:
+            self.shown()
 
     def put_forward(self, by: Literal["person", "model"], instead: PutForward) -> None:
         """Put another action in place of the one that waits; it waits in its turn. A model sees no proposal: what it

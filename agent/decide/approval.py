@@ -9,9 +9,10 @@ from ...state.canonical import sha256_json
 from ...state.decision import Answer, Candidate, Decision, Proposal, RolledBack
 from ...state.errors import UsageError
 from ...state.events import Approve, Decide, Resume
+from ...state.phrases import counted
 from ...state.values import Values
 from ..view import View
-from . import undo
+from . import person, undo
 from .candidates import own_candidate
 from .decide import decide
 from .facts import gather_budget, gather_facts
@@ -91,9 +92,21 @@ def settle(view: View, answer: Answer) -> tuple[Values, tuple[Candidate, ...]]:
     stops = isinstance(shown.candidate.action, Stop)
     change = Values(stop_reason=None, converged=False) if stops else Values()  # where the run goes on
     brought_in: tuple[Candidate, ...] = ()
+    ends = answer.answer == "finish" or (stops and answer.answer == "approve")
+    if ends and (rows := person.waiting(view)):
+        raise UsageError(
+            f"what you said of {counted(rows, 'row')} is not in force yet: /apply puts it in force; nothing was done"
+        )
     match answer.answer:
         case "approve":
             change = Values()
+        case "review":
+            assert answer.about is not None
+            person.with_answer(view, answer.about)
+            change = Values()
+        case "apply":
+            if not person.waiting(view):
+                raise UsageError("nothing that you said of single rows is still to be done")
         case "reject" | "run" if stops:
             raise UsageError("the proposal is to stop: /finish, or choose another action; /help tells how")
         case "reject":

@@ -9,6 +9,7 @@ import polars as pl
 from ...state.actions import Relabel, RemoveMarked, RemoveSuspects, Suspicion
 from ...state.rows import Removal
 from ..view import View
+from .person import pinned
 from .verdict import NEAR_DUPLICATE
 
 #: Evidence → the thresholds at which it is offered, the strictest first. Only ``label_support`` is low where a row is
@@ -25,12 +26,18 @@ def suspect_counts(view: View) -> dict[str, dict[str, int]]:
     """For each kind of evidence there is, how many kept rows are past each of its thresholds."""
     if not view.has("evidence"):
         return {}
-    evidence = view.frame("evidence")
+    evidence = _open(view)
     return {
         kind: {f"{limit:g}": int(_past(evidence, kind, limit).sum()) for limit in limits}
         for kind, limits in STRENGTHS.items()
         if kind in evidence.columns
     }
+
+
+def _open(view: View) -> pl.DataFrame:
+    """The evidence in force on the rows of which no person has spoken."""
+    evidence, told = view.frame("evidence"), pinned(view)
+    return evidence.filter(~pl.col("row").is_in(told)) if len(told) else evidence
 
 
 def _past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
@@ -42,9 +49,9 @@ def _past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
 
 def suspects(view: View, action: RemoveSuspects | Relabel) -> Removal:
     """The kept rows that an action is about, as many as it may take: the most suspect first."""
-    evidence = view.frame("evidence")
+    evidence = _open(view)
     removal = past_limit(evidence, action)
-    return removal if action.target_rows is None else most_suspect(removal, evidence.height - action.target_rows)
+    return removal if action.target_rows is None else most_suspect(removal, len(view.kept()) - action.target_rows)
 
 
 def most_suspect(removal: Removal, rows: int) -> Removal:
@@ -79,15 +86,15 @@ def by_fault(evidence: pl.DataFrame, removal: Removal) -> list[Removal]:
 
 def marked(view: View, action: RemoveMarked) -> Removal:
     """The kept rows that a rule marks; of near-duplicates, those whose twin is kept, the likest first."""
-    kept = view.kept()
+    kept = np.setdiff1d(view.kept(), pinned(view))
     if action.mark != NEAR_DUPLICATE:
         read = kept[kept < view.values.ingested]  # no rule has judged what a language model wrote
         fails = view.frame("verdicts", action.mark)[action.mark].gather(read).to_numpy()
         return Removal(action.mark, read[fails])
     ids = view.ledger()["id"]
-    twins = _standing_twins(view, kept).sort(["score", "row"], descending=[True, False])
+    twins = _standing_twins(view).sort(["score", "row"], descending=[True, False])
     if action.target_rows is not None:
-        twins = twins.head(max(0, len(kept) - action.target_rows))
+        twins = twins.head(max(0, len(view.kept()) - action.target_rows))
     twins = twins.sort("row")
     names = pl.DataFrame({"id": ids, "at": pl.int_range(len(ids), dtype=pl.UInt32, eager=True)})
     at = twins.join(names, left_on="duplicate_of", right_on="id", how="left", maintain_order="left")["at"]
@@ -96,18 +103,19 @@ def marked(view: View, action: RemoveMarked) -> Removal:
     )
 
 
-def _standing_twins(view: View, kept: np.ndarray) -> pl.DataFrame:
-    """The kept near-duplicates of a kept row with the same label."""
-    twins = view.frame("near_duplicates").filter(~pl.col("other_label"))
+def _standing_twins(view: View) -> pl.DataFrame:
+    """The kept near-duplicates of a kept row with the same label, but for those that a person keeps."""
+    twins = view.frame("near_duplicates").filter(~pl.col("other_label") & ~pl.col("row").is_in(pinned(view)))
+    kept = view.kept()
     names = view.ledger()["id"].gather(kept)
     return twins.filter(pl.col("row").is_in(kept) & pl.col("duplicate_of").is_in(names.implode()))
 
 
 def mark_counts(view: View) -> dict[str, int]:
     """For each mark of the first separation how many kept rows have it, those without any left out."""
-    kept, counts = view.kept(), dict[str, int]()
+    kept, counts = np.setdiff1d(view.kept(), pinned(view)), dict[str, int]()
     if view.has("near_duplicates"):
-        counts[NEAR_DUPLICATE] = _standing_twins(view, kept).height
+        counts[NEAR_DUPLICATE] = _standing_twins(view).height
     if view.has("verdicts"):
         verdicts = view.frame("verdicts")[kept[kept < view.values.ingested]]
         counts |= {name: int(verdicts[name].sum()) for name in sorted(verdicts.columns) if name != "row"}

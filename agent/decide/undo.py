@@ -1,12 +1,14 @@
 """Overriding the measurement: what `keep` puts in force, and what `undo` takes back. Functions of the log alone.
 
 Both are events of their own, and nothing is erased. The changes that stand form a stack: an action that was kept, by
-its measurement or by a person, goes on top, and `undo` takes the top one off. An undo is not undone by another, which
-takes off the next change; the same action is asked for again instead.
+its measurement or by a person, or what a person said of rows, goes on top, and `undo` takes the top one off. An undo is
+not undone by another, which takes off the next change; the same action is asked for again instead.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from ...state.actions import Action
 from ...state.config import ClusterParams
@@ -16,6 +18,7 @@ from ...state.events import Act, Event, Measure
 from ...state.values import Artefacts, Values
 from ..view import View
 from .facts import state_key
+from .person import pinned
 
 # What belongs to the round in progress and not to the data.
 _ROUND = {"offer": False, "trial": None}
@@ -34,12 +37,15 @@ def kept(view: View) -> Override:
     """What the last trial would have put in force, had it not been rolled back.
 
     Raises:
-        UsageError: the last trial was not rolled back, or the data have changed since.
+        UsageError: the last trial was not rolled back, or the data have changed since; or it is against what a person
+            said of single rows.
     """
     if not view.values.offer:
         raise UsageError("there is no trial to keep: the last one was not rolled back, or the data have changed since")
     measured = next(event for event in reversed(view.events) if isinstance(event, Measure))
     tried = view.at(measured.seq)
+    if not np.isin(pinned(view), np.append(tried.kept("trial_ledger"), view.anchor())).all():
+        raise UsageError("the trial takes out rows that you keep; nothing was done")
     brought_in: Artefacts = {role: tried.state.artefacts.get(role) for role in tried.trial.before}
     assert measured.clustering is not None
     values = in_force(tried, measured.record, measured.clustering)
@@ -60,6 +66,8 @@ def in_force(view: View, record: RoundRecord, clustering: ClusterParams) -> Valu
 def undone(view: View) -> Override:
     """What brings the run back to before the last change that stands: every artefact and value as it was then.
 
+    What a person has said of rows since stays said, unless the change is that it came in force.
+
     Raises:
         UsageError: no change stands.
     """
@@ -69,18 +77,28 @@ def undone(view: View) -> Override:
     then, now = view.at(standing[-1]).state, view.state
     artefacts: Artefacts = {
         role: then.artefacts.get(role)
-        for role in sorted({*now.artefacts, *then.artefacts})
+        for role in sorted({*now.artefacts, *then.artefacts} - {"answers"})
         if now.artefacts.get(role) != then.artefacts.get(role)
     }
+    if view.events[standing[-1]].type == "apply" and (said := _said_before(view, standing)) != now.artefacts["answers"]:
+        artefacts["answers"] = said
     names = sorted((now.values.model_fields_set | then.values.model_fields_set) - {*_ANSWERS, *_ROUND})
     values = {name: getattr(then.values, name) for name in names}
     changed = {name: value for name, value in values.items() if getattr(now.values, name) != value}
     return Override(artefacts, Values(**changed, **_ROUND))
 
 
+def _said_before(view: View, standing: Sequence[int]) -> str | None:
+    """The reference of what a person had said of rows by the time that it last came in force before the top change."""
+    applied = [seq for seq in standing[:-1] if view.events[seq].type == "apply"]
+    read = [event.seq for event in view.events if event.type == "answers"]
+    last = max((*applied, *read), default=None)
+    return None if last is None else view.at(last + 1).state.artefacts.get("answers")
+
+
 def standing_actions(view: View) -> tuple[Action, ...]:
     """The actions in force, in order."""
-    return tuple(_action(view, seq) for seq in _standing(view.events))
+    return tuple(_action(view, seq) for seq in _standing(view.events) if view.events[seq].type != "apply")
 
 
 def _action(view: View, seq: int) -> Action:
@@ -101,7 +119,7 @@ def _standing(events: Sequence[Event]) -> list[int]:
             begun = event.seq
         elif isinstance(event, Measure) and event.outcome == "kept":
             standing.append(begun)
-        elif event.type == "keep":
+        elif event.type in ("keep", "apply"):
             standing.append(event.seq)
         elif event.type == "undo":
             standing.pop()

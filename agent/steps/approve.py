@@ -10,15 +10,16 @@ from ...state.decision import Answer
 from ...state.errors import IntegrityError
 from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts, kept_rows
-from ...state.values import Values
+from ...state.values import Role, Values
 from ..decide import undo
 from ..decide.approval import granted, proposal, settle, shown_sha
+from ..decide.person import with_answer
 from ..decide.proposals import PutForward, called_for
 from ..llm.answers import Answers
 from ..llm.open import open_provider
 from ..session import Session
 from ..view import View
-from .base import Draft, Step
+from .base import Content, Draft, Step
 
 
 class Approve(Step[Answer]):
@@ -67,7 +68,11 @@ class Approve(Step[Answer]):
             values = Values(answer="approve", rejected=False, auto_rounds=view.values.auto_rounds - 1)
             return Draft(values=values, fields={"answer": measured})
         values, candidates = settle(view, measured)
+        told: dict[Role, Content] = {}
+        if measured.about is not None:
+            told["answers"] = with_answer(view, measured.about)
         return Draft(
+            artefacts=told,
             values=values,
             actor="human" if measured.by == "person" else "agent",
             fields={"answer": measured, "candidates": candidates},

@@ -12,13 +12,14 @@ import polars as pl
 from ...state.errors import InputError
 from ...state.events import StepEvent
 from ...state.phrases import Advance, counted, silent
-from ...state.rows import Removal, counts, remove_rows
+from ...state.rows import Removal, counts, remove_rows, without
 from ...state.values import LabelConflict, LabelConflicts, Role, Values
 from ...tools.text import clean, filters, language
 from ...tools.text.copies import copies
 from ...tools.text.kinds import word_counts
 from ...tools.write.figures import conflicts_in_words as in_words
 from ..decide.caps import refusal
+from ..decide.person import pinned
 from ..session import Session
 from ..view import View
 from .base import Content, Draft, Step
@@ -39,9 +40,10 @@ def separated(
     """The draft of a step that takes rows out of the ledger, or is refused whole where it passes its cap.
 
     ``artefacts``: its own tables, besides the ledger. ``marked``: how many rows each rule that is not applied would
-    take of those that stay.
+    take of those that stay. A row that a person keeps stays, but where it holds text of a benchmark.
     """
-    removals, ledger = list(removals), view.ledger()
+    stays, ledger = pinned(view) if stage != "decontaminate" else None, view.ledger()
+    removals = [removal if stays is None else without(removal, stays) for removal in removals]
     removed = np.concatenate([removal.rows for removal in removals] or [np.zeros(0, dtype=np.uint32)])
     fraction = view.config.caps.clean_fraction
     # A source whose rows are all copies of another's loses nothing that it says.

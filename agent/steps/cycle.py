@@ -18,20 +18,26 @@ from .label import Label
 from .load import Load
 from .quality import Quality
 from .repeats import Decontaminate, Dedup, HoldOut
+from .rows.answers import Answers, Apply
 from .rows.appraise import Appraise
 from .rows.evidence import Evidence
 from .rows.held_out import JudgeHeldOut
 from .rows.pairs import EmbedPairs
+from .rows.review import Review
 from .rows.sealed import OpenSealed
 
-PREPARE: tuple[Step[Any], ...] = (Load(), Clean(), Language(), Filter(), Dedup(), Decontaminate(), HoldOut())
+PREPARE: tuple[Step[Any], ...] = (
+    Load(), Clean(), Answers(), Language(), Filter(), Dedup(), Decontaminate(), HoldOut(),
+)  # fmt: skip
 DESCRIBE: tuple[Step[Any], ...] = (
     Embed(), EmbedPairs(), Quality(), Cluster(), Reduce(), Score(), Baseline(), Ablate(), Evidence(), Critique(),
     Appraise(), Decide(), Approve(),
 )  # fmt: skip
 EXPERIMENT: tuple[Step[Any], ...] = (Act(), Measure())
-OVERRIDE: tuple[Step[Any], ...] = (KEEP, UNDO)  # what a person may do instead
-FINISH: tuple[Step[Any], ...] = (OpenSealed(), JudgeHeldOut(), Train(), Quantise(), Label(), Export(), Publish())
+OVERRIDE: tuple[Step[Any], ...] = (KEEP, UNDO, Apply())  # what a person may do instead
+FINISH: tuple[Step[Any], ...] = (
+    OpenSealed(), JudgeHeldOut(), Review(), Train(), Quantise(), Label(), Export(), Publish(),
+)  # fmt: skip
 
 STEPS: dict[str, Step[Any]] = {step.name: step for step in (*PREPARE, *DESCRIBE, *EXPERIMENT, *OVERRIDE, *FINISH)}
 #: Step → the step after it; None ends the run. After ``approve`` it depends on the answer.
@@ -45,9 +51,9 @@ ANSWERS = (EXPERIMENT[0].name, FINISH[0].name, "approve", *(step.name for step i
 def answered(view: View) -> str:
     """The step after ``approve``, by the answer among the run's values; a run without a person has none."""
     match view.values.answer:
-        case "keep" | "undo" as override:
+        case "keep" | "undo" | "apply" as override:
             return override
-        case "choose":
+        case "choose" | "review":
             return "approve"
     return FINISH[0].name if view.values.stop_reason else EXPERIMENT[0].name
 

@@ -166,7 +166,14 @@ class Cluster(Step[Clustered | None]):
         return logged_clustered(view, event.state.artefacts, event.state.values.clustering)
 
     def derive(self, view: View, measured: Clustered | None, advance: Advance = silent) -> Draft:
+        """As for every step.
+
+        Raises:
+            IntegrityError: the log says that the rows are grouped already, and they are not.
+        """
         if measured is None:
+            if not _grouped(view, view.kept()):
+                raise IntegrityError("these rows are not grouped yet")
             return Draft(inputs=("ledger", "assignments"), fields={"reused": True})
         kept = KeptRows.of(view)
         params, labels = resolved(_wanted(view), measured.result), measured.result.labels

@@ -20,6 +20,7 @@ from ..decide.caps import within_share
 from ..decide.decide import REJECTED, ends_converged
 from ..decide.decide import decide as take_decision
 from ..decide.facts import gather_budget, gather_facts
+from ..decide.person import pinned
 from ..decide.policy import Case, policy
 from ..decide.undo import in_force
 from ..decide.verdict import on_rows, pays_on_clustering, pays_on_rows
@@ -103,7 +104,7 @@ class Baseline(Step[_Begun]):
         names, budget = choose_probes(view, kept)
         if not np.array_equal(measured.held_out["row"].to_numpy(), view.anchor()):
             raise IntegrityError("the held-out rows are not those that were measured")
-        held_out = measured.held_out.with_columns(confirmed=borne_out(measured.held_out))
+        held_out = measured.held_out.with_columns(confirmed=borne_out(view, measured.held_out))
         objective = worth(view, kept, clustering_in_force(view), measured, names, held_out["confirmed"].to_numpy())
         return Draft(
             artefacts={"anchor_scores": measured.anchor, "anchor_evidence": held_out},
@@ -112,11 +113,13 @@ class Baseline(Step[_Begun]):
         )
 
 
-def borne_out(held_out: pl.DataFrame) -> pl.Series:
-    """Which held-out rows the training rows bear out: those with enough support, or where there are no labels, all."""
+def borne_out(view: View, held_out: pl.DataFrame) -> pl.Series:
+    """Which held-out rows the training rows bear out, or a person: those with enough support, or where there are no
+    labels, all."""
     if "label_support" not in held_out.columns:
         return pl.repeat(True, held_out.height, dtype=pl.Boolean, eager=True)
-    return (held_out["label_support"] >= CONFIRMED).fill_null(True)
+    told = held_out["row"].is_in(pl.Series(pinned(view)).implode())
+    return (held_out["label_support"] >= CONFIRMED).fill_null(True) | told
 
 
 class Decide(Step[None]):

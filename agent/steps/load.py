@@ -19,6 +19,7 @@ from ...tools.judge.taxonomy import read_taxonomy
 from ...tools.read.load import load as load_rows
 from ...tools.repeats.benchmarks import read_benchmarks
 from ...tools.write.choices import choices_of_run, said
+from ...tools.write.review import read_answers
 from ..session import Session
 from ..synthesis.evidence import read_hand_written
 from ..view import View
@@ -125,8 +126,9 @@ def _lines(view: View, measured: Loaded) -> tuple[tuple[str, str], ...]:
 
 
 def _side_files(session: Session, folder: Path) -> tuple[dict[Role, str], list[str]]:
-    """The endorsed rows (``liked``, ``liked_vectors``), the ``taxonomy``, the hand-written ``seeds`` and the texts of
-    the ``benchmarks``, only those that are named: their references, and what a person should know of them.
+    """The endorsed rows (``liked``, ``liked_vectors``), the ``taxonomy``, the hand-written ``seeds``, the texts of the
+    ``benchmarks`` and a person's answers (``answer_file``), only those that are named: their references, and what a
+    person should know of them.
 
     Raises:
         InputError: a file cannot be used.
@@ -141,6 +143,9 @@ def _side_files(session: Session, folder: Path) -> tuple[dict[Role, str], list[s
         texts, said = read_benchmarks(config.decontaminate.against)
         notes += said
         side["benchmarks"] = store.put_frame(texts)
+    if config.review.answers is not None:
+        answered, more = read_answers(config.review.answers)
+        side["answer_file"], notes = store.put_frame(answered), notes + more
     if config.quality.like is not None:
         liked, more = _liked(session, config.quality.like, folder)
         side, notes = side | liked, notes + more

@@ -7,6 +7,7 @@ from recryst.agent.chat.conversation import Conversation
 from recryst.agent.cli.progress import Reporter
 from recryst.agent.graph import placed
 from recryst.agent.session import Session
+from recryst.state.log import read_log
 from recryst.state.run import RunDirectory
 from recryst.state.settings import load_config
 
@@ -42,3 +43,8 @@ def say(talk, *lines):
         command, *words = line.split()
         carry_out(talk, COMMANDS[command], read(COMMANDS[command], words), "person")
         talk.shown()
+
+
+def steps(root):
+    """The events of the steps that were carried out."""
+    return [event for event in read_log(root / "events.jsonl")[0] if event.state is not None]

@@ -146,10 +146,7 @@ class Round(SmallRun):
 
     def described(self, view):
         view = self.embedded(view)
-        clustered = None
-        if view.values.clustering is None:
-            clustered = cluster_rows(view, KeptRows.of(view), self.config.cluster)
-        view = self.step(view, Cluster(), clustered)
+        view = self.step(view, Cluster(), Cluster().measure(None, view, ignored))
         maps = None
         if view.values.maps_of is None:
             pool = view.array("pool")

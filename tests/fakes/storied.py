@@ -1,7 +1,7 @@
 """A small run in which nearly everything happens.
 
 Two processes, a language model that scores, judges, decides, writes and labels, and a person who approves, rejects,
-chooses, keeps after all, undoes and finishes.
+chooses, keeps after all, undoes, says of single rows what they are, and finishes.
 """
 
 import json
@@ -59,6 +59,15 @@ def write_rows(path: Path) -> None:
     path.write_text("\n".join([*told[:20], '{"broken": ', *told[20:]]) + "\n", encoding="utf-8")
 
 
+#: What a person answered before, on a copy, too.
+ANSWERED = """id,suggested,answer
+animals1,animals,label
+food1,food,keep
+money1,,remove
+copy,,keep
+gone,,keep
+"""
+
 #: Scores animals high, finds every two rows alike, and calls all rows easy food.
 SCRIPT = """
 def quality(question):
@@ -92,9 +101,11 @@ def storied_run(folder: Path) -> Path:
     (folder / "taxonomy.yaml").write_text(yaml.safe_dump(TAXONOMY))
     (folder / "seeds.jsonl").write_text(json.dumps({"id": "h0", "text": "A singer and a jazz band played a tune."}))
     (folder / "mind.py").write_text(SCRIPT)
+    (folder / "review.csv").write_text(ANSWERED)
     more = {
         "llm": {"model": f"scripted:{folder / 'mind.py'}", "usd_per_million": (3.0, 15.0)},
         "label": {"taxonomy": str(folder / "taxonomy.yaml"), "max_model_rows": 10},
+        "review": {"answers": str(folder / "review.csv"), "max_rows": 3},
         "synthesis": {"seeds": str(folder / "seeds.jsonl"), "max_rows": 6},
     }
     config = parse_config({**SETTINGS, **more}, "the test")
@@ -120,6 +131,12 @@ def storied_run(folder: Path) -> Path:
     return run.root
 
 
+ABOUT_ROWS: tuple[dict[str, object], ...] = (
+    {"answer": "review", "about": {"row": 0, "answer": "remove"}},
+    {"answer": "review", "about": {"row": 3, "answer": "keep"}},
+    {"answer": "review", "about": {"row": 5, "answer": "label", "label": "food"}},
+    {"answer": "apply"},
+)
 ANSWERS = (
     {"answer": "keep"},  # new labels, which did not pay on so few held-out rows
     {"answer": "choose", "action": {"action": "change_k", "algorithm": "kmeans", "k": 5}},
@@ -129,6 +146,7 @@ ANSWERS = (
     {"answer": "keep"},  # that clustering, once it was approved and measured
     {"answer": "undo"},
     {"answer": "reject"},
+    *ABOUT_ROWS,
     {"answer": "run", "rounds": 2},
     {"answer": "finish"},
 )

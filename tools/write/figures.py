@@ -10,7 +10,7 @@ from ...state.events import StageGain
 from ...state.phrases import counted, number
 from ...state.report import Headline, Moved, Objective, ProbeName
 from ...state.values import LabelConflicts
-from .shown import Conflicts, Hit, Relabelled, ReportData, Round
+from .shown import Conflicts, Hit, InDoubts, Relabelled, ReportData, Round
 
 GROUPS_SHOWN = 12
 
@@ -214,6 +214,16 @@ def _moved_in_words(one: Moved) -> str:
     interval = f"[{one.low:+.4f}, {one.high:+.4f}]".replace("-", "−")
     difference = f"{one.difference:+.4f}".replace("-", "−")
     return f"{one.before:.4f} before, {one.after:.4f} after, difference {difference} {interval}"
+
+
+def review_in_words(found: InDoubts) -> str:
+    """How many rows are in doubt, and where a person answers."""
+    is_are, listed = "is" if found.rows == 1 else "are", len(found.listed)
+    said = f"{counted(found.rows, 'row')} {is_are} in doubt"
+    if not listed:
+        return said
+    where = found.file if listed == found.rows else f"the {listed:,} most telling stand in {found.file}"
+    return f"{said}: {where}; fill in its last column (keep, remove or label NAME), and run again with --answers"
 
 
 #: The filters of both templates.

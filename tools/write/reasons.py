@@ -31,6 +31,7 @@ REASONS = {
     "gibberish": "its answer is unlike any other in its characters, and does not fit its question",
     "off_topic": "it lies far from all other rows",
     "surprise": "its text is unlike any other in its characters",
+    "person": "a person said so",
     "over_share": "there were more synthetic rows than their share allows",
 }
 #: Reasons whose twin is no row of the data, but of a corpus or a benchmark, as FILE#ID.

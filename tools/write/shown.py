@@ -180,6 +180,28 @@ class Relabelled(Record):
     original: str  # … and the one that stays as it was
 
 
+class InDoubt(Record):
+    """A row that the evidence puts in doubt and that stands; texts of the data are in it as they are."""
+
+    id: str
+    text: str  # how it begins
+    label: str | None  # that it came with
+    suggested: str | None  # that it may have instead, or was given
+    why: str  # the kind of doubt …
+    words: str  # … as a person reads it
+    evidence: dict[str, float]
+    cluster: int | None = None  # None: it is held out
+
+
+class InDoubts(Record):
+    """The rows in doubt that stand, and those that are listed, the most informative first."""
+
+    rows: int
+    by: dict[str, int]  # why → rows
+    listed: tuple[InDoubt, ...]
+    file: str  # that lists them, below the run directory
+
+
 class JudgedCluster(Record):
     """A cluster, what the critic says of it, and the text of its medoid."""
 
@@ -201,6 +223,7 @@ class Summary(Record):
     removed_by_reason: dict[str, int]
     conflicts: Conflicts | None  # None: there are none
     relabelled: Relabelled | None = None  # None: every row has the label of the input
+    review: InDoubts | None = None  # None: nothing is in doubt, or the run has not come to it
     funnel: tuple[FunnelStep, ...]
     stages: tuple[Stage, ...]
     taken: tuple[Hit, ...]

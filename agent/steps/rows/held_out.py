@@ -14,6 +14,7 @@ from ....state.phrases import Advance, counted, silent
 from ....state.rows import Removal, counts, remove_rows
 from ....state.values import Role
 from ....tools.vectors.neighbors import neighbor_graph
+from ...decide.person import pinned
 from ...decide.suspects import by_fault, past_limit
 from ...decide.undo import standing_actions
 from ...session import Session
@@ -68,9 +69,10 @@ class JudgeHeldOut(Step[_Found]):
         if not np.array_equal(evidence["row"].to_numpy(), held_out):
             raise IntegrityError("the evidence is of other rows than are held out")
         ledger, labels, gone = view.ledger(), changed_labels(view), held_out[:0]
-        before = labels.height
+        before, told = labels.height, pinned(view)
         for action in _actions(view):
             left = evidence.filter(~pl.col("row").is_in(gone) & ~pl.col("row").is_in(labels["row"].implode()))
+            left = left.filter(~pl.col("row").is_in(told))
             removal = past_limit(left, action)
             if isinstance(action, Relabel):
                 named = left.filter(pl.col("row").is_in(removal.rows) & pl.col("other_label").is_not_null())

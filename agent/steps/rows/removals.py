@@ -18,7 +18,7 @@ from ....state.actions import (
 )
 from ....state.phrases import Advance, silent
 from ....state.preparation import SemanticParams
-from ....state.rows import Removal, kept_rows, remove_rows, restore_rows
+from ....state.rows import Removal, kept_rows, remove_rows, restore_rows, without
 from ....tools.judge.select import prune_cluster, standing
 from ....tools.repeats import dedup, minhash
 from ....tools.repeats.semantic import keep_order, semantic_duplicates
@@ -26,6 +26,7 @@ from ....tools.text import filters
 from ....tools.vectors.neighbors import NeighborGraph
 from ...decide.caps import refusal
 from ...decide.facts import doubtful, row_quality, strictness
+from ...decide.person import pinned
 from ...decide.suspects import by_fault, marked, suspects
 from ...view import View
 from ..measured import learns_labels, neighbors_among
@@ -44,6 +45,7 @@ class LedgerChange:
 
 def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChange:
     """Take rows out, or bring rows back, on a copy of the ledger; a change that passes a cap is refused whole.
+    Rows that a person keeps stay.
 
     ``advance`` is told the rows whose text was looked at. An action that is about no row changes nothing.
     """
@@ -69,6 +71,8 @@ def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChan
         case Refilter(thresholds=thresholds):
             back, removals = _judged_again(view, thresholds, advance)
             stage = "filter"
+    stays = pinned(view)
+    removals = [without(removal, stays) for removal in removals]
     removed = np.concatenate([removal.rows for removal in removals] or [back[:0]])
     if refused := _past_caps(view, action.action, removed):
         return LedgerChange(ledger, refused=refused)

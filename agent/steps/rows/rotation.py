@@ -22,6 +22,7 @@ from ....tools.judge.evidence.discriminant import Moments, discriminant, moments
 from ....tools.judge.evidence.folds import FOLDS, group_folds
 from ....tools.judge.evidence.mislabelled import chance_agreement, label_evidence, like_groups, support, votes
 from ....tools.vectors.neighbors import NeighborGraph, nearest, restrict
+from ...decide.person import pinned
 from ...decide.suspects import most_suspect, past_limit
 from ...view import View
 from ..measured import KeptRows, codes_of, row_groups
@@ -54,6 +55,7 @@ class Rotation:
     names: pl.Series
     folds: Sequence[Fold]
     wanted: int  # rows that are kept, with a label or without
+    told: np.ndarray  # positions that a person keeps or labels, uint32
 
     @classmethod
     def of(cls, view: View) -> Rotation | None:
@@ -75,7 +77,7 @@ class Rotation:
             found = label_evidence(vectors[known], labels.filter(pl.Series(known)), groups[known], among, view.seed(8))
             folds.append(Fold(~known, known, found.insert_column(0, pl.Series("row", rows[known]))))
         codes = labels.replace_strict(names, pl.Series(range(len(names)), dtype=pl.Int64)).to_numpy()
-        return cls(rows, vectors, graph, codes, names, folds, len(kept.rows))
+        return cls(rows, vectors, graph, codes, names, folds, len(kept.rows), pinned(view))
 
     @cached_property
     def confirmed(self) -> np.ndarray:
@@ -89,7 +91,7 @@ class Rotation:
             chance = chance_agreement(self.codes[fold.known])
             voted = votes(own, theirs, self.graph.similarities[fold.held], chance)
             borne_out[fold.held] = support(found, voted)
-        return np.asarray(borne_out >= CONFIRMED)
+        return np.asarray((borne_out >= CONFIRMED) | np.isin(self.rows, self.told))
 
     @cached_property
     def _moments(self) -> list[Moments]:
@@ -111,12 +113,13 @@ class Rotation:
 
     def _judged(self, fold: Fold, action: RemoveSuspects | Relabel) -> tuple[np.ndarray, np.ndarray]:
         """The rows that an action leaves of those that a fold learns from (bool [n]), and all labels (integers [n])."""
-        removal = past_limit(fold.evidence, action)
+        evidence = fold.evidence.filter(~pl.col("row").is_in(self.told))
+        removal = past_limit(evidence, action)
         if action.target_rows is not None:  # as large a share as of all rows
             removal = most_suspect(removal, round((self.wanted - action.target_rows) * fold.known.mean()))
         codes, gone = self.codes, removal.rows
         if isinstance(action, Relabel):
-            named = fold.evidence.filter(pl.col("row").is_in(gone) & pl.col("other_label").is_not_null())
+            named = evidence.filter(pl.col("row").is_in(gone) & pl.col("other_label").is_not_null())
             codes = codes.copy()
             codes[np.searchsorted(self.rows, named["row"])] = np.searchsorted(self.names, named["other_label"])
             gone = np.setdiff1d(gone, named["row"].to_numpy())

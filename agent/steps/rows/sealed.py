@@ -93,7 +93,7 @@ class OpenSealed(Step[_Opened]):
             raise IntegrityError("the sealed rows are not those whose hash was logged when they were sealed")
         texts = len(rows) * (1 if measured.pairs is None else 3)
         _check(view, measured, rows, 0 if view.has("given_vectors") else texts)
-        evidence = measured.evidence.with_columns(confirmed=borne_out(measured.evidence))
+        evidence = measured.evidence.with_columns(confirmed=borne_out(view, measured.evidence))
         tables: dict[Role, Content] = {
             "sealed_vectors": measured.vectors,
             "sealed_evidence": evidence,

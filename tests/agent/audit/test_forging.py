@@ -35,6 +35,7 @@ TAKEN = {
     ("load", "state.values.notes"): "what was noticed in reading",
     ("load", "content seeds"): "a file beside the input, as it was read",
     ("load", "content taxonomy"): "a file beside the input, as it was read",
+    ("load", "content answer_file"): "a file beside the input, as it was read",
     ("language", "content languages"): "a model's word",
     ("embed", "content *"): "a model's vectors, and which are neighbours",
     ("embed", "embedded"): "how many vectors were made",

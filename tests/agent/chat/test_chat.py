@@ -6,7 +6,7 @@ import shutil
 
 import polars as pl
 import pytest
-from conversing import conversation, create, say
+from conversing import conversation, create, say, steps
 
 from recryst.agent.account.explain import explain
 from recryst.agent.account.summary import summary
@@ -23,10 +23,6 @@ from recryst.state.canonical import canonical_json, sha256_json
 from recryst.state.decision import Answer
 from recryst.state.log import read_log
 from recryst.state.run import RunDirectory
-
-
-def steps(root):
-    return [event for event in read_log(root / "events.jsonl")[0] if event.state is not None]
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +258,8 @@ def test_a_model_may_propose_and_not_approve(root):
     with pytest.raises(Refusal, match="only a person"):
         carry_out(talk, CAPABILITIES["approve"], {}, "model")
     assert not {name for name in MODEL_TOOLS if not name.startswith(("propose_", "suggest"))} - {
-        *("list_clusters", "show_cluster", "describe_cluster", "why_row", "metrics", "history", "current_proposal")
+        *("list_clusters", "show_cluster", "describe_cluster", "why_row", "review", "metrics", "history"),
+        "current_proposal",
     }
 
 

@@ -49,7 +49,13 @@ def scripted(**by_message):
 def test_no_word_of_the_data_reaches_the_model_that_has_tools(with_model):
     calls = {
         "all": [("list_clusters", {}), ("show_cluster", {"cluster": 0}), ("describe_cluster", {"cluster": 0})],
-        "more": [("metrics", {}), ("history", {}), ("current_proposal", {}), ("suggest", {"command": "y"})],
+        "more": [
+            ("metrics", {}),
+            ("review", {}),
+            ("history", {}),
+            ("current_proposal", {}),
+            ("suggest", {"command": "y"}),
+        ],
         "row": [("why_row", {"row": "rows-are-data"}), ("show_cluster", {"cluster": 99}), ("no_such", {})],
     }
     talk, shown, model = with_model(scripted(**calls))

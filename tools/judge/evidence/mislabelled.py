@@ -186,3 +186,8 @@ def support(own: np.ndarray, voted: Votes) -> np.ndarray:
     """The better of the two views, less where the neighbours' labels agree no better than chance."""
     vote = np.where(np.isnan(voted.own), own, voted.own)
     return np.asarray(np.maximum(own, vote) * np.clip(np.nan_to_num(voted.agreement, nan=1.0) / _INFORMED, 0.0, 1.0))
+
+
+def support_of_views(own: np.ndarray, vote: np.ndarray, agreement: np.ndarray) -> np.ndarray:
+    """``label_support`` of its parts (float [n] each, NaN for none), small classes judged like others: float64 [n]."""
+    return _support(own, Votes(vote, np.full(len(vote), -1.0), agreement))
