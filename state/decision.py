@@ -81,6 +81,28 @@ class Candidate(Record):
     unavailable_because: str = ""
 
 
+Figure = int | float | str | None
+
+
+class Look(Record):
+    """One call of a tool before a decision: the figures that it gave, or why it was refused."""
+
+    tool: str
+    arguments: dict[str, Figure]
+    figures: dict[str, Figure] = Field(default_factory=dict)
+    refused: str = ""
+
+    def in_words(self) -> str:
+        """The call and its result in one line."""
+        given = ", ".join(f"{name} {value}" for name, value in self.arguments.items() if value is not None)
+        found = ", ".join(f"{name} {_short(value)}" for name, value in self.figures.items() if value is not None)
+        return f"{self.tool}({given}): {self.refused or found}"
+
+
+def _short(value: Figure) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 class Rejected(Record):
     """A candidate that was not chosen, and why."""
 
@@ -175,6 +197,7 @@ class Proposal(Record):
     reasons: tuple[str, ...]
     alternatives: tuple[Candidate, ...]
     rolled_back: RolledBack | None
+    looks: tuple[Look, ...] = ()  # what a language model looked at before it chose
 
 
 class RolledBack(Record):

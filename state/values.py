@@ -28,6 +28,7 @@ Role = Literal[
     "taught", "endorsed_vectors", "quality_model", "quality", "evidence", "anchor_evidence", "relabelled",
     "anchor_scores", "trial_scores", "pair_rows", "question_vectors", "answer_vectors",
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
+    "looked_labels", "looked_scores",
     "trial_ledger", "synthesis", "synthetic", "synthetic_originals",
     "row_labels", "zero_shot",
 ]  # fmt: skip

@@ -77,16 +77,18 @@ def build_candidates(
         *_synthesis(report, facts),
         _idea(Stop(), 0, "the data may be as good as these actions make it"),
     ]
-    tried = {record.action.key: record for record in history if _same_state(record, facts)}
-    candidates = []
-    for number, idea in enumerate(ideas):
-        key = idea.action.key
-        changes: Json = {"id": _opaque(report.round, number, key, facts.state_key)}
-        if (record := tried.get(key)) is not None:
+    names = (_opaque(report.round, number, idea.action.key, facts.state_key) for number, idea in enumerate(ideas))
+    return tuple(_offered(idea, name, facts, history) for idea, name in zip(ideas, names, strict=True))
+
+
+def _offered(idea: Candidate, name: str, facts: Facts, history: tuple[RoundRecord, ...]) -> Candidate:
+    """An idea under its id; one that was tried on this state is not available."""
+    changes: Json = {"id": name}
+    for record in history:
+        if record.action.key == idea.action.key and _same_state(record, facts):
             because = f"tried on this state in round {record.round}: {record.outcome.replace('_', ' ')}"
             changes |= {"available": False, "unavailable_because": because}
-        candidates.append(idea.model_copy(update=changes))
-    return tuple(candidates)
+    return idea.model_copy(update=changes)
 
 
 def _same_state(record: RoundRecord, facts: Facts) -> bool:
@@ -117,6 +119,19 @@ def own_candidate(action: ChangeK | Prune, report: ClusterReport, facts: Facts, 
         raise UsageError(f"k is a number from 2 to {facts.kept // 5:,}, a fifth of the {facts.kept:,} rows")
     name = _opaque(report.round, "asked for", action.key, facts.state_key)
     return _idea(action, rows, "asked for by hand").model_copy(update={"id": name})
+
+
+def looked_at(action: ChangeK, report: ClusterReport, facts: Facts, history: tuple[RoundRecord, ...]) -> Candidate:
+    """Another clustering that a policy tries out before it decides, to be chosen as it stands.
+
+    Raises:
+        UsageError: there would be too few clusters, or too small ones.
+    """
+    size, most = action.k or action.min_cluster_size or 0, facts.kept // 5
+    if not 2 <= size <= most:
+        raise UsageError(f"the size is a number from 2 to {most:,}, a fifth of the {facts.kept:,} rows")
+    idea = _idea(action, 0, "looked at by the language model")
+    return _offered(idea, _opaque(report.round, "looked at", action.key, facts.state_key), facts, history)
 
 
 def _pruned_rows(action: Prune, report: ClusterReport, limit: int) -> int:

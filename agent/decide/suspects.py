@@ -27,13 +27,13 @@ def suspect_counts(view: View) -> dict[str, dict[str, int]]:
         return {}
     evidence = view.frame("evidence")
     return {
-        kind: {f"{limit:g}": int(_past(evidence, kind, limit).sum()) for limit in limits}
+        kind: {f"{limit:g}": int(past(evidence, kind, limit).sum()) for limit in limits}
         for kind, limits in STRENGTHS.items()
         if kind in evidence.columns
     }
 
 
-def _past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
+def past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
     """Which rows of the evidence are past a limit: bool [n]."""
     column = evidence[kind]
     past = column < limit if kind in _LOW else column >= limit
@@ -55,9 +55,9 @@ def suspects(view: View, action: RemoveSuspects | Relabel) -> Removal:
 def past_limit(evidence: pl.DataFrame, action: RemoveSuspects | Relabel) -> Removal:
     """The rows of ``evidence`` (by ``row``, ascending) that are past the limit of an action."""
     kind: Suspicion = "label_support" if isinstance(action, Relabel) else action.by
-    past = _past(evidence, kind, action.threshold)
-    score = evidence[kind].to_numpy()[past].astype(np.float64)
-    return Removal(kind, evidence["row"].to_numpy()[past], score, action.threshold)
+    found = past(evidence, kind, action.threshold)
+    score = evidence[kind].to_numpy()[found].astype(np.float64)
+    return Removal(kind, evidence["row"].to_numpy()[found], score, action.threshold)
 
 
 def by_fault(evidence: pl.DataFrame, removal: Removal) -> list[Removal]:

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....state import events
+from ....state.actions import Action
 from ....state.canonical import sha256_bytes, sha256_json
+from ....state.config import Config
 from ....state.decision import Appraisal, Candidate
 from ....state.errors import IntegrityError
 from ....state.phrases import Advance, counted, silent
 from ....state.rows import kept_rows
 from ...decide.candidates import build_candidates
 from ...decide.facts import gather_facts
-from ...decide.verdict import Look, appraised, pays_on_rows
+from ...decide.verdict import Look, appraised, on_rows, pays_on_rows
 from ...session import Session
 from ...view import View
 from ..base import Draft, Step
@@ -45,14 +47,17 @@ class Trial:
 
 
 class Appraise(Step[_Scores]):
-    """Measure what every action on rows that may be chosen would be worth, each once for the same rows."""
+    """Measure what every action on rows that may be chosen would be worth, each once for the same rows.
+
+    Rules have it all measured. A language model that may look has measured what it asks for, when it decides.
+    """
 
     name = "appraise"
     unit = "actions"
     takes = "what the probes make of every held-out row, by action"
 
     def due(self, view: View) -> bool:
-        return next(_new(view), None) is not None
+        return not looks_first(view.config) and next(_new(view), None) is not None
 
     def measure(self, session: Session, view: View, advance: Advance) -> _Scores:
         found = list[np.ndarray]()
@@ -74,7 +79,7 @@ class Appraise(Step[_Scores]):
         if len(trials) != len(measured.array):
             raise IntegrityError(f"{len(measured.array)} actions were measured, of {len(trials)}")
         looks = len(known_appraisals(view)) + len(trials)
-        found = tuple(_appraisal(view, one, scores, looks) for one, scores in zip(trials, measured.array, strict=True))
+        found = tuple(appraisal(view, one, scores, looks) for one, scores in zip(trials, measured.array, strict=True))
         paying = sum(one.verdict.outcome == "kept" for one in found)
         return Draft(
             inputs=("ledger", "evidence", "anchor_scores", "anchor_vectors"),
@@ -88,8 +93,23 @@ class Appraise(Step[_Scores]):
 
 def known_appraisals(view: View) -> dict[str, Appraisal]:
     """What was measured so far, by the name of the rows before and after."""
-    found = (one for event in view.events if isinstance(event, events.Appraise) for one in event.appraisals)
-    return {one.rows: one for one in found}
+    measured = (event for event in view.events if isinstance(event, events.Appraise | events.Decide))
+    return {one.rows: one for event in measured for one in event.appraisals}
+
+
+def looks_taken(view: View, action: Action) -> int:
+    """How often the held-out rows were looked at, for an action on trial among them: appraised, or only tried out."""
+    known = known_appraisals(view).values()
+    appraised_keys = {one.action for one in known}
+    tried = {record.action.key for record in view.history() if record.verdict is not None and on_rows(record.action)}
+    if on_rows(action):
+        tried.add(action.key)
+    return max(1, len(known) + len(tried - appraised_keys))
+
+
+def looks_first(config: Config) -> bool:
+    """Whether who decides is a language model that may look at what it likes before it chooses."""
+    return config.backend("policy") == "llm" and config.llm.looks > 0
 
 
 def trials(view: View) -> Iterator[Trial]:
@@ -97,23 +117,30 @@ def trials(view: View) -> Iterator[Trial]:
     candidates = build_candidates(view.report(), view.critiques(), gather_facts(view), view.history(), view.config.caps)
     for candidate in candidates:
         if candidate.available and appraised(candidate.action):
-            change = changed(view, candidate.action)
-            if change.refused is None and change.rows:
-                yield Trial(candidate, change, change_name(view, change))
+            trial = trial_of(view, candidate)
+            if trial.change.refused is None and trial.change.rows:
+                yield trial
+
+
+def trial_of(view: View, candidate: Candidate) -> Trial:
+    """An action and what it would change, or why it is refused."""
+    change = changed(view, candidate.action)
+    return Trial(candidate, change, change_name(view, change))
 
 
 def with_appraisals(view: View, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
     """The candidates, those on rows with what was measured of them for the rows in force."""
     known = known_appraisals(view)
-    of = {trial.candidate.action.key: known[trial.name].verdict for trial in trials(view) if trial.name in known}
-    shown = []
-    for candidate in candidates:
-        if (verdict := of.get(candidate.action.key)) is None:
-            shown.append(candidate)
-            continue
-        figures = {"gain": verdict.gain, "needed": verdict.needed}
-        shown.append(candidate.model_copy(update={"appraisal": verdict, "evidence": {**candidate.evidence, **figures}}))
-    return tuple(shown)
+    of = {} if not known else {one.candidate.action.key: known[one.name] for one in trials(view) if one.name in known}
+    return tuple(with_verdict(one, of.get(one.action.key)) for one in candidates)
+
+
+def with_verdict(candidate: Candidate, found: Appraisal | None) -> Candidate:
+    """The candidate with what was measured of it, its gain among its figures; None: nothing was."""
+    if found is None:
+        return candidate
+    figures = {"gain": found.verdict.gain, "needed": found.verdict.needed}
+    return candidate.model_copy(update={"appraisal": found.verdict, "evidence": {**candidate.evidence, **figures}})
 
 
 def change_name(view: View, change: LedgerChange) -> str:
@@ -173,7 +200,8 @@ def look_at(view: View, scores: np.ndarray, after: np.ndarray, looks: int) -> Lo
     )
 
 
-def _appraisal(view: View, trial: Trial, scores: np.ndarray, looks: int) -> Appraisal:
+def appraisal(view: View, trial: Trial, scores: np.ndarray, looks: int) -> Appraisal:
+    """What a trial would be worth by its scores (float64 [probes, m]), as one of so many looks at the held-out rows."""
     look = look_at(view, scores, trial.kept, looks)
     verdict = pays_on_rows(trial.candidate.action, look, view.config.objective)
     removed = int(len(view.kept()) - len(np.intersect1d(view.kept(), trial.kept)))
