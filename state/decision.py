@@ -94,13 +94,13 @@ class Look(Record):
 
     def in_words(self) -> str:
         """The call and its result in one line."""
-        given = ", ".join(f"{name} {value}" for name, value in self.arguments.items() if value is not None)
-        found = ", ".join(f"{name} {_short(value)}" for name, value in self.figures.items() if value is not None)
-        return f"{self.tool}({given}): {self.refused or found}"
+        return f"{self.tool}({_listed(self.arguments)}): {self.refused or _listed(self.figures)}"
 
 
-def _short(value: Figure) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _listed(figures: dict[str, Figure]) -> str:
+    """Names and values, in the order of the log; what has no value is left out."""
+    there = ((name, value) for name, value in sorted(figures.items()) if value is not None)
+    return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in there)
 
 
 class Rejected(Record):

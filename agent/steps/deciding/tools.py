@@ -150,6 +150,7 @@ def appraise(box: Toolbox, params: OneCandidate) -> Figures:
     verdict = found.verdict
     return {
         "pays": "yes" if verdict.outcome == "kept" else "no",
+        "against": None if verdict.outcome == "kept" else "; ".join(verdict.reasons),
         "gain": verdict.gain,
         "error": verdict.changes[-1].error,
         "needed": verdict.needed,
