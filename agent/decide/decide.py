@@ -16,8 +16,9 @@ STILL = ("labels, keep-set and objective held still",)
 def decide(policy: Policy, case: Case, human: str | None = None) -> Decision:
     """The decision of one round: the person's candidate if there is one, otherwise the policy's.
 
-    Pure: no clock, no randomness, no input or output. A spent budget means ``stop``; so do data that no longer move,
-    unless a person goes on. A choice that is not an available candidate becomes ``stop`` too, the safe default.
+    Pure: no clock, no randomness, no input or output. A spent budget means ``stop``; so do data that no longer move
+    when nothing that the evidence calls for is untried, unless a person goes on. A choice that is not an available
+    candidate becomes ``stop`` too, the safe default.
 
     ``human``: id of the candidate a person chose.
     """
@@ -31,7 +32,7 @@ def chosen(policy: Policy, case: Case, human: str | None = None) -> Choice:
         return Choice(stop.id, spent, {})
     if human is not None:
         return Choice(human, ("chosen by a person",), {})
-    if case.budget.held_still and not any(_pays(candidate) for candidate in case.candidates):
+    if case.budget.held_still and not case.untried and not any(_pays(candidate) for candidate in case.candidates):
         return Choice(stop.id, STILL, {})
     return policy(case)
 

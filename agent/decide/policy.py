@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Case:
     """What is decided on: the clusters in figures, a verdict for each, and what may be chosen, ``stop`` always among
-    it; the finished rounds, and what is left."""
+    it; the finished rounds, and what is left.
+
+    ``untried``: the kinds of action that the evidence calls for and that were neither measured nor tried on these rows.
+    """
 
     report: ClusterReport
     critiques: tuple[Critique, ...]
     candidates: tuple[Candidate, ...]
     history: tuple[RoundRecord, ...]
     budget: Budget
+    untried: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

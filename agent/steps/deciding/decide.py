@@ -8,7 +8,7 @@ from ....state.decision import Look
 from ....state.phrases import Advance, silent
 from ....state.rows import counts
 from ....state.values import Values
-from ...decide.candidates import build_candidates
+from ...decide.candidates import build_candidates, untried_kinds
 from ...decide.decide import chosen, decided, ends_converged
 from ...decide.facts import gather_budget, gather_facts
 from ...decide.looking import Looking
@@ -42,7 +42,8 @@ class Decide(Step[Measuring | None]):
         report, critiques, history = view.report(), view.critiques(), view.history()
         facts, budget = gather_facts(view), gather_budget(view)
         candidates = with_appraisals(view, build_candidates(report, critiques, facts, history, view.config.caps))
-        case = Case(report, critiques, candidates, history, budget)
+        untried = untried_kinds(candidates, history, facts, measured=measured is None)
+        case = Case(report, critiques, candidates, history, budget, untried)
         box = None if measured is None else Toolbox(view, case, facts, measured)
         looking = None if box is None or measured is None else Looking(box, view.config.llm.looks, measured.drive)
         by_rules = view.config.backend("policy") == "rules"
