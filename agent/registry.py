@@ -17,9 +17,9 @@ from ..state import preparation as before
 from ..state.errors import UsageError
 from .decide.proposals import Alternative, Arguments, NewK, OwnPrune
 
-#: A step of the cycle; a tool of the language model in conversation; what a person types, at the shell or in
-#: conversation; a function of the Python package; a tool of a server for other agents.
-Face = Literal["node", "chat", "command", "python", "mcp"]
+#: A step of the cycle; a tool of the language model that decides, or of the one in conversation; what a person types,
+#: at the shell or in conversation; a function of the Python package; a tool of a server for other agents.
+Face = Literal["node", "policy", "chat", "command", "python", "mcp"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,21 @@ class Capability:
 
 class OneCluster(Arguments):
     cluster: int = Field(description="its number")
+
+
+class OneCandidate(Arguments):
+    candidate: str = Field(max_length=16, description="its id")
+
+
+class OtherClusters(Arguments):
+    """Another clustering, named by what its algorithm is told."""
+
+    algorithm: Literal["kmeans", "hdbscan"]
+    size: int = Field(description="kmeans: how many clusters; hdbscan: rows that a cluster has at least")
+
+
+class Dimensions(Arguments):
+    dimensions: int = Field(description="how many")
 
 
 class OneRow(Arguments):
@@ -88,6 +103,11 @@ def _look(name: str, usage: str, params: type[Arguments], description: str, does
     """What a person and a language model may both do in conversation: look, or put forward what then waits."""
     faces = _of("chat command" if usage else "chat")
     return Capability(name, description, params, f".chat.commands:_{does or name}", faces, usage=usage)
+
+
+def _sight(name: str, params: type[Arguments], description: str) -> Capability:
+    """What the language model that decides may look at before it chooses: figures, and trial measurements."""
+    return Capability(name, description, params, f".steps.deciding.tools:{name}", _of("policy"))
 
 
 def _answer(name: str, usage: str, params: type[Arguments], description: str, step: str = "") -> Capability:
@@ -135,6 +155,13 @@ _TABLE = (
           "Quantise a local causal language model to NF4 or INT8."),
     _part("label", "..tools.judge.labels:by_rules", of.LabelParams, "label", "node python",
           "Label rows with domain, tags and difficulty."),
+    _sight("appraise", OneCandidate,
+           "Measure on the held-out rows what a candidate that takes out or relabels rows would be worth."),
+    _sight("try_clusters", OtherClusters,
+           "Cluster the rows by other parameters and score that; it is a candidate then."),
+    _sight("try_dimensions", Dimensions, "How much of the rows' variance so many principal components hold."),
+    _sight("score_cluster", OneCluster, "All figures of one cluster, and how many of its rows are suspect."),
+    _sight("critique_cluster", OneCluster, "The verdict on one cluster, by the critic and by the rules."),
     _look("list_clusters", "/clusters", Arguments, "all clusters in figures"),
     _look("show_cluster", "/show 7", OneCluster, "evidence on a cluster: figures, terms, rows"),
     _look("describe_cluster", "/describe 7", OneCluster, "a model's words on a cluster"),

@@ -202,6 +202,10 @@ class LlmParams(Section):
         False,
         description="critiques, quality scores and labels by the provider's batch API: half the price, hours late",
     )
+    looks: int = Field(
+        8, ge=0, le=50, description="calls of tools and trial measurements before a decision, at most; 0: none"
+    )
+    look_seconds: float = Field(300.0, gt=0, description="time in a round after which no further call is made")
     parallel: int = Field(4, ge=1, le=32, description="questions under way at the same time")
     attempts: int = Field(4, ge=1, description="times a question is sent when the server fails")
     deadline_seconds: float = Field(120.0, gt=0, description="time for one question, attempts and waits together")

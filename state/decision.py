@@ -81,6 +81,28 @@ class Candidate(Record):
     unavailable_because: str = ""
 
 
+Figure = int | float | str | None
+
+
+class Look(Record):
+    """One call of a tool before a decision: the figures that it gave, or why it was refused."""
+
+    tool: str
+    arguments: dict[str, Figure]
+    figures: dict[str, Figure] = Field(default_factory=dict)
+    refused: str = ""
+
+    def in_words(self) -> str:
+        """The call and its result in one line."""
+        return f"{self.tool}({_listed(self.arguments)}): {self.refused or _listed(self.figures)}"
+
+
+def _listed(figures: dict[str, Figure]) -> str:
+    """Names and values, in the order of the log; what has no value is left out."""
+    there = ((name, value) for name, value in sorted(figures.items()) if value is not None)
+    return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in there)
+
+
 class Rejected(Record):
     """A candidate that was not chosen, and why."""
 
@@ -175,6 +197,7 @@ class Proposal(Record):
     reasons: tuple[str, ...]
     alternatives: tuple[Candidate, ...]
     rolled_back: RolledBack | None
+    looks: tuple[Look, ...] = ()  # what a language model looked at before it chose
 
 
 class RolledBack(Record):

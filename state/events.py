@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from .canonical import sha256_json
 from .config import ClusterParams
-from .decision import Answer, Appraisal, Budget, Candidate, Facts, RoundRecord
+from .decision import Answer, Appraisal, Budget, Candidate, Facts, Look, RoundRecord
 from .report import Record
 from .values import Role, StatePatch
 
@@ -359,7 +359,11 @@ class Appraise(StepEvent):
 
 
 class Decide(StepEvent):
-    """An action was chosen; the decision stands among the values."""
+    """An action was chosen; the decision stands among the values.
+
+    ``looks``: what a language model looked at before it chose, call by call. ``appraisals``: of actions that were
+    measured on the way; ``evidence``: the measurements they and the looks rest on.
+    """
 
     type: Literal["decide"] = "decide"
     counts: RowCounts
@@ -367,6 +371,9 @@ class Decide(StepEvent):
     facts: Facts
     budget: Budget
     candidates: tuple[Candidate, ...]
+    looks: tuple[Look, ...] = ()
+    appraisals: tuple[Appraisal, ...] = ()
+    evidence: dict[Role, str] = Field(default_factory=dict)
 
 
 class Approve(StepEvent):

@@ -26,10 +26,10 @@ Role = Literal[
     "text", "languages", "annotations", "verdicts", "in_corpus", "near_duplicates", "matches", "groups",
     "pool", "vectors", "neighbor_indices", "neighbor_similarities", "density", "anchor_vectors", "anchor_radii",
     "taught", "endorsed_vectors", "quality_model", "quality", "evidence", "anchor_evidence", "relabelled",
-    "anchor_scores", "trial_scores", "rotated_scores", "rotated_confirmed",
+    "anchor_scores", "trial_scores", "standing_scores", "rotated_confirmed",
     "pair_rows", "question_vectors", "answer_vectors",
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
-    "sealed_vectors", "sealed_evidence", "sealed_scores",
+    "sealed_vectors", "sealed_evidence", "sealed_scores", "looked_labels", "looked_scores",
     "trial_ledger", "synthesis", "synthetic", "synthetic_originals",
     "row_labels", "zero_shot", "answer_file", "answers", "review",
 ]  # fmt: skip

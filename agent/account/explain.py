@@ -8,7 +8,7 @@ from pydantic import Field
 from ...state.actions import Action, Relabel
 from ...state.canonical import Json
 from ...state.errors import UsageError
-from ...state.events import Act, JudgeHeldOut, Measure
+from ...state.events import Act, Decide, JudgeHeldOut, Measure
 from ...state.report import Record
 from ...state.rows import LEDGER_SCHEMA
 from ...state.values import Role, RunState
@@ -78,6 +78,7 @@ class RowStep(Line):
     relabelled: NewLabel | None = None
     outcome: str | None = None
     why: tuple[str, ...] = ()
+    looks: tuple[str, ...] = ()  # at which a language model looked before it chose the action
 
 
 class Explanation(Record):
@@ -194,6 +195,8 @@ def _steps(view: View, row_id: str) -> list[RowStep]:
             step = RowStep(**dict(line), round=state.round, step=event.type)
             if isinstance(event, Act) and (decision := state.values.decision):
                 step = step.model_copy(update={"action": decision.action.action})
+                if looks := _looks(view, event.seq):
+                    step = step.model_copy(update={"looks": looks})
             if label != labels[-1]:
                 new = _new_label(view, event.seq, line, labels[-1], label)
                 step = step.model_copy(update={"relabelled": new, "event": event.seq})
@@ -201,6 +204,12 @@ def _steps(view: View, row_id: str) -> list[RowStep]:
             lines.append(line)
             labels.append(label)
     return steps
+
+
+def _looks(view: View, seq: int) -> tuple[str, ...]:
+    """What was looked at before the decision that an ``act`` carries out."""
+    decided = next(event for event in reversed(view.events[:seq]) if isinstance(event, Decide))
+    return tuple(one.in_words() for one in decided.looks)
 
 
 def _given(view: View, ref: str | None, line: Line) -> str | None:
@@ -260,7 +269,11 @@ def told(found: Explanation) -> list[str]:
         said = "; ".join(f"{name} {value}" for name, value in given if value and name in _AXES)
         by = f", given by {labels['labelled_by'].replace('_', '-')}" if labels["labelled_by"] else ""
         lines.append(f"  labels: {said or 'unsure'}{by}")
-    return [*lines, *map(_told_step, found.steps)]
+    return [*lines, *(said for step in found.steps for said in (_told_step(step), *_told_looks(step)))]
+
+
+def _told_looks(step: RowStep) -> list[str]:
+    return [f"    looked at before it: {look}" for look in step.looks]
 
 
 def _told_step(step: RowStep) -> str:

@@ -133,6 +133,7 @@ def _measured(event: Measure, at: View) -> Round:
         params=record.action.params,
         words=record.action.in_words(),
         reasons=at.decision.reasons,
+        looks=looks_in_words(_decided(at)),
         rejected=_rejected(at),
         verdict=record.reasons,
         noise={} if verdict is None else _noise(verdict),
@@ -161,6 +162,7 @@ def _unmeasured(event: Train | Override, at: View) -> Round:
         embedded=_embedded(at),
         outcome="stopped" if stopped else "by_person",
         reasons=at.decision.reasons if stopped else (_WHY[event.type],),
+        looks=looks_in_words(_decided(at)) if stopped else (),
         rejected=_rejected(at) if stopped else (),
         metrics=event.state.values.objective or at.objective,
         before=at.objective,
@@ -170,6 +172,11 @@ def _unmeasured(event: Train | Override, at: View) -> Round:
 def _decided(at: View) -> Decide:
     """The last decision."""
     return next(event for event in reversed(at.events) if isinstance(event, Decide))
+
+
+def looks_in_words(event: Decide) -> tuple[str, ...]:
+    """What a language model looked at before a decision, each call and its result in one line."""
+    return tuple(one.in_words() for one in event.looks)
 
 
 def _rejected(at: View) -> tuple[Rejected, ...]:

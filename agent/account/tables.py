@@ -208,7 +208,8 @@ def _models(models: Sequence[ModelFigures]) -> Table:
 def proposal(shown: Proposal) -> RenderableType:
     """The proposal that waits, with everything its hash stands for."""
     said = f"round {shown.round}, proposed by {_WHO[shown.by]}: {_in_words(shown.candidate, ' at most')}"
-    lines = [line(said, "bold"), *(line(f"  because: {reason}") for reason in shown.reasons)]
+    lines = [line(said, "bold"), *(line(f"  looked at {look.in_words()}", "dim") for look in shown.looks)]
+    lines += [line(f"  because: {reason}") for reason in shown.reasons]
     lines += [line(f"  /try {at}: {_in_words(other)}", "dim") for at, other in enumerate(shown.alternatives, start=1)]
     if (trial := shown.rolled_back) is not None:
         tried = f"{trial.action.in_words()} (round {trial.round}, objective {trial.gain:+.4f})"

@@ -37,6 +37,7 @@ def proposal(view: View) -> Proposal:
         reasons=decision.reasons,
         alternatives=tuple(c for c in known.values() if c.available and c.id != decision.candidate),
         rolled_back=None if not view.values.offer else _rolled_back(view),
+        looks=() if brought_in else decided.looks,
     )
 
 

@@ -29,6 +29,7 @@ from ...state.decision import Candidate, Critique, Facts, RoundRecord, VerdictKi
 from ...state.errors import UsageError
 from ...state.phrases import counted
 from ...state.report import ClusterEvidence, ClusterReport
+from .verdict import appraised
 
 #: Verdict → how its prune chooses, the share of the rows that stays, and the figure that says how grave it is.
 _PRUNES: dict[VerdictKind, tuple[Strategy, float, str]] = {
@@ -77,16 +78,39 @@ def build_candidates(
         *_synthesis(report, facts),
         _idea(Stop(), 0, "the data may be as good as these actions make it"),
     ]
-    tried = {record.action.key: record for record in history if _same_state(record, facts)}
-    candidates = []
-    for number, idea in enumerate(ideas):
-        key = idea.action.key
-        changes: Json = {"id": _opaque(report.round, number, key, facts.state_key)}
-        if (record := tried.get(key)) is not None:
+    names = (_opaque(report.round, number, idea.action.key, facts.state_key) for number, idea in enumerate(ideas))
+    return tuple(_offered(idea, name, facts, history) for idea, name in zip(ideas, names, strict=True))
+
+
+def _offered(idea: Candidate, name: str, facts: Facts, history: tuple[RoundRecord, ...]) -> Candidate:
+    """An idea under its id; one that was tried on this state is not available."""
+    changes: Json = {"id": name}
+    for record in history:
+        if record.action.key == idea.action.key and _same_state(record, facts):
             because = f"tried on this state in round {record.round}: {record.outcome.replace('_', ' ')}"
             changes |= {"available": False, "unavailable_because": because}
-        candidates.append(idea.model_copy(update=changes))
-    return tuple(candidates)
+    return idea.model_copy(update=changes)
+
+
+def untried_kinds(
+    candidates: tuple[Candidate, ...], history: tuple[RoundRecord, ...], facts: Facts, measured: bool
+) -> frozenset[str]:
+    """The kinds of action that the evidence calls for and that were neither measured nor tried on these rows.
+
+    Another clustering is called for only where figures speak for it. ``measured``: whatever can be measured before a
+    decision was, so that an action on rows without a measurement would be refused or change nothing.
+    """
+    called_for = (
+        one
+        for one in candidates
+        if one.available
+        and not isinstance(one.action, Stop)
+        and (one.evidence or not isinstance(one.action, ChangeK))
+        and not (measured and one.appraisal is None and appraised(one.action))
+    )
+    tried = {one.action.action for one in candidates if one.appraisal is not None}
+    tried |= {record.action.action for record in history if record.rows_key == facts.rows_key}
+    return frozenset(one.action.action for one in called_for) - tried
 
 
 def _same_state(record: RoundRecord, facts: Facts) -> bool:
@@ -117,6 +141,19 @@ def own_candidate(action: ChangeK | Prune, report: ClusterReport, facts: Facts, 
         raise UsageError(f"k is a number from 2 to {facts.kept // 5:,}, a fifth of the {facts.kept:,} rows")
     name = _opaque(report.round, "asked for", action.key, facts.state_key)
     return _idea(action, rows, "asked for by hand").model_copy(update={"id": name})
+
+
+def looked_at(action: ChangeK, report: ClusterReport, facts: Facts, history: tuple[RoundRecord, ...]) -> Candidate:
+    """Another clustering that a policy tries out before it decides, to be chosen as it stands.
+
+    Raises:
+        UsageError: there would be too few clusters, or too small ones.
+    """
+    size, most = action.k or action.min_cluster_size or 0, facts.kept // 5
+    if not 2 <= size <= most:
+        raise UsageError(f"the size is a number from 2 to {most:,}, a fifth of the {facts.kept:,} rows")
+    idea = _idea(action, 0, "looked at by the language model")
+    return _offered(idea, _opaque(report.round, "looked at", action.key, facts.state_key), facts, history)
 
 
 def _pruned_rows(action: Prune, report: ClusterReport, limit: int) -> int:
@@ -279,11 +316,11 @@ def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: 
         yield from _as_fine_as_themes(k, facts)
         finer, coarser = min(k * 3 // 2 + 1, facts.kept // 5), max(k * 2 // 3, 2)
         if finer > k:
-            reason = _share(mixed, total, "mixed", "finer clusters are tried")
-            yield _idea(ChangeK(algorithm="kmeans", k=finer), 0, reason)
+            reason, figures = _share(mixed, total, "mixed", "finer clusters are tried")
+            yield _idea(ChangeK(algorithm="kmeans", k=finer), 0, reason, evidence=figures)
         if coarser < k:
-            reason = _share(unstable, total, "unstable", "coarser clusters are tried")
-            yield _idea(ChangeK(algorithm="kmeans", k=coarser), 0, reason)
+            reason, figures = _share(unstable, total, "unstable", "coarser clusters are tried")
+            yield _idea(ChangeK(algorithm="kmeans", k=coarser), 0, reason, evidence=figures)
         size = max(10, facts.kept // 200)
         reason = "clusters of any shape, and rows that belong to none"
         yield _idea(ChangeK(algorithm="hdbscan", min_cluster_size=size), 0, reason)
@@ -298,11 +335,12 @@ def _regroupings(report: ClusterReport, critiques: tuple[Critique, ...], facts: 
     yield _idea(ChangeK(algorithm="kmeans", k=k), 0, reason)
 
 
-def _share(number: int, total: int, what: str, else_tried: str) -> str:
-    """How many clusters are ``what``; that none is would argue against the proposal, and is not said."""
+def _share(number: int, total: int, what: str, else_tried: str) -> tuple[str, dict[str, float]]:
+    """How many clusters are ``what``, in words and as a figure; that none is would argue against the proposal."""
     if not number:
-        return f"nothing stands out; {else_tried}"
-    return f"{number} of {counted(total, 'cluster')} {'is' if number == 1 else 'are'} {what}"
+        return f"nothing stands out; {else_tried}", {}
+    said = f"{number} of {counted(total, 'cluster')} {'is' if number == 1 else 'are'} {what}"
+    return said, {f"{what}_clusters": float(number)}
 
 
 def _as_fine_as_themes(k: int, facts: Facts) -> Iterable[Candidate]:

@@ -16,37 +16,51 @@ STILL = ("labels, keep-set and objective held still",)
 def decide(policy: Policy, case: Case, human: str | None = None) -> Decision:
     """The decision of one round: the person's candidate if there is one, otherwise the policy's.
 
-    Pure: no clock, no randomness, no input or output. A spent budget means ``stop``; so do data that no longer move,
-    unless a person goes on. A choice that is not an available candidate becomes ``stop`` too, the safe default.
+    Pure: no clock, no randomness, no input or output. A spent budget means ``stop``; so do data that no longer move
+    when nothing that the evidence calls for is untried, unless a person goes on. A choice that is not an available
+    candidate becomes ``stop`` too, the safe default.
 
     ``human``: id of the candidate a person chose.
     """
-    stop = next(candidate for candidate in case.candidates if isinstance(candidate.action, Stop))
+    return decided(case, chosen(policy, case, human))
+
+
+def chosen(policy: Policy, case: Case, human: str | None = None) -> Choice:
+    """What is chosen, and by whose reasons: no policy is asked where a budget is spent or the data hold still."""
+    stop = _stop(case)
     if spent := _spent(case.budget):
-        choice = Choice(stop.id, spent, {})
-    elif human is not None:
-        choice = Choice(human, ("chosen by a person",), {})
-    elif case.budget.held_still and not any(_pays(candidate) for candidate in case.candidates):
-        choice = Choice(stop.id, STILL, {})
-    else:
-        choice = policy(case)
-    open_ones = {candidate.id: candidate for candidate in case.candidates if candidate.available}
-    chosen, reasons = open_ones.get(choice.candidate), choice.reasons
-    if safe_default := chosen is None:
+        return Choice(stop.id, spent, {})
+    if human is not None:
+        return Choice(human, ("chosen by a person",), {})
+    if case.budget.held_still and not case.untried and not any(_pays(candidate) for candidate in case.candidates):
+        return Choice(stop.id, STILL, {})
+    return policy(case)
+
+
+def decided(case: Case, choice: Choice) -> Decision:
+    """The decision that a choice comes to."""
+    candidates = choice.candidates or case.candidates
+    open_ones = {candidate.id: candidate for candidate in candidates if candidate.available}
+    found, reasons = open_ones.get(choice.candidate), choice.reasons
+    if safe_default := found is None:
         said = reasons if not choice.candidate else (f"the choice {choice.candidate!r} is not an available candidate",)
-        chosen, reasons = stop, (*said, "safe default: stop")
+        found, reasons = _stop(case), (*said, "safe default: stop")
     rejected = tuple(
         Rejected(
             id=candidate.id,
             action=candidate.action.action,
             reason=candidate.unavailable_because or choice.rejected.get(candidate.id, "not chosen"),
         )
-        for candidate in case.candidates
-        if candidate.id != chosen.id
+        for candidate in candidates
+        if candidate.id != found.id
     )
     return Decision(
-        candidate=chosen.id, action=chosen.action, reasons=reasons, rejected=rejected, safe_default=safe_default
+        candidate=found.id, action=found.action, reasons=reasons, rejected=rejected, safe_default=safe_default
     )
+
+
+def _stop(case: Case) -> Candidate:
+    return next(candidate for candidate in case.candidates if isinstance(candidate.action, Stop))
 
 
 def _pays(candidate: Candidate) -> bool:

@@ -2,8 +2,9 @@
 
 Among actions on rows whose gains differ by less than their noise, the one that takes the fewest rows is chosen.
 Verified near-duplicates come last, for they need not gain. An action that was measured and would not pay is never
-taken. Then, unmeasured before they are tried: 1. bring back rows a filter may have taken wrongly, 2. finer clusters
-where many are mixed, 3. coarser ones where many are unstable, 4. clusters by density, 5. new rows for thin clusters.
+taken. Then, unmeasured before they are tried, kinds that were not tried on these rows before others: 1. bring back rows
+a filter may have taken wrongly, 2. finer clusters where many are mixed, 3. coarser ones where many are unstable,
+4. clusters by density, 5. new rows for thin clusters.
 """
 
 from ...state.actions import Action, ChangeK, Refilter, Synthesise
@@ -23,7 +24,7 @@ def choose(case: Case) -> Choice:
     else:
         ranked = []
     untried = (one for one in case.candidates if one.available and not appraised(one.action))
-    ranked += sorted(untried, key=lambda one: (_order(one.action, case), -one.rows, one.action.key))
+    ranked += sorted(untried, key=lambda one: (*_order(one.action, case), -one.rows, one.action.key))
     places = {other.id: f"number {place} in the rules' order" for place, other in enumerate(ranked[1:], start=2)}
     return Choice(ranked[0].id, _reasons(ranked[0]), {**_measured(case), **places})
 
@@ -65,7 +66,12 @@ def _measured(case: Case) -> dict[str, str]:
     return {id: f"measured: {verdict.reasons[0]}" for id, verdict in found if verdict and verdict.outcome != "kept"}
 
 
-def _order(action: Action, case: Case) -> int:
+def _order(action: Action, case: Case) -> tuple[bool, int]:
+    """A kind that was not tried comes before another variant of one that was."""
+    return action.action not in case.untried, _place(action, case)
+
+
+def _place(action: Action, case: Case) -> int:
     match action:
         case Refilter():
             return 1

@@ -28,7 +28,7 @@ def suspect_counts(view: View) -> dict[str, dict[str, int]]:
         return {}
     evidence = _open(view)
     return {
-        kind: {f"{limit:g}": int(_past(evidence, kind, limit).sum()) for limit in limits}
+        kind: {f"{limit:g}": int(past(evidence, kind, limit).sum()) for limit in limits}
         for kind, limits in STRENGTHS.items()
         if kind in evidence.columns
     }
@@ -40,7 +40,7 @@ def _open(view: View) -> pl.DataFrame:
     return evidence.filter(~pl.col("row").is_in(told)) if len(told) else evidence
 
 
-def _past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
+def past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
     """Which rows of the evidence are past a limit: bool [n]."""
     column = evidence[kind]
     past = column < limit if kind in _LOW else column >= limit
@@ -66,9 +66,9 @@ def most_suspect(removal: Removal, rows: int) -> Removal:
 def past_limit(evidence: pl.DataFrame, action: RemoveSuspects | Relabel) -> Removal:
     """The rows of ``evidence`` (by ``row``, ascending) that are past the limit of an action."""
     kind: Suspicion = "label_support" if isinstance(action, Relabel) else action.by
-    past = _past(evidence, kind, action.threshold)
-    score = evidence[kind].to_numpy()[past].astype(np.float64)
-    return Removal(kind, evidence["row"].to_numpy()[past], score, action.threshold)
+    found = past(evidence, kind, action.threshold)
+    score = evidence[kind].to_numpy()[found].astype(np.float64)
+    return Removal(kind, evidence["row"].to_numpy()[found], score, action.threshold)
 
 
 def by_fault(evidence: pl.DataFrame, removal: Removal) -> list[Removal]:

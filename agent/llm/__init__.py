@@ -28,6 +28,8 @@ ANSWER_TOKENS = {
     "describe": 1024,
 }
 
+DECISION_QUESTIONS = 4  #: at most, for one decision: what a model looks at takes all but the last
+
 BATCHED = ("critique", "quality", "label")  #: the kinds that go by batch where there are batches
 
 StopReason = Literal["end", "length", "refusal", "tool_use", "other"]

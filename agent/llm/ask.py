@@ -111,6 +111,11 @@ def _plain(value: Any) -> Any:
         if kept.get("type") == "object" and "properties" in kept:
             kept["additionalProperties"] = False
             kept["required"] = list(kept["properties"])
+        if "oneOf" in kept:  # told apart by one property; vendors know no other union than anyOf
+            kept["anyOf"] = kept.pop("oneOf")
+            kept.pop("discriminator", None)
+        if "const" in kept:
+            kept["enum"] = [kept.pop("const")]
         return kept
     return [_plain(item) for item in value] if isinstance(value, list) else value
 

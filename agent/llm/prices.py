@@ -12,7 +12,7 @@ from ...state.canonical import Json
 from ...state.config import Config, LlmParams
 from ...state.errors import UsageError
 from ...tools.vectors.vendors import is_own
-from . import ANSWER_TOKENS, BATCHED, Usage
+from . import ANSWER_TOKENS, BATCHED, DECISION_QUESTIONS, Usage
 from .ask import ROWS_PER_QUESTION
 from .datamark import LIMIT
 
@@ -158,7 +158,7 @@ def estimate(config: Config, rows: int, k: int, mean_tokens: float, price: Price
             planned["same_theme"] = rounds * min(config.critique.max_pairs, 2 * k), pair
         planned["quality"] = math.ceil(min(config.quality.teacher_rows, rows) / ROWS_PER_QUESTION), ten
     if config.llm.model is not None and config.backend("policy") == "llm":
-        planned["decide"] = rounds, decision
+        planned["decide"] = rounds * min(1 + config.llm.looks, DECISION_QUESTIONS), decision
     if config.llm.model is not None and config.label.taxonomy is not None:
         planned["label"] = math.ceil(min(config.label.max_model_rows, rows) / ROWS_PER_QUESTION), ten
 

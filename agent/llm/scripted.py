@@ -33,7 +33,7 @@ WRITING = Synthesise.model_fields["action"].default  # rows that a script makes 
 DEFAULTS: dict[str, Json] = {
     "critique": {"verdict": "keep", "coherence": 3, "quality": 3, "issues": ["none"]},
     "same_theme": {"same": True},
-    "decide": {"order": [name for name in ACTION_NAMES if name != WRITING], "rejected": []},
+    "decide": {"order": [name for name in ACTION_NAMES if name != WRITING], "looks": [], "rejected": []},
     "quality": {"score": 3},
     "judge": {"verdict": "accept"},
 }
@@ -178,8 +178,11 @@ def completed(question: Json, said: Json) -> Json:
     """
     said = DEFAULTS.get(question["kind"], {}) | said
     shown = question["shown"]
+    if "looks" not in _names(question["answer"]):
+        said.pop("looks", None)  # it has to choose
     if "order" in said:
-        said.setdefault("candidate", _first_offered(said.pop("order"), shown["candidates"]))
+        order = said.pop("order")
+        said.setdefault("candidate", "" if said.get("looks") else _first_offered(order, shown["candidates"]))
     if question["kind"] == "generate":
         said.setdefault("rows", _halves(shown["examples"], shown["rows"]))
     form = question["answer"]

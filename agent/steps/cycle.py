@@ -11,8 +11,9 @@ from .ablate import Ablate
 from .approve import KEEP, UNDO, Approve
 from .base import Step
 from .clean import Clean, Filter, Language
+from .deciding.decide import Decide
 from .describe import Cluster, Critique, Embed, Reduce, Score
-from .experiment import Act, Baseline, Decide, Measure
+from .experiment import Act, Baseline, Measure
 from .finish import Export, Publish, Quantise, Train
 from .label import Label
 from .load import Load

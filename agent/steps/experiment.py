@@ -1,4 +1,4 @@
-"""The experiment of a round: measure the baseline once, decide, act on a trial copy, measure, keep or roll back."""
+"""The experiment of a round: measure the baseline once, act on a trial copy, measure, keep or roll back."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from ...state import events
-from ...state.actions import ChangeK, Stop, Synthesise
+from ...state.actions import ChangeK, Synthesise
 from ...state.config import ClusterParams
 from ...state.decision import Outcome, RoundRecord, Verdict
 from ...state.errors import IntegrityError
@@ -15,13 +15,9 @@ from ...state.phrases import Advance, counted, silent
 from ...state.report import Objective
 from ...state.rows import check_ledger, counts, kept_rows
 from ...state.values import Artefacts, Role, Trial, Values
-from ..decide.candidates import build_candidates
 from ..decide.caps import within_share
-from ..decide.decide import REJECTED, ends_converged
-from ..decide.decide import decide as take_decision
-from ..decide.facts import gather_budget, gather_facts
+from ..decide.decide import REJECTED
 from ..decide.person import pinned
-from ..decide.policy import Case, policy
 from ..decide.undo import in_force
 from ..decide.verdict import on_rows, pays_on_clustering, pays_on_rows
 from ..session import Session
@@ -52,7 +48,7 @@ from .measured import (
     scores_json,
     worth,
 )
-from .rows.appraise import appraisal_of, known_appraisals, look_at_anchor, with_appraisals
+from .rows.appraise import HeldOutRows, appraisal_of, looks_taken
 from .rows.evidence import CONFIRMED, held_out_evidence
 from .rows.removals import changed
 
@@ -120,33 +116,6 @@ def borne_out(view: View, held_out: pl.DataFrame) -> pl.Series:
         return pl.repeat(True, held_out.height, dtype=pl.Boolean, eager=True)
     told = held_out["row"].is_in(pl.Series(pinned(view)).implode())
     return (held_out["label_support"] >= CONFIRMED).fill_null(True) | told
-
-
-class Decide(Step[None]):
-    """Build the candidates and let the policy choose one; everything it saw is logged."""
-
-    name = "decide"
-
-    def derive(self, view: View, measured: None, advance: Advance = silent) -> Draft:
-        report, critiques, history = view.report(), view.critiques(), view.history()
-        facts, budget = gather_facts(view), gather_budget(view)
-        candidates = with_appraisals(view, build_candidates(report, critiques, facts, history, view.config.caps))
-        by = view.config.backend("policy")
-        chooser = policy(view.model if by == "llm" else None)
-        decision = take_decision(chooser, Case(report, critiques, candidates, history, budget))
-        values, lines = Values(decision=decision), list[tuple[str, str]]()
-        if isinstance(decision.action, Stop):
-            reason = "; ".join(decision.reasons)
-            values = values.patched(Values(stop_reason=reason, converged=ends_converged(decision)))
-            lines.append((f"round {view.state.round}: stop ({reason})", ""))
-        total = counts(view.ledger())
-        return Draft(
-            values=values,
-            inputs=("report", "critiques", "ledger"),
-            actor="rules" if by == "rules" else "agent",
-            fields={"counts": total, "k": report.k, "facts": facts, "budget": budget, "candidates": candidates},
-            lines=tuple(lines),
-        )
 
 
 @dataclass(frozen=True)
@@ -295,12 +264,14 @@ class Measure(Step[_Measured | None]):
 def _verdict(view: View, measured: _Measured, after: Objective) -> Verdict:
     """Whether the trial paid: on the held-out rows, or where only the clustering is another, by its quality."""
     action, params = view.decision.action, view.config.objective
-    looks = max(1, len(known_appraisals(view)))
+    looks = looks_taken(view, action)
     if not on_rows(action):
         return pays_on_clustering(view.objective, after, looks, params)
     if (verdict := appraisal_of(view)) is not None:  # of the same rows, on more of them than the anchor
         return verdict
-    return pays_on_rows(action, look_at_anchor(view, measured.anchor, view.kept("trial_ledger"), looks), params)
+    return pays_on_rows(
+        action, HeldOutRows.of(view).look(view, measured.anchor, view.kept("trial_ledger"), looks), params
+    )
 
 
 def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundRecord:

@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from ...agent.decide.verdict import NEAR_DUPLICATE, pays_on_rows
-from ...agent.steps.rows.appraise import Trial, change_name, known_appraisals, look_at, trial_scores
+from ...agent.steps.rows.appraise import HeldOutRows, Trial, change_name, known_appraisals, standing, trial_scores
 from ...agent.steps.rows.removals import LedgerChange, changed, changed_labels
 from ...agent.view import View
-from ...state.actions import Action, Prune, Relabel, RemoveMarked, RemoveSuspects
+from ...state.actions import Action, Prune, RemoveMarked
 from ...state.decision import Candidate, Verdict
 from ...state.rows import Removal, kept_rows, remove_rows
 from .faults import COPIES, Crude
@@ -22,7 +22,7 @@ from .found import Outcome
 
 SPOILS = ("flip", "off-topic", "gibberish", "boilerplate")  # faults for which a row should go; a copy is none of them
 TENTH = 0.1
-_SUSPECTS = RemoveSuspects(by="label_support", threshold=0.05)
+_ROWS = RemoveMarked(mark="planted")  # rows that are named, whatever their evidence
 _COPIES = RemoveMarked(mark=NEAR_DUPLICATE)
 
 
@@ -77,7 +77,7 @@ def one_class(view: View, known: Known, random: np.random.Generator) -> Planted:
     """All rows of one class go; every class is as likely."""
     name = str(random.choice(known.labels.drop_nulls().unique().sort().to_list()))
     taken = known.rows[(known.labels == name).to_numpy()]
-    return Planted("one class", _SUSPECTS, _without(view, taken), name)
+    return Planted("one class", _ROWS, _without(view, taken), name)
 
 
 def one_theme(view: View, known: Known, random: np.random.Generator) -> Planted:
@@ -93,12 +93,12 @@ def one_theme(view: View, known: Known, random: np.random.Generator) -> Planted:
 def a_tenth(view: View, known: Known, random: np.random.Generator) -> Planted:
     """A tenth of the rows goes, by chance."""
     taken = random.choice(known.rows, round(TENTH * len(known.rows)), replace=False)
-    return Planted("a random tenth", _SUSPECTS, _without(view, taken))
+    return Planted("a random tenth", _ROWS, _without(view, taken))
 
 
 def the_spoilt(view: View, known: Known, random: np.random.Generator) -> Planted:
     """Exactly the rows with a planted fault go, copies of them included."""
-    return Planted("the faulty rows go", _SUSPECTS, _without(view, known.rows[known.spoilt]))
+    return Planted("the faulty rows go", _ROWS, _without(view, known.rows[known.spoilt]))
 
 
 def the_flipped(view: View, known: Known, random: np.random.Generator) -> Planted:
@@ -107,7 +107,7 @@ def the_flipped(view: View, known: Known, random: np.random.Generator) -> Plante
     given = pl.DataFrame({"row": known.rows, "label": known.truth}).filter(wrong)
     labels = pl.concat([changed_labels(view), given]).sort("row")
     change = LedgerChange(view.ledger(), given.height, labels)
-    return Planted("wrong labels put right", Relabel(threshold=_SUSPECTS.threshold), change)
+    return Planted("wrong labels put right", _ROWS, change)
 
 
 def the_copies(view: View, known: Known, random: np.random.Generator) -> Planted:
@@ -117,7 +117,7 @@ def the_copies(view: View, known: Known, random: np.random.Generator) -> Planted
 
 def copies_at_a_price(view: View, known: Known, random: np.random.Generator) -> Planted:
     """The same, and the gate is told nothing."""
-    return Planted("copies, as any other rows", _SUSPECTS, _without(view, known.rows[known.repeats]))
+    return Planted("copies, as any other rows", _ROWS, _without(view, known.rows[known.repeats]))
 
 
 def as_many_disguised(view: View, known: Known, random: np.random.Generator) -> Planted:
@@ -141,7 +141,8 @@ def judged(view: View, planted: Planted) -> Verdict | None:
         return None
     candidate = Candidate(id=planted.name, action=planted.action, rows=planted.change.rows, reasons=("planted",))
     trial = Trial(candidate, planted.change, change_name(view, planted.change))
-    look = look_at(view, trial_scores(view, trial), trial.kept, len(known_appraisals(view)) + 1)
+    held_out = HeldOutRows.of(view, standing(view))
+    look = held_out.look(view, trial_scores(view, trial), trial.kept, len(known_appraisals(view)) + 1)
     return pays_on_rows(planted.action, look, view.config.objective)
 
 

@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 from recryst.agent.decide.facts import rows_key
 from recryst.agent.steps.base import Plain
 from recryst.agent.steps.clean import Clean, Filter
+from recryst.agent.steps.deciding.decide import Decide
 from recryst.agent.steps.describe import Cluster, Critique, Embed, Reduce, Score, _Maps, _Vectors
-from recryst.agent.steps.experiment import Act, Baseline, Decide, Measure, _Begun, _Instruments, _Measured
+from recryst.agent.steps.experiment import Act, Baseline, Measure, _Begun, _Instruments, _Measured
 from recryst.agent.steps.load import Load, Loaded
 from recryst.agent.steps.measured import Embedded, KeptRows, cluster_rows, missing_rows, resolved, score_rows
 from recryst.agent.steps.repeats import Dedup, HoldOut

@@ -83,6 +83,11 @@ def generate(question):
     return {"rows": [{"text": text} for text in texts[: question["shown"]["rows"]]]}
 
 def decide(question):
+    removals = [one["id"] for one in question["shown"]["candidates"] if one["action"] in ("relabel", "prune")]
+    if len(question["messages"]) < 3 and not question["shown"]["history"]:
+        wanted = [("try_clusters", {"algorithm": "kmeans", "size": 5}), ("score_cluster", {"cluster": 99})]
+        wanted = [*(("appraise", {"candidate": one}) for one in removals[:2]), *wanted]
+        return {"looks": [{"tool": tool, "arguments": given} for tool, given in wanted], "reasons": "to know more"}
     tried = [one["action"] for one in question["shown"]["history"] if one["outcome"] != "refused"]
     first = [action for action in ("relabel", "synthesise") if action not in tried]
     return {"order": [*first, "prune", "change_k", "deduplicate"], "reasons": "so"}

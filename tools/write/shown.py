@@ -88,6 +88,7 @@ class Round(Record):
     label_agreement: float = 1.0
     keep_agreement: float = 1.0
     reasons: tuple[str, ...]  # of the decision
+    looks: tuple[str, ...] = ()  # what was looked at before it, call by call
     rejected: tuple[Rejected, ...] = ()
     verdict: tuple[str, ...] = ()  # the reasons of the measurement
     noise: dict[str, float] = Field(default_factory=dict)  # figure → what its change was held against

@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ....state import events
+from ....state.actions import Action
 from ....state.canonical import sha256_bytes, sha256_json
+from ....state.config import Config
 from ....state.decision import Appraisal, Candidate, Verdict
 from ....state.errors import IntegrityError
 from ....state.phrases import Advance, counted, silent
 from ....state.rows import kept_rows
+from ....state.values import Role
 from ...decide.candidates import build_candidates
 from ...decide.facts import gather_facts
-from ...decide.verdict import Look, Weights, appraised, pays_on_rows
+from ...decide.verdict import Look, Weights, appraised, on_rows, pays_on_rows
 from ...session import Session
 from ...view import View
-from ..base import Draft, Step
+from ..base import Content, Draft, Step
 from ..measured import anchor_scores, confirmed_rows, covered_rows, held_out_weights
 from .removals import LedgerChange, changed
 from .rotation import Rotation, rotated
 
 
 @dataclass(frozen=True)
-class _Scores:
-    """What the probes make of held-out rows: of the anchor once each action was carried out, float64 [actions, probes,
-    m]; and of the kept rows, held out in turn, as they stand and once each was, float64 [1 + actions, probes, n].
+class Standing:
+    """The held-out rows before an action: the anchor, then the kept rows that are held out in turn.
 
-    ``confirmed``: which of the latter the others bear out, bool [n].
+    ``scores``: what the probes make of them, float64 [probes, m + n]; ``confirmed``: which of the latter the others
+    bear out, bool [n].
     """
 
-    anchor: np.ndarray
-    rotated: np.ndarray
+    scores: np.ndarray
     confirmed: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What the probes make of the held-out rows as they stand, and once each action was carried out: float64 [actions,
+    probes, m + n]."""
+
+    standing: Standing
+    after: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,36 +63,31 @@ class Trial:
 
 
 class Appraise(Step[_Scores]):
-    """Measure what every action on rows that may be chosen would be worth, each once for the same rows."""
+    """Measure what every action on rows that may be chosen would be worth, each once for the same rows.
+
+    Rules have it all measured. A language model that may look has measured what it asks for, when it decides.
+    """
 
     name = "appraise"
     unit = "actions"
     takes = "what the probes make of every held-out row, by action, and of every kept row where it was held out in turn"
 
     def due(self, view: View) -> bool:
-        return bool(trials(view))
+        return not looks_first(view.config) and bool(trials(view))
 
     def total(self, view: View) -> int:
         return len(_new(view))
 
     def measure(self, session: Session, view: View, advance: Advance) -> _Scores:
-        new = _new(view)
-        rotation = Rotation.of(view) if new else None
-        anchor, rotated = list[np.ndarray](), list[np.ndarray]()
-        for trial in new:
-            anchor.append(trial_scores(view, trial))
-            if rotation is not None:
-                rotated.append(rotation.after(trial.candidate.action, trial.change))
+        found = list[np.ndarray]()
+        for trial in _new(view):
+            found.append(trial_scores(view, trial))
             advance(1)
-        probes = len(view.values.probes)
-        if rotation is None:
-            nothing = np.zeros((1 + len(new), probes, 0))
-            return _Scores(_stacked(anchor, view), nothing, np.zeros(0, dtype=bool))
-        return _Scores(_stacked(anchor, view), np.stack([rotation.as_they_stand(), *rotated]), rotation.confirmed)
+        as_it_is = standing(view)
+        return _Scores(as_it_is, np.stack(found) if found else as_it_is.scores[np.newaxis][:0])
 
     def logged(self, view: View, event: events.Appraise) -> _Scores:
-        found = {role: np.asarray(view.store.array(reference)) for role, reference in event.evidence.items()}
-        return _Scores(found["trial_scores"], found["rotated_scores"], found["rotated_confirmed"])
+        return _Scores(logged_standing(view, event.evidence), view.store.array(event.evidence["trial_scores"]))
 
     def derive(self, view: View, measured: _Scores, advance: Advance = silent) -> Draft:
         """As for every step.
@@ -90,39 +96,43 @@ class Appraise(Step[_Scores]):
             IntegrityError: there are scores of other actions or other rows.
         """
         new = _new(view)
-        turns = rotated(view) if new else np.zeros(0, dtype=np.uint32)
-        if len(new) != len(measured.anchor) or measured.rotated.shape[::2] != (1 + len(new), len(turns)):
-            raise IntegrityError(f"{len(measured.anchor)} actions were measured, of {len(new)}, or other rows")
-        looks = len(known_appraisals(view)) + len(new)
-        held = Examined.of(view, turns, measured.confirmed)
+        if len(new) != len(measured.after):
+            raise IntegrityError(f"{len(measured.after)} actions were measured, of {len(new)}")
+        held_out, looks = HeldOutRows.of(view, measured.standing), len(known_appraisals(view)) + len(new)
         found = tuple(
-            _appraisal(view, one, held.look(view, np.concatenate(scores, axis=1), before, one.kept, looks))
-            for before in [np.concatenate([np.asarray(view.array("anchor_scores")), measured.rotated[0]], axis=1)]
-            for one, *scores in zip(new, measured.anchor, measured.rotated[1:], strict=True)
+            appraisal(view, one, held_out.look(view, scores, one.kept, looks))
+            for one, scores in zip(new, measured.after, strict=True)
         )
         paying = sum(one.verdict.outcome == "kept" for one in found)
-        told = f"{counted(len(found), 'action')} on rows measured on {held.rows:,} held-out rows: {paying:,} would pay"
+        rows = measured.standing.scores.shape[1]
+        told = f"{counted(len(found), 'action')} on rows measured on {rows:,} held-out rows: {paying:,} would pay"
         return Draft(
             inputs=("ledger", "evidence", "anchor_scores", "anchor_vectors"),
             fields={"appraisals": found, "offered": {one.candidate.action.key: one.name for one in trials(view)}},
-            evidence={
-                "trial_scores": measured.anchor,
-                "rotated_scores": measured.rotated,
-                "rotated_confirmed": measured.confirmed,
-            },
+            evidence={"trial_scores": measured.after, **standing_contents(measured.standing)},
             lines=((told, ""),) if found else (),
         )
 
 
-def _stacked(scores: list[np.ndarray], view: View) -> np.ndarray:
-    """float64 [actions, probes, m], also of no action."""
-    return np.stack(scores) if scores else np.zeros((0, len(view.values.probes), len(view.anchor())))
-
-
 def known_appraisals(view: View) -> dict[str, Appraisal]:
     """What was measured so far, by the name of the rows before and after."""
-    found = (one for event in view.events if isinstance(event, events.Appraise) for one in event.appraisals)
-    return {one.rows: one for one in found}
+    measured = (event for event in view.events if isinstance(event, events.Appraise | events.Decide))
+    return {one.rows: one for event in measured for one in event.appraisals}
+
+
+def looks_taken(view: View, action: Action) -> int:
+    """How often the held-out rows were looked at, for an action on trial among them: appraised, or only tried out."""
+    known = known_appraisals(view).values()
+    appraised_keys = {one.action for one in known}
+    tried = {record.action.key for record in view.history() if record.verdict is not None and on_rows(record.action)}
+    if on_rows(action):
+        tried.add(action.key)
+    return max(1, len(known) + len(tried - appraised_keys))
+
+
+def looks_first(config: Config) -> bool:
+    """Whether who decides is a language model that may look at what it likes before it chooses."""
+    return config.backend("policy") == "llm" and config.llm.looks > 0
 
 
 def trials(view: View) -> tuple[Trial, ...]:
@@ -137,24 +147,32 @@ def _trials(view: View) -> Iterator[Trial]:
     candidates = build_candidates(view.report(), view.critiques(), gather_facts(view), view.history(), view.config.caps)
     for candidate in candidates:
         if candidate.available and appraised(candidate.action):
-            change = changed(view, candidate.action)
-            if change.refused is None and change.rows:
-                yield Trial(candidate, change, change_name(view, change))
+            trial = trial_of(view, candidate)
+            if trial.change.refused is None and trial.change.rows:
+                yield trial
+
+
+def trial_of(view: View, candidate: Candidate) -> Trial:
+    """An action and what it would change, or why it is refused."""
+    change = changed(view, candidate.action)
+    return Trial(candidate, change, change_name(view, change))
 
 
 def with_appraisals(view: View, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
     """The candidates, those on rows with what was measured of them for the rows in force."""
-    known, offered = known_appraisals(view), _offered(view)
-    shown = []
-    for candidate in candidates:
-        name = offered.get(candidate.action.key) if candidate.available else None
-        if name is None:
-            shown.append(candidate)
-            continue
-        verdict = known[name].verdict
-        figures = {"gain": verdict.gain, "needed": verdict.needed}
-        shown.append(candidate.model_copy(update={"appraisal": verdict, "evidence": {**candidate.evidence, **figures}}))
-    return tuple(shown)
+    known = known_appraisals(view)
+    if not known:
+        return candidates
+    names = {one.candidate.action.key: one.name for one in trials(view)} if looks_first(view.config) else _offered(view)
+    return tuple(with_verdict(one, known.get(names.get(one.action.key, ""))) for one in candidates)
+
+
+def with_verdict(candidate: Candidate, found: Appraisal | None) -> Candidate:
+    """The candidate with what was measured of it, its gain among its figures; None: nothing was."""
+    if found is None:
+        return candidate
+    figures = {"gain": found.verdict.gain, "needed": found.verdict.needed}
+    return candidate.model_copy(update={"appraisal": found.verdict, "evidence": {**candidate.evidence, **figures}})
 
 
 def _offered(view: View) -> dict[str, str]:
@@ -203,13 +221,43 @@ def _new(view: View) -> list[Trial]:
     return new
 
 
+def standing(view: View) -> Standing:
+    """The held-out rows as they stand, measured."""
+    rotation, anchor = _rotation(view), np.asarray(view.array("anchor_scores"))
+    if rotation is None:
+        return Standing(anchor, np.zeros(0, dtype=bool))
+    return Standing(np.concatenate([anchor, rotation.as_they_stand()], axis=1), rotation.confirmed)
+
+
+def standing_contents(measured: Standing) -> dict[Role, Content]:
+    """As an event keeps it."""
+    return {"standing_scores": measured.scores, "rotated_confirmed": measured.confirmed}
+
+
+def logged_standing(view: View, evidence: Mapping[Role, str]) -> Standing:
+    """The same, read back."""
+    scores, confirmed = (view.store.array(evidence[role]) for role in ("standing_scores", "rotated_confirmed"))
+    return Standing(np.asarray(scores), np.asarray(confirmed))
+
+
 def trial_scores(view: View, trial: Trial) -> np.ndarray:
-    """What the probes make of the held-out rows once an action was carried out: float64 [probes, m]."""
+    """What the probes make of the held-out rows once an action was carried out: float64 [probes, m + n]."""
     rows = trial.kept
     mask = np.isin(view.array("pool"), rows)
     vectors = np.asarray(view.array("vectors"))[mask]
     after = view if trial.change.relabelled is None else view.with_labels(trial.change.relabelled)
-    return anchor_scores(after, view.values.probes, view.values.probe_budget, rows, vectors, silent)
+    anchor = anchor_scores(after, view.values.probes, view.values.probe_budget, rows, vectors, silent)
+    rotation = _rotation(view)
+    if rotation is None:
+        return anchor
+    return np.concatenate([anchor, rotation.after(trial.candidate.action, trial.change)], axis=1)
+
+
+def _rotation(view: View) -> Rotation | None:
+    if "rotation" not in view.memo:
+        view.memo["rotation"] = Rotation.of(view)
+    found: Rotation | None = view.memo["rotation"]
+    return found
 
 
 def uncovered(view: View, before: np.ndarray, after: np.ndarray) -> float:
@@ -222,30 +270,38 @@ def uncovered(view: View, before: np.ndarray, after: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class Examined:
-    """The rows that an action is held against: the anchor, and of ``turns`` those that are held out in turn.
+class HeldOutRows:
+    """The rows that an action is held against: what the probes make of them before it (float64 [probes, m + n]), and
+    what they weigh (float64 [m + n] each)."""
 
-    ``rows``: how many they are; ``weights``: theirs, float64 [m + n] each.
-    """
-
-    rows: int
+    before: np.ndarray
     weights: Weights
 
     @classmethod
-    def of(cls, view: View, turns: np.ndarray, confirmed: np.ndarray) -> Examined:
-        """``turns``: positions, uint32 [n]; ``confirmed``: which of them are, bool [n]."""
-        rows = np.concatenate([view.anchor(), turns])
-        sure = np.concatenate([confirmed_rows(view), confirmed])
-        return cls(len(rows), held_out_weights(view, view.values.probes, rows, sure))
+    def of(cls, view: View, measured: Standing | None = None) -> HeldOutRows:
+        """The anchor, and the rows that are held out in turn; None: the anchor alone.
 
-    def look(self, view: View, after: np.ndarray, before: np.ndarray, left: np.ndarray, looks: int) -> Look:
-        """A look at what the probes make of the rows (float64 [probes, m + n] each) once positions ``left`` are left.
+        Raises:
+            IntegrityError: other rows were measured.
+        """
+        turns, confirmed = view.anchor()[:0], np.zeros(0, dtype=bool)
+        before = np.asarray(view.array("anchor_scores"))
+        if measured is not None:
+            turns, confirmed, before = rotated(view), measured.confirmed, measured.scores
+        rows = np.concatenate([view.anchor(), turns])
+        if before.shape[1] != len(rows) or len(confirmed) != len(turns):
+            raise IntegrityError("other rows were measured than are held out")
+        sure = np.concatenate([confirmed_rows(view), confirmed])
+        return cls(before, held_out_weights(view, view.values.probes, rows, sure))
+
+    def look(self, view: View, after: np.ndarray, left: np.ndarray, looks: int) -> Look:
+        """A look at what the probes make of the rows (``after``, float64 [probes, m + n]) once positions are left.
 
         ``left``: uint32 [rows]; ``looks``: how many there were so far, this one among them.
         """
         kept = view.kept()
         return Look(
-            before,
+            self.before,
             after,
             self.weights,
             view.values.probes,
@@ -255,13 +311,8 @@ class Examined:
         )
 
 
-def look_at_anchor(view: View, scores: np.ndarray, left: np.ndarray, looks: int) -> Look:
-    """The same on the anchor alone: ``scores`` float64 [probes, m]."""
-    held = Examined.of(view, left[:0], np.zeros(0, dtype=bool))
-    return held.look(view, scores, np.asarray(view.array("anchor_scores")), left, looks)
-
-
-def _appraisal(view: View, trial: Trial, look: Look) -> Appraisal:
+def appraisal(view: View, trial: Trial, look: Look) -> Appraisal:
+    """What a trial would be worth by one look at the held-out rows."""
     verdict = pays_on_rows(trial.candidate.action, look, view.config.objective)
     removed = int(len(view.kept()) - len(np.intersect1d(view.kept(), trial.kept)))
     return Appraisal(action=trial.candidate.action.key, rows=trial.name, removed=removed, verdict=verdict)

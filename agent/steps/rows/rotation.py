@@ -108,8 +108,10 @@ class Rotation:
         """What the probes make of every row once an action was carried out on the other folds: float64 [2, n]."""
         if isinstance(action, RemoveSuspects | Relabel) and _by_labels(action):
             return self._scores([(fold, *self._judged(fold, action)) for fold in self.folds])
-        stays = np.isin(self.rows, kept_rows(change.ledger))
-        return self._scores([(fold, fold.known & stays, self.codes) for fold in self.folds])
+        stays, codes = np.isin(self.rows, kept_rows(change.ledger)), self.codes
+        if change.relabelled is not None:
+            codes = self._named(change.relabelled.rename({"label": "other_label"}))
+        return self._scores([(fold, fold.known & stays, codes) for fold in self.folds])
 
     def _judged(self, fold: Fold, action: RemoveSuspects | Relabel) -> tuple[np.ndarray, np.ndarray]:
         """The rows that an action leaves of those that a fold learns from (bool [n]), and all labels (integers [n])."""
@@ -120,10 +122,16 @@ class Rotation:
         codes, gone = self.codes, removal.rows
         if isinstance(action, Relabel):
             named = evidence.filter(pl.col("row").is_in(gone) & pl.col("other_label").is_not_null())
-            codes = codes.copy()
-            codes[np.searchsorted(self.rows, named["row"])] = np.searchsorted(self.names, named["other_label"])
+            codes = self._named(named)
             gone = np.setdiff1d(gone, named["row"].to_numpy())
         return fold.known & ~np.isin(self.rows, gone), codes
+
+    def _named(self, named: pl.DataFrame) -> np.ndarray:
+        """The labels (integers [n]) once rows (``row``) have others (``other_label``)."""
+        mine = named.filter(pl.col("row").is_in(self.rows) & pl.col("other_label").is_in(self.names.implode()))
+        codes = self.codes.copy()
+        codes[np.searchsorted(self.rows, mine["row"])] = np.searchsorted(self.names, mine["other_label"])
+        return codes
 
     def _scores(self, states: Sequence[tuple[Fold, np.ndarray, np.ndarray]]) -> np.ndarray:
         """Whether 1-NN and a discriminant find the labels of each fold's rows: float64 [2, n].

@@ -1,10 +1,10 @@
 """Deciding, judging and stopping: pure functions with known answers."""
 
-from recryst.agent.decide.candidates import build_candidates
+from recryst.agent.decide.candidates import build_candidates, untried_kinds
 from recryst.agent.decide.critique.rules_critic import critique
 from recryst.agent.decide.decide import converged, decide, ends_converged
 from recryst.agent.decide.policy import Case, Choice, policy
-from recryst.state.actions import ChangeK, Deduplicate, Relabel, RemoveMarked, RemoveSuspects, Stop
+from recryst.state.actions import ChangeK, Deduplicate, Refilter, Relabel, RemoveMarked, RemoveSuspects, Stop
 from recryst.state.config import CapsParams, CritiqueParams, ObjectiveParams, StopParams
 from recryst.state.decision import Budget, Change, Facts, RoundRecord, Verdict
 from recryst.state.preparation import SemanticParams
@@ -194,6 +194,42 @@ def test_held_still_does_not_end_a_run_while_an_action_was_measured_to_pay():
     gain = {"measured": lambda action: verdict(0.03) if action.action == "remove_marked" else None}
     assert choose(seen, budget=still, marked={"near_duplicate": 20}, **gain)[1].action.action == "remove_marked"
     assert choose(seen, budget=still, marked={"near_duplicate": 20})[1].action == Stop()
+
+
+def test_held_still_does_not_end_a_run_while_a_kind_of_action_that_is_called_for_is_untried():
+    still = BUDGET.model_copy(update={"held_still": True})
+    seen = report(*[cluster(n) for n in range(10)])
+    critiques = critique(seen, CritiqueParams())
+    filtered = {"filtered": {"gopher.min_words": 9}, "refilters": {"gopher.min_words": {"gopher.min_words": 20.0}}}
+    thin = {"language_model": True, "synthesis_room": 0}
+
+    def decided(seen, *history, measured=True, **changes):
+        known = facts(seen.rows, **changes)
+        candidates = build_candidates(seen, critiques, known, history, CapsParams())
+        untried = untried_kinds(candidates, history, known, measured)
+        return decide(policy(None), Case(seen, critiques, candidates, history, still, untried)).action.action, untried
+
+    assert decided(seen, **thin) == ("stop", frozenset())  # another clustering is not called for by any figure
+    assert decided(seen, **filtered) == ("refilter", {"refilter"})
+    tried = record(1, action=Refilter(thresholds=filtered["refilters"]["gopher.min_words"]))
+    assert decided(seen, tried, **filtered) == ("stop", frozenset())
+    assert decided(seen, tried.model_copy(update={"rows_key": "others"}), **filtered)[0] == "refilter"
+    # What could be measured and was not would change nothing; where a model has it measured, it may be worth a look.
+    assert decided(seen, marked={"near_duplicate": 20})[0] == "stop"
+    assert decided(seen, marked={"near_duplicate": 20}, measured=False)[1] == {"remove_marked"}
+
+
+def test_a_kind_that_was_not_tried_comes_before_another_variant_of_one_that_was():
+    seen = report(*[cluster(n, cohesion=0.1) for n in range(10)])
+    rules = {"gopher.min_words": {"gopher.min_words": 20.0}, "gopher.max_words": {"gopher.max_words": 900.0}}
+    filtered = {"filtered": dict.fromkeys(rules, 9), "refilters": rules}
+    critiques, known = critique(seen, CritiqueParams()), facts(seen.rows, **filtered)
+    history = (record(1, action=Refilter(thresholds=rules["gopher.max_words"])),)
+    candidates = build_candidates(seen, critiques, known, history, CapsParams())
+    untried = untried_kinds(candidates, history, known, measured=True)
+    assert untried == {"change_k"}
+    chosen = decide(policy(None), Case(seen, critiques, candidates, history, BUDGET, untried)).action
+    assert (chosen.action, chosen.k) == ("change_k", 16)
 
 
 def test_synthesis_says_that_it_needs_a_language_model():

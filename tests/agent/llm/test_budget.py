@@ -160,8 +160,8 @@ def test_the_estimate_is_the_sum_of_what_the_run_may_ask():
         "test",
     )
     estimated = estimate(config, rows=150, k=10, mean_tokens=20, price=PRICE)
-    assert estimated.questions == {"critique": 60, "same_theme": 60, "quality": 15, "decide": 3, "label": 10}
-    assert estimated.calls == 148
+    assert estimated.questions == {"critique": 60, "same_theme": 60, "quality": 15, "decide": 12, "label": 10}
+    assert estimated.calls == 157
     # A row of 20 tokens is shown as 40; six rows in a critique, two in a pair, ten in the rest.
     inputs = {"critique": 900 + 240, "same_theme": 900 + 80, "quality": 900 + 400, "decide": 900 + 9000, "label": 1300}
     assert estimated.input_tokens == sum(estimated.questions[kind] * tokens for kind, tokens in inputs.items())
@@ -169,9 +169,9 @@ def test_the_estimate_is_the_sum_of_what_the_run_may_ask():
     assert estimated.output_tokens == sum(outputs.values())
     batched = sum(outputs[kind] for kind in ("critique", "quality", "label"))
     by_batch = ((60 * 1140 + 25 * 1300) * 3.75 + batched * 15) / 1e6
-    rest = ((60 * 980 + 3 * 9900) * 3.75 + (sum(outputs.values()) - batched) * 15) / 1e6
+    rest = ((60 * 980 + 12 * 9900) * 3.75 + (sum(outputs.values()) - batched) * 15) / 1e6
     assert estimated.usd == pytest.approx(by_batch / 2 + rest)
-    assert said(estimated).startswith("at most 148 questions and 0.4")
+    assert said(estimated).startswith("at most 157 questions and 0.")
     assert not exceeds(estimated, LlmParams(max_usd=estimated.usd, max_tokens=10**7))
     assert exceeds(estimated, LlmParams(max_usd=estimated.usd / 2))
     assert exceeds(estimated, LlmParams(max_tokens=100_000))

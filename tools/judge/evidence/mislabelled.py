@@ -190,4 +190,4 @@ def support(own: np.ndarray, voted: Votes) -> np.ndarray:
 
 def support_of_views(own: np.ndarray, vote: np.ndarray, agreement: np.ndarray) -> np.ndarray:
     """``label_support`` of its parts (float [n] each, NaN for none), small classes judged like others: float64 [n]."""
-    return _support(own, Votes(vote, np.full(len(vote), -1.0), agreement))
+    return support(own, Votes(vote, np.full(len(vote), -1.0), agreement))
