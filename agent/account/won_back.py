@@ -95,10 +95,11 @@ def _scores(planted: Planted, sets: Mapping[str, pl.DataFrame], cache: Path, adv
 
 def in_words(found: WonBack) -> str:
     """The four scores and the share won back, in one sentence."""
+    rows, modules = counted(found.test_rows, "docstring"), counted(found.classes, "module")
     said = (
-        f"On {counted(found.test_rows, 'docstring')} kept apart, a classifier scores {found.crude:.3f} trained on the "
-        f"crude rows, {found.refined:.3f} on the refined ones, {found.oracle:.3f} on rows without any planted fault and "
-        f"{found.random:.3f} on the crude rows less as many by chance (macro-F1 of {counted(found.classes, 'module')}): "
+        f"On {rows} kept apart, a classifier scores {found.crude:.3f} trained on the crude rows, {found.refined:.3f} "
+        f"on the refined ones, {found.oracle:.3f} on rows without any planted fault and {found.random:.3f} on the "
+        f"crude rows less as many by chance (macro-F1 of {modules}): "
     )
     if found.recovered is None:
         return said + "the planted faults cost nothing here, so there was nothing to win back."

@@ -17,7 +17,7 @@ from recryst.state.preparation import CleanParams
 from recryst.tools.text.clean import normalise
 from recryst.tools.vectors.embed import embed, open_cache, open_encoder
 
-ROWS = 500
+ROWS = 300
 
 
 @pytest.fixture(scope="module")
