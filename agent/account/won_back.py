@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from ...state.errors import UsageError
 from ...state.phrases import Advance, counted, silent
 from ...state.report import Record
 from ...tools.judge.learned import macro_f1, recovered, vectors_of
@@ -55,8 +56,16 @@ def won_back(view: View, planted: Planted, advance: Advance = silent) -> WonBack
 
     Args:
         advance: told the texts embedded.
+
+    Raises:
+        UsageError: the run has read something else.
     """
     rows, refined, oracle = planted.rows, _refined(view), planted.oracle
+    if view.frame("rows", "label")["label"].head(rows.height).to_list() != rows["module"].to_list():
+        raise UsageError(
+            f"{view.run.root} has read other rows, or other labels, than were planted now, so that they cannot be "
+            "compared: begin the demo again with another --out"
+        )
     chance = np.random.default_rng([view.config.seed, 4]).permutation(rows.height)[: refined.height]
     sets = {
         "crude": rows.select("id", "module"),
