@@ -1,17 +1,20 @@
 """What a run of a set with planted faults won back: the demo's end, scored on rows that the run never saw."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from ...state.config import EmbedParams
 from ...state.errors import UsageError
 from ...state.phrases import Advance, counted, silent
 from ...state.report import Record
 from ...tools.judge.learned import macro_f1, recovered, vectors_of
 from ...tools.planted import Planted
 from ...tools.write.shown import Summary
+from ..steps.measured import hand_over_vectors, handed_over
 from ..view import View
 
 
@@ -73,7 +76,7 @@ def won_back(view: View, planted: Planted, advance: Advance = silent) -> WonBack
         "oracle": oracle.select("id", "module"),
         "random": rows[np.sort(chance)].select("id", "module"),
     }
-    scores = _scores(planted, sets, view.run.root / "cache", advance)
+    scores = _scores(planted, sets, _vectors(view, planted, advance))
     return WonBack(
         **scores,
         recovered=recovered(scores["refined"], scores["crude"], scores["oracle"]),
@@ -90,12 +93,22 @@ def _refined(view: View) -> pl.DataFrame:
     return kept.select("id", module=view.labels().gather(kept["row"]))
 
 
-def _scores(planted: Planted, sets: Mapping[str, pl.DataFrame], cache: Path, advance: Advance) -> dict[str, float]:
-    """The macro-F1 of each set (id, module) on the test split; ``cache`` is for vectors, where the user has none."""
-    ids, test = planted.rows["id"].to_list(), planted.test
-    vectors = vectors_of([*planted.rows["text"], *test["text"]], cache, advance)
-    place = {id: at for at, id in enumerate(ids)}
-    asked, truth = vectors[len(ids) :], test["module"].to_list()
+def _vectors(view: View, planted: Planted, advance: Advance) -> np.ndarray:
+    """Vectors of the rows, then of the test split, float32 [n, d]: the run's own where it has embedded the same text.
+
+    The user's cache holds groups of texts that were encoded together, and here other texts would stand together.
+    """
+    texts = [*planted.rows["text"], *planted.test["text"]]
+    with tempfile.TemporaryDirectory() as folder:
+        if view.config.embed == EmbedParams():
+            hand_over_vectors(view, Path(folder))
+        return vectors_of(texts, view.run.root / "cache", advance, handed_over(Path(folder)))
+
+
+def _scores(planted: Planted, sets: Mapping[str, pl.DataFrame], vectors: np.ndarray) -> dict[str, float]:
+    """The macro-F1 of each set (id, module) on the test split; ``vectors`` (float32 [n, d]) of rows and test split."""
+    place = {id: at for at, id in enumerate(planted.rows["id"])}
+    asked, truth = vectors[len(place) :], planted.test["module"].to_list()
     return {
         name: macro_f1(vectors[[place[id] for id in one["id"]]], one["module"].to_list(), asked, truth)
         for name, one in sets.items()

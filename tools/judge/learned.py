@@ -10,22 +10,24 @@ from ...state.config import EmbedParams
 from ...state.phrases import Advance, silent
 from ...state.preparation import CleanParams
 from ..text.clean import normalise
-from ..vectors.embed import embed, open_cache, open_encoder
+from ..vectors.embed import NOTHING_KNOWN, KnownVectors, embed, open_cache, open_encoder
 
 STRENGTH = 10.0  # C of the regression that is scored
 _ITERATIONS = 1000
 
 
-def vectors_of(texts: Sequence[str], folder: Path, advance: Advance = silent) -> np.ndarray:
+def vectors_of(
+    texts: Sequence[str], folder: Path, advance: Advance = silent, known: KnownVectors = NOTHING_KNOWN
+) -> np.ndarray:
     """Embeddings of texts by the embedded model, float32 [n, d] of unit length.
 
     Normalised as a run does, so that what a run of the same texts has embedded is found in the cache of the user; where
-    there is none, ``folder`` is the cache.
+    there is none, ``folder`` is the cache. What is ``known`` is taken as it is.
     """
     params = EmbedParams()
     encoder = open_encoder(params)
     said = normalise(pl.Series("text", list(texts), dtype=pl.String), CleanParams())
-    return np.array(embed(said, encoder, open_cache(encoder, folder), params, advance).vectors)
+    return np.array(embed(said, encoder, open_cache(encoder, folder), params, advance, known=known).vectors)
 
 
 def probabilities(
