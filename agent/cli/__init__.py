@@ -14,7 +14,7 @@ from .streams import tolerant
 # command → (module, one line of help): a module is imported when its command is used
 _COMMANDS = {
     "run": ("run", "Refine a data set, unattended, until its metrics stop moving."),
-    "demo": ("run", "Refine the docstrings of the installed Python standard library."),
+    "demo": ("demo", "Refine docstrings of the Python standard library with planted faults: what is won back?"),
     "chat": ("chat", "Talk about a data set; every action waits for your approval."),
     "resume": ("run", "Go on with a run that was stopped or killed."),
     "audit": ("inspect", "Verify a run's log and files, and derive every decision again."),

@@ -1,9 +1,9 @@
-"""``recryst run``, ``demo`` and ``resume``."""
+"""``recryst run`` and ``resume``."""
 
-import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,12 @@ from ...state.run import RunDirectory
 from .claim import begin, located
 from .options import DATA_OPTIONS, MODEL_OPTIONS, OUTPUT_OPTIONS, RUN_OPTIONS, ready, settled, with_options
 from .progress import Reporter
+
+if TYPE_CHECKING:
+    from ...tools.write.shown import Summary
+    from ..view import View
+
+    Ending = Callable[[View, Summary], tuple[Summary, list[str]]]
 
 
 @click.command()
@@ -40,32 +46,6 @@ def run(
 
 
 @click.command()
-@with_options([*RUN_OPTIONS, *MODEL_OPTIONS, *OUTPUT_OPTIONS])
-def demo(
-    out: Path | None,
-    quiet: bool,
-    as_json: bool,
-    **options: Any,
-) -> int:
-    """Refine about 8,800 docstrings of the installed Python standard library; the module is the label."""
-    from ...tools.docstrings import write_docstrings
-
-    reporter = Reporter(quiet)
-    options["label_column"] = "module"
-    config = settled(options)
-    ready(config)
-    folder = Path("runs")
-    folder.mkdir(exist_ok=True)
-    path = (folder / "docstrings.jsonl").resolve()
-    with reporter.step("docstrings"):
-        made = path.with_suffix(f".{os.getpid()}.tmp")  # another demo may be reading the file
-        write_docstrings(made)
-        made.replace(path)
-    with begin(str(path), config, out or folder / "demo", reporter.say) as directory:
-        return carry_out(directory, reporter, as_json)
-
-
-@click.command()
 @click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
 @with_options(OUTPUT_OPTIONS)
 def resume(run_directory: Path, quiet: bool, as_json: bool) -> int:
@@ -75,8 +55,11 @@ def resume(run_directory: Path, quiet: bool, as_json: bool) -> int:
         return carry_out(directory, Reporter(quiet), as_json)
 
 
-def carry_out(directory: RunDirectory, reporter: Reporter, as_json: bool) -> int:
+def carry_out(directory: RunDirectory, reporter: Reporter, as_json: bool, ending: "Ending | None" = None) -> int:
     """Carry out a run that this process owns from where its log ends, and show what it came to; returns the exit code.
+
+    Args:
+        ending: gives the summary something more, and lines that are shown after it.
 
     Raises:
         RecrystError: the run cannot go on.
@@ -90,12 +73,17 @@ def carry_out(directory: RunDirectory, reporter: Reporter, as_json: bool) -> int
     try:
         if not go(directory, reporter):
             return 0
+        view = View.open(directory.root)
+        result, lines = summary(view), list[str]()
+        if ending is not None:
+            result, lines = ending(view, result)
     except KeyboardInterrupt:
         reporter.say(f"stopped; `recryst resume {directory.root}` goes on")
         return 130
-    result = summary(View.open(directory.root))
     if as_json:
         click.echo(result.model_dump_json())
     elif not reporter.quiet:
         show_summary(directory, result)
+        for one in lines:
+            click.echo(one)
     return 0

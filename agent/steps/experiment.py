@@ -269,9 +269,8 @@ def _verdict(view: View, measured: _Measured, after: Objective) -> Verdict:
         return pays_on_clustering(view.objective, after, looks, params)
     if (verdict := appraisal_of(view)) is not None:  # of the same rows, on more of them than the anchor
         return verdict
-    return pays_on_rows(
-        action, HeldOutRows.of(view).look(view, measured.anchor, view.kept("trial_ledger"), looks), params
-    )
+    look = HeldOutRows.of(view).look(view, measured.anchor, view.kept("trial_ledger"), looks)
+    return pays_on_rows(action, look, params)
 
 
 def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundRecord:

@@ -28,7 +28,7 @@ from ...tools.judge.probe import linear_discriminant, nearest_neighbor, text_by_
 from ...tools.repeats.shared import shared_passages, without
 from ...tools.vectors import score as score_tool
 from ...tools.vectors.cluster import ClusterResult, cluster, density_space
-from ...tools.vectors.embed import embed, open_cache, open_encoder, read_known, write_known
+from ...tools.vectors.embed import KnownVectors, embed, open_cache, open_encoder, read_known, write_known
 from ...tools.vectors.evidence import density
 from ...tools.vectors.neighbors import NeighborGraph, neighbor_graph, restrict, unit
 from ..decide.verdict import Weights, class_weights, group_weights, mean_score
@@ -157,7 +157,7 @@ def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[n
         session.passages = passages(session.view)
     encoder = open_encoder(session.config.embed)
     root, said = session.run.root, without(text, session.passages)
-    known = read_known(root / HANDED_OVER)
+    known = handed_over(root)
     result = embed(said, encoder, open_cache(encoder, root / "cache"), session.config.embed, advance, root, known)
     if not encoder.local:
         session.texts_sent += result.embedded
@@ -178,6 +178,11 @@ def hand_over_vectors(view: View, root: Path) -> None:
         vectors = np.concatenate([view.array("vectors"), view.array("anchor_vectors")])
         said = without(view.text(rows), passages(view))
         write_known(root / HANDED_OVER, said, vectors, view.config.embed)
+
+
+def handed_over(root: Path) -> KnownVectors:
+    """What ``hand_over_vectors`` gave to a folder; nothing where it gave none."""
+    return read_known(root / HANDED_OVER)
 
 
 def passages(view: View) -> list[str]:

@@ -19,10 +19,11 @@ from ...state.errors import UsageError
 from ...state.phrases import Advance, silent
 from ...state.settings import parse_config
 from ...state.store import write_whole
+from ...tools.judge.learned import vectors_of
 from ..runs import refine
 from . import faults
 from .found import Outcome, outcome
-from .learners import nearest_classes, vectors_of
+from .learners import nearest_classes
 from .sets import LABELLED, NAMES, PAIRS, LabelledSet, PairSet
 
 #: Nothing but what bears on the rows: maps and final model are not measured here, and one clustering that does not pay

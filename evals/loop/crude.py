@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ...state.phrases import Advance, silent
+from ...tools.judge.learned import macro_f1, recovered
 from ..table import Table
 from .baselines import BASELINES, CLEANLAB, Rows, at_random, available
 from .cells import Bench, Cell, Plan, Record, measured, place, refined, said_of_the_code
 from .faults import Crude
-from .found import Outcome, found, labels_of, oracle, positions, recovered, same_groups
-from .learners import macro_f1
+from .found import Outcome, found, labels_of, oracle, positions, same_groups
 from .results import tables
 
 LOOP, RANDOM = "loop", "random"

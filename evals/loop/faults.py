@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ...state.store import write_whole
-from .noise import answer_boilerplate, broken_off, edited, gibberish, page_boilerplate
+from ...tools.noise import answer_boilerplate, broken_off, edited, gibberish, page_boilerplate
 from .sets import LabelledSet, PairSet, sound
 
 SEVERITIES = {"mild": 0.4, "middle": 1.0, "harsh": 1.8}

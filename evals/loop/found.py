@@ -145,11 +145,6 @@ def _components(links: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def recovered(score: float, crude: float, oracle: float) -> float | None:
-    """The share of the gap between crude and oracle that a score has made up; None where there is no gap."""
-    return (score - crude) / (oracle - crude) if oracle > crude else None
-
-
 def oracle(crude: Crude) -> Outcome:
     """What a person who knew every fault would make: no planted row, no copy, the true labels."""
     mine = crude.side.filter((pl.col("id") == pl.col("origin")) & pl.col("fault").is_in(["", "flip"]))

@@ -14,6 +14,7 @@ from ...agent.steps.measured import confirmed_rows
 from ...agent.steps.rows.removals import LedgerChange
 from ...agent.view import View
 from ...state.phrases import Advance, silent
+from ...tools.judge.learned import normal
 from ..runs import until_decision
 from ..table import Cell as Value
 from ..table import Table
@@ -21,7 +22,6 @@ from .cells import Bench, Cell, Plan, Record, measured, place, settings
 from .crude import Learned
 from .draws import drawn
 from .faults import UNIFORM
-from .learners import normal
 from .planted import EXEMPT, HARMFUL, USEFUL, Known, Plant, Planted, judged, taught
 from .sets import LABELLED
 

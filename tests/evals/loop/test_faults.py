@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recryst.evals.loop import faults, noise
+from recryst.evals.loop import faults
 from recryst.evals.loop.found import labels_of, oracle, positions
-from recryst.evals.loop.sets import LabelledSet, PairSet, sound
+from recryst.evals.loop.sets import LabelledSet, PairSet
 
 CLASSES, EACH, ROWS = 12, 100, 600
 
@@ -160,18 +160,3 @@ def test_the_tail_keeps_eight_rows_of_a_class_and_no_more_than_there_is_room_for
     assert 130 <= len(taken) <= 150
     assert min([label for _, label in taken].count(f"class {at}") for at in range(CLASSES)) == faults.LEAST_CLASS
     assert len(faults.long_tail(clean.train, 30, np.random.default_rng(0))) <= 30
-
-
-def test_an_edit_changes_a_little_and_always_something():
-    random = np.random.default_rng(0)
-    text = " ".join(f"word{n}" for n in range(48))
-    for _ in range(200):
-        copy = noise.edited(text, random)
-        assert copy != text
-        assert len(set(copy.split()) & set(text.split())) >= 40
-        assert sound(noise.edited("a a", random)) != "a a"
-    assert noise.edited("", random).strip()
-
-
-def test_short_answers_are_not_broken_off():
-    assert noise.broken_off("Yes, at nine.", np.random.default_rng(0)) is None

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from recryst.evals.loop.faults import SIDE_SCHEMA, Crude
-from recryst.evals.loop.found import Outcome, found, oracle, recovered, same_groups
+from recryst.evals.loop.found import Outcome, found, oracle, same_groups
 
 
 def _crude(rows: list[tuple[str, str, str, str | None, str]]) -> Crude:
@@ -91,10 +91,3 @@ def test_a_fault_of_a_pair_is_found_where_no_copy_of_it_is_left():
     assert _found(crude, "bd").recall == {"swapped": 0, "exact": 1, "empty": 1}
     assert _found(crude, "d").recall == {"swapped": 1, "exact": 1, "empty": 1}
     assert _found(crude, "abc").clean_lost == 1
-
-
-def test_the_recovered_share_is_that_of_the_gap():
-    assert recovered(0.7, 0.6, 0.8) == pytest.approx(0.5)
-    assert recovered(0.5, 0.6, 0.8) == pytest.approx(-0.5)
-    assert recovered(0.9, 0.6, 0.8) == pytest.approx(1.5)
-    assert recovered(0.7, 0.8, 0.8) is None
