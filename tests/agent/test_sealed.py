@@ -1,10 +1,12 @@
 """Two real runs that differ in the labels of sealed rows alone: the headline differs, and nothing that was decided."""
 
 import json
+import signal
 
 import numpy as np
 import polars as pl
 import pytest
+from processes import call
 
 from recryst.agent.audit import audit
 from recryst.agent.start import refine
@@ -98,6 +100,23 @@ def test_a_run_opens_them_once_whoever_resumes_it(runs):
     assert types.index("open_sealed") == max(at for at, one in enumerate(types) if one == "decide") + 1
     first.resume(quiet=True)
     assert [event.type for event in View.open(first.path).events] == types
+
+
+def test_a_kill_around_the_opening_opens_nothing_twice(runs, tmp_path):
+    table()[0].write_parquet(tmp_path / "rows.parquet")
+    settings = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    columns = ["--label-column", "kind", "--vector-column", "vector"]
+    command = ["run", tmp_path / "rows.parquet", *columns, *settings, "--out", tmp_path / "run", "--quiet"]
+    for place in ("open_sealed:before", "open_sealed:after"):
+        killed = call(*command, dies=place)
+        assert killed.returncode == -signal.SIGKILL, (place, killed.stderr)
+        command = ["resume", tmp_path / "run"]
+    done = call(*command)
+    assert done.returncode == 0, done.stderr
+    view = View.open(tmp_path / "run")
+    assert [event.type for event in view.events].count("open_sealed") == 1
+    assert view.values.headline == runs[0].summary.headline
+    assert view.values.curated_sha256 == runs[0].summary.curated_sha256
 
 
 def test_they_belong_to_the_curated_set_and_the_pages_tell_the_headline(runs):

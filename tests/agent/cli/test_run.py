@@ -96,8 +96,7 @@ def test_a_kill_in_the_middle_of_every_step_changes_nothing(finished, docstrings
 
 
 PLACES = ["evidence:before", "evidence:after", "appraise:before", "appraise:within", "appraise:after"]
-PLACES += ["act:after", "measure:before", "measure:within", "measure:after"]
-PLACES += ["open_sealed:before", "open_sealed:after", "judge_held_out:before"]
+PLACES += ["act:after", "measure:before", "measure:within", "measure:after", "judge_held_out:before"]
 PLACES += ["train:1", "train:20", "evaluate:1", "train:before", "quantise:1", "quantise:before", "quantise:within"]
 
 
@@ -115,8 +114,6 @@ def test_a_kill_around_a_kept_action_and_inside_the_models_changes_nothing(recry
     begin += [
         "--set",
         "anchor.fraction=0.4",
-        "--set",
-        "sealed.min_rows=30",
         "--set",
         "cluster.k=5",
         "--set",

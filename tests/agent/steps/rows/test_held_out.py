@@ -6,6 +6,7 @@ import pytest
 from small_view import Round, ignored
 
 from recryst.agent.steps.approve import UNDO
+from recryst.agent.steps.measured import _HANDED_OVER, hand_over_vectors
 from recryst.agent.steps.rows.held_out import JudgeHeldOut, _Found
 from recryst.state.actions import Deduplicate, Relabel, RemoveSuspects
 from recryst.state.errors import IntegrityError
@@ -78,3 +79,12 @@ def test_the_evidence_must_be_on_the_held_out_rows(run, begun):
     assert JudgeHeldOut().logged(judged, judged.events[-1]).frame.equals(found.frame)
     with pytest.raises(IntegrityError, match="of other rows"):
         run.step(kept, JudgeHeldOut(), _Found(found.frame.head(5)))
+
+
+def test_the_vectors_that_another_run_takes_over_are_of_the_rows_they_belong_to(run, begun, tmp_path):
+    _, judged = ended(run, begun, RemoveSuspects(by="label_support", threshold=LIMIT))
+    assert len(judged.anchor()) < len(judged.array("anchor_vectors"))
+    hand_over_vectors(judged, tmp_path / "other")
+    handed = np.load(tmp_path / "other" / _HANDED_OVER)["vector"]
+    rows = np.concatenate([judged.array("pool"), begun.anchor()])
+    assert sorted(map(tuple, handed.tolist())) == sorted(map(tuple, run.vectors[rows].tolist()))
