@@ -109,7 +109,7 @@ def test_a_round_is_plain_json_without_the_words(run):
     assert told["noise"] == {"nearest_neighbor": 0.02, "value": 0.03}
     assert told.keys() == {
         *("round", "action", "params", "kept", "k", "embedded", "outcome", "label_agreement", "keep_agreement"),
-        *("reasons", "rejected", "verdict", "noise", "metrics", "before"),
+        *("reasons", "looks", "rejected", "verdict", "noise", "metrics", "before"),
     }
 
 
