@@ -247,7 +247,7 @@ def outside_caps(done: FinishedRun) -> list[str]:
         if isinstance(event, events.Act):
             trial = done.after(event).kept("trial_ledger")
             taken = np.setdiff1d(ledger, trial)
-            passed = refusal("the action", ledger, taken, caps.step_fraction, "caps.step_fraction", None)
+            passed = refusal("the action", ledger, taken, caps.step_fraction, "caps.step_fraction", {})
             found += [] if passed is None else [passed]
             if len(taken) and len(trial) < (1 - caps.total_fraction) * len(start):
                 found.append(f"only {len(trial):,} of {len(start):,} rows are left")

@@ -10,13 +10,14 @@ from typing import Any
 from ...state import events
 from ...state.phrases import Advance, silent
 from ...state.store import write_whole
+from ...tools.judge.learned import recovered
 from ..runs import FinishedRun, refine
 from ..table import Cell as Value
 from ..table import Table
 from .cells import Bench, Cell, Plan, Record, measured, place, settings
 from .crude import Learned
 from .faults import Crude
-from .found import Outcome, found, oracle, outcome, recovered, same_groups
+from .found import Outcome, found, oracle, outcome, same_groups
 from .sets import LABELLED
 
 RULES, CHANCE, SCRIPT, NOBODY = POLICIES = ("rules", "random", "script", "no loop")

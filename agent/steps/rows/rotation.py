@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 
 import numpy as np
 import polars as pl
@@ -97,7 +98,7 @@ class Rotation:
     def _moments(self) -> list[Moments]:
         """Of the rows that each fold learns from."""
         parts = [moments(self.vectors[fold.held], self.codes[fold.held], len(self.names)) for fold in self.folds]
-        whole = Moments(*map(sum, zip(*parts, strict=True)))
+        whole = reduce(or_, parts)
         return [whole.without(part) for part in parts]
 
     def as_they_stand(self) -> np.ndarray:
@@ -152,7 +153,7 @@ class Rotation:
         back = known & other
         before = moments(self.vectors[other], self.codes[other], len(self.names))
         after = moments(self.vectors[back], codes[back], len(self.names))
-        return Moments(*(one + two for one, two in zip(whole.without(before), after, strict=True)))
+        return whole.without(before) | after
 
     def _nearest(self, held: np.ndarray, known: np.ndarray) -> np.ndarray:
         """The nearest of the ``known`` rows to each of the ``held`` ones (bool [n] both): integers [held]."""
@@ -162,7 +163,7 @@ class Rotation:
         alone = ~there.any(axis=1)
         if alone.any():
             found[alone] = nearest(self.vectors, self.vectors[held][alone], 1, known)[0][:, 0]
-        return found
+        return np.asarray(found)
 
 
 def rotated(view: View) -> np.ndarray:

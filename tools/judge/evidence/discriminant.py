@@ -41,6 +41,10 @@ class Moments(NamedTuple):
     sums: np.ndarray
     products: np.ndarray
 
+    def __or__(self, other: Moments) -> Moments:
+        """Those of two sets of rows together."""
+        return Moments(self.counts + other.counts, self.sums + other.sums, self.products + other.products)
+
     def without(self, other: Moments) -> Moments:
         """Those of the rows but for some of them."""
         return Moments(self.counts - other.counts, self.sums - other.sums, self.products - other.products)

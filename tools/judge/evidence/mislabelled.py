@@ -7,13 +7,15 @@ both doubt it. Where the labels of its neighbours agree no better than chance (j
 boilerplate that carry whatever label) no label is borne out.
 """
 
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from ...vectors.neighbors import NeighborGraph, nearest
-from .discriminant import Labelled, Moments, discriminant, fit, moments, probabilities
+from .discriminant import Labelled, discriminant, fit, moments, probabilities
 from .folds import FOLDS, group_folds
 from .pairs import above_median
 
@@ -114,8 +116,8 @@ def _out_of_fold(
         out = np.flatnonzero(folds == fold)
         if not len(out) or len(out) == len(at):
             continue
-        rest = [parts[other] for other in range(FOLDS) if other != fold]
-        found = probabilities(discriminant(Moments(*map(sum, zip(*rest, strict=True)))), vectors[at[out]])
+        rest = reduce(or_, [part for other, part in enumerate(parts) if other != fold])
+        found = probabilities(discriminant(rest), vectors[at[out]])
         rows, mine = np.arange(len(out)), codes[at[out]]
         own[out] = found[rows, mine]
         found[rows, mine] = -1.0
