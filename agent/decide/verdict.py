@@ -93,15 +93,15 @@ class Look(NamedTuple):
     """One look at the held-out rows: what the probes made of them before an action and after it.
 
     ``before`` and ``after``: float64 [probes, m], NaN where a probe says nothing of a row; ``names``: of the probes.
-    ``uncovered``: share of the confirmed held-out rows that lost their cover; ``removed``: share of the kept rows that
-    went. ``looks``: how many there were so far, this one among them.
+    ``coverage``: how the share of confirmed rows of the anchor moved that are covered; ``removed``: share of the kept
+    rows that went. ``looks``: how many there were so far, this one among them.
     """
 
     before: np.ndarray
     after: np.ndarray
     weights: Weights
     names: Sequence[str]
-    uncovered: float
+    coverage: Change
     removed: float
     looks: int
 
@@ -136,8 +136,11 @@ def pays_on_rows(action: Action, look: Look, params: ObjectiveParams) -> Verdict
         allowed = max(params.min_gain, params.noise_multiplier * one.error)
         if -one.gain > allowed:
             against.append(f"{one.name} falls by {-one.gain:.4f}, more than its noise of {allowed:.4f}")
-    if look.uncovered > COVERAGE_TOLERANCE:
-        against.append(f"coverage falls by {look.uncovered:.4f}, more than {COVERAGE_TOLERANCE}")
+    uncovered, noise = -look.coverage.gain, params.noise_multiplier * look.coverage.error
+    if uncovered - noise > COVERAGE_TOLERANCE:
+        against.append(
+            f"coverage falls by {uncovered:.4f}, more than {COVERAGE_TOLERANCE} and its noise of {noise:.4f}"
+        )
     kept = f"probes {mean.gain:+.4f}, more than {needed:.4f}"
     if mean.gain <= needed and seen_by:
         kept = f"probes {mean.gain:+.4f}, more than the price of {price:.4f}, and {seen_by[0]} stands out from noise"

@@ -11,14 +11,14 @@ from ....state import events
 from ....state.actions import Action
 from ....state.canonical import sha256_bytes, sha256_json
 from ....state.config import Config
-from ....state.decision import Appraisal, Candidate, Verdict
+from ....state.decision import Appraisal, Candidate, Change, Verdict
 from ....state.errors import IntegrityError
 from ....state.phrases import Advance, counted, silent
 from ....state.rows import kept_rows
 from ....state.values import Role
 from ...decide.candidates import build_candidates
 from ...decide.facts import gather_facts
-from ...decide.verdict import Look, Weights, appraised, on_rows, pays_on_rows
+from ...decide.verdict import Look, Weights, appraised, change, on_rows, pays_on_rows
 from ...session import Session
 from ...view import View
 from ..base import Content, Draft, Step
@@ -260,13 +260,11 @@ def _rotation(view: View) -> Rotation | None:
     return found
 
 
-def uncovered(view: View, before: np.ndarray, after: np.ndarray) -> float:
-    """Share of the confirmed held-out rows that are covered by positions ``before`` (uint32 [n]) and not ``after``."""
+def coverage(view: View, before: np.ndarray, after: np.ndarray) -> Change:
+    """How the share of confirmed rows of the anchor moves that positions ``before`` (uint32 [n]) and ``after`` cover."""
     pool, confirmed = view.array("pool"), confirmed_rows(view)
-    if not confirmed.any():
-        return 0.0
-    was, stays = (covered_rows(view, np.isin(pool, rows))[confirmed] for rows in (before, after))
-    return float(was.mean() - stays.mean())
+    was, stays = (covered_rows(view, np.isin(pool, rows))[confirmed].astype(float) for rows in (before, after))
+    return change("coverage", was, stays, np.ones(len(was)))
 
 
 @dataclass(frozen=True)
@@ -305,7 +303,7 @@ class HeldOutRows:
             after,
             self.weights,
             view.values.probes,
-            uncovered=uncovered(view, kept, left),
+            coverage=coverage(view, kept, left),
             removed=max(0, len(kept) - len(left)) / max(1, len(kept)),
             looks=looks,
         )

@@ -17,6 +17,7 @@ from recryst.agent.decide.verdict import (
 )
 from recryst.state.actions import RemoveMarked, RemoveSuspects
 from recryst.state.config import ObjectiveParams
+from recryst.state.decision import Change
 from recryst.state.report import Objective
 
 PROBES = ("nearest_neighbor", "linear_discriminant")
@@ -29,6 +30,10 @@ def scores(right, rows=400):
     return np.repeat([1.0, 0.0], [right, rows - right])
 
 
+def uncovered(share, error=0.0):
+    return Change(name="coverage", gain=-share, error=error)
+
+
 def judged(before, after, action=SUSPECTS, labels=None, **changes):
     """The verdict on scores by probe, as counts of rows that are met or as arrays."""
     before, after = (np.stack([one if isinstance(one, np.ndarray) else scores(one) for one in two])
@@ -37,7 +42,7 @@ def judged(before, after, action=SUSPECTS, labels=None, **changes):
     labels = np.zeros(rows, dtype=int) if labels is None else labels
     by_class = class_weights(labels, np.arange(rows))
     weights = Weights(group_weights(np.arange(rows)), by_class, by_class)
-    look = Look(before, after, weights, PROBES, **{"uncovered": 0.0, "removed": 0.1, "looks": 1, **changes})
+    look = Look(before, after, weights, PROBES, **{"coverage": uncovered(0.0), "removed": 0.1, "looks": 1, **changes})
     return pays_on_rows(action, look, ObjectiveParams())
 
 
@@ -87,12 +92,18 @@ def test_near_duplicates_go_without_a_gain_but_not_at_a_loss():
     assert judged((200, 200), (200, 200), COPIES).outcome == "kept"
     assert judged((200, 200), (200, 200)).outcome == "rolled_back"
     assert judged((200, 200), (200, 170), COPIES).outcome == "rolled_back"
-    assert judged((200, 200), (200, 200), COPIES, uncovered=0.03).outcome == "rolled_back"
+    assert judged((200, 200), (200, 200), COPIES, coverage=uncovered(0.03)).outcome == "rolled_back"
 
 
 @given(st.floats(0.021, 1.0))
 def test_no_gain_pays_for_coverage(lost):
-    assert judged((100, 100), (400, 400), uncovered=lost).outcome == "rolled_back"
+    assert judged((100, 100), (400, 400), coverage=uncovered(lost)).outcome == "rolled_back"
+
+
+def test_coverage_has_noise_too():
+    """Six rows of 250 are 0.024, and might as well be three."""
+    assert judged((100, 100), (400, 400), coverage=uncovered(0.024, 0.0097)).outcome == "kept"
+    assert judged((100, 100), (400, 400), coverage=uncovered(0.060, 0.0150)).outcome == "rolled_back"
 
 
 MET = st.lists(st.tuples(*[st.sampled_from((0.0, 1.0))] * 4), min_size=8, max_size=60)
