@@ -46,6 +46,7 @@ TAKEN = {
     ("reduce", "content maps"): "a map",
     ("reduce", "landmarks"): "of a map",
     ("reduce", "trustworthiness*"): "of a map",
+    ("decide", "content looked_labels"): "a clustering that a language model looked at",
     ("act", "embedded"): "how many vectors were made",
     ("act", "content *"): "a model's vectors, which are neighbours, and where texts land that a model wrote",
     ("measure", "content *"): "the clustering of a trial",
