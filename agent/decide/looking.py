@@ -54,6 +54,9 @@ class Tools(Protocol):
     def look(self, call: Call) -> Look:
         """Carry a call out; one that is not possible is refused in a sentence."""
 
+    def measure(self, name: str) -> None:
+        """Measure the candidate of that id, if it can be and was not yet."""
+
     def measure_all(self) -> None:
         """Measure every candidate that can be, as rules have it done before they choose."""
 

@@ -94,6 +94,8 @@ def choose(model: Model, looking: Looking | None, case: Case) -> Choice:
             looking.tools.measure_all()
         choice = rules_policy.choose(replace(case, candidates=_candidates(case, looking)))
         choice = replace(choice, reasons=(NO_ANSWER, *choice.reasons))
+    elif looking is not None:  # the verdict on it is that of a measurement on all held-out rows, seen or not
+        looking.tools.measure(choice.candidate)
     return replace(choice, candidates=_candidates(case, looking), looks=turn.looks)
 
 

@@ -48,7 +48,7 @@ class Measuring(Protocol):
         """The held-out rows before any action."""
 
     def scores(self, trial: Trial) -> np.ndarray:
-        """What the probes make of the held-out rows once an action was carried out: float64 [probes, m + n]."""
+        """What the probes make of the held-out rows once an action was carried out: float64 [probes, held]."""
 
     def regrouped(self, params: ClusterParams) -> Regrouped:
         """The kept rows, clustered by other parameters."""
@@ -56,14 +56,14 @@ class Measuring(Protocol):
 
 @dataclass
 class Measurements:
-    """What was measured for one decision, in its order; ``scores`` are float64 [probes, m + n] each."""
+    """What was measured for one decision, in its order; ``scores`` are float64 [probes, held] each."""
 
     standing: Standing | None = None
     scores: list[np.ndarray] = field(default_factory=list)
     regrouped: list[Regrouped] = field(default_factory=list)
 
     def contents(self) -> dict[Role, Content]:
-        """As the event keeps it: float64 [actions, probes, m + n], int32 [clusterings, n], and the scores of these."""
+        """As the event keeps it: float64 [actions, probes, held], int32 [clusterings, n], and the scores of these."""
         found: dict[Role, Content] = {}
         if self.scores and self.standing is not None:
             found = {"trial_scores": np.stack(self.scores), **standing_contents(self.standing)}
@@ -99,7 +99,7 @@ class Live:
         return standing(self._view)
 
     def scores(self, trial: Trial) -> np.ndarray:
-        """As ``Measuring``: float64 [probes, m + n]."""
+        """As ``Measuring``: float64 [probes, held]."""
         found = trial_scores(self._view, trial)
         self._advance(1)
         return found
@@ -142,7 +142,7 @@ class Logged:
         return logged_standing(self._view, self._event.evidence)
 
     def scores(self, trial: Trial) -> np.ndarray:
-        """As ``Measuring``: float64 [probes, m + n]."""
+        """As ``Measuring``: float64 [probes, held]."""
         return np.asarray(_next(self._scores))
 
     def regrouped(self, params: ClusterParams) -> Regrouped:

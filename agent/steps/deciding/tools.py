@@ -56,13 +56,18 @@ class Toolbox:
             return Look(tool=call.tool, arguments=given, refused=str(refusal))
         return Look(tool=call.tool, arguments=given, figures=figures)
 
-    def measure_all(self) -> None:
+    def measure(self, name: str) -> None:
         """As ``looking.Tools``."""
-        for candidate in self.candidates:
+        for candidate in (one for one in self.candidates if one.id == name):
             if candidate.available and candidate.appraisal is None and appraised(candidate.action):
                 trial = trial_of(self.view, candidate)
                 if trial.change.refused is None and trial.change.rows:
                     self.appraisal(trial)
+
+    def measure_all(self) -> None:
+        """As ``looking.Tools``."""
+        for candidate in self.candidates:
+            self.measure(candidate.id)
 
     def candidate(self, name: str) -> Candidate:
         """The candidate of an id.

@@ -31,7 +31,7 @@ from .rotation import Rotation, rotated
 class Standing:
     """The held-out rows before an action: the anchor, then the kept rows that are held out in turn.
 
-    ``scores``: what the probes make of them, float64 [probes, m + n]; ``confirmed``: which of the latter the others
+    ``scores``: what the probes make of them, float64 [probes, held]; ``confirmed``: which of the latter the others
     bear out, bool [n].
     """
 
@@ -42,7 +42,7 @@ class Standing:
 @dataclass(frozen=True)
 class _Scores:
     """What the probes make of the held-out rows as they stand, and once each action was carried out: float64 [actions,
-    probes, m + n]."""
+    probes, held]."""
 
     standing: Standing
     after: np.ndarray
@@ -241,7 +241,7 @@ def logged_standing(view: View, evidence: Mapping[Role, str]) -> Standing:
 
 
 def trial_scores(view: View, trial: Trial) -> np.ndarray:
-    """What the probes make of the held-out rows once an action was carried out: float64 [probes, m + n]."""
+    """What the probes make of the held-out rows once an action was carried out: float64 [probes, held]."""
     rows = trial.kept
     mask = np.isin(view.array("pool"), rows)
     vectors = np.asarray(view.array("vectors"))[mask]
@@ -261,7 +261,7 @@ def _rotation(view: View) -> Rotation | None:
 
 
 def coverage(view: View, before: np.ndarray, after: np.ndarray) -> Change:
-    """How the share of confirmed rows of the anchor moves that positions ``before`` (uint32 [n]) and ``after`` cover."""
+    """How the share of confirmed rows of the anchor moves that positions cover, ``before`` and ``after`` (uint32 [n])."""
     pool, confirmed = view.array("pool"), confirmed_rows(view)
     was, stays = (covered_rows(view, np.isin(pool, rows))[confirmed].astype(float) for rows in (before, after))
     return change("coverage", was, stays, np.ones(len(was)))
@@ -269,8 +269,8 @@ def coverage(view: View, before: np.ndarray, after: np.ndarray) -> Change:
 
 @dataclass(frozen=True)
 class HeldOutRows:
-    """The rows that an action is held against: what the probes make of them before it (float64 [probes, m + n]), and
-    what they weigh (float64 [m + n] each)."""
+    """The rows that an action is held against: what the probes make of them before it (float64 [probes, held]), and
+    what they weigh (float64 [held] each)."""
 
     before: np.ndarray
     weights: Weights
@@ -293,7 +293,7 @@ class HeldOutRows:
         return cls(before, held_out_weights(view, view.values.probes, rows, sure))
 
     def look(self, view: View, after: np.ndarray, left: np.ndarray, looks: int) -> Look:
-        """A look at what the probes make of the rows (``after``, float64 [probes, m + n]) once positions are left.
+        """A look at what the probes make of the rows (``after``, float64 [probes, held]) once positions are left.
 
         ``left``: uint32 [rows]; ``looks``: how many there were so far, this one among them.
         """

@@ -67,7 +67,10 @@ def test_vectors_that_are_not_those_that_were_read_are_found(begun):
 
 def seen(config, **held):
     """What a lesson sees of a run: its settings, its seeds and the arrays that it holds."""
-    return SimpleNamespace(config=config, array=held.__getitem__, seed=lambda *parts: derived_seed(config, *parts))
+    none = np.zeros(0, dtype=np.uint32)
+    return SimpleNamespace(
+        config=config, array=held.__getitem__, seed=lambda *parts: derived_seed(config, *parts), sealed=lambda: none
+    )
 
 
 def points(count, seed):

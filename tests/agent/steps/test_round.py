@@ -178,7 +178,7 @@ def test_the_steps_follow_each_other_as_the_table_says(run, decided):
     assert following(decided).name == "act"
     assert following(run.acted(decided)).name == "measure"
     stopping = run.put_values(decided, stop_reason="enough")
-    assert following(stopping).name == "train"
+    assert following(stopping).name == "review"
 
 
 def test_a_value_that_is_taken_back_is_in_the_patch(run, decided):

@@ -88,7 +88,7 @@ def test_what_is_tried_is_measured_and_the_audit_derives_it_again(run):
     [appraised] = [one.appraisal for one in decision.candidates if one.action == action]
     assert measured.record.verdict == appraised
     assert measured.outcome == appraised.outcome
-    assert appraised.price == pytest.approx(0.1 * act.effects[0].rows / decision.facts.kept, abs=1e-6)
+    assert appraised.price == pytest.approx(0.05 * act.effects[0].rows / decision.facts.kept, abs=1e-6)
     ledger = Store(run / "artifacts").frame(act.effects[0].after_sha)
     gone = ledger.filter(pl.col("reason") == "semantic_duplicate")
     assert 20 <= gone.height == events_of(run, "score")[0].state.values.alike == act.effects[0].rows <= PLANTED

@@ -185,7 +185,10 @@ def held_out_support(known: Labelled, held_out: Labelled) -> np.ndarray:
 
 
 def support(own: np.ndarray, voted: Votes) -> np.ndarray:
-    """The better of the two views, less where the neighbours' labels agree no better than chance."""
+    """The better of the two views, less where the neighbours' labels agree no better than chance: float64 [m].
+
+    ``own``: the probability of the row's label, float [m]; ``voted``: what its neighbours say.
+    """
     vote = np.where(np.isnan(voted.own), own, voted.own)
     return np.asarray(np.maximum(own, vote) * np.clip(np.nan_to_num(voted.agreement, nan=1.0) / _INFORMED, 0.0, 1.0))
 

@@ -163,10 +163,10 @@ def test_a_person_confirms_a_held_out_row(run):
     [wrong] = set(FLIPPED) & set(view.anchor().tolist())
     support = [0.0 if row == wrong else 0.9 for row in view.anchor()]
     held_out = pl.DataFrame({"row": view.anchor(), "label_support": support})
-    from recryst.agent.steps.experiment import _confirmed
+    from recryst.agent.steps.experiment import borne_out
 
-    assert not _confirmed(view, held_out).all()
-    assert _confirmed(told(run, view, **{f"r{wrong}": "keep"}), held_out).all()
+    assert not borne_out(view, held_out).all()
+    assert borne_out(told(run, view, **{f"r{wrong}": "keep"}), held_out).all()
 
 
 # In conversation ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from small_view import Round, ignored
 
 from recryst.agent.steps.approve import UNDO
-from recryst.agent.steps.measured import _HANDED_OVER, hand_over_vectors
+from recryst.agent.steps.measured import HANDED_OVER, hand_over_vectors
 from recryst.agent.steps.rows.held_out import JudgeHeldOut, _Found
 from recryst.state.actions import Deduplicate, Relabel, RemoveSuspects
 from recryst.state.errors import IntegrityError
@@ -85,6 +85,6 @@ def test_the_vectors_that_another_run_takes_over_are_of_the_rows_they_belong_to(
     _, judged = ended(run, begun, RemoveSuspects(by="label_support", threshold=LIMIT))
     assert len(judged.anchor()) < len(judged.array("anchor_vectors"))
     hand_over_vectors(judged, tmp_path / "other")
-    handed = np.load(tmp_path / "other" / _HANDED_OVER)["vector"]
+    handed = np.load(tmp_path / "other" / HANDED_OVER)["vector"]
     rows = np.concatenate([judged.array("pool"), begun.anchor()])
     assert sorted(map(tuple, handed.tolist())) == sorted(map(tuple, run.vectors[rows].tolist()))
