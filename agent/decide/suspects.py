@@ -15,7 +15,7 @@ from .verdict import NEAR_DUPLICATE
 #: Evidence → the thresholds at which it is offered, the strictest first. Only ``label_support`` is low where a row is
 #: suspect.
 STRENGTHS: dict[Suspicion, tuple[float, ...]] = {
-    "label_support": (0.01, 0.02, 0.05),
+    "label_support": (0.001, 0.005, 0.02),
     "pair_doubt": (3.0, 2.0, 1.0),
     "surprise": (8.0, 6.0),
 }

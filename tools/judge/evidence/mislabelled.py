@@ -23,9 +23,8 @@ NEIGHBORS = 15
 _SHARPNESS = 8.0  # a neighbour 0.1 further away in cosine has less than half the vote
 _INFORMED = 0.1  # agreement of the neighbours' labels, chance set to 0, from which a label counts in full
 _NEAREST = 5  # neighbours that tell how isolated a row is
-_LIKELY = 0.5  # probability from which another class speaks against the row's own
-_SURE = 0.8  # and from which it is named as the right one, where also
-_UNITED = 0.5  # the neighbours' labels agree as far (chance set to 0): junk has no right label
+_LIKELY = 0.5  # probability from which another class speaks against the row's own,
+_UNITED = 0.2  # and is named as the right one where the neighbours' labels agree (chance set to 0): junk has none
 SMALL_CLASS = 12  # rows below which a class is only doubted where both views name the same other class
 
 
@@ -92,7 +91,7 @@ def label_evidence(
         voted = votes(codes[at], theirs, graph.similarities[at], chance_agreement(codes[at]))
         vote[at], agreement[at] = voted.own, voted.agreement
         likely = (other[at] == voted.elected) & (sure[at] >= _LIKELY)
-        agree[at] = likely & (sure[at] >= _SURE) & (voted.agreement >= _UNITED)
+        agree[at] = likely & (voted.agreement >= _UNITED)
         small = (np.bincount(codes[at], minlength=len(names))[codes[at]] < SMALL_CLASS) & ~likely
         borne_out[at] = np.where(small, 1.0, support(own[at], voted))
     other_names = names.gather(np.where(agree, np.nan_to_num(other), 0).astype(np.int64))
