@@ -261,7 +261,7 @@ def _rotation(view: View) -> Rotation | None:
 
 
 def coverage(view: View, before: np.ndarray, after: np.ndarray) -> Change:
-    """How the share of confirmed rows of the anchor moves that positions cover, ``before`` and ``after`` (uint32 [n])."""
+    """How the share of confirmed anchor rows moves that positions cover, ``before`` and ``after`` (uint32 [n])."""
     pool, confirmed = view.array("pool"), confirmed_rows(view)
     was, stays = (covered_rows(view, np.isin(pool, rows))[confirmed].astype(float) for rows in (before, after))
     return change("coverage", was, stays, np.ones(len(was)))

@@ -43,7 +43,7 @@ def why(view):
 
 def test_only_rows_past_a_limit_that_stand_and_of_which_nobody_has_spoken_are_in_doubt(run, begun):
     a, b, c, d = (int(row) for row in begun.kept()[[3, 9, 20, 30]])
-    view = run.holding(begun, evidence=clear(begun, label_support={a: 0.01, b: 0.049, c: 0.051, d: 0.0}))
+    view = run.holding(begun, evidence=clear(begun, label_support={a: 0.01, b: 0.019, c: 0.021, d: 0.0}))
     assert why(begun) == {}
     assert why(view) == {a: "label", b: "label", d: "label"}
     said = pl.DataFrame({"row": [a], "answer": ["keep"], "label": [None]}, schema_overrides={"row": pl.UInt32})
