@@ -26,22 +26,23 @@ _TIE = 1e-6  # cosines nearer than this to each other are equal: a product's las
 class PairLimits:
     """From where a pair's evidence makes it suspect.
 
-    ``rank``: the pairing rank; ``short_rank``: that of an answer of three words at most; ``cut``: ``broken_off``;
-    ``surprise``: of an answer that is beaten by 2 % of the others besides. An empty answer and boilerplate always do.
+    ``rank``: the pairing rank; ``short_rank``: that of an answer of three words at most; ``surprise``: of an answer that
+    is beaten by 2 % of the others besides. An empty answer, boilerplate, and an answer that is likelier broken off than
+    not always do.
     """
 
     rank: float
     short_rank: float
-    cut: float
     surprise: float
 
 
 #: Three strengths. On six instruction sets made crude the middle one took 0 to 3 % of the sound rows.
 LIMITS = {
-    "firm": PairLimits(0.15, 0.40, 0.80, 6.0),
-    "middle": PairLimits(0.12, 0.30, 0.65, 5.0),
-    "keen": PairLimits(0.06, 0.15, 0.50, 4.0),
+    "firm": PairLimits(0.15, 0.40, 6.0),
+    "middle": PairLimits(0.12, 0.30, 5.0),
+    "keen": PairLimits(0.06, 0.15, 4.0),
 }
+_LIKELIER_THAN_NOT = 0.5  # probability from which an answer counts as broken off, at any strength
 _DOUBTFUL = 0.02  # rank from which an answer that surprises does not fit either
 
 
@@ -55,7 +56,7 @@ def suspects(evidence: pl.DataFrame, limits: PairLimits) -> pl.DataFrame:
         "empty",
         boilerplate=pl.col("boilerplate") > 0,
         mispaired=rank > pl.when("short").then(limits.short_rank).otherwise(limits.rank),
-        broken_off=pl.col("broken_off") > limits.cut,
+        broken_off=pl.col("broken_off") > _LIKELIER_THAN_NOT,
         gibberish=(pl.col("surprise") > limits.surprise) & (rank > _DOUBTFUL),
     )
 
