@@ -26,9 +26,9 @@ _TIE = 1e-6  # cosines nearer than this to each other are equal: a product's las
 class PairLimits:
     """From where a pair's evidence makes it suspect.
 
-    ``rank``: the pairing rank; ``short_rank``: that of an answer of three words at most; ``surprise``: of an answer that
-    is beaten by 2 % of the others besides. An empty answer, boilerplate, and an answer that is likelier broken off than
-    not always do.
+    ``rank``: the pairing rank; ``short_rank``: that of an answer of three words at most; ``surprise``: of an answer
+    that is beaten by 2 % of the others besides. An empty answer, boilerplate, and an answer that is likelier broken off
+    than not always do.
     """
 
     rank: float
