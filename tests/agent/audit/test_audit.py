@@ -197,7 +197,7 @@ def test_explain_tells_of_a_held_out_row_that_was_relabelled(storied):
     judged = next(event for event in view.events if isinstance(event, JudgeHeldOut))
     before = view.at(judged.seq).frame("relabelled")["row"]
     row, was, label = next(one for one in view.relabelled().iter_rows() if one[0] not in before)
-    assert row in view.anchor()
+    assert row in view.held_out()
     found = explain(view, view.ledger()["id"][row])
     assert found.row.evidence["label"] == was
     last = found.steps[-1]
@@ -222,9 +222,9 @@ def test_new_labels_stand_beside_the_old_ones(storied):
 
 def test_the_printed_list_names_what_is_measured(storied):
     printed = "\n".join(audit(storied).taken)
-    for name in ("evidence", "appraise", "baseline", "measure", "judge_held_out"):
+    for name in ("evidence", "decide", "baseline", "measure", "judge_held_out"):
         assert f"{name}: " in printed, name
-    assert "what the probes make of every held-out row, by action" in printed
+    assert "because a language model looked at it: what the probes make of every held-out row" in printed
     assert "the evidence on single rows" in printed
 
 

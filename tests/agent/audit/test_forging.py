@@ -47,6 +47,7 @@ TAKEN = {
     ("reduce", "landmarks"): "of a map",
     ("reduce", "trustworthiness*"): "of a map",
     ("decide", "content looked_labels"): "a clustering that a language model looked at",
+    ("decide", "content rotated_confirmed"): "which kept rows the others bear out, when held out in turn",
     ("act", "embedded"): "how many vectors were made",
     ("act", "content *"): "a model's vectors, which are neighbours, and where texts land that a model wrote",
     ("measure", "content *"): "the clustering of a trial",
@@ -220,7 +221,7 @@ def _confirmed(bodies, store):
 
 def _better_scores(bodies, store):
     """The held-out rows are said to be scored better by every probe once the first action was carried out."""
-    ref = event_of(bodies, "appraise")["evidence"]["trial_scores"]
+    ref = event_of(bodies, "decide")["evidence"]["trial_scores"]
     scores = np.array(store.array(ref))
     scores[0] = 1.0
     _renamed(bodies, ref, store.put_array(scores))
@@ -253,9 +254,9 @@ def _other_sealed(bodies, store):
 @pytest.mark.parametrize(
     ("story", "place"),
     [
-        (_accused, "(appraise): appraisals."),
+        (_accused, "(decide): "),
         (_confirmed, "(baseline): state.values.objective"),
-        (_better_scores, "(appraise): appraisals.0"),
+        (_better_scores, "(decide): appraisals.0"),
         (_better_trial, "(measure): record"),
         (_better_headline, "(open_sealed): state.values.headline"),
         (_other_sealed, "(hold_out): sealed_sha256"),

@@ -72,7 +72,7 @@ def test_no_word_of_the_data_reaches_the_model_that_has_tools(with_model):
     printed = "\n".join(_rendered(one) for one in shown)
     assert all(word in printed for word in ("zebra", "okapi", "striped animals"))
     events = [event for event in talk._conversation.session.log.events if event.type == "chat"]
-    assert [len(event.llm) for event in events] == [5, 5, 4]
+    assert [len(event.llm) for event in events] == [5, 6, 4]
     assert list(events[0].tools) == ["list_clusters", "show_cluster", "describe_cluster"]
 
 
