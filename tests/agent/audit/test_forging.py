@@ -256,7 +256,7 @@ def _other_sealed(bodies, store):
     [
         (_accused, "(decide): "),
         (_confirmed, "(baseline): state.values.objective"),
-        (_better_scores, "(decide): appraisals.0"),
+        (_better_scores, "(decide): "),
         (_better_trial, "(measure): record"),
         (_better_headline, "(open_sealed): state.values.headline"),
         (_other_sealed, "(hold_out): sealed_sha256"),
