@@ -24,6 +24,7 @@ from ..state.errors import (
 )
 from ..state.run import RunDirectory
 from ..state.settings import known_keys, load_config
+from ..tools.folders import settle_libraries
 from .account.run import Run as Run
 from .cli.claim import begin, located
 from .cli.options import SHORT, ready
@@ -62,7 +63,7 @@ def refine(
     named = isinstance(source, str | os.PathLike)
     name, table = (located(os.fspath(source)), None) if named else ("", _parquet(source))
     ready(wanted)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenisers' threads and forks do not mix
+    settle_libraries()
     reporter = Reporter(quiet)
     with begin(name, wanted, None if out is None else Path(out), reporter.say, table) as directory:
         go(directory, reporter)

@@ -1,4 +1,5 @@
-"""Folders for what can be made again: the user's cache, and where Numba keeps the machine code of its kernels.
+"""Folders for what can be made again: the user's cache, and where Numba keeps the machine code of its kernels; and what
+libraries are told before they are loaded.
 
 Such a folder belongs to the user alone. What lies in it may tell of the data, and Numba runs what it finds: a folder
 that somebody else owns or may write to is not used.
@@ -73,3 +74,10 @@ def _caches() -> Path:
         return Path.home() / "Library" / "Caches"
     named = os.environ.get("XDG_CACHE_HOME", "")
     return Path(named) if Path(named).is_absolute() else Path.home() / ".cache"
+
+
+def settle_libraries() -> None:
+    """Have libraries of numbers and texts behave alike in every process; to be called before they are loaded."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenisers' threads and forks do not mix
+    # Or the last bits of a vector depend on where its operands happen to lie in memory.
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")

@@ -51,7 +51,7 @@ def _computed_by() -> str:
     versions = [f"{name}={importlib.metadata.version(name)}" for name in ("torch", "transformers")]
     if torch.cuda.is_available():
         return " ".join([*versions, torch.cuda.get_device_name()])
-    kind = [platform.machine(), torch.backends.cpu.get_cpu_capability(), _processor()]
+    kind = [platform.machine(), torch.backends.cpu.get_cpu_capability(), _processor(), os.environ.get("MKL_CBWR", "")]
     return " ".join([*versions, *kind, f"threads={torch.get_num_threads()}"])
 
 
