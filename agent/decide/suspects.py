@@ -51,7 +51,22 @@ def suspects(view: View, action: RemoveSuspects | Relabel) -> Removal:
     """The kept rows that an action is about, as many as it may take: the most suspect first."""
     evidence = _open(view)
     removal = past_limit(evidence, action)
-    return removal if action.target_rows is None else most_suspect(removal, len(view.kept()) - action.target_rows)
+    if action.target_rows is not None:
+        removal = most_suspect(removal, len(view.kept()) - action.target_rows)
+    return _leaving_classes(view, removal)
+
+
+def _leaving_classes(view: View, removal: Removal) -> Removal:
+    """The removal without the least suspect row of each class of which it would leave none."""
+    labels, score = view.labels(), removal.score
+    assert score is not None
+    taken = pl.DataFrame({"at": np.arange(len(score)), "label": labels.gather(removal.rows), "score": score})
+    stay = labels.gather(np.setdiff1d(view.kept(), removal.rows)).unique()
+    emptied = taken.drop_nulls("label").filter(~pl.col("label").is_in(stay.implode()))
+    low = removal.reason in _LOW
+    spared = emptied.sort("score", "at", descending=[low, False]).unique("label", keep="first")["at"]
+    left = np.setdiff1d(np.arange(len(score)), spared.to_numpy())
+    return Removal(removal.reason, removal.rows[left], score[left], removal.threshold)
 
 
 def most_suspect(removal: Removal, rows: int) -> Removal:

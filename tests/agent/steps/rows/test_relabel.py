@@ -160,3 +160,14 @@ def test_the_evidence_is_gathered_again_under_the_new_labels(run, begun):
     assert min(support[row] for row in planted(begun)) > 0.5
     back = run.described(tried(run, begun, RELABEL, met=0.0))
     assert next(event for event in reversed(back.events) if event.type == "evidence").reused
+
+
+def test_no_class_loses_its_last_row(run, begun):
+    """All rows of a class are suspect: the least suspect one stays, and the action is not refused."""
+    group = begun.labels().gather(begun.kept())
+    rows = begun.kept()[(group == "g1").to_numpy()].tolist()
+    doubts = {row: 0.001 * (place + 1) for place, row in enumerate(rows)}
+    view = with_evidence(run, begun, label_support=(0.9, doubts))
+    action = RemoveSuspects(by="label_support", threshold=0.2)
+    assert suspects(view, action).rows.tolist() == rows[:-1]
+    assert changed(view, action).refused is None or "class" not in changed(view, action).refused
