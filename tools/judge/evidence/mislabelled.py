@@ -23,9 +23,9 @@ NEIGHBORS = 15
 _SHARPNESS = 8.0  # a neighbour 0.1 further away in cosine has less than half the vote
 _INFORMED = 0.1  # agreement of the neighbours' labels, chance set to 0, from which a label counts in full
 _NEAREST = 5  # neighbours that tell how isolated a row is
-_LIKELY = 0.5  # probability from which another class speaks against the row's own,
-_UNITED = 0.2  # and is named as the right one where the neighbours' labels agree (chance set to 0): junk has none
-SMALL_CLASS = 12  # rows below which a class is only doubted where both views name the same other class
+_LIKELY = 0.5  # probability from which another class is named as the right one,
+_UNITED = 0.2  # where the neighbours' labels agree as far (chance set to 0): junk has no right label
+SMALL_CLASS = 12  # rows below which a class is not doubted: its errors cannot be told from its variety
 
 
 def like_groups(graph: NeighborGraph, groups: np.ndarray, cosine: float) -> np.ndarray:
@@ -74,8 +74,7 @@ def label_evidence(
         [n] rows, null where a row has no label: ``own_probability``, ``own_vote``, ``agreement`` of the neighbours'
         labels (1 all alike, 0 as by chance), ``label_support`` in [0, 1], ``other_label`` and ``other_probability``
         (the class that both views prefer, null where they differ, or are unsure, or the neighbours are of many
-        labels). In a class of fewer than ``SMALL_CLASS`` rows a label is borne out unless both views prefer the same
-        other class.
+        labels). In a class of fewer than ``SMALL_CLASS`` rows every label is borne out.
     """
     known = labels.is_not_null().to_numpy()
     names = labels.drop_nulls().unique().sort()
@@ -90,9 +89,8 @@ def label_evidence(
         theirs = np.where((near >= 0) & (groups[near] != groups[at][:, None]), codes[near], -1)
         voted = votes(codes[at], theirs, graph.similarities[at], chance_agreement(codes[at]))
         vote[at], agreement[at] = voted.own, voted.agreement
-        likely = (other[at] == voted.elected) & (sure[at] >= _LIKELY)
-        agree[at] = likely & (voted.agreement >= _UNITED)
-        small = (np.bincount(codes[at], minlength=len(names))[codes[at]] < SMALL_CLASS) & ~likely
+        agree[at] = (other[at] == voted.elected) & (sure[at] >= _LIKELY) & (voted.agreement >= _UNITED)
+        small = np.bincount(codes[at], minlength=len(names))[codes[at]] < SMALL_CLASS
         borne_out[at] = np.where(small, 1.0, support(own[at], voted))
     other_names = names.gather(np.where(agree, np.nan_to_num(other), 0).astype(np.int64))
     figures = {
