@@ -61,15 +61,21 @@ def demo(
         return carry_out(directory, reporter, as_json, lambda view, result: _ended(view, result, planted, reporter))
 
 
-def _docstrings(rows: int | None, seed: int) -> tuple[pl.DataFrame, list[str]]:
-    """The docstrings asked for (id, text, module, kind), and the modules that are large among all."""
+def _docstrings(rows: int | None, seed: int, large_only: bool = False) -> tuple[pl.DataFrame, list[str]]:
+    """The docstrings asked for (id, text, module, kind), and the modules that are large among all.
+
+    ``large_only``: of no others. Where most classes have a handful of rows, faults cannot be told from variety.
+    """
     import polars as pl
 
     from ...tools.docstrings import read_docstrings
     from ...tools.planted import large_modules, sampled
 
     found = pl.DataFrame(read_docstrings())
-    return sampled(found, rows, seed), large_modules(found)
+    large = large_modules(found)
+    if large_only:
+        found = found.filter(pl.col("module").is_in(large))
+    return sampled(found, rows, seed), large
 
 
 def _written_as_is(rows: int | None, seed: int, reporter: Reporter) -> Path:
@@ -89,7 +95,7 @@ def _written_planted(rows: int | None, seed: int, reporter: Reporter) -> tuple[P
 
     reporter.say(f"planted into the docstrings by seed {seed}: {announced()}; --as-is leaves them out")
     with reporter.step("docstrings"):
-        found, large = _docstrings(rows, seed)
+        found, large = _docstrings(rows, seed, large_only=True)
         code = read_code(round(RATES["source code"] * found.height), seed)
         planted = plant(found, kept_apart(found, large, seed), code, seed)
         path = _write("docstrings.jsonl", planted.rows)
