@@ -172,7 +172,7 @@ class View:
         if self.tried_labels is None and not self.has("relabelled"):
             return labels
         changed = self.frame("relabelled") if self.tried_labels is None else self.tried_labels
-        return labels.scatter(changed["row"], changed["label"])
+        return labels.clone().scatter(changed["row"], changed["label"])  # which changes a series in place
 
     def relabelled(self) -> pl.DataFrame:
         """The rows in force that have another label than in the input: ``row`` uint32; ``was``, ``label`` strings."""

@@ -195,3 +195,14 @@ class Round(SmallRun):
         event = event.model_copy(update={"state": event.state.model_copy(update={"values": values})})
         state = self.put_values(view, decision=decision).state
         return View(self.run, self.store, self.config, state, (*before, event))
+
+
+FLIPPED = (5, 17, 33, 52)  # rows of a ``flipped_round`` with the label of another group
+
+
+def flipped_round(root):
+    """Rows in three groups, of which four carry the label of another; one of them is held out."""
+    run = Round(root)
+    labels = [f"g{(group + (row in FLIPPED)) % 3}" for row, group in enumerate(run.group)]
+    run.rows = run.rows.with_columns(label=pl.Series(labels))
+    return run

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from small_view import Round, ignored
+from small_view import FLIPPED, Round, flipped_round, ignored
 
 from recryst.agent.decide.person import answers, pinned, waiting, with_answer
 from recryst.agent.decide.suspects import suspect_counts, suspects
@@ -20,18 +20,13 @@ from recryst.state.decision import RowAnswer
 from recryst.state.errors import InputError, UsageError
 from recryst.state.rows import Removal
 
-FLIPPED = (5, 17, 33, 52)
 LIMIT = 0.2
 SAID = pl.Schema({"row": pl.UInt32, "answer": pl.String, "label": pl.String})
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Rows in three groups, of which four carry the label of another; one of them is held out."""
-    run = Round(tmp_path)
-    labels = [f"g{(group + (row in FLIPPED)) % 3}" for row, group in enumerate(run.group)]
-    run.rows = run.rows.with_columns(label=pl.Series(labels))
-    return run
+    return flipped_round(tmp_path)
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """When the rounds are over the held-out rows are judged by the limits of the actions that stand, and by no others."""
 
 import numpy as np
-import polars as pl
 import pytest
-from small_view import Round, ignored
+from small_view import FLIPPED, flipped_round, ignored
 
 from recryst.agent.steps.approve import UNDO
 from recryst.agent.steps.measured import HANDED_OVER, hand_over_vectors
@@ -12,16 +11,11 @@ from recryst.state.actions import Deduplicate, Relabel, RemoveSuspects
 from recryst.state.errors import IntegrityError
 
 LIMIT = 0.2  # of few rows each speaks for much
-FLIPPED = (5, 17, 33, 52)
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Rows in three groups, of which four carry the label of another; one of them is held out."""
-    run = Round(tmp_path)
-    labels = [f"g{(group + (row in FLIPPED)) % 3}" for row, group in enumerate(run.group)]
-    run.rows = run.rows.with_columns(label=pl.Series(labels))
-    return run
+    return flipped_round(tmp_path)
 
 
 @pytest.fixture

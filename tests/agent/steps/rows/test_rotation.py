@@ -3,23 +3,18 @@
 import numpy as np
 import polars as pl
 import pytest
-from small_view import Round
+from small_view import FLIPPED, flipped_round
 
 from recryst.agent.steps.rows.removals import changed
 from recryst.agent.steps.rows.rotation import Rotation, rotated
 from recryst.state.actions import Relabel, RemoveSuspects
 
-FLIPPED = (5, 17, 33, 52)
 SUSPECTS = RemoveSuspects(by="label_support", threshold=0.2)
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Rows in three groups, of which four carry the label of another."""
-    run = Round(tmp_path)
-    labels = [f"g{(group + (row in FLIPPED)) % 3}" for row, group in enumerate(run.group)]
-    run.rows = run.rows.with_columns(label=pl.Series(labels))
-    return run
+    return flipped_round(tmp_path)
 
 
 @pytest.fixture
