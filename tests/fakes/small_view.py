@@ -121,6 +121,7 @@ class Round(SmallRun):
             "reduce": {"methods": ["pca"]},
         }
         rows = texts(ROWS)
+        rows[1] = rows[1].replace("1", "0")  # no number tells the two apart
         for n in short:
             rows[n] = " ".join(rows[n].split()[:9])
         super().__init__(root, rows, labels=[f"g{n}" for n in self.group], **{**settings, **config})

@@ -16,6 +16,7 @@ from ..table_tool import TableTool
 from ..text.compiled import kernel_later
 from ..vectors.embed import table_vectors
 from ..vectors.neighbors import NeighborGraph, neighbor_graph, unit
+from .wording import same_facts
 
 _COLUMN = {"longest": "text", "best_quality": "quality"}  # that a table must have
 
@@ -23,18 +24,22 @@ _COLUMN = {"longest": "text", "best_quality": "quality"}  # that a table must ha
 _Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def semantic_duplicates(graph: NeighborGraph, rows: np.ndarray, params: SemanticParams, order: np.ndarray) -> Removal:
+def semantic_duplicates(
+    graph: NeighborGraph, rows: np.ndarray, params: SemanticParams, order: np.ndarray, texts: pl.Series | None = None
+) -> Removal:
     """The rows that are at least ``params.cosine`` like a row that stays.
 
     Rows are visited in keep order, and one goes if it is like a row before it that stays; so A ~ B ~ C never removes C
     for its likeness to a removed B. Two rows are alike if either names the other among its neighbours. With
     ``params.target_rows`` the cosine falls from 1 until no more rows than that are left, or ``params.cosine`` is
-    reached; of the rows that the last step would remove, the likest go.
+    reached; of the rows that the last step would remove, the likest go. Rows that differ in a word on which the meaning
+    turns (``wording``) are not alike, whatever their cosine.
 
     Args:
         graph: the nearest neighbours of n rows.
         rows: their positions in the data, uint32 [n], ascending.
         order: from ``keep_order``, int [n].
+        texts: theirs, strings [n]; None where there are vectors alone.
 
     Returns:
         The rows to remove, each with its cosine to the kept row that ``duplicate_of`` names: of those before it, the
@@ -45,7 +50,7 @@ def semantic_duplicates(graph: NeighborGraph, rows: np.ndarray, params: Semantic
     """
     if not len(graph.indices) == len(rows) == len(order):  # the kernel checks no bounds
         raise ValueError(f"{len(graph.indices)} rows in the graph, {len(rows)} positions, {len(order)} in order")
-    pairs = _pairs(graph, params.cosine)
+    pairs = _pairs(graph, params.cosine, texts)
     surplus = len(rows) if params.target_rows is None else max(0, len(rows) - params.target_rows)
     instead, cosine = _thinned(pairs, np.asarray(order, dtype=np.int64), surplus)
     gone = np.flatnonzero(instead >= 0)
@@ -70,7 +75,7 @@ def keep_order(
     return np.lexsort((wish, np.zeros(size, dtype=bool) if last is None else last)).astype(np.int64)
 
 
-def _pairs(graph: NeighborGraph, cosine: float) -> _Pairs:
+def _pairs(graph: NeighborGraph, cosine: float, texts: pl.Series | None) -> _Pairs:
     """The pairs of a graph that are at least ``cosine`` alike, from both sides; the higher of two cosines counts.
 
     Those of row i stand at ``start[i]:start[i + 1]`` (int64 [n + 1]) of the other rows, by position (int64
@@ -78,6 +83,9 @@ def _pairs(graph: NeighborGraph, cosine: float) -> _Pairs:
     """
     near = (graph.indices >= 0) & (graph.similarities >= np.float64(cosine))  # no float32 below it passes
     row, column = np.nonzero(near)
+    if texts is not None:
+        same = same_facts(texts.gather(row), texts.gather(graph.indices[row, column]))
+        row, column = row[same], column[same]
     neighbor, likeness = graph.indices[row, column].astype(np.int64), graph.similarities[row, column]
     own, other = np.concatenate([row, neighbor]), np.concatenate([neighbor, row])
     likeness = np.concatenate([likeness, likeness])
@@ -138,7 +146,8 @@ def _without_repeats(frame: pl.DataFrame, params: SemanticParams, seed: int) -> 
     graph = neighbor_graph(vectors, NeighborParams(), seed)
     order = keep_order(params.which_to_keep, frame.height, _measured(frame, vectors, params.which_to_keep))
     positions = np.arange(frame.height, dtype=np.uint32)
-    return frame[np.delete(positions, semantic_duplicates(graph, positions, params, order).rows)]
+    texts = frame["text"] if "text" in frame.columns else None
+    return frame[np.delete(positions, semantic_duplicates(graph, positions, params, order, texts).rows)]
 
 
 def _measured(frame: pl.DataFrame, vectors: np.ndarray, which: WhichToKeep) -> np.ndarray | None:

@@ -108,7 +108,7 @@ def alike(view: View, params: SemanticParams, rows: np.ndarray, graph: NeighborG
     ``rows``: positions, uint32 [n], ascending; ``graph``: the neighbours among them.
     """
     order = keep_order(params.which_to_keep, len(rows), _merit(view, params, rows), rows >= view.values.ingested)
-    return of_one_label(view, semantic_duplicates(graph, rows, params, order))
+    return of_one_label(view, semantic_duplicates(graph, rows, params, order, view.text(rows)))
 
 
 def _merit(view: View, params: SemanticParams, rows: np.ndarray) -> np.ndarray | None:

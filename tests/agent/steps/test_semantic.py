@@ -39,7 +39,7 @@ def source(tmp_path_factory):
     vectors = np.eye(4, 32)[groups] + 0.25 * rng.standard_normal((ROWS, 32))
     again = vectors[:PLANTED] + 0.02 * rng.standard_normal((PLANTED, 32))
     words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"]
-    texts = [" ".join(rng.choice(words, 8)) + f" number {n}" for n in range(ROWS + PLANTED)]
+    texts = [" ".join(rng.choice(words, 8)) + f" number {n % ROWS}" for n in range(ROWS + PLANTED)]
     texts[ROWS:] = [text + " as was said before" for text in texts[ROWS:]]
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
     group = np.concatenate([groups, groups[:PLANTED]]).astype(str)

@@ -159,3 +159,14 @@ def test_the_tool_takes_rows_out_of_a_table():
     with pytest.raises(InputError, match="goes by a column 'quality'"):
         TOOL.on_table(frame.drop("quality"), SemanticParams(which_to_keep="best_quality"), 0)
     assert TOOL.on_table(frame.head(0), SemanticParams(), 0).height == 0
+
+
+def test_rows_that_differ_in_a_word_on_which_the_meaning_turns_are_not_alike():
+    vectors = on_circle(0, 1, 2, 90, 91)
+    texts = pl.Series(["Enable the cache.", "Disable the cache.", "Enable the caches.", "Say hi", "Say hello"])
+    rows, order = np.arange(5, dtype=np.uint32), np.arange(5)
+    graph = graph_of(vectors)
+    by_vectors = semantic_duplicates(graph, rows, SemanticParams(cosine=0.95), order)
+    assert by_vectors.rows.tolist() == [1, 2, 4]
+    by_words = semantic_duplicates(graph, rows, SemanticParams(cosine=0.95), order, texts)
+    assert (by_words.rows.tolist(), by_words.duplicate_of.tolist()) == ([2, 4], [0, 3])
