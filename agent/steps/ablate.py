@@ -13,7 +13,8 @@ from ..decide.verdict import change
 from ..session import Session
 from ..view import View, derived_seed
 from .base import Draft, Step
-from .measured import KeptRows, anchor_scores, anchor_weights, confirmed_rows, row_vectors
+from .measured import KeptRows, row_vectors
+from .probed import anchor_scores, anchor_weights, confirmed_rows
 
 MOST_ROWS = 5000  # of a stage that are put back
 

@@ -31,13 +31,8 @@ from .measured import (
     Clustered,
     Embedded,
     KeptRows,
-    Probed,
-    anchor_scores,
-    choose_probes,
     cluster_rows,
     clustering_in_force,
-    clustering_noise,
-    confirmed_rows,
     embed_missing,
     logged_clustered,
     logged_embedded,
@@ -46,8 +41,8 @@ from .measured import (
     score_rows,
     scores_from_json,
     scores_json,
-    worth,
 )
+from .probed import Probed, anchor_scores, choose_probes, clustering_noise, confirmed_rows, worth
 from .rows.appraise import HeldOutRows, appraisal_of, looks_taken
 from .rows.evidence import CONFIRMED, held_out_evidence
 from .rows.removals import changed

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...agent.steps.measured import confirmed_rows
+from ...agent.steps.probed import confirmed_rows
 from ...agent.steps.rows.removals import LedgerChange
 from ...agent.view import View
 from ...state.phrases import Advance, silent

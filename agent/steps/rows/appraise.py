@@ -22,7 +22,7 @@ from ...decide.verdict import Look, Weights, appraised, change, on_rows, pays_on
 from ...session import Session
 from ...view import View
 from ..base import Content, Draft, Step
-from ..measured import anchor_scores, confirmed_rows, covered_rows, held_out_weights
+from ..probed import anchor_scores, confirmed_rows, covered_rows, held_out_weights
 from .removals import LedgerChange, changed
 from .rotation import Rotation, rotated
 

@@ -21,7 +21,8 @@ from ...session import Session
 from ...view import View
 from ..base import Draft, Step
 from ..clean import logged_frame
-from ..measured import KeptRows, codes_of, labelled, learns_labels, row_groups
+from ..measured import KeptRows
+from ..probed import codes_of, labelled, learns_labels, row_groups
 from .pairs import pairs_of, said
 
 LIKE = 0.95  # cosine from which rows are in one fold

@@ -18,7 +18,8 @@ from ...session import Session
 from ...synthesis.evidence import shape_of
 from ...view import View
 from ..base import Draft, Step
-from ..measured import learns_labels, text_vectors
+from ..measured import text_vectors
+from ..probed import learns_labels
 
 PAIR_ROLES: tuple[Role, ...] = ("pair_rows", "question_vectors", "answer_vectors")
 

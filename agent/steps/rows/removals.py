@@ -29,7 +29,8 @@ from ...decide.facts import doubtful, row_quality, strictness
 from ...decide.person import pinned
 from ...decide.suspects import by_fault, marked, suspects
 from ...view import View
-from ..measured import learns_labels, neighbors_among
+from ..measured import neighbors_among
+from ..probed import learns_labels
 from ..repeats import contamination, of_one_label, quality_of_rules
 
 

@@ -26,7 +26,8 @@ from ....tools.vectors.neighbors import NeighborGraph, nearest, restrict
 from ...decide.person import pinned
 from ...decide.suspects import most_suspect, past_limit
 from ...view import View
-from ..measured import KeptRows, codes_of, row_groups
+from ..measured import KeptRows
+from ..probed import codes_of, row_groups
 from .evidence import CONFIRMED, LIKE
 from .removals import LedgerChange
 

@@ -19,7 +19,8 @@ from ...view import View
 from ..base import Content, Draft, Step
 from ..clean import logged_frame
 from ..experiment import borne_out
-from ..measured import HeldOut, KeptRows, KnownRows, held_out_scores, held_out_weights, row_vectors, text_vectors
+from ..measured import KeptRows, row_vectors, text_vectors
+from ..probed import HeldOut, KnownRows, held_out_scores, held_out_weights
 from .evidence import evidence_from
 from .pairs import PAIR_ROLES, Pairs, pairs_of, said
 from .seal import sealed_sha256
