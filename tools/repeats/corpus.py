@@ -18,8 +18,7 @@ from ..read.content import BETWEEN_COLUMNS
 from ..read.load import load
 from ..text.clean import normalise
 from .lsh import matches
-from .minhash import SignedRows, signatures
-from .parts import Parts
+from .minhash import Parts, SignedRows, signatures
 
 _BATCH_ROWS = 8192
 

@@ -20,8 +20,7 @@ from ..text.clean import exact_duplicates, normalise
 from ..text.filters import bounds, choose_profile, measured, strictness
 from .corpus import corpus_duplicates, map_strings, open_corpus, signature_map
 from .lsh import matches
-from .minhash import BATCH_BYTES, SignedRows, signatures
-from .parts import Parts
+from .minhash import BATCH_BYTES, Parts, SignedRows, signatures
 from .shared import shared_passages, without
 
 

@@ -16,8 +16,7 @@ from ..text.batches import batches
 from ..text.compiled import kernel_later
 from .dedup import compared
 from .lsh import matches
-from .minhash import BATCH_BYTES, ShingleSets, signatures
-from .parts import Parts
+from .minhash import BATCH_BYTES, Parts, ShingleSets, signatures
 
 _LEAST_CHARACTERS = 64  # that two rows begin with alike; fewer are a greeting
 _MOST_ROWS, _MOST_SHARE = 50, 0.05  # that begin alike and are one conversation; more of both are a template

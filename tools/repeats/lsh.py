@@ -17,7 +17,7 @@ from .minhash import ShingleSets, in_threads
 
 if TYPE_CHECKING:
     from .buckets import BucketIndex
-    from .parts import Parts
+    from .minhash import Parts
 
 MIN_RECALL = 0.999  # chance that two rows exactly at the threshold meet in a bucket
 MAX_REPRESENTATIVES = 64  # kept rows a bucket offers for comparison; boilerplate fills buckets with thousands

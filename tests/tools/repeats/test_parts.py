@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from recryst.tools.repeats.parts import Parts
+from recryst.tools.repeats.minhash import Parts
 
 LONG = "the quick brown fox jumps over the lazy dog by the river in the evening sun of a long and quiet day"
 NEAR = LONG.replace("quiet", "calm")
