@@ -15,7 +15,7 @@ from ...tools.text.clean import exact_duplicates
 from .found import repeats
 from .learners import folds_of, near_groups, out_of_fold
 
-CLEANLAB = "cleanlab"
+CLEANLAB, SEMHASH = OPTIONAL = ("cleanlab", "semhash")  # packages that need not be installed
 DOUBTED = 0.15  # the own-label probability that a row must exceed
 
 
@@ -64,6 +64,26 @@ def by_cleanlab(rows: Rows) -> np.ndarray:
     return ~np.asarray(issues, dtype=bool)
 
 
+def by_semhash(rows: Rows) -> np.ndarray:
+    """What ``SemHash.self_deduplicate`` leaves at its own threshold, a cosine of 0.9 (van Dongen and Tulkens 2025).
+
+    Bool [n]. On our vectors in the place of its static ones, and with its exact index in the place of an approximate
+    one, so that all methods see the same and find the same again.
+
+    Raises:
+        MissingExtraError: semhash is not installed.
+    """
+    try:
+        from semhash import SemHash
+    except ImportError as error:
+        raise MissingExtraError("semhash is not installed: `pip install semhash`") from error
+    records = [{"text": text, "at": at} for at, text in enumerate(rows.texts.to_list())]
+    index = SemHash.from_embeddings(rows.vectors, records, model=None, columns=["text"], ann_backend="basic")
+    kept = np.zeros(len(records), dtype=bool)
+    kept[[record["at"] for record in index.self_deduplicate().selected]] = True
+    return kept
+
+
 def by_own_probability(rows: Rows) -> np.ndarray:
     """Rows whose own label has at most 0.15 are out, and all but the first of each group at cosine 0.95, bool [n].
 
@@ -93,6 +113,7 @@ def _firsts(groups: np.ndarray, among: np.ndarray) -> np.ndarray:
 BASELINES: dict[str, Callable[[Rows], np.ndarray]] = {
     "exact + MinHash": exact_and_minhash,
     "one per group": one_per_group,
+    SEMHASH: by_semhash,
     CLEANLAB: by_cleanlab,
     "own probability": by_own_probability,
 }
@@ -100,4 +121,4 @@ BASELINES: dict[str, Callable[[Rows], np.ndarray]] = {
 
 def available() -> list[str]:
     """The baselines that can be measured here."""
-    return [name for name in BASELINES if name != CLEANLAB or importlib.util.find_spec("cleanlab")]
+    return [name for name in BASELINES if name not in OPTIONAL or importlib.util.find_spec(name)]

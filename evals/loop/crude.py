@@ -10,7 +10,7 @@ import numpy as np
 from ...state.phrases import Advance, silent
 from ...tools.judge.learned import macro_f1, recovered
 from ..table import Table
-from .baselines import BASELINES, CLEANLAB, Rows, at_random, available
+from .baselines import BASELINES, Rows, at_random, available
 from .cells import Bench, Cell, Plan, Record, measured, place, refined, said_of_the_code
 from .faults import Crude
 from .found import Outcome, found, labels_of, oracle, positions, same_groups
@@ -103,8 +103,13 @@ def _notes(plan: Plan) -> Sequence[str]:
         "10 % rows of another domain, 4 % gibberish, 4 % boilerplate; pairs: 8 % answers swapped, 6 % broken off, 3 % "
         "gibberish, 4 % boilerplate, 2 % empty, 5 % off-topic, 16 % copies. Mild: 0.4 of it, harsh: 1.8.",
     ]
-    if CLEANLAB not in available():
-        notes.append(
-            "cleanlab is not installed here (`pip install cleanlab`): cells measured without it lack its figures."
-        )
-    return notes
+    return [*notes, *lacking()]
+
+
+def lacking() -> list[str]:
+    """A note on each baseline that is not installed."""
+    return [
+        f"{name} is not installed here (`pip install {name}`): cells measured without it lack its figures."
+        for name in BASELINES
+        if name not in available()
+    ]

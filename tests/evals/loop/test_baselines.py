@@ -58,6 +58,17 @@ def test_cleanlab_says_how_it_is_installed_or_finds_wrong_labels(rows):
         assert kept[5:120].mean() > 0.9
 
 
+def test_semhash_says_how_it_is_installed_or_finds_copies(rows):
+    if baselines.SEMHASH not in baselines.available():
+        with pytest.raises(MissingExtraError, match="pip install semhash"):
+            baselines.by_semhash(rows)
+    else:
+        near = rows.vectors @ rows.vectors.T - np.eye(130) > 0.9
+        out = np.flatnonzero(~baselines.by_semhash(rows))
+        assert set(range(120, 130)) <= set(out.tolist())
+        assert near[out].any(axis=1).all(), "a row went that repeats none"
+
+
 def test_the_nearest_class_is_by_direction():
     vectors = np.array([[1, 0], [0.9, 0.1], [0.8, 0.6], [0, 1]], dtype=np.float32)
     assert learners.nearest_classes(vectors, ["a", "a", "b", "c"]) == {"a": "b", "b": "a", "c": "b"}
