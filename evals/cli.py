@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,9 +11,11 @@ import click
 import orjson
 
 from ..agent.cli.options import read_price
+from ..state.store import write_whole
 from .attacks import FAMILIES
 from .loop.faults import FLIPS, SEVERITIES
 from .loop.sets import LABELLED, NAMES
+from .plan import command_of, plan_option
 from .table import Table, shown
 
 T = TypeVar("T")
@@ -35,7 +37,9 @@ def _experiment(run: Callable[..., Table | list[Table]]) -> click.Command:
 
     @wraps(run)
     def printed(markdown: bool, as_json: bool, **options: Any) -> None:
-        _print(run(**options), markdown, as_json)
+        result = run(**options)
+        _print(result, markdown, as_json)
+        _draw([result] if isinstance(result, Table) else result, options.get("out"))
 
     for option in reversed(_OPTIONS):
         printed = option(printed)
@@ -126,11 +130,13 @@ def storage(data: Path) -> Table:
     return run(data)
 
 
+_OUT = "Keep the runs and the plot there; finished runs are read back.  [default: the plot alone, in this folder]"
 _LOOP_OPTIONS = [
     click.option("--set", "sets", multiple=True, type=click.Choice(NAMES), help="Which set.  [default: all]"),
     click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Runs of each, from seed 0 on."),
     click.option("--rows", type=click.IntRange(50), help="Rows of each clean set, at most.  [default: 3,000 or 4,000]"),
-    click.option("--out", type=click.Path(path_type=Path), help="Keep the runs there; finished ones are read back."),
+    click.option("--out", type=click.Path(path_type=Path), help=_OUT),
+    plan_option,
 ]  # fmt: skip
 
 
@@ -165,6 +171,16 @@ def clean(data: Path, out: Path | None, **options: Any) -> Table:
 
 @_experiment
 @_on_sets
+def human(data: Path, out: Path | None, **options: Any) -> Table:
+    """Noise that people made: requests out of scope, and postings in two groups; is it found, and is that better?"""
+    from .loop import human as experiment
+
+    options["sets"] = [name for name in options["sets"] or experiment.FAULTS if name in experiment.FAULTS]
+    return _of_cells("human", experiment.run, data, out, severities=(experiment.HUMAN,), **options)
+
+
+@_experiment
+@_on_sets
 @click.option("--severity", "severities", multiple=True, type=click.Choice(tuple(SEVERITIES)),
               help="How many faults.  [default: middle]")  # fmt: skip
 def policies(data: Path, severities: tuple[str, ...], out: Path | None, **options: Any) -> list[Table]:
@@ -185,7 +201,8 @@ def policies(data: Path, severities: tuple[str, ...], out: Path | None, **option
 @click.option("--rows", default=2000, show_default=True, type=click.IntRange(100), help="Rows of each run, at most.")
 @click.option("--flips", default=FLIPS[0], show_default=True, type=click.Choice(FLIPS),
               help="Which class a wrong label names: any, or the nearest.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Keep the runs there; finished ones are read back.")
+@click.option("--out", type=click.Path(path_type=Path), help=_OUT)
+@plan_option
 def gate(data: Path, sets: tuple[str, ...], anchors: tuple[int, ...], out: Path | None, **options: Any) -> list[Table]:
     """Planted actions: how often the gate rolls a harmful one back and keeps a useful one."""
     from ..agent.cli.progress import Reporter
@@ -193,11 +210,11 @@ def gate(data: Path, sets: tuple[str, ...], anchors: tuple[int, ...], out: Path 
 
     plan = experiment.GatePlan(sets=sets or tuple(LABELLED), anchors=anchors or (experiment.DEFAULT,), **options)
     with Reporter().step("gate", len(plan.cells()), "cells") as advance:
-        return experiment.run(data, plan, out, shlex.join(["recryst", *sys.argv[1:]]), advance)
+        return experiment.run(data, plan, out, command_of(click.get_current_context()), advance)
 
 
 def _of_cells(
-    name: str, run: Callable[..., T], data: Path, out: Path | None, *, sets: tuple[str, ...], **options: Any
+    name: str, run: Callable[..., T], data: Path, out: Path | None, *, sets: Sequence[str], **options: Any
 ) -> T:
     """The tables of an experiment, each cell a step of the progress that is shown."""
     from ..agent.cli.progress import Reporter
@@ -205,7 +222,15 @@ def _of_cells(
 
     plan = Plan(sets=sets or NAMES, **options)
     with Reporter().step(name, len(plan.cells()), "cells") as advance:
-        return run(data, plan, out, shlex.join(["recryst", *sys.argv[1:]]), advance)
+        return run(data, plan, out, command_of(click.get_current_context()), advance)
+
+
+def _draw(tables: Sequence[Table], out: Path | None) -> None:
+    """Write the plots of tables that have one, and say where; the terminal keeps the tables alone."""
+    for plot in [table.plot for table in tables if table.plot is not None]:
+        path = (out or Path()) / f"recryst-eval-{plot.name}.svg"
+        write_whole(path, plot.svg().encode())
+        click.echo(f"Plot: {path}", err=True)
 
 
 def _print(result: Table | list[Table], markdown: bool, as_json: bool) -> None:

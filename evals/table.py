@@ -1,9 +1,11 @@
-"""The result of an experiment: a table, and the command that makes it again."""
+"""The result of an experiment: a table, where there is one its plot, and the command that makes it again."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from .plots.panels import Plot
 
 Cell = str | int | float | None
 T = TypeVar("T")
@@ -12,13 +14,17 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Table:
-    """``rows`` have one cell per column; ``notes`` say what a reader must know; ``command`` repeats the experiment."""
+    """``rows`` have one cell per column; ``notes`` say what a reader must know; ``command`` repeats the experiment.
+
+    ``plot`` shows the figures.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     command: str = ""
+    plot: Plot | None = None
 
     def numeric(self) -> list[bool]:
         """For each column whether it holds no words, and stands to the right."""

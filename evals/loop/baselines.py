@@ -65,7 +65,7 @@ def by_cleanlab(rows: Rows) -> np.ndarray:
 
 
 def by_semhash(rows: Rows) -> np.ndarray:
-    """What ``SemHash.self_deduplicate`` leaves at its own threshold, a cosine of 0.9 (van Dongen and Tulkens 2025).
+    """What ``SemHash.self_deduplicate`` leaves at its own threshold, a cosine of 0.9 (Van Dongen and Tulkens 2025).
 
     Bool [n]. On our vectors in the place of its static ones, and with its exact index in the place of an approximate
     one, so that all methods see the same and find the same again.

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ...state.phrases import Advance, silent
+from ..plots.loop import of_clean
 from ..table import Cell as Value
 from ..table import Table
 from .cells import Bench, Cell, Plan, Record, measured, place, refined, said_of_the_code
@@ -36,7 +37,7 @@ def run(data: Path, plan: Plan, out: Path | None = None, command: str = "", adva
         cells = replace(plan, severities=(CLEAN,)).cells()
         records = measured(cells, folder, lambda cell, at: _measure(bench, cell, at), advance=advance)
     lines, notes = tuple(_line(*one) for one in records), (*_NOTES, said_of_the_code(records))
-    return Table("What the loop takes from clean sets", _COLUMNS, lines, notes, command)
+    return Table("What the loop takes from clean sets", _COLUMNS, lines, notes, command, of_clean(records))
 
 
 def _measure(bench: Bench, cell: Cell, folder: Path) -> Record:

@@ -33,12 +33,12 @@ def run(data: Path, plan: Plan, out: Path | None = None, command: str = "", adva
     with place(out, "crude") as folder:
         bench = Bench(data, folder)
         records = measured(
-            plan.cells(), folder, lambda cell, at: _measure(bench, cell, at), _has_all_that_is_available, advance
+            plan.cells(), folder, lambda cell, at: _measure(bench, cell, at), has_all_that_is_available, advance
         )
     return tables(records, [LOOP, RANDOM, *BASELINES], [*_notes(plan), said_of_the_code(records)], command)
 
 
-def _has_all_that_is_available(record: Record) -> bool:
+def has_all_that_is_available(record: Record) -> bool:
     """Also what was not installed when the cell was measured."""
     return LOOP in record["methods"] and (len(record["methods"]) == 1 or set(available()) <= set(record["methods"]))
 
@@ -47,7 +47,7 @@ def _measure(bench: Bench, cell: Cell, folder: Path) -> Record:
     begun = time.perf_counter()
     crude = bench.crude(cell)
     made, how = refined(cell, crude, folder)
-    record = _scores(bench, cell, crude, made) if cell.labelled else _found_alone(crude, made)
+    record = scores(bench, cell, crude, made) if cell.labelled else _found_alone(crude, made)
     return {**record, **how, "seconds": time.perf_counter() - begun}
 
 
@@ -55,7 +55,7 @@ def _found_alone(crude: Crude, made: Outcome) -> Record:
     return {"rows": crude.rows.height, "methods": {LOOP: asdict(found(crude, made, same_groups(crude).tolist()))}}
 
 
-def _scores(bench: Bench, cell: Cell, crude: Crude, made: Outcome) -> Record:
+def scores(bench: Bench, cell: Cell, crude: Crude, made: Outcome) -> Record:
     """The score of every method on the test split, the share of the gap that it recovers, and what it found."""
     learned = Learned(bench, cell, crude)
     outcomes = {LOOP: made, **baselines(learned, crude.rows.height - len(made.kept))}

@@ -15,6 +15,7 @@ from ...agent.steps.rows.removals import LedgerChange
 from ...agent.view import View
 from ...state.phrases import Advance, silent
 from ...tools.judge.learned import normal
+from ..plots.loop import of_gate
 from ..runs import until_decision
 from ..table import Cell as Value
 from ..table import Table
@@ -153,7 +154,7 @@ class _Judge:
 
 def tables(found: Sequence[Measured], command: str) -> list[Table]:
     """How often each action was kept; the same set by set; and the verdicts that were wrong, one by one."""
-    made = [Table("Planted actions at the gate", _BY_ACTION, tuple(_by_action(found)), _NOTES, command)]
+    made = [Table("Planted actions at the gate", _BY_ACTION, tuple(_by_action(found)), _NOTES, command, of_gate(found))]
     names = list(dict.fromkeys(cell.set for _, cell, _ in found))
     by_set = tuple(_by_set(found, names))
     made.append(Table("Kept, by set", ("severity", "anchor", "action", *names), by_set, (), command))

@@ -11,6 +11,7 @@ from ...state import events
 from ...state.phrases import Advance, silent
 from ...state.store import write_whole
 from ...tools.judge.learned import recovered
+from ..plots.loop import of_policies
 from ..runs import FinishedRun, refine
 from ..table import Cell as Value
 from ..table import Table
@@ -105,7 +106,7 @@ def tables(records: Records, command: str) -> list[Table]:
         for name in (*names, *(["all"] if len(names) > 1 else [])):
             part = [one for cell, one in records if cell.severity == severity and name in (cell.set, "all")]
             lines += [(name, severity, policy, *_line(part, policy)) for policy in POLICIES]
-    return [Table("Who decides", columns, tuple(lines), _NOTES, command)]
+    return [Table("Who decides", columns, tuple(lines), _NOTES, command, of_policies(records, POLICIES))]
 
 
 _NOTES = (

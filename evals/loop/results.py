@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from statistics import fmean
 
+from ..plots.loop import of_crude, of_pairs
 from ..table import Cell as Value
 from ..table import Table
 from .cells import Cell, Record
@@ -21,13 +22,15 @@ def tables(records: Records, methods: Sequence[str], notes: Sequence[str], comma
     if labelled:
         shares, scores = _shares(labelled, methods), _scores(labelled, methods)
         columns = ("set", "severity", "rows", "crude", "oracle", "loop", "least of a seed", *methods[1:])
-        made.append(Table("Recovered share", columns, shares, tuple(notes), command))
+        plot = of_crude(labelled, methods)
+        made.append(Table("Recovered share", columns, shares, tuple(notes), command, plot))
         made.append(Table("Scores", ("set", "severity", "seed", "crude", "oracle", *methods), scores, (), command))
         columns = ("set", "severity", "method", "removed", "precision", *LABELLED_RATES, "clean rows lost")
         made.append(Table("Faults found, labelled sets", columns, _by_method(labelled, methods), _FOUND, command))
     if pairs:
         columns = ("set", "severity", "seed", "removed", "precision", *PAIR_RATES, "mean", "least", "clean rows lost")
-        made.append(Table("Faults found, pairs", columns, _pairs(pairs), (*notes[1:], *_FOUND), command))
+        plot = of_pairs(pairs, tuple(PAIR_RATES), _LOOP)
+        made.append(Table("Faults found, pairs", columns, _pairs(pairs), (*notes[1:], *_FOUND), command, plot))
     return made
 
 

@@ -119,22 +119,34 @@ def banking77(data: Path) -> LabelledSet:
 
 
 def clinc(data: Path) -> LabelledSet:
-    """Requests to an assistant, 150 intents (Larson et al. 2019); foreign: beginnings of answers of Dolly."""
+    """Requests to an assistant, 150 intents (Larson et al. 2019); foreign: its requests out of scope."""
     with gzip.open(existing(data, "clinc_oos/data_full.json.gz"), "rt", encoding="utf-8") as file:
         splits = json.load(file)
     train, test = ([(text, label) for text, label in splits[name]] for name in ("train", "test"))
-    foreign = [output[:120] for _, output in _alpaca(data, "dolly_3k")[:2000]]
+    foreign = [text for part in ("oos_train", "oos_val", "oos_test") for text, _ in splits[part]]
     return _labelled("clinc", train, test, foreign)
+
+
+def _postings(data: Path) -> Iterator[Labelled]:
+    """Postings without their headers, and their groups, in the order of the file: by group."""
+    for row in _lines(existing(data, "newsgroups20/newsgroups20.jsonl.gz")):
+        _, _, body = row["text"].partition("\n\n")
+        if len(body.strip()) > 40:
+            yield body.strip()[:_POSTING], row["group"]
+
+
+def crossposts(data: Path) -> list[tuple[str, str, str]]:
+    """Postings whose body stands in more than one group: the body, the first group by name, and the second."""
+    groups: dict[str, dict[str, str]] = {}
+    for text, group in _postings(data):
+        groups.setdefault(sound(text), {}).setdefault(group, text)
+    several = [names for names in groups.values() if len(names) > 1]
+    return [(names[first], first, other) for names in several for first, other in [sorted(names)[:2]]]
 
 
 def newsgroups20(data: Path) -> LabelledSet:
     """Postings without their headers, 20 groups (Lang 1995); foreign: instructions with their answers."""
-    rows = []
-    for row in _lines(existing(data, "newsgroups20/newsgroups20.jsonl.gz")):
-        _, _, body = row["text"].partition("\n\n")
-        if len(body.strip()) > 40:
-            rows.append((body.strip()[:_POSTING], row["group"]))
-    rows = list(_distinct(rows))
+    rows = list(_distinct(_postings(data)))
     order = np.random.default_rng(0).permutation(len(rows)).tolist()
     train, test = ([rows[at] for at in part] for part in (order[:4500], order[4500:6000]))
     foreign = [f"{question}\n\n{answer}"[:600] for question, answer in _alpaca(data, "claude_t45")[:2000]]
