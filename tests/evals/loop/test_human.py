@@ -7,6 +7,8 @@ import pytest
 
 from recryst.evals.loop import human, sets
 from recryst.evals.loop.cells import Bench, Plan
+from recryst.evals.loop.found import outcome
+from recryst.evals.runs import FinishedRun
 
 INTENTS, EACH = 4, 30
 
@@ -95,7 +97,10 @@ def test_human_noise_is_refined_measured_and_read_back(few_requests, tmp_path):
         assert noisy == round(0.1 * (rows - noisy)) > 4
         gone = line["noise found"] * noisy + line["sound rows lost"] * (rows - noisy)
         assert gone >= line["removed"] * rows - 2, "rows went that are neither noise nor sound"
-    assert lines["own probability"]["noise found"] > 0.5
+    left = outcome(FinishedRun(tmp_path / "human/clinc-human-0/run")).kept
+    side = [json.loads(row) for row in (tmp_path / "human/clinc-human-0/side.jsonl").read_text("utf-8").splitlines()]
+    strange = {row["id"] for row in side if row["fault"]}
+    assert lines["loop"]["noise found"] == pytest.approx(len(strange - left) / len(strange))
     assert lines["random"]["removed"] == pytest.approx(lines["loop"]["removed"])
     assert made.plot is not None
     assert human.run(few_requests, plan, tmp_path) == made

@@ -1,0 +1,51 @@
+"""What an experiment prints and leaves behind, from cells that are finished."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+from click.testing import CliRunner
+
+from recryst.evals.cli import eval as evals
+from recryst.evals.loop.cells import Plan
+from recryst.evals.loop.faults import CLEAN
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A folder of two finished cells of the experiment on clean sets."""
+    for cell in Plan(sets=("gsm8k", "banking77"), severities=(CLEAN,), seeds=1).cells():
+        score = 0.9 if cell.labelled else None
+        record = {"cell": asdict(cell), "rows": 100, "before": score, "after": score and score - 0.02, "removed": 0.01,
+                  "clean_lost": 0.0, "code": "0.1.0 abc"}  # fmt: skip
+        folder = tmp_path / "out/clean" / cell.folder
+        folder.mkdir(parents=True)
+        (folder / "cell.json").write_text(json.dumps(record), encoding="utf-8")
+    return tmp_path / "out"
+
+
+def _run(*words):
+    return CliRunner().invoke(evals, ["clean", *words], catch_exceptions=False)
+
+
+def test_a_planned_experiment_gives_its_table_and_its_plot(finished, tmp_path):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"data: {tmp_path}\nset: [banking77, gsm8k]\nseeds: 1\nout: {finished}\n", encoding="utf-8")
+    made = _run("--plan", str(plan), "--json")
+    table = json.loads(made.stdout)
+    assert (
+        table["command"]
+        == f"recryst eval clean --data {tmp_path} --set banking77 --set gsm8k --seeds 1 --out {finished}"
+    )
+    assert [(line["set"], line["points lost"]) for line in table["rows"]] == [
+        ("banking77", pytest.approx(2.0)),
+        ("gsm8k", None),
+    ]
+    plot = finished / "recryst-eval-clean.svg"
+    assert f"Plot: {plot}" in made.stderr
+    assert all(f">{word}<" in plot.read_text("utf-8") for word in ("banking77", "gsm8k", "points of macro-F1 lost"))
+
+    again = _run("--data", str(tmp_path), "--set", "gsm8k", "--seeds", "1", "--out", str(finished), "--markdown")
+    assert again.stdout.startswith("### What the loop takes from clean sets")
+    assert "banking77" not in plot.read_text("utf-8")
+    assert "macro-F1" not in plot.read_text("utf-8"), "a set without a score has an axis for it"
