@@ -1,0 +1,62 @@
+"""What rows are worth: which probes learn from them, and that held-out rows are met by those that are left."""
+
+import numpy as np
+import pytest
+from small_view import ROWS, Round, SmallRun, texts
+
+from recryst.agent.steps.measured import KeptRows
+from recryst.agent.steps.probed import (
+    anchor_scores,
+    choose_probes,
+    codes_of,
+    held_out_weights,
+    learns_labels,
+    row_groups,
+)
+from recryst.state.errors import InputError
+from recryst.state.phrases import silent
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory):
+    run = Round(tmp_path_factory.mktemp("run"))
+    return run.described(run.held_out())
+
+
+def test_labels_are_learned_where_most_rows_have_one(view, tmp_path):
+    kept = KeptRows.of(view)
+    assert learns_labels(view, kept.rows)
+    assert choose_probes(view, kept) == (("nearest_neighbor", "linear_discriminant"), 0)
+    bare = SmallRun(tmp_path, texts(ROWS), labels=["one"] * 10 + [None] * (ROWS - 10)).loaded()
+    assert not learns_labels(bare, np.arange(ROWS, dtype=np.uint32))
+
+
+def test_a_probe_of_labels_without_any_is_refused_with_the_remedy(tmp_path):
+    run = Round(tmp_path, probe={"kind": "pairs"})
+    with pytest.raises(InputError, match=r"probe\.kind may be text"):
+        choose_probes(run.embedded(run.held_out()), None)
+
+
+def test_a_class_whose_rows_are_gone_is_met_no_longer(view):
+    kept, codes = view.kept(), codes_of(view, view.kept())
+    vectors = np.asarray(view.array("vectors"))
+    names = view.values.probes
+    whole = anchor_scores(view, names, 0, kept, vectors, silent)
+    gone = codes != codes[0]
+    without = anchor_scores(view, names, 0, kept[gone], vectors[gone], silent)
+    lost = codes_of(view, view.anchor()) == codes[0]
+    assert whole[:, lost].mean() > 0.9
+    assert without[:, lost].max() == 0
+    assert (without[:, ~lost] >= whole[:, ~lost]).all()
+
+
+def test_held_out_rows_weigh_by_group_and_by_class(view):
+    anchor = view.anchor()
+    sure = np.ones(len(anchor), dtype=bool)
+    weights = held_out_weights(view, view.values.probes, anchor, sure)
+    codes = codes_of(view, anchor)
+    by_class = np.bincount(codes, weights.by_class)
+    assert np.allclose(by_class[by_class > 0], 1 / (by_class > 0).sum())
+    assert np.allclose(np.bincount(row_groups(view, anchor), weights.confirmed).max(), weights.confirmed.max())
+    nobody = held_out_weights(view, view.values.probes, anchor, ~sure)
+    assert nobody.confirmed.sum() == 0 < nobody.raw.sum()
