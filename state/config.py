@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from .preparation import (
@@ -28,6 +28,7 @@ from .preparation import (
 )
 
 LACKS_MODEL = "lacks_model"  # the type of an error: a key stands for nothing without llm.model
+AT_ODDS = "at_odds"  # the type of an error: a key is at odds with another
 
 
 def _address(value: str | None) -> str | None:
@@ -149,6 +150,49 @@ class StopParams(Section):
     )
     patience: int = Field(3, ge=1, description="rounds that must hold still")
     min_rows: int = Field(40, ge=10, description="cleaned rows below which there is nothing to cluster")
+
+
+def _share(value: object) -> object:
+    """``1%`` as 0.01."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            return float(value.strip()[:-1]) / 100
+        except ValueError:
+            return value
+    return value
+
+
+def _below_one(value: float | None) -> float | None:
+    if value is not None and not 0 <= value < 1:
+        raise ValueError("must be a share from 0 to below 1, as in 1% or 0.01")
+    return value
+
+
+class OutcomeParams(Section):
+    """What a run is to end with, instead of thresholds. Rows go for it when the rounds are over, and no cap binds it.
+
+    How many rows are at fault is not known, but estimated: a row is in doubt where evidence of any kind, as it was last
+    gathered, is past its weakest limit. The evidence overlooks faults and doubts good rows.
+    """
+
+    keep: Annotated[int | None, Option("run", metavar="ROWS")] = Field(
+        None,
+        ge=1,
+        description="training rows to end with, at most; with --like those nearest to the endorsed rows, else what the "
+        "probes like best of some choices and a random one",
+    )
+    target_noise: Annotated[
+        float | None, BeforeValidator(_share), AfterValidator(_below_one), Option("run", metavar="SHARE", text=True)
+    ] = Field(
+        None,
+        description="share of the training rows (1% or 0.01) that the evidence still puts in doubt at the end, at most: "
+        "an estimate, which counts no fault that the evidence overlooks; the most suspect go",
+    )
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything is asked for."""
+        return self.keep is not None or self.target_noise is not None
 
 
 class ReviewParams(Section):
@@ -284,6 +328,7 @@ class Config(Section):
     synthesis: SynthesisParams = SynthesisParams()
     quality: QualityParams = QualityParams()
     label: LabelParams = LabelParams()
+    outcome: OutcomeParams = OutcomeParams()
     review: ReviewParams = ReviewParams()
     train: TrainParams = TrainParams()
     quantise: QuantiseParams = QuantiseParams()
@@ -293,6 +338,13 @@ class Config(Section):
         for name in ("policy", "critic"):
             if getattr(self, name) == "llm" and self.llm.model is None:
                 raise PydanticCustomError(LACKS_MODEL, "llm needs a model", {"key": name})
+        return self
+
+    @model_validator(mode="after")
+    def _enough_rows_are_kept(self) -> Config:
+        if self.outcome.keep is not None and self.outcome.keep < self.stop.min_rows:
+            said = f"must be at least stop.min_rows, {self.stop.min_rows}: ask for more rows, or set that lower"
+            raise PydanticCustomError(AT_ODDS, "{said}", {"key": "outcome.keep", "said": said})
         return self
 
     def backend(self, role: Literal["policy", "critic"]) -> Literal["rules", "llm"]:

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter
 from .canonical import sha256_json
 from .config import ClusterParams
 from .decision import Answer, Appraisal, Budget, Candidate, Facts, Look, RoundRecord
-from .report import Record
+from .report import Record, Selected
 from .values import Role, StatePatch
 
 EVENT_VERSION = 2
@@ -422,6 +422,18 @@ class Override(StepEvent):
     k: int
 
 
+class Select(StepEvent):
+    """The rounds are over, and rows went until the outcome that the user wants was reached.
+
+    ``evidence``: what the probes make of the anchor for each choice of rows that was measured.
+    """
+
+    type: Literal["select"] = "select"
+    counts: RowCounts
+    selected: Selected
+    evidence: dict[Role, str] = Field(default_factory=dict)
+
+
 class OpenSealed(StepEvent):
     """The rounds are over, and the sealed rows were looked at, once; what they say stands among the values."""
 
@@ -477,8 +489,8 @@ class Publish(StepEvent):
 Event = (
     Start | Resume | Error | Chat
     | Load | Clean | Answers | Language | Separation | HoldOut | Embed | EmbedPairs | Quality | Cluster | Reduce | Bare
-    | Ablate | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | OpenSealed | JudgeHeldOut
-    | Review
+    | Ablate | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | Select | OpenSealed
+    | JudgeHeldOut | Review
     | Train | Export | Publish
 )  # fmt: skip
 #: Reads an event of any type from plain values.

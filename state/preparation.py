@@ -24,13 +24,15 @@ class Option:
     """Marks a key that has a short name: an option of the commands that start a run, a keyword of the Python API.
 
     ``group`` says which commands take it: ``run`` and ``model`` all of them, ``data`` those that are told what to read.
-    ``name``: where it is not the key's own. ``file``: the value is the path of a file that must be there.
+    ``name``: where it is not the key's own. ``file``: the value is the path of a file that must be there. ``text``: it
+    is read by the key, not by the command line.
     """
 
     group: Literal["data", "run", "model"]
     name: str = ""
     metavar: str | None = None
     file: bool = False
+    text: bool = False
 
 
 Column = Annotated[str | None, Option("data")]
@@ -122,7 +124,9 @@ class DedupParams(Section):
     which_to_keep: Literal["first", "longest", "best_quality"] = Field(
         "first", description="the row of a group that stays"
     )
-    against: Names = Field((), description="files whose rows are in the corpus already; repeats of them go")
+    against: Annotated[Names, Option("data", "accepted", "FILE", file=True)] = Field(
+        (), description="files whose rows are in the corpus already; repeats of them go, exact and near"
+    )
     target_rows: int | None = Field(
         None, ge=1, description="remove the likest rows first, until so many are left or the threshold is reached"
     )

@@ -122,3 +122,43 @@ class Objective(Record):
     silhouette: float | None
     redundancy: float
     noise: float
+
+
+class Selection(Record):
+    """A choice of the rows that stay, and the mean of the probes on the confirmed rows of the anchor.
+
+    ``gain`` is that over the random choice of the same size, paired row by row, and ``error`` its standard error; None
+    for the random one itself.
+    """
+
+    name: Literal["suspicion", "representative", "endorsed", "random"]
+    rows: int
+    score: float
+    gain: float | None = None
+    error: float | None = None
+    taken: bool = False
+
+
+class Selected(Record):
+    """What a user wanted to end with, and what the run ended with.
+
+    ``keep`` training rows at most; of them at most the share ``target_noise`` in doubt: past the weakest limit of the
+    evidence as it was last gathered. ``in_doubt`` is None where there is no evidence. ``score``: of all rows before.
+    """
+
+    keep: int | None
+    target_noise: float | None
+    before: int  # training rows
+    after: int
+    in_doubt_before: int | None
+    in_doubt: int | None
+    score: float
+    selections: tuple[Selection, ...]  # empty where no row had to go
+
+    @property
+    def reached(self) -> bool:
+        """Whether the run ended with what was wanted."""
+        few = self.keep is None or self.after <= self.keep
+        if self.target_noise is None:
+            return few
+        return few and self.in_doubt is not None and self.in_doubt <= self.target_noise * self.after + 1e-9

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .config import LACKS_MODEL, Config, LlmParams
+from .config import AT_ODDS, LACKS_MODEL, Config, LlmParams
 from .errors import UsageError
 from .preparation import Section
 
@@ -151,7 +151,7 @@ def parse_config(values: dict[str, Any], where: str, given: Mapping[str, str] | 
 def _sentence(error: ErrorDetails, where: str, given: Mapping[str, str]) -> str:
     """What is wrong with a value, and which value: ``--max-rounds (stop.max_rounds): … (got 0)``."""
     parts = [str(part) for part in error["loc"]]
-    key = ".".join(parts)
+    key = error["ctx"]["key"] if error["type"] == AT_ODDS else ".".join(parts)
     if error["type"] == LACKS_MODEL:
         return _lacks_model(error["ctx"]["key"], where, given)
     if error["type"] == "extra_forbidden":

@@ -26,7 +26,7 @@ Role = Literal[
     "text", "languages", "annotations", "verdicts", "in_corpus", "near_duplicates", "matches", "groups",
     "pool", "vectors", "neighbor_indices", "neighbor_similarities", "density", "anchor_vectors", "anchor_radii",
     "taught", "endorsed_vectors", "quality_model", "quality", "evidence", "anchor_evidence", "relabelled",
-    "anchor_scores", "trial_scores", "standing_scores", "rotated_confirmed",
+    "anchor_scores", "trial_scores", "standing_scores", "rotated_confirmed", "selection_scores",
     "pair_rows", "question_vectors", "answer_vectors",
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
     "sealed_vectors", "sealed_evidence", "sealed_scores", "looked_labels", "looked_scores",

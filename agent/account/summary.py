@@ -7,7 +7,7 @@ import polars as pl
 
 from ...state.actions import OVERRIDES, Stop
 from ...state.decision import Rejected, Verdict
-from ...state.events import Ablate, Act, Decide, Embed, HoldOut, Measure, Override, Publish, StepEvent, Train
+from ...state.events import Ablate, Act, Decide, Embed, HoldOut, Measure, Override, Publish, Select, StepEvent, Train
 from ...state.rows import counts, removed_by_reason
 from ...tools.read.columns import free_name
 from ...tools.write.choices import choices_of_run
@@ -49,6 +49,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         sealed=len(view.sealed()),
         headline=values.headline,
         unsealed=next((event.unsealed for event in view.events if isinstance(event, HoldOut)), None),
+        selected=next((event.selected for event in view.events if isinstance(event, Select)), None),
         removed_by_reason=removed_by_reason(ledger),
         conflicts=conflicts(view),
         relabelled=relabelled(view),

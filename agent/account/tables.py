@@ -27,6 +27,7 @@ from ...tools.write.figures import (
     review_in_words,
     size,
 )
+from ...tools.write.outcome import outcome_in_words
 from ...tools.write.shown import Conflicts, InDoubt, Mark, Relabelled, Round, Stage, Summary
 
 TEXT = 160  # characters of a row that are shown
@@ -93,6 +94,8 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
     ended = "converged" if result.converged else "stopped"
     tried = sum(entry.action != "stop" for entry in result.rounds)
     console.print(Text(f"{ended} after {counted(tried, 'round')}: {printable(result.stop_reason or '')}"))
+    if result.selected:
+        console.print(Text(outcome_in_words(result.selected), style="" if result.selected.reached else "bold yellow"))
     if result.headline:
         console.print(Text(headline_in_words(result.headline), style=headline_style(result.headline)))
     elif result.unsealed:

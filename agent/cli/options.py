@@ -40,6 +40,11 @@ def read_names(context: click.Context, option: click.Parameter, value: tuple[str
     return [name.strip() for part in value for name in part.split(",") if name.strip()] if value else None
 
 
+def read_files(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
+    """The files of an option that may be given again; None where it was not given."""
+    return list(value) or None
+
+
 def _marked(section: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, str, Option, FieldInfo]]:
     """The keys that have a short name: that name, ``section.key``, the mark and the field."""
     for key, field in section.model_fields.items():
@@ -65,8 +70,12 @@ def _option(name: str, mark: Option, field: FieldInfo) -> _Decorator:
     elif get_origin(kind) is tuple:
         named = get_args(kind)[0] is str
         how |= {"callback": read_names if named else read_price, "multiple": named}
+        if mark.file:
+            how |= {"callback": read_files, "type": click.Path(exists=True, resolve_path=True)}
+    elif mark.file:
+        how["type"] = click.Path(exists=True, resolve_path=True)
     else:
-        how["type"] = click.Path(exists=True, resolve_path=True) if mark.file else kind
+        how["type"] = str if mark.text else kind
     return click.option(f"--{name.replace('_', '-')}", **how)
 
 

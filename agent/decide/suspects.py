@@ -47,6 +47,38 @@ def past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
     return past.fill_null(False).to_numpy()
 
 
+def doubts(view: View, rows: np.ndarray) -> pl.DataFrame | None:
+    """How much the evidence in force speaks against positions (uint32 [n], ascending), whatever its kind.
+
+    A row is in doubt past the weakest limit of any kind. Kinds have no common scale: ``doubt`` goes by the limits that
+    a row is past and by its place among the rows, of the kind that speaks against it most. Nothing speaks against a row
+    of which a person has spoken.
+
+    Returns:
+        ``row``, ``doubt`` float64 (0 to 2, from 1 on in doubt), ``kind`` and ``figure`` float64, its evidence of that
+        kind; None where there is no evidence.
+    """
+    if not view.has("evidence"):
+        return None
+    evidence = pl.DataFrame({"row": rows}).join(_open(view), on="row", how="left", maintain_order="left")
+    kinds = [kind for kind in STRENGTHS if kind in evidence.columns]
+    if not kinds:
+        return None
+    each = np.stack([_doubt(evidence, kind) for kind in kinds])
+    most = each.argmax(axis=0)
+    figures = np.stack([evidence[kind].cast(pl.Float64).fill_null(np.nan).to_numpy() for kind in kinds])
+    figure = pl.Series(np.take_along_axis(figures, most[None, :], axis=0)[0]).fill_nan(None)
+    return pl.DataFrame({"row": rows, "doubt": each.max(axis=0), "kind": [kinds[at] for at in most], "figure": figure})
+
+
+def _doubt(evidence: pl.DataFrame, kind: Suspicion) -> np.ndarray:
+    """The same by one kind of evidence, float64 [n]."""
+    limits = STRENGTHS[kind]
+    passed = np.mean([past(evidence, kind, limit) for limit in limits], axis=0)
+    place = (evidence[kind].rank("average", descending=kind in _LOW) / max(1, evidence.height)).fill_null(0.0)
+    return np.asarray(past(evidence, kind, limits[-1]) + (passed + place.to_numpy()) / 2)
+
+
 def suspects(view: View, action: RemoveSuspects | Relabel) -> Removal:
     """The kept rows that an action is about, as many as it may take: the most suspect first."""
     evidence = _open(view)

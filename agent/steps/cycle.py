@@ -26,6 +26,7 @@ from .rows.held_out import JudgeHeldOut
 from .rows.pairs import EmbedPairs
 from .rows.review import Review
 from .rows.sealed import OpenSealed
+from .rows.select import Select
 
 PREPARE: tuple[Step[Any], ...] = (
     Load(), Clean(), Answers(), Language(), Filter(), Dedup(), Decontaminate(), HoldOut(),
@@ -37,7 +38,7 @@ DESCRIBE: tuple[Step[Any], ...] = (
 EXPERIMENT: tuple[Step[Any], ...] = (Act(), Measure())
 OVERRIDE: tuple[Step[Any], ...] = (KEEP, UNDO, Apply())  # what a person may do instead
 FINISH: tuple[Step[Any], ...] = (
-    OpenSealed(), JudgeHeldOut(), Review(), Train(), Quantise(), Label(), Export(), Publish(),
+    Select(), OpenSealed(), JudgeHeldOut(), Review(), Train(), Quantise(), Label(), Export(), Publish(),
 )  # fmt: skip
 
 STEPS: dict[str, Step[Any]] = {step.name: step for step in (*PREPARE, *DESCRIBE, *EXPERIMENT, *OVERRIDE, *FINISH)}

@@ -74,11 +74,11 @@ def from_endorsed(view: View, endorsed: np.ndarray) -> Lesson:
     Raises:
         InputError: too few endorsed rows are left, or their vectors are of another length than the data's.
     """
-    pool, anchor = (np.asarray(view.array(role)) for role in ("vectors", "anchor_vectors"))
+    pool = np.asarray(view.array("vectors"))
     numbers, expected = endorsed.shape[1], pool.shape[1]
     if numbers != expected:
         raise InputError(f"quality.like: its vectors have {numbers} numbers, those of the data {expected}")
-    held_out = ((endorsed @ anchor.T).max(axis=1) >= _SAME) | _sealed(view, endorsed)
+    held_out = held_out_endorsed(view, endorsed)
     liked = endorsed[~held_out]
     if len(liked) < LEAST_LIKED:
         raise InputError(
@@ -104,6 +104,12 @@ def endorsed_vectors(session: Session, view: View) -> np.ndarray:
     if view.has("liked_vectors"):
         return given_vectors(view.array("liked_vectors"))
     return text_vectors(session, _endorsed_texts(view), silent)[0]
+
+
+def held_out_endorsed(view: View, endorsed: np.ndarray) -> np.ndarray:
+    """Which endorsed rows (float32 [m, d]) are held-out ones, anchor or sealed, and teach nothing: bool [m]."""
+    anchor = np.asarray(view.array("anchor_vectors"))
+    return np.asarray(((endorsed @ anchor.T).max(axis=1) >= _SAME) | _sealed(view, endorsed))
 
 
 def _endorsed_texts(view: View) -> pl.Series:

@@ -10,6 +10,7 @@ from ...state.events import StageGain
 from ...state.phrases import counted, number
 from ...state.report import Headline, Moved, Objective, ProbeName
 from ...state.values import LabelConflicts
+from .outcome import outcome_in_words, selection_in_words
 from .shown import Conflicts, Hit, InDoubts, Relabelled, ReportData, Round
 
 GROUPS_SHOWN = 12
@@ -235,4 +236,6 @@ FILTERS = {
     "near": near_in_words,
     "relabelled": relabelled_in_words,
     "headline": headline_in_words,
+    "outcome": outcome_in_words,
+    "selection": selection_in_words,
 }

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, field_serializer
 from ...state.canonical import Json
 from ...state.decision import Critique, Rejected
 from ...state.events import StageGain, SynthesisFigures
-from ...state.report import ClusterEvidence, Headline, Objective, Record
+from ...state.report import ClusterEvidence, Headline, Objective, Record, Selected
 from ...state.values import LabelTally, ModelFigures
 from .choices import Choices
 
@@ -221,6 +221,7 @@ class Summary(Record):
     sealed: int = 0  # rows in force that nothing looked at before the rounds were over
     headline: Headline | None = None  # what the run came to on them; None: none was sealed, or they are sealed still
     unsealed: str | None = None  # why none was
+    selected: Selected | None = None  # what was to be ended with; None: nothing was asked for, or it is not over
     removed_by_reason: dict[str, int]
     conflicts: Conflicts | None  # None: there are none
     relabelled: Relabelled | None = None  # None: every row has the label of the input
