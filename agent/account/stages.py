@@ -15,6 +15,7 @@ from ...tools.write.shown import Hit, Stage
 from ..view import View
 
 LOOP = "loop"  # what the actions removed after the first separation, all rounds together
+_SELECT = "select"  # what went for the outcome that was asked for
 LEAST_ROWS = 20  # of a group that is told apart
 MOST_GROUPS = 50  # of a kind; the smaller ones are counted together
 FAR = 2.0  # times the average share removed, or the average share kept divided by it
@@ -83,7 +84,7 @@ def _text_sizes(view: View) -> pl.DataFrame:
 def taken(view: View) -> tuple[Hit, ...]:
     """From whom each stage took: rates of removal by label, language, source, domain and cluster.
 
-    One entry for each stage that removed rows, after them ``loop``, and each group of at least ``LEAST_ROWS`` rows of
+    One entry for each stage that removed rows, after them ``loop`` and ``select``, and each group of at least ``LEAST_ROWS`` rows of
     the input, at most ``MOST_GROUPS`` of a kind (the largest); the smaller ones are counted together. Left out are a
     kind with a single group, languages in the stage that removes by language, and a kind that the rows a stage removed
     seldom have (clusters, where they were never embedded).
@@ -111,14 +112,16 @@ def taken(view: View) -> tuple[Hit, ...]:
 def _exits(steps: list[StepEvent], first: View, now: View) -> tuple[list[str], np.ndarray]:
     """The stages in order, and by position the number of the one at which a row left: intp [n]; their number: none."""
     ledger = first.ledger()
-    names = [step.type for step in steps] + ([_HELD_OUT, LOOP] if first is not now else [])
+    names = [step.type for step in steps] + ([_HELD_OUT, LOOP, _SELECT] if first is not now else [])
     removed = (ledger["status"] == "removed").to_numpy()
     exits = np.full(ledger.height, len(names))
     exits[removed] = np.searchsorted([step.seq for step in steps], ledger["event"].to_numpy()[removed])
     if first is not now:
         exits[first.held_out()] = names.index(_HELD_OUT)
-        later = (now.ledger()["status"] == "removed").head(ledger.height)
-        exits[later.to_numpy() & (exits == len(names))] = names.index(LOOP)
+        went = now.ledger().head(ledger.height)
+        later = (went["status"] == "removed").to_numpy() & (exits == len(names))
+        exits[later] = names.index(LOOP)
+        exits[later & (went["stage"] == _SELECT).to_numpy()] = names.index(_SELECT)
     return names, exits
 
 

@@ -56,7 +56,7 @@ def quotas(sizes: np.ndarray, total: int, least: np.ndarray) -> np.ndarray:
         open_to = np.flatnonzero(found < sizes if step > 0 else found > least)
         order = open_to[np.argsort(-step * (ideal - found)[open_to], kind="stable")]
         found[order[: abs(lacking)]] += step
-    return found
+    return np.asarray(found)
 
 
 def in_proportion(rank: np.ndarray, bounds: Bounds, fixed: np.ndarray | None = None) -> np.ndarray:

@@ -31,8 +31,8 @@ def _size_in_words(found: Selected) -> str:
     said = f"At most {counted(found.keep, 'training row')} were asked for: "
     if found.after > found.keep:
         return (
-            f"{said}{found.after:,} stay, because no fewer hold the best row of every class and source and the rows that a "
-            "person keeps."
+            f"{said}{found.after:,} stay, because no fewer hold the best row of every class and source and the "
+            "rows that a person keeps."
         )
     return f"{said}{found.after:,} of {found.before:,} stay."
 

@@ -32,11 +32,11 @@ REASONS = {
     "off_topic": "it lies far from all other rows",
     "surprise": "its text is unlike any other in its characters",
     "person": "a person said so",
-    "over_keep_suspicion": "more rows stood than were asked for, and the evidence speaks more against it than against those "
-    "that stay",
+    "over_keep_suspicion": "more rows stood than were asked for, and the evidence speaks more against it than "
+    "against those that stay",
     "over_keep_representative": "more rows stood than were asked for, and others that stay stand for it",
-    "over_keep_endorsed": "more rows stood than were asked for, and it lies further from the endorsed rows than those that "
-    "stay",
+    "over_keep_endorsed": "more rows stood than were asked for, and it lies further from the endorsed rows than those "
+    "that stay",
     "over_keep_random": "more rows stood than were asked for, and it was drawn by lot",
     "over_share": "there were more synthetic rows than their share allows",
 }
