@@ -185,8 +185,8 @@ class OutcomeParams(Section):
         float | None, BeforeValidator(_share), AfterValidator(_below_one), Option("run", metavar="SHARE", text=True)
     ] = Field(
         None,
-        description="share of the training rows (1% or 0.01) that the evidence still doubts when the run ends, at most: "
-        "an estimate, which counts no fault that the evidence overlooks; the most suspect go",
+        description="share of the training rows (1% or 0.01) that the evidence still doubts at the end, at most: an "
+        "estimate, which counts no fault that the evidence overlooks; the most suspect go",
     )
 
     @property

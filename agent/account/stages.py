@@ -84,10 +84,10 @@ def _text_sizes(view: View) -> pl.DataFrame:
 def taken(view: View) -> tuple[Hit, ...]:
     """From whom each stage took: rates of removal by label, language, source, domain and cluster.
 
-    One entry for each stage that removed rows, after them ``loop`` and ``select``, and each group of at least ``LEAST_ROWS`` rows of
-    the input, at most ``MOST_GROUPS`` of a kind (the largest); the smaller ones are counted together. Left out are a
-    kind with a single group, languages in the stage that removes by language, and a kind that the rows a stage removed
-    seldom have (clusters, where they were never embedded).
+    One entry for each stage that removed rows, after them ``loop`` and ``select``, and each group of at least
+    ``LEAST_ROWS`` rows of the input, at most ``MOST_GROUPS`` of a kind (the largest); the smaller ones are counted
+    together. Left out are a kind with a single group, languages in the stage that removes by language, and a kind that
+    the rows a stage removed seldom have (clusters, where they were never embedded).
 
     ``high`` is a group hit far above the average: its rate is at least ``FAR`` times the average, or the share it keeps
     at most the average share divided by ``FAR``; and so many of its rows are gone that drawing as many rows at random

@@ -26,6 +26,7 @@ from .base import Content, Draft, Step
 
 _SHOWN = 5  # rules that a line names
 _COPIES = "what the rows differ by may be no content: see --content-columns, or set a higher cap"
+IN_CORPUS = "in_corpus"  # why a row goes that stands in a corpus of the user's
 _LISTED = 10  # contents with several labels, and labels of one, that are named
 
 
@@ -40,20 +41,25 @@ def separated(
     """The draft of a step that takes rows out of the ledger, or is refused whole where it passes its cap.
 
     ``artefacts``: its own tables, besides the ledger. ``marked``: how many rows each rule that is not applied would
-    take of those that stay. A row that a person keeps stays, but where it holds text of a benchmark.
+    take of those that stay. A row that a person keeps stays, but where it holds text of a benchmark. Rows that stand in
+    a corpus go whatever the cap: it was named so that they do, and it says what they say.
     """
     stays, ledger = pinned(view) if stage != "decontaminate" else None, view.ledger()
     removals = [removal if stays is None else without(removal, stays) for removal in removals]
-    removed = np.concatenate([removal.rows for removal in removals] or [np.zeros(0, dtype=np.uint32)])
+    known = [removal for removal in removals if removal.reason == IN_CORPUS]
+    none = np.zeros(0, dtype=np.uint32)
+    left = np.setdiff1d(view.kept(), np.concatenate([none, *(removal.rows for removal in known)]))
+    removed = np.concatenate([none, *(removal.rows for removal in removals if removal.reason != IN_CORPUS)])
     fraction = view.config.caps.clean_fraction
     # A source whose rows are all copies of another's loses nothing that it says.
     sources = None if stage == "clean" else view.sources()
-    refused = refusal(stage, view.kept(), removed, fraction, "caps.clean_fraction", {"source": sources})
+    refused = refusal(stage, left, removed, fraction, "caps.clean_fraction", {"source": sources})
     if refused and stage == "clean":
         refused += f"; {_COPIES}"
-    for removal in () if refused else removals:
+    goes = known if refused else removals
+    for removal in goes:
         ledger = remove_rows(ledger, removal, stage, view.seq)
-    by_reason = {} if refused else {removal.reason: len(removal.rows) for removal in removals}
+    by_reason = {removal.reason: len(removal.rows) for removal in goes}
     marked = {rule: rows for rule, rows in (marked or {}).items() if rows}
     lines = [(f"refused: {refused}", "bold yellow")] if refused else []
     if marked:
@@ -64,7 +70,7 @@ def separated(
         fields={"counts": counts(ledger), "by_reason": by_reason, "marked": marked},
         outcome="refused" if refused else None,
         reasons=(refused,) if refused else (),
-        changed=0 if refused else len(removed),
+        changed=sum(len(removal.rows) for removal in goes),
         lines=tuple(lines),
     )
 

@@ -26,7 +26,7 @@ from ..decide.facts import strictness
 from ..session import Session
 from ..view import View
 from .base import Content, Draft, Step
-from .clean import logged_frame, separated
+from .clean import IN_CORPUS, logged_frame, separated
 from .rows.seal import seal
 
 _LEAST_OF_WANTED = 0.25  # of the anchor, below which groups that are too large leave nothing to measure by
@@ -64,7 +64,7 @@ class Dedup(Step[pl.DataFrame | None]):
                 artefacts["in_corpus"] = measured
                 found = measured.filter(pl.col("row").is_in(rows))
                 left_out, score, names = found["row"].to_numpy(), found["score"].to_numpy(), found["duplicate_of"]
-                removals = [Removal("in_corpus", left_out, score, config.dedup.threshold, names)]
+                removals = [Removal(IN_CORPUS, left_out, score, config.dedup.threshold, names)]
             content = view.content(rows)
             text = dedup.compared(content)
             signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)

@@ -13,7 +13,7 @@ from recryst.tools.table_tool import TableTool
 
 # What carries the run itself, and is no capability of its own.
 OF_THE_RUN = {
-    "load", "hold_out", "embed_pairs", "evidence", "critique", "appraise", "decide", "approve", "open_sealed",
+    "load", "hold_out", "embed_pairs", "evidence", "critique", "appraise", "decide", "approve", "select", "open_sealed",
     "judge_held_out", "answers", "review", "export", "publish",
 }  # fmt: skip
 

@@ -201,9 +201,9 @@ class Round(SmallRun):
 FLIPPED = (5, 17, 33, 52)  # rows of a ``flipped_round`` with the label of another group
 
 
-def flipped_round(root):
+def flipped_round(root, **config):
     """Rows in three groups, of which four carry the label of another; one of them is held out."""
-    run = Round(root)
+    run = Round(root, **config)
     labels = [f"g{(group + (row in FLIPPED)) % 3}" for row, group in enumerate(run.group)]
     run.rows = run.rows.with_columns(label=pl.Series(labels))
     return run

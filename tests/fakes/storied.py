@@ -24,6 +24,7 @@ SETTINGS = {
     "anchor": {"fraction": 0.3},
     "sealed": {"min_rows": 10},
     "stop": {"max_rounds": 8},
+    "outcome": {"keep": 60, "target_noise": 0.02},
     "dedup": {"threshold": 0.9},
     "language": {"keep": ["en"]},
     "load": {"label_column": "group", "text_column": "text", "source_column": "source"},

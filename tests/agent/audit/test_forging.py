@@ -54,6 +54,7 @@ TAKEN = {
     ("baseline", "content anchor_evidence"): "how far models of the training rows bear out a held-out one",
     ("evidence", "content evidence"): "what models of the other rows say of a row",
     ("judge_held_out", "content anchor_evidence"): "the same of a held-out row",
+    ("select", "content selection_scores"): "what the probes make of a held-out row that does not count",
     ("open_sealed", "content *"): "a model's vectors, and how far models bear out a sealed row",
     ("open_sealed", "embedded"): "how many vectors were made",
     ("open_sealed", "cached"): "how many vectors were known",
@@ -237,6 +238,19 @@ def _renamed(bodies, ref, other):
     bodies[:] = orjson.loads(orjson.dumps(bodies).replace(ref.encode(), other.encode()))
 
 
+def _better_choice(bodies, store):
+    """The last choice of rows that was measured, the random one, is said to be scored best."""
+    ref = event_of(bodies, "select")["evidence"]["selection_scores"]
+    scores = np.array(store.array(ref))
+    scores[-1] = 1.0
+    _renamed(bodies, ref, store.put_array(scores))
+
+
+def _fewer_in_doubt(bodies, store):
+    """Fewer of the rows that are left are said to be in doubt than the evidence says."""
+    event_of(bodies, "select")["selected"]["in_doubt_before"] -= 1
+
+
 def _better_headline(bodies, store):
     """The sealed rows are said to be scored better by every probe after the rounds."""
     ref = event_of(bodies, "open_sealed")["state"]["artefacts"]["sealed_scores"]
@@ -258,6 +272,8 @@ def _other_sealed(bodies, store):
         (_confirmed, "(baseline): state.values.objective"),
         (_better_scores, "(decide): "),
         (_better_trial, "(measure): record"),
+        (_better_choice, "(select): "),
+        (_fewer_in_doubt, "(select): selected.in_doubt_before"),
         (_better_headline, "(open_sealed): state.values.headline"),
         (_other_sealed, "(hold_out): sealed_sha256"),
     ],

@@ -84,6 +84,28 @@ def test_the_option_the_setting_or_the_file_is_named(tmp_path):
     assert said(text="a: 1\nb: [1\nc: 2") == "recryst.yaml line 3: not valid YAML: expected ',' or ']', but got ':'"
 
 
+def test_an_outcome_is_a_size_and_a_share():
+    def outcome(*settings, **options):
+        given = {f"outcome.{key}": (f"--{key.replace('_', '-')}", value) for key, value in options.items()}
+        return load_config(None, list(settings), given).outcome
+
+    for share in ("1%", " 1 %", "0.01", 0.01):
+        assert outcome(target_noise=share).target_noise == pytest.approx(0.01)
+    assert outcome("outcome.target_noise=2.5%").target_noise == pytest.approx(0.025)
+    assert not outcome().asked
+    assert outcome(keep=40).asked
+    for share in ("1", "100%", "-1%", "nan"):
+        with pytest.raises(
+            UsageError, match=r"^--target-noise \(outcome.target_noise\): must be a share from 0 to below 1"
+        ):
+            outcome(target_noise=share)
+    with pytest.raises(UsageError, match="^--target-noise .*a valid number"):
+        outcome(target_noise="few%")
+    with pytest.raises(UsageError, match=r"^--keep \(outcome.keep\): must be at least stop.min_rows, 40: ask for more"):
+        outcome(keep=39)
+    assert outcome("stop.min_rows=10", keep=39).keep == 39
+
+
 def test_a_run_with_an_idle_bound_from_before_is_still_read():
     assert parse_config({"llm": {"max_usd": 1.0}}, "run.yaml").llm.max_usd == 1.0
 

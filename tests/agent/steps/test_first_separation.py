@@ -203,6 +203,21 @@ def test_near_duplicates_and_rows_of_a_corpus_go_apart(tmp_path):
     assert removed(run.step(view, Dedup())) == {6: "near_duplicate"}
 
 
+def test_rows_of_a_corpus_go_whatever_the_cap_and_a_refusal_of_the_others_leaves_them_out(tmp_path):
+    rows = texts(4)
+    near = [f"{rows[3]} {word}" for word in ("alpha", "beta", "gamma")]
+    settings = {"dedup": {"threshold": 0.6}, "caps": {"clean_fraction": 0.2}}
+    run = SmallRun(tmp_path, [*rows, *near], sources=[*"aabbbbb"], **settings, **SHORT)
+    view = run.step(run.step(run.loaded(), Clean()), Filter())
+    ids = view.ledger()["id"]
+    known = view.ledger().select("row").head(2).with_columns(score=0.9, duplicate_of=_set(ids, ["c#1", "c#2"]).head(2))
+    left = run.step(view, Dedup(), known)
+    assert removed(left) == {0: "in_corpus", 1: "in_corpus"}  # all of a source, and more than the cap
+    event = left.events[-1]
+    assert (event.outcome, event.by_reason, event.effects[0].rows) == ("refused", {"in_corpus": 2}, 2)
+    assert "dedup would remove 3 of 5 rows, more than its cap of 20%" in event.reasons[0]
+
+
 def test_the_anchor_is_drawn_by_the_seed_and_too_few_rows_are_refused(tmp_path):
     run = SmallRun(tmp_path / "a", texts(60), **SHORT)
     view = run.step(run.step(run.step(run.loaded(), Clean()), Filter()), Dedup())

@@ -38,7 +38,7 @@ def separated(recryst, docstrings, tmp_path_factory):
         *("run", root / "crude.jsonl", "--label-column", "module", "--out", root / "run", *SHORT, "--json"),
         *("--set", "language.keep=[en]", "--set", "language.min_score=0.3", "--set", "scrub.kinds=[email]"),
         *("--set", f"decontaminate.against=[{root / 'test.jsonl'}]", "--set", "dedup.threshold=0.5", "--apply", "all"),
-        *("--set", f"dedup.against=[{root / 'corpus.jsonl'}]"),
+        *("--accepted", root / "corpus.jsonl"),
     )
     assert done.returncode == 0, done.stderr
     return root / "run", json.loads(done.stdout)
