@@ -94,12 +94,12 @@ def test_an_outcome_is_a_size_and_a_share():
     assert outcome("outcome.target_noise=2.5%").target_noise == pytest.approx(0.025)
     assert not outcome().asked
     assert outcome(keep=40).asked
-    for share in ("1", "100%", "-1%", "nan"):
+    for share in ("1", "100%", "-1%"):
         with pytest.raises(
             UsageError, match=r"^--target-noise \(outcome.target_noise\): must be a share from 0 to below 1"
         ):
             outcome(target_noise=share)
-    with pytest.raises(UsageError, match="^--target-noise .*a valid number"):
+    with pytest.raises(UsageError, match=r"^--target-noise .*a valid number"):
         outcome(target_noise="few%")
     with pytest.raises(UsageError, match=r"^--keep \(outcome.keep\): must be at least stop.min_rows, 40: ask for more"):
         outcome(keep=39)

@@ -205,7 +205,7 @@ def test_near_duplicates_and_rows_of_a_corpus_go_apart(tmp_path):
 
 def test_rows_of_a_corpus_go_whatever_the_cap_and_a_refusal_of_the_others_leaves_them_out(tmp_path):
     rows = texts(4)
-    near = [f"{rows[3]} {word}" for word in ("alpha", "beta", "gamma")]
+    near = [rows[3].replace("so on", words) for words in ("so forth", "so away", "so further")]
     settings = {"dedup": {"threshold": 0.6}, "caps": {"clean_fraction": 0.2}}
     run = SmallRun(tmp_path, [*rows, *near], sources=[*"aabbbbb"], **settings, **SHORT)
     view = run.step(run.step(run.loaded(), Clean()), Filter())
