@@ -159,7 +159,10 @@ def _to_size(view: View, rows: _Rows, keep: int, noise: tuple[Removal, ...]) -> 
         found.append(_choice(view, rows, "endorsed", at_large(near, bounds), near, near, noise))
     if rows.found is not None:
         doubt, figure = rows.found["doubt"].to_numpy(), rows.found["figure"].cast(pl.Float64).to_numpy()
-        found.append(_choice(view, rows, "suspicion", in_proportion(-doubt, bounds), -doubt, figure, noise))
+        # Of rows that are as suspect, as those are of which the evidence says nothing, some go by lot, and not the last.
+        rank = np.empty(len(doubt))
+        rank[np.lexsort((_lot(view, rows), doubt))] = -np.arange(len(doubt))
+        found.append(_choice(view, rows, "suspicion", in_proportion(rank, bounds), rank, figure, noise))
     best = typical if rows.found is None else -rows.found["doubt"].to_numpy()
     fixed = bounds.best_fixed(best)
     chosen, nearest = representative(vectors, clusters["cluster"].to_numpy(), bounds, fixed, view.seed(12))
@@ -170,8 +173,13 @@ def _to_size(view: View, rows: _Rows, keep: int, noise: tuple[Removal, ...]) -> 
 
 def _random(view: View, rows: _Rows, keep: int, noise: tuple[Removal, ...]) -> Choice:
     """So many rows by lot, under the same bounds."""
-    lot = np.random.default_rng(view.seed(12, 1)).random(len(rows.rows))
+    lot = _lot(view, rows)
     return _choice(view, rows, "random", in_proportion(lot, rows.bounds(keep)), lot, None, noise)
+
+
+def _lot(view: View, rows: _Rows) -> np.ndarray:
+    """A lot for each row, float64 [n] in [0, 1)."""
+    return np.random.default_rng(view.seed(12, 1)).random(len(rows.rows))
 
 
 def _choice(

@@ -260,6 +260,14 @@ def test_of_equals_the_random_choice_is_taken_and_no_method_is_praised(tmp_path)
     assert set(after.ledger().filter(pl.col("stage") == "select")["reason"]) == {"over_keep_random"}
 
 
+def test_of_rows_that_are_as_suspect_not_the_last_go(tmp_path):
+    run, view = outcome_of(tmp_path, keep=30)
+    evidence = view.frame("evidence").with_columns(label_support=pl.lit(1.0, dtype=pl.Float32))
+    [rows] = [one.rows for one in plan(run.holding(view, evidence=evidence)).choices if one.name == "suspicion"]
+    assert len(rows) == 30
+    assert 0.3 < np.isin(rows, view.kept()[: len(view.kept()) // 2]).mean() < 0.7
+
+
 def test_scores_of_other_choices_are_refused(tmp_path):
     run, view = outcome_of(tmp_path, keep=30)
     with pytest.raises(IntegrityError, match="choices of rows"):
