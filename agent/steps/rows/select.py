@@ -18,7 +18,7 @@ from ...decide.verdict import change, mean_score
 from ...session import Session
 from ...view import View
 from ..base import Draft, Step
-from ..measured import anchor_scores
+from ..probed import anchor_scores
 from .appraise import HeldOutRows
 from .selections import Choice, Plan, plan
 

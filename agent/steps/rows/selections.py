@@ -15,7 +15,7 @@ from ...decide.person import pinned
 from ...decide.suspects import STRENGTHS, by_fault, doubts
 from ...view import View
 from ..lessons import held_out_endorsed
-from ..measured import codes_of, learns_labels
+from ..probed import codes_of, learns_labels
 
 Name = Literal["suspicion", "representative", "endorsed", "random"]
 
@@ -159,7 +159,7 @@ def _to_size(view: View, rows: _Rows, keep: int, noise: tuple[Removal, ...]) -> 
         found.append(_choice(view, rows, "endorsed", at_large(near, bounds), near, near, noise))
     if rows.found is not None:
         doubt, figure = rows.found["doubt"].to_numpy(), rows.found["figure"].cast(pl.Float64).to_numpy()
-        # Of rows that are as suspect, as those are of which the evidence says nothing, some go by lot, and not the last.
+        # Of rows that are as suspect some go by lot: by place, the last of the file would.
         rank = np.empty(len(doubt))
         rank[np.lexsort((_lot(view, rows), doubt))] = -np.arange(len(doubt))
         found.append(_choice(view, rows, "suspicion", in_proportion(rank, bounds), rank, figure, noise))
