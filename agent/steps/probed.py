@@ -17,11 +17,13 @@ from ...tools.judge.evidence.pairs import nearest_answer
 from ...tools.judge.probe import linear_discriminant, nearest_neighbor, text_by_row
 from ...tools.vectors import score as score_tool
 from ...tools.vectors.cluster import cluster, density_space
+from ...tools.vectors.neighbors import NeighborGraph, nearest, nearest_among
 from ..decide.verdict import Weights, class_weights, group_weights, mean_score
 from ..view import View
 from .measured import Clustered, KeptRows
 
 RESEEDED_CLUSTERINGS = 4
+_NEAR = 16  # nearest rows of the pool that are remembered of a held-out row
 
 
 def choose_probes(view: View, kept: KeptRows) -> tuple[tuple[ProbeName, ...], int]:
@@ -78,12 +80,7 @@ def anchor_scores(
     Returns:
         float64 [probes, m]; NaN where a probe says nothing of a row.
     """
-    held = HeldOut(view.anchor(), np.asarray(view.array("anchor_vectors")))
-    if "nearest_answer" in names:
-        among = np.isin(view.array("pair_rows"), held.rows)
-        asked, answered = (np.asarray(view.array(role))[among] for role in ("question_vectors", "answer_vectors"))
-        held = replace(held, questions=asked, answers=answered)
-    return held_out_scores(view, (names, budget), KnownRows(rows, vectors), held, advance)
+    return held_out_scores(view, (names, budget), KnownRows(rows, vectors), anchor_held_out(view, names), advance)
 
 
 @dataclass(frozen=True)
@@ -97,12 +94,33 @@ class KnownRows:
 @dataclass(frozen=True)
 class HeldOut:
     """Rows that probes are scored on: positions uint32 [m], ascending; vectors float32 [m, d]; and where they ask and
-    answer, those of questions and of answers."""
+    answer, those of questions and of answers. ``near``: their nearest rows of the pool, where they are known and the
+    probes learn from the pool alone."""
 
     rows: np.ndarray
     vectors: np.ndarray
     questions: np.ndarray | None = None
     answers: np.ndarray | None = None
+    near: NeighborGraph | None = None
+
+
+def anchor_held_out(view: View, names: tuple[ProbeName, ...]) -> HeldOut:
+    """The anchor, with what the probes need of it."""
+    held = HeldOut(view.anchor(), np.asarray(view.array("anchor_vectors")))
+    if "nearest_answer" not in names:
+        return held
+    among = np.isin(view.array("pair_rows"), held.rows)
+    asked, answered = (np.asarray(view.array(role))[among] for role in ("question_vectors", "answer_vectors"))
+    return replace(held, questions=asked, answers=answered)
+
+
+def near_anchor(view: View) -> NeighborGraph:
+    """The nearest rows of the pool to every held-out row, found once: a trial leaves one of them nearly always."""
+    if "near_anchor" not in view.memo:
+        indices, cosines = nearest(np.asarray(view.array("vectors")), np.asarray(view.array("anchor_vectors")), _NEAR)
+        view.memo["near_anchor"] = NeighborGraph(indices, cosines)
+    found: NeighborGraph = view.memo["near_anchor"]
+    return found
 
 
 def held_out_scores(
@@ -122,6 +140,9 @@ def held_out_scores(
         if name == "nearest_answer":
             found.append(_nearest_answers(view, known.rows, held))
             continue
+        if name == "nearest_neighbor" and held.near is not None:
+            found.append(_nearest_met(view, known.rows, held, held.near))
+            continue
         probe = nearest_neighbor if name == "nearest_neighbor" else linear_discriminant
         has_label = codes_of(view, held.rows) >= 0
         scores = np.full(len(held.rows), np.nan)
@@ -130,6 +151,15 @@ def held_out_scores(
         found.append(scores)
         advance(1)
     return np.stack(found)
+
+
+def _nearest_met(view: View, rows: np.ndarray, held: HeldOut, near: NeighborGraph) -> np.ndarray:
+    """``nearest_neighbor`` for positions of the pool (uint32 [n]), by the neighbours that are known: float64 [m]."""
+    pool, own = view.array("pool"), codes_of(view, held.rows)
+    codes = codes_of(view, np.asarray(pool))
+    known = np.isin(pool, rows) & (codes >= 0)
+    at, _ = nearest_among(near, np.asarray(view.array("vectors")), held.vectors, known)
+    return np.where(own >= 0, (at >= 0) & (codes[at] == own), np.nan)
 
 
 def _nearest_answers(view: View, rows: np.ndarray, held: HeldOut) -> np.ndarray:
@@ -174,9 +204,13 @@ def confirmed_rows(view: View) -> np.ndarray:
 
 
 def covered_rows(view: View, mask: np.ndarray) -> np.ndarray:
-    """Which held-out rows have a row near them of those in the pool that ``mask`` (bool [pool]) keeps: bool [m]."""
-    anchor, radii = view.array("anchor_vectors"), view.array("anchor_radii")
-    return objective_tool.covered(anchor, radii, view.array("vectors"), mask)
+    """Which held-out rows have within their radius one of the pool that ``mask`` (bool [pool]) keeps: bool [m].
+
+    Source: Naeem et al. 2020, §3.2.
+    """
+    vectors, anchor = (np.asarray(view.array(role)) for role in ("vectors", "anchor_vectors"))
+    _, cosines = nearest_among(near_anchor(view), vectors, anchor, mask)
+    return np.asarray(cosines >= view.array("anchor_radii"))
 
 
 @dataclass(frozen=True)

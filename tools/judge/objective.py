@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...state.config import ObjectiveParams
-from ..vectors.neighbors import NeighborGraph, nearest
+from ..vectors.neighbors import NeighborGraph
 
 # Naeem et al. take 5 for sets of equal size. The anchor is about a ninth of the training rows: with 5 the balls are so
 # wide that nothing short of emptying a region uncovers them; with 2, a set of like rows covers about 99 %.
@@ -30,17 +30,6 @@ def anchor_radii(anchor: np.ndarray) -> np.ndarray:
     if k < 1:
         return np.full(len(anchor), -1.0, dtype=np.float32)
     return np.asarray(np.partition(similarity, len(anchor) - k, axis=1)[:, len(anchor) - k])
-
-
-def covered(anchor: np.ndarray, radii: np.ndarray, vectors: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Which anchor rows have a kept row within their radius (Naeem et al. 2020, §3.2): bool [m].
-
-    Args:
-        anchor: float32 [m, d]; ``radii``: float32 [m], from ``anchor_radii``.
-        vectors: float32 [n, d]; ``kept``: bool [n].
-    """
-    _, similarity = nearest(vectors, anchor, 1, kept)
-    return np.asarray(similarity[:, 0] >= radii)
 
 
 def balance(labels: np.ndarray) -> float:

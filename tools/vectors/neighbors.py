@@ -104,6 +104,26 @@ def nearest(
     return indices, similarities
 
 
+def nearest_among(
+    near: NeighborGraph, vectors: np.ndarray, queries: np.ndarray, kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest kept vector of each query: its index (int32 [m], −1 for none) and cosine (float32 [m]).
+
+    As ``nearest`` finds them, and at once where one of the neighbours that are known is kept.
+
+    Args:
+        near: the nearest vectors of each query, nearest first.
+        vectors: float32 [n, d]; ``queries``: float32 [m, d]; ``kept``: bool [n].
+    """
+    there = (near.indices >= 0) & kept[near.indices]
+    first = there.argmax(axis=1)[:, None]
+    found, cosines = (np.take_along_axis(part, first, axis=1)[:, 0] for part in (near.indices, near.similarities))
+    alone = ~there.any(axis=1)
+    if alone.any():
+        found[alone], cosines[alone] = (part[:, 0] for part in nearest(vectors, queries[alone], 1, kept))
+    return found, cosines
+
+
 def _table(rows: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices and similarities of a graph without neighbours."""
     return np.full((rows, k), -1, dtype=np.int32), np.full((rows, k), -1, dtype=np.float32)

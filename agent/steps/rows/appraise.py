@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,15 @@ from ...decide.verdict import Look, Weights, appraised, change, on_rows, pays_on
 from ...session import Session
 from ...view import View
 from ..base import Content, Draft, Step
-from ..probed import anchor_scores, confirmed_rows, covered_rows, held_out_weights
+from ..probed import (
+    KnownRows,
+    anchor_held_out,
+    confirmed_rows,
+    covered_rows,
+    held_out_scores,
+    held_out_weights,
+    near_anchor,
+)
 from .removals import LedgerChange, changed
 from .rotation import Rotation, rotated
 
@@ -246,7 +254,9 @@ def trial_scores(view: View, trial: Trial) -> np.ndarray:
     mask = np.isin(view.array("pool"), rows)
     vectors = np.asarray(view.array("vectors"))[mask]
     after = view if trial.change.relabelled is None else view.with_labels(trial.change.relabelled)
-    anchor = anchor_scores(after, view.values.probes, view.values.probe_budget, rows, vectors, silent)
+    probes = (view.values.probes, view.values.probe_budget)
+    held = replace(anchor_held_out(view, view.values.probes), near=near_anchor(view))
+    anchor = held_out_scores(after, probes, KnownRows(rows, vectors), held, silent)
     rotation = _rotation(view)
     if rotation is None:
         return anchor

@@ -22,7 +22,7 @@ from ....state.rows import kept_rows
 from ....tools.judge.evidence.discriminant import Moments, discriminant, moments, predicted, probabilities
 from ....tools.judge.evidence.folds import FOLDS, group_folds
 from ....tools.judge.evidence.mislabelled import chance_agreement, label_evidence, like_groups, support, votes
-from ....tools.vectors.neighbors import NeighborGraph, nearest, restrict
+from ....tools.vectors.neighbors import NeighborGraph, nearest_among, restrict
 from ...decide.person import pinned
 from ...decide.suspects import most_suspect, past_limit
 from ...view import View
@@ -158,13 +158,8 @@ class Rotation:
 
     def _nearest(self, held: np.ndarray, known: np.ndarray) -> np.ndarray:
         """The nearest of the ``known`` rows to each of the ``held`` ones (bool [n] both): integers [held]."""
-        around = self.graph.indices[held]
-        there = (around >= 0) & known[around]
-        found = around[np.arange(len(around)), there.argmax(axis=1)].astype(np.int64)
-        alone = ~there.any(axis=1)
-        if alone.any():
-            found[alone] = nearest(self.vectors, self.vectors[held][alone], 1, known)[0][:, 0]
-        return np.asarray(found)
+        near = NeighborGraph(self.graph.indices[held], self.graph.similarities[held])
+        return nearest_among(near, self.vectors, self.vectors[held], known)[0].astype(np.int64)
 
 
 def rotated(view: View) -> np.ndarray:

@@ -1,16 +1,22 @@
 """What rows are worth: which probes learn from them, and that held-out rows are met by those that are left."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_view import ROWS, Round, SmallRun, texts
 
 from recryst.agent.steps.measured import KeptRows
 from recryst.agent.steps.probed import (
+    KnownRows,
+    anchor_held_out,
     anchor_scores,
     choose_probes,
     codes_of,
+    held_out_scores,
     held_out_weights,
     learns_labels,
+    near_anchor,
     row_groups,
 )
 from recryst.state.errors import InputError
@@ -60,3 +66,12 @@ def test_held_out_rows_weigh_by_group_and_by_class(view):
     assert np.allclose(np.bincount(row_groups(view, anchor), weights.confirmed).max(), weights.confirmed.max())
     nobody = held_out_weights(view, view.values.probes, anchor, ~sure)
     assert nobody.confirmed.sum() == 0 < nobody.raw.sum()
+
+
+def test_the_nearest_rows_that_are_known_give_the_scores_that_a_search_gives(view):
+    kept, vectors = view.kept(), np.asarray(view.array("vectors"))
+    left = np.arange(len(kept)) % 3 > 0
+    plain = anchor_scores(view, view.values.probes, 0, kept[left], vectors[left], silent)
+    held = replace(anchor_held_out(view, view.values.probes), near=near_anchor(view))
+    known = KnownRows(kept[left], vectors[left])
+    assert np.array_equal(held_out_scores(view, (view.values.probes, 0), known, held, silent), plain)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recryst.state.config import NeighborParams
 from recryst.tools.vectors import neighbors
-from recryst.tools.vectors.neighbors import NeighborGraph, nearest, neighbor_graph, restrict
+from recryst.tools.vectors.neighbors import NeighborGraph, nearest, nearest_among, neighbor_graph, restrict
 
 
 def unit_rows(rows: int, dimensions: int, seed: int = 0) -> np.ndarray:
@@ -90,3 +90,18 @@ def test_memory_maps(tmp_path_factory: pytest.TempPathFactory) -> None:
     np.save(path, vectors)
     mapped = neighbor_graph(np.load(path, mmap_mode="r"), NeighborParams(k=3), seed=0)
     assert (mapped.indices == neighbor_graph(vectors, NeighborParams(k=3), seed=0).indices).all()
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 6), st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_the_nearest_of_those_that_are_left_is_found_from_what_is_known_and_anew_where_none_of_it_is(
+    rows: int, queries: int, k: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    vectors, asked = unit_rows(rows, 4, seed), unit_rows(queries, 4, seed + 1)
+    kept = rng.random(rows) < rng.random()
+    near = NeighborGraph(*nearest(vectors, asked, k))
+    found, cosines = nearest_among(near, vectors, asked, kept)
+    right, values = nearest(vectors, asked, 1, kept)
+    assert found.tolist() == right[:, 0].tolist()
+    assert np.allclose(cosines, values[:, 0], atol=1e-6)
