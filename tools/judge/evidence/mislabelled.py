@@ -25,7 +25,7 @@ _INFORMED = 0.1  # agreement of the neighbours' labels, chance set to 0, from wh
 _NEAREST = 5  # neighbours that tell how isolated a row is
 _LIKELY = 0.5  # probability from which another class is named as the right one,
 _UNITED = 0.2  # where the neighbours' labels agree as far (chance set to 0): junk has no right label
-SMALL_CLASS = 12  # rows below which a class is not doubted: its errors cannot be told from its variety
+SMALL_CLASS = 12  # rows below which an error cannot be told from a class's variety, unless another class claims the row
 
 
 def like_groups(graph: NeighborGraph, groups: np.ndarray, cosine: float) -> np.ndarray:
@@ -74,7 +74,7 @@ def label_evidence(
         [n] rows, null where a row has no label: ``own_probability``, ``own_vote``, ``agreement`` of the neighbours'
         labels (1 all alike, 0 as by chance), ``label_support`` in [0, 1], ``other_label`` and ``other_probability``
         (the class that both views prefer, null where they differ, or are unsure, or the neighbours are of many
-        labels). In a class of fewer than ``SMALL_CLASS`` rows every label is borne out.
+        labels). In a class of fewer than ``SMALL_CLASS`` rows a label is borne out unless there is such another.
     """
     known = labels.is_not_null().to_numpy()
     names = labels.drop_nulls().unique().sort()
@@ -91,7 +91,7 @@ def label_evidence(
         vote[at], agreement[at] = voted.own, voted.agreement
         agree[at] = (other[at] == voted.elected) & (sure[at] >= _LIKELY) & (voted.agreement >= _UNITED)
         small = np.bincount(codes[at], minlength=len(names))[codes[at]] < SMALL_CLASS
-        borne_out[at] = np.where(small, 1.0, support(own[at], voted))
+        borne_out[at] = np.where(small & ~agree[at], 1.0, support(own[at], voted))
     other_names = names.gather(np.where(agree, np.nan_to_num(other), 0).astype(np.int64))
     figures = {
         "own_probability": own, "own_vote": vote, "agreement": agreement, "label_support": borne_out,

@@ -73,7 +73,7 @@ def test_a_copy_does_not_vouch_for_the_wrong_label_of_its_copy():
     assert alone.min() > 0.5
 
 
-def test_a_rare_class_is_not_doubted():
+def test_a_rare_class_is_not_doubted_for_being_varied():
     rng = np.random.default_rng(3)
     vectors, truth = clouds(rng)
     few = SMALL_CLASS - 2
@@ -81,9 +81,23 @@ def test_a_rare_class_is_not_doubted():
     labels = np.concatenate([truth, np.full(few, 9)])
     found = evidence(np.concatenate([vectors, scattered]), labels)[-few:]
     assert found["own_probability"].min() < 0.5
-    assert (found["label_support"] == 1).all()
+    claimed = found["other_label"].is_not_null()
+    assert claimed.sum() <= 2
+    assert (found["label_support"].filter(~claimed) == 1).all()
     enough = np.concatenate([truth, np.full(few, 1)])
     assert evidence(np.concatenate([vectors, scattered]), enough)[-few:]["label_support"].min() < 0.5
+
+
+def test_a_row_of_a_rare_class_is_doubted_where_another_class_claims_it():
+    vectors, truth = clouds(np.random.default_rng(3))
+    few = SMALL_CLASS - 2
+    tight = unit(np.eye(1, SIZE, SIZE - 1) + 0.02 * np.random.default_rng(4).standard_normal((few, SIZE)))
+    labels = np.concatenate([truth, np.full(few, 9)])
+    labels[0] = 9
+    found = evidence(np.concatenate([vectors, tight]), labels)
+    assert found["label_support"][0] < 0.05
+    assert found["other_label"][0] == str(truth[0])
+    assert (found["label_support"][-few:] == 1).all()
 
 
 def test_rows_without_a_label_have_no_evidence_and_the_rest_is_the_same_twice():
