@@ -51,7 +51,7 @@ class Forger:
                     self._seen[event.type, pattern(path)].append(value)
             for name, value in (body.get("state", {}).get("values", {})).items():
                 self._seen["values", name].append(value)
-        self._drafts, self._expected, self._following, self._answers = {}, {}, {}, {}
+        self._drafts, self._expected, self._following, self._answers, self._memos = {}, {}, {}, {}, {}
         self._replay = compare.Replay(self.view, self.source)
 
     # What is changed ---------------------------------------------------------------------------------------------
@@ -204,6 +204,8 @@ class Forger:
             asked = [(one.request_sha, one.response_sha, one.response_sha is None and one.problem) for one in event.llm]
             key = (view.seq, view.events[-1].hash, step.name, measured, repr(asked))
             if key not in self._drafts:
+                # What a view remembers follows from the events before, which are the same.
+                object.__setattr__(view, "memo", self._memos.setdefault(key[:2], view.memo))
                 self._drafts[key] = derived(step, view, event)
             return self._drafts[key]
 
