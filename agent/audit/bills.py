@@ -87,8 +87,10 @@ def _contradicted(book: _Bills, event: Event, call: LlmCall) -> str:
     if call.response_sha is None:
         return _unanswered(book, event, call, stored is not None and (sha in book.logged or sha not in book.later))
     if call.cache_hit:
-        free = not any(call.usage.values()) and not call.usd and not call.attempts and not call.unsure_tokens
-        return "" if free else "an answer from the record is logged with a cost"
+        free = call.usage == Usage().model_dump() and not call.usd and not call.attempts and not call.unsure_tokens
+        if free and (not book.price_known or (book.price is None) == (call.usd is None)):
+            return ""
+        return "an answer from the record is logged with a cost, or its cost as unknown"
     again = sha in book.logged or sha in book.paid
     book.paid.add(sha)
     if again:

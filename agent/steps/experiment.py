@@ -227,7 +227,8 @@ class Measure(Step[_Measured | None]):
         clustered = logged_clustered(view, {**event.evidence}, event.clustering)
         scores = scores_from_json(view.store.json(event.evidence["scores"]))
         anchor = np.asarray(view.store.array(event.evidence["anchor_scores"]))
-        return _Measured(scores, anchor, record.after.clustering_sd, clustered, event.clustering)
+        params = resolved(view.trial.clustering, clustered.result)
+        return _Measured(scores, anchor, record.after.clustering_sd, clustered, params)
 
     def derive(self, view: View, measured: _Measured | None, advance: Advance = silent) -> Draft:
         back: dict[Role, Content] = {"trial_ledger": None, **view.trial.before}

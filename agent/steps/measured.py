@@ -31,7 +31,7 @@ from ..session import Session
 from ..view import View
 from .base import Content, Plain
 
-_RESOLVED = ("k", "eps", "min_cluster_size")  # what a clustering chooses by itself where it is not told
+_RESOLVED = ("eps", "min_cluster_size")  # what a density method chooses by itself where it is not told
 HANDED_OVER = Path("cache", "handed-over.npy")  # vectors of another run of the same texts, in a run's folder
 
 
@@ -231,7 +231,10 @@ def logged_clustered(view: View, artefacts: Mapping[Role, str | None], params: C
     labels = view.store.frame(artefacts.get("assignments") or "", ["cluster"])["cluster"].to_numpy()
     centroids = np.asarray(view.store.array(artefacts.get("centroids") or ""))
     space = artefacts.get("space")
-    resolved = {name: getattr(params, name) for name in _RESOLVED if getattr(params, name) is not None}
+    if params.algorithm == "kmeans":
+        resolved: dict[str, int | float] = {"k": len(centroids)}
+    else:
+        resolved = {name: getattr(params, name) for name in _RESOLVED if getattr(params, name) is not None}
     result = ClusterResult(labels, centroids, params.algorithm, resolved)
     return Clustered(result, None if space is None else view.store.array(space))
 

@@ -6,12 +6,12 @@ audits a changed event in memory; ``forged`` tells a whole story otherwise, as a
 
 import contextlib
 import copy
-import pickle
 import re
 import shutil
 from collections import defaultdict
 from dataclasses import replace
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from recryst.agent.llm.answers import Answers
 from recryst.agent.view import View
 from recryst.state.canonical import canonical_json, sha256_file
 from recryst.state.errors import IntegrityError
-from recryst.state.events import EVENT, GENESIS, StepEvent
+from recryst.state.events import EVENT, GENESIS
 from recryst.state.run import RunDirectory
 from recryst.state.store import Store
 from recryst.state.values import Role, Values, fold
@@ -171,13 +171,17 @@ class Forger:
         return self.story_found((*self.events[:number], event, *self.events[number + 1 :]), number)
 
     def story_found(self, events, start):
-        """What the audit says of other events, sealed anew in memory, from the one ``start`` on; its first sentence."""
+        """What the audit says of other events, sealed anew in memory, from the one ``start`` on; its first sentence.
+
+        Files are left out, as if a forger had made them again from the other story: a page names the last hash.
+        """
         told = list(events[:start])
         for event in events[start:]:
             body = plain(event.body()) | {"seq": len(told), "prev_hash": told[-1].hash if told else GENESIS}
             told.append(EVENT.validate_python(body).sealed())
         view = replace(self.view, events=told)
-        found = (one for at in range(start, len(told)) for one in compare.Replay(view, self.source).failures(at))
+        again = compare.Replay(view, self.source)
+        found = (one for at in range(start, len(told)) for one in again.failures(at, with_files=False))
         return next(found, None) or next(iter(unpaid(view)), None)
 
     def _stored(self, ref):
@@ -188,26 +192,24 @@ class Forger:
 
     @contextlib.contextmanager
     def remembering(self):
-        """Derive an event once, however often it is changed, as long as what its step reads of it is the same.
+        """Derive an event once, however often it is changed, as long as the fields that its step read are the same.
 
         Nor is it asked twice what follows on the same events, or an answer read twice, which nobody changes here.
         """
-        derived, expected, following, read = compare.derived, compare.expected, compare.following, Answers.get
+        derived, expected, following, recorded = compare.derived, compare.expected, compare.following, Answers.get
 
         def once(step, view, event):
-            try:
-                measured = pickle.dumps(step.logged(view, event))
-            except (AttributeError, TypeError, pickle.PicklingError):
-                # What it reads is read later: it may be any of the event, but for the values, which it does not get.
-                event = event.model_copy(update={"state": event.state.model_copy(update={"values": Values()})})
-                measured = canonical_json(event.model_dump(mode="json", exclude={*StepEvent.model_fields} - {"state"}))
             asked = [(one.request_sha, one.response_sha, one.response_sha is None and one.problem) for one in event.llm]
-            key = (view.seq, view.events[-1].hash, step.name, measured, repr(asked))
-            if key not in self._drafts:
-                # What a view remembers follows from the events before, which are the same.
-                object.__setattr__(view, "memo", self._memos.setdefault(key[:2], view.memo))
-                self._drafts[key] = derived(step, view, event)
-            return self._drafts[key]
+            key = (view.seq, view.events[-1].hash, step.name, repr(asked))
+            for read, draft in self._drafts.setdefault(key, []):
+                if all(attrgetter(path)(event) == value for path, value in read.items()):
+                    return draft
+            # What a view remembers follows from the events before, which are the same.
+            object.__setattr__(view, "memo", self._memos.setdefault(key[:2], view.memo))
+            reading = _Reading(event)
+            draft = derived(step, view, reading)
+            self._drafts[key].append((reading.read, draft))
+            return draft
 
         def made(draft, view, event, tolerance):
             named = (event.state.artefacts, getattr(event, "evidence", {}))
@@ -224,14 +226,28 @@ class Forger:
 
         def answer(answers, sha):
             if (answers.folder, sha) not in self._answers:
-                self._answers[answers.folder, sha] = read(answers, sha)
+                self._answers[answers.folder, sha] = recorded(answers, sha)
             return self._answers[answers.folder, sha]
 
         compare.derived, compare.expected, compare.following, Answers.get = once, made, next_step, answer
         try:
             yield self
         finally:
-            compare.derived, compare.expected, compare.following, Answers.get = derived, expected, following, read
+            compare.derived, compare.expected, compare.following, Answers.get = derived, expected, following, recorded
+
+
+class _Reading:
+    """An event that notes what is read of it: ``read`` has the value of each field by its dotted name."""
+
+    def __init__(self, whole, name="", read=None):
+        self._whole, self._name, self.read = whole, name, {} if read is None else read
+
+    def __getattr__(self, name):
+        value, path = getattr(self._whole, name), f"{self._name}{name}"
+        if path in ("state", "state.values"):
+            return _Reading(value, f"{path}.", self.read)
+        self.read[path] = value
+        return value
 
 
 # Told and written --------------------------------------------------------------------------------------------------

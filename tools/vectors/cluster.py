@@ -37,7 +37,7 @@ class ClusterResult:
 
     ``labels`` int32 [n]: 0 … k−1 by descending size, equal sizes by their first row; −1 is noise. ``centroids``
     float32 [k, d]: the mean direction of each cluster's rows in the original space, unit length. ``params`` holds
-    what was resolved: ``k``, or ``eps`` and ``min_cluster_size`` (in rows of the sample, where there was one).
+    what was resolved: the ``k`` there is, or ``eps`` and ``min_cluster_size`` (in rows of the sample, if any).
     """
 
     labels: np.ndarray
@@ -76,21 +76,28 @@ def cluster(
     rows = len(vectors)
     if rows == 0 or _identical(vectors):
         labels = np.zeros(rows, dtype=np.int32)
-        resolved: dict[str, int | float] = {"k": min(rows, 1)}
-        return ClusterResult(labels, _centroids(vectors, labels), params.algorithm, resolved)
+        return _numbered(vectors, labels, params.algorithm, {})
     # One thread: several add their partial sums in the order in which they finish, and the last bits differ; those
     # of BLAS also fight each other over products as small as these.
     with threadpool_limits(1):
         if params.algorithm == "kmeans":
-            k = min(params.k or default_k(rows), rows)
-            labels, resolved = _kmeans(vectors, k, seed, start), {"k": k}
+            labels = _kmeans(vectors, min(params.k or default_k(rows), rows), seed, start)
+            resolved: dict[str, int | float] = {}
         else:
             if space is None:
                 space = density_space(vectors, params, neighbor_graph(vectors, NeighborParams(), seed), seed)
             labels, resolved = _density(space, params, seed)
             labels = _as_most_copies(vectors, labels)
-    labels = _by_size(labels)
-    return ClusterResult(labels, _centroids(vectors, labels), params.algorithm, resolved)
+    return _numbered(vectors, _by_size(labels), params.algorithm, resolved)
+
+
+def _numbered(
+    vectors: np.ndarray, labels: np.ndarray, algorithm: str, resolved: dict[str, int | float]
+) -> ClusterResult:
+    """The clustering of rows that are numbered; k-means finds fewer clusters than wanted where rows coincide."""
+    centroids = _centroids(vectors, labels)
+    known = {"k": len(centroids)} if algorithm == "kmeans" else resolved
+    return ClusterResult(labels, centroids, algorithm, known)
 
 
 def density_space(vectors: np.ndarray, params: ClusterParams, graph: NeighborGraph, seed: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from llm_script import Script
 
 from recryst.agent.audit import audit
 from recryst.agent.chat.talk import Talk
+from recryst.agent.llm import Usage
 from recryst.agent.llm.budget import BUDGET
 from recryst.agent.steps.quality import lowest, pool_scores
 from recryst.evals.runs import refine
@@ -177,7 +178,10 @@ FORGED = {
     "a step sets the value of another": (_set("reduce", quality={"used": [], "below": None}), "(reduce): state.values"),
     "answers suppressed as not covered": (_suppressed("decide", BUDGET), "(decide): llm"),
     "answers suppressed as lost": (_suppressed("decide", "asked before the process was stopped"), "(decide): llm"),
-    "all calls for nothing": (_calls(cache_hit=True, usage={}, usd=0.0, attempts=0), "no event had it before"),
+    "all calls for nothing": (
+        _calls(cache_hit=True, usage=Usage().model_dump(), usd=0.0, attempts=0),
+        "no event had it before",
+    ),
     "never sent": (_calls(attempts=0), "it was answered, but never sent"),
     "another price": (_calls(usd=0.0), "its dollars do not follow from its tokens"),
     "another usage": (_usage, "its usage is not that of the recorded answer"),
