@@ -57,6 +57,7 @@ class Session:
         )
         self.texts_sent = 0  # to an embedding model on another machine, since the last event
         self.reading = Reading()  # of the texts embedded anew, since the round began
+        self.embedded_by: str | None = None  # what computed the vectors, in words; None: no text was embedded
         self.passages: list[str] | None = None  # left out of what is embedded; None: not sought yet
         self._last_event = time.monotonic()
         self._tables: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}

@@ -252,7 +252,8 @@ class Windows(Record):
 class Embed(StepEvent):
     """A round began; rows without a vector got one, of what they say beside the ``passages`` that many of them share.
 
-    ``windows`` is None where no text was longer than one.
+    ``windows`` is None where no text was longer than one; ``runtime`` is what computes vectors in this process, and
+    in which precision, None where it was not asked.
     """
 
     type: Literal["embed"] = "embed"
@@ -260,6 +261,7 @@ class Embed(StepEvent):
     embedded: int
     cached: int
     passages: int = 0
+    runtime: str | None = None
     windows: Windows | None = None
     estimate: Estimate | None = None
 

@@ -81,3 +81,13 @@ def settle_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenisers' threads and forks do not mix
     # Or the last bits of a vector depend on where its operands happen to lie in memory.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+    without_telemetry()
+
+
+def without_telemetry() -> None:
+    """Keep OpenVINO from what it does once its telemetry is there to be imported: report to a server, write into home.
+
+    It goes on without, as where that package is not installed.
+    """
+    modules: dict[str, object] = sys.modules  # type: ignore[assignment]
+    modules.setdefault("openvino_telemetry", None)

@@ -61,16 +61,23 @@ class _Vectors:
     anchor: np.ndarray | None
     embedded: int
     cached: int
+    runtime: str | None = None
     windows: events.Windows | None = None
     estimate: events.Estimate | None = None
     lines: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def figures(self) -> dict[str, object]:
+        return {"runtime": self.runtime, "windows": self.windows, "estimate": self.estimate}
 
 
 class Embed(Step[_Vectors]):
     """Begin a round: vectors and neighbours for the kept rows that have none, and once for the anchor."""
 
     name = "embed"
-    takes = "the vectors, which rows are neighbours, how many vectors were cached, and what a model was to cost at most"
+    takes = (
+        "the vectors, which rows are neighbours, how many were cached, what computed them, and a model's cost at most"
+    )
 
     def total(self, view: View) -> int | None:
         return None if view.has("anchor_vectors") else len(view.kept()) + len(view.anchor())
@@ -80,19 +87,21 @@ class Embed(Step[_Vectors]):
         pool = embed_missing(session, view, view.kept(), advance)
         embedded, cached = (pool.embedded, pool.cached) if pool else (0, 0)
         if view.has("anchor_vectors"):
-            return _Vectors(pool, None, embedded, cached, _windows(session.reading))
+            return _Vectors(pool, None, embedded, cached, session.embedded_by, _windows(session.reading))
         anchor, more = row_vectors(session, view, view.anchor(), advance)
         expected, lines = _expected_cost(view)
         if how := session.reading.said(view.config.embed.max_tokens):
             lines = ((how, ""), *lines)
-        windows = _windows(session.reading)
-        return _Vectors(pool, anchor, embedded + more[0], cached + more[1], windows, expected, lines)
+        runtime, windows = session.embedded_by, _windows(session.reading)
+        if runtime is not None:
+            lines = ((f"embedded by {runtime}", ""), *lines)
+        return _Vectors(pool, anchor, embedded + more[0], cached + more[1], runtime, windows, expected, lines)
 
     def logged(self, view: View, event: events.Embed) -> _Vectors:
         ref = event.state.artefacts.get("anchor_vectors")
         anchor = None if ref is None or view.has("anchor_vectors") else np.asarray(view.store.array(ref))
         pool = logged_embedded(view, event, view.kept())
-        return _Vectors(pool, anchor, event.embedded, event.cached, event.windows, event.estimate)
+        return _Vectors(pool, anchor, event.embedded, event.cached, event.runtime, event.windows, event.estimate)
 
     def derive(self, view: View, measured: _Vectors, advance: Advance = silent) -> Draft:
         """As for every step.
@@ -116,7 +125,7 @@ class Embed(Step[_Vectors]):
         return Draft(
             artefacts=artefacts,
             inputs=("text", "ledger"),
-            fields={**counts, "passages": len(shared), "windows": measured.windows, "estimate": measured.estimate},
+            fields={**counts, "passages": len(shared), **measured.figures},
             round=view.state.round + 1,
             lines=(*([(what, "")] if (what := left_out(shared)) else []), *measured.lines),
         )

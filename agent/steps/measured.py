@@ -155,6 +155,7 @@ def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[n
     result = embed(said, encoder, open_cache(encoder, root / "cache"), session.config.embed, advance, root, known)
     if not encoder.local:
         session.texts_sent += result.embedded
+    session.embedded_by = encoder.runtime
     session.reading += encoder.reading
     return result.vectors, (result.embedded, result.cached)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -39,20 +38,10 @@ def open_cache(encoder: Encoder, own: Path) -> VectorCache:
     stands for the same model tomorrow.
     """
     shared = None if isinstance(encoder, RemoteEncoder) else user_cache()
-    if shared is None:
+    if isinstance(encoder, RemoteEncoder) or shared is None:
         return VectorCache(own / "vectors", encoder.name, encoder.dimensions)
-    return VectorCache(shared / "vectors", f"{encoder.name} {_computed_by()}", encoder.dimensions, _MOST_BYTES)
-
-
-def _computed_by() -> str:
-    """What the last bits of a vector depend on beside the model and the texts."""
-    import torch
-
-    versions = [f"{name}={importlib.metadata.version(name)}" for name in ("torch", "transformers")]
-    if torch.cuda.is_available():
-        return " ".join([*versions, torch.cuda.get_device_name()])
-    kind = [platform.machine(), torch.backends.cpu.get_cpu_capability(), _processor(), os.environ.get("MKL_CBWR", "")]
-    return " ".join([*versions, *kind, f"threads={torch.get_num_threads()}"])
+    by = f"{encoder.computed_by} {_processor()}"
+    return VectorCache(shared / "vectors", f"{encoder.name} {by}", encoder.dimensions, _MOST_BYTES)
 
 
 def _processor() -> str:

@@ -96,8 +96,9 @@ def _numbered(
 ) -> ClusterResult:
     """The clustering of rows that are numbered; k-means finds fewer clusters than wanted where rows coincide."""
     centroids = _centroids(vectors, labels)
-    known = {"k": len(centroids)} if algorithm == "kmeans" else resolved
-    return ClusterResult(labels, centroids, algorithm, known)
+    if algorithm == "kmeans":
+        resolved = {"k": len(centroids)}
+    return ClusterResult(labels, centroids, algorithm, resolved)
 
 
 def density_space(vectors: np.ndarray, params: ClusterParams, graph: NeighborGraph, seed: int) -> np.ndarray:

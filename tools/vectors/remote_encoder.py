@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 _PROBE = "How long are your vectors?"  # ours, not a row
-_MOST_INPUTS = 2048  # texts in one request of OpenAI's
+_MOST_INPUTS = 64  # texts in one request: OpenAI takes 2,048, but a small server would take minutes
 _MOST_BYTES = 250_000  # of one request, which OpenAI bounds at 300,000 tokens: no token is shorter than a byte
 _TEXT_BYTES = 8191  # of one text, by the same token: OpenAI's models read 8,191 tokens
 _MOST_DIMENSIONS = 16_384
@@ -55,6 +55,11 @@ class RemoteEncoder:
         self._max_tokens = params.max_tokens
         self._retries = retries or Retries()
         self._dimensions: int | None = None
+
+    @property
+    def runtime(self) -> str:
+        """What computes the vectors, in words."""
+        return f"{self.vendor}:{self.model} at {self.server}"
 
     def ready(self) -> None:
         """See, without a request, that the server can be asked.

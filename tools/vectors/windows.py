@@ -6,22 +6,16 @@ most that are read do not cover it, they are spread evenly over it. Its vector i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .neighbors import unit
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
 MOST_WINDOWS = 8
 _OVERLAP = 8  # that part of a window
 #: The policy, as it stands in the names of encoders and so in the keys of caches.
 POLICY = f"windows={MOST_WINDOWS} overlap=1/{_OVERLAP} mean"
-_AT_ONCE = 16  # texts whose tokens are held
 
 
 @dataclass(frozen=True)
@@ -56,63 +50,46 @@ class Reading:
         )
 
 
-class Windows(NamedTuple):
-    """The windows after the first of some texts, in their order, and what was read.
+class Windows:
+    """The windows in which texts are read, one text after the other; each holds ``room`` tokens of a text.
 
-    ``of`` int64 [w]: the text of each window; ``text``: strings [w]; ``tokens`` float32 [w]; ``first_tokens`` float32
-    [n]: those of the first window of every text.
+    Where there is room for less than overlaps, every text counts as read in one (``apply`` is false).
     """
 
-    of: np.ndarray
-    text: list[str]
-    tokens: np.ndarray
-    first_tokens: np.ndarray
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self.apply = room >= _OVERLAP
+        self.of = list[int]()  # of each window after the first, its text
+        self.tokens = list[int]()  # and its tokens
+        self.first_tokens = list[int]()  # of each text, those of its first window
+
+    def further(self, tokens: int) -> list[slice]:
+        """The windows after the first of the next text, which has so many tokens."""
+        starts = _starts(tokens, self._room) if self.apply else []
+        parts = [slice(start, min(start + self._room, tokens)) for start in starts]
+        self.of += [len(self.first_tokens)] * len(parts)
+        self.tokens += [part.stop - part.start for part in parts]
+        self.first_tokens.append(min(tokens, self._room) if self.apply else tokens)
+        return parts
 
     @property
     def reading(self) -> Reading:
         """What is read of the texts."""
-        texts, first = len(self.first_tokens), int(self.first_tokens.sum())
-        long = len(np.unique(self.of))
-        return Reading(texts, long, texts + len(self.of), first, first + int(self.tokens.sum()))
+        texts, first = len(self.first_tokens), sum(self.first_tokens)
+        return Reading(texts, len(set(self.of)), texts + len(self.of), first, first + sum(self.tokens))
 
     def mean(self, first: np.ndarray, further: np.ndarray) -> np.ndarray:
         """Unit vectors of the texts (float32 [n, d]) from those of their first windows and of the others ([w, d]).
 
         That of a text of one window is left as it is, to the last bit.
         """
-        long = np.unique(self.of)
+        of = np.array(self.of, dtype=np.int64)
+        long = np.unique(of)
         whole = np.array(first)
-        whole[long] *= self.first_tokens[long, None]
-        np.add.at(whole, self.of, further * self.tokens[:, None])
+        whole[long] *= np.array(self.first_tokens, dtype=np.float32)[long, None]
+        np.add.at(whole, of, further * np.array(self.tokens, dtype=np.float32)[:, None])
         whole[long] = unit(whole[long])
         return whole
-
-
-def further_windows(model: SentenceTransformer, texts: Sequence[str]) -> Windows:
-    """What a model does not read of ``texts`` when it reads what its window holds.
-
-    Nothing where the model has no limit, or its tokeniser does not tell where in a text a token stands.
-    """
-    of, windows, tokens, first = list[int](), list[str](), list[int](), list[int]()
-    tokenizer: Any = getattr(model, "tokenizer", None)
-    limit = model.max_seq_length if getattr(tokenizer, "is_fast", False) else None
-    room = 0 if limit is None else limit - tokenizer.num_special_tokens_to_add()
-    if room < _OVERLAP:
-        return Windows(np.empty(0, np.int64), [], np.empty(0, np.float32), np.ones(len(texts), np.float32))
-    for at in range(0, len(texts), _AT_ONCE):
-        group = list(texts[at : at + _AT_ONCE])
-        spelled = tokenizer(
-            group, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False,
-            return_attention_mask=False, return_token_type_ids=False,
-        )  # fmt: skip
-        for text, places in zip(group, spelled["offset_mapping"], strict=True):
-            for start in _starts(len(places), room):
-                end = min(start + room, len(places))
-                of.append(len(first))
-                windows.append(text[places[start][0] : places[end - 1][1]])
-                tokens.append(end - start)
-            first.append(min(len(places), room))
-    return Windows(np.array(of, np.int64), windows, np.array(tokens, np.float32), np.array(first, np.float32))
 
 
 def _starts(tokens: int, room: int) -> list[int]:

@@ -40,6 +40,7 @@ TAKEN = {
     ("embed", "content *"): "a model's vectors, and which are neighbours",
     ("embed", "embedded"): "how many vectors were made",
     ("embed", "cached"): "how many vectors were known",
+    ("embed", "runtime"): "what computed the vectors",
     ("embed", "windows*"): "in how many windows texts were read",
     ("embed", "estimate*"): "what a model was to cost, by the prices of the day",
     ("cluster", "content *"): "a clustering",

@@ -30,7 +30,9 @@ def test_texts_are_embedded_without_them_and_the_session_counts_the_windows(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     seen: list[str] = []
-    encoder = SimpleNamespace(name="fake", dimensions=2, local=True, reading=Reading(2, 1, 4, 200, 500))
+    encoder = SimpleNamespace(
+        name="fake", dimensions=2, local=True, runtime="a fake", reading=Reading(2, 1, 4, 200, 500)
+    )
 
     def embed(text: pl.Series, *_: object) -> EmbedResult:
         seen.extend(text.to_list())
@@ -40,7 +42,12 @@ def test_texts_are_embedded_without_them_and_the_session_counts_the_windows(
     monkeypatch.setattr(measured, "open_cache", lambda *_: None)
     monkeypatch.setattr(measured, "embed", embed)
     session = SimpleNamespace(
-        passages=None, view=view(INGESTED), config=Config(), reading=Reading(), run=SimpleNamespace(root=tmp_path)
+        passages=None,
+        view=view(INGESTED),
+        config=Config(),
+        reading=Reading(),
+        embedded_by=None,
+        run=SimpleNamespace(root=tmp_path),
     )
     for _ in range(2):
         measured.text_vectors(session, pl.Series([INGESTED[1], WRITTEN[0]]), lambda done: None)

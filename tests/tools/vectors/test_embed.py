@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -14,8 +16,10 @@ import polars as pl
 import pytest
 
 from recryst.state.config import EmbedParams
-from recryst.state.errors import InputError, IntegrityError
+from recryst.state.errors import InputError, IntegrityError, UsageError
 from recryst.tools.vectors import embed as module
+from recryst.tools.vectors import encoder as opening
+from recryst.tools.vectors import openvino_encoder
 from recryst.tools.vectors.embed import (
     Encoder,
     VectorCache,
@@ -25,8 +29,10 @@ from recryst.tools.vectors.embed import (
     table_vectors,
     write_known,
 )
-from recryst.tools.vectors.encoder import _minilm_folder, check_weights
-from recryst.tools.vectors.windows import Reading, further_windows
+from recryst.tools.vectors.minilm import check_weights, model_folder
+from recryst.tools.vectors.openvino_encoder import MiniLMEncoder
+from recryst.tools.vectors.sentence_encoder import further_windows
+from recryst.tools.vectors.windows import Reading
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -80,7 +86,7 @@ def test_paraphrases_are_closer_than_strangers(minilm: Encoder, tmp_path: Path) 
 
 
 def test_altered_weights_are_refused(tmp_path: Path) -> None:
-    shutil.copyfile(_minilm_folder() / "model.safetensors", tmp_path / "model.safetensors")
+    shutil.copyfile(model_folder() / "model.safetensors", tmp_path / "model.safetensors")
     check_weights(tmp_path)
     with (tmp_path / "model.safetensors").open("r+b") as file:
         file.seek(-1, 2)
@@ -99,6 +105,7 @@ def test_the_embedded_model_asks_nothing_of_the_network() -> None:
         "from recryst.tools.vectors.embed import open_encoder\n"
         "assert 'torch' not in sys.modules\n"
         "print(open_encoder(EmbedParams()).encode(['a text']).shape)\n"
+        "assert not {'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "(1, 384)\n", "")
@@ -192,10 +199,53 @@ def test_a_model_that_cannot_be_had(tmp_path: Path) -> None:
 
 
 def test_a_model_from_a_folder(minilm: Encoder) -> None:
-    folder = open_encoder(EmbedParams(model=str(_minilm_folder())))
+    folder = open_encoder(EmbedParams(model=str(model_folder())))
     assert folder.dimensions == 384
     assert folder.name != minilm.name
-    assert np.allclose(folder.encode(TEXTS[:4]), minilm.encode(TEXTS[:4]), atol=1e-6)
+    exact = open_encoder(EmbedParams(precision="float32"))
+    texts = [*TEXTS[:20], "", "Bread, water and wine. " * 500, "naïve 東京 \x00 ﬁ"]
+    assert np.allclose(folder.encode(texts), exact.encode(texts), atol=1e-5)
+    assert np.sum(folder.encode(texts) * minilm.encode(texts), axis=1).min() > 0.999
+
+
+def test_without_openvino_pytorch_embeds_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "openvino_is_there", lambda: False)
+        slow = open_encoder(PARAMS)
+        with pytest.raises(UsageError, match="float32 here"):
+            open_encoder(EmbedParams(precision="bfloat16"))
+    exact = open_encoder(EmbedParams(precision="float32"))
+    assert slow.name == exact.name
+    assert "OpenVINO, which is several times as fast, is not installed" in slow.runtime
+    assert np.allclose(slow.encode(TEXTS[:9]), exact.encode(TEXTS[:9]), atol=1e-5)
+
+
+def test_how_many_threads_there_are_changes_no_bit(minilm: MiniLMEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        openvino_encoder._compiled.cache_clear()
+        other = MiniLMEncoder(PARAMS)
+        assert other._compiled.threads == int(threads) or os.cpu_count() == 1
+        assert other.encode(TEXTS).tobytes() == minilm.encode(TEXTS).tobytes()
+
+
+def test_a_model_that_may_hold_a_program_is_not_opened(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+
+    class Program:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (open, (str(ran), "w"))
+
+    folder = Path(shutil.copytree(model_folder(), tmp_path / "model"))
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "pytorch_model.bin").write_bytes(pickle.dumps(Program()))
+    with pytest.raises(InputError, match=r"pytorch_model\.bin may hold a program and is not opened: save the model"):
+        open_encoder(EmbedParams(model=str(folder)))
+    shutil.rmtree(folder / "2_Dense")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="no weights in safetensors"):
+        open_encoder(EmbedParams(model=str(folder)))
+    assert not ran.exists()
 
 
 def test_vector_columns() -> None:
@@ -241,13 +291,13 @@ class Model:
 ])  # fmt: skip
 def test_windows_cover_a_text_or_are_spread_over_it(words: int, starts: list[int]) -> None:
     spelled = [str(n) for n in range(words)]
-    found = further_windows(Model(), ["short", " ".join(spelled), "x"])
-    assert found.text == [" ".join(spelled[start : start + 16]) for start in starts]
-    assert found.of.tolist() == [1] * len(starts)
-    assert found.tokens.tolist() == [min(16, words - start) for start in starts]
-    assert found.first_tokens.tolist() == [1, min(words, 16), 1]
+    found, further = further_windows(Model(), ["short", " ".join(spelled), "x"])
+    assert further == [" ".join(spelled[start : start + 16]) for start in starts]
+    assert found.of == [1] * len(starts)
+    assert found.tokens == [min(16, words - start) for start in starts]
+    assert found.first_tokens == [1, min(words, 16), 1]
     assert found.reading == Reading(3, int(bool(starts)), 3 + len(starts), 2 + min(words, 16),
-                                    2 + min(words, 16) + int(found.tokens.sum()))  # fmt: skip
+                                    2 + min(words, 16) + sum(found.tokens))  # fmt: skip
 
 
 def test_a_model_without_a_limit_or_places_of_tokens_is_asked_once() -> None:
@@ -259,27 +309,34 @@ def test_a_model_without_a_limit_or_places_of_tokens_is_asked_once() -> None:
             is_fast = False
 
     for model in (Endless(), Slow()):
-        assert further_windows(model, ["word " * 500]).text == []
+        assert further_windows(model, ["word " * 500])[1] == []
 
 
-def test_short_texts_have_the_vectors_that_they_had(minilm: Encoder) -> None:
-    minilm.encode(["a first text, so that the model is loaded"])
+def first_windows(encoder: MiniLMEncoder, texts: list[str]) -> np.ndarray:
+    """The vectors of texts cut off where their first window ends."""
+    spelled = encoder._compiled.tokenizer.encode_batch(texts, add_special_tokens=False)
+    room = PARAMS.max_tokens - 2
+    cut = [text[: one.offsets[:room][-1][1]] for text, one in zip(texts, spelled, strict=True)]
+    return encoder.encode(cut)
+
+
+def test_short_texts_have_the_vectors_that_they_had(minilm: MiniLMEncoder) -> None:
     short, long = TEXTS[:12].to_list(), ["A letter about clocks. " * 60, "Bread, water and wine. " * 500]
-    first = minilm._vectors(minilm.model, [*short, *long])
+    first = first_windows(minilm, [*short, *long])
     assert minilm.encode([*short, *long])[:12].tobytes() == first[:12].tobytes()
-    alone = minilm._vectors(minilm.model, short)
-    assert minilm.encode(short).tobytes() == alone.tobytes()
+    assert minilm.encode(short).tobytes() == first_windows(minilm, short).tobytes()
 
 
-def test_long_texts_are_read_to_their_end(minilm: Encoder) -> None:
+def test_long_texts_are_read_to_their_end(minilm: MiniLMEncoder) -> None:
     head = "From: a reader of the list. Subject: a question. Organization: the university. " * 12
     texts = [
         head + "The engine of my motorcycle leaks oil. " * 30,
         head + "God and the church in the New Testament. " * 30,
     ]
+    heads = first_windows(minilm, texts)
     before = minilm.reading
     one, other = minilm.encode(texts)
-    assert one @ other < 0.9 < float(np.prod(minilm._vectors(minilm.model, texts), axis=0).sum())
+    assert one @ other < 0.9 < float(np.prod(heads, axis=0).sum())
     read = minilm.reading
     assert (read.texts - before.texts, read.long - before.long) == (2, 2)
     assert read.windows - before.windows > 4

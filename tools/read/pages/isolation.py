@@ -19,6 +19,7 @@ from typing import IO
 import orjson
 
 from ....state.errors import MissingExtraError
+from ...cores import cores
 from .extract import Document, Unreadable, extract
 
 _MEMORY = 1 << 30  # address space of one process
@@ -31,8 +32,7 @@ class Extraction:
     """A bounded number of processes that extract; as many run as there is work for. A context manager."""
 
     def __init__(self, processes: int | None = None, seconds: int = _SECONDS) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        count = processes or min(cores, _MOST_PROCESSES)
+        count = processes or min(cores(), _MOST_PROCESSES)
         self.in_flight = 2 * count  # files that should be submitted at a time: all processes have work
         self._workers = [_Worker(seconds) for _ in range(count)]
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()  # the last used first: it runs already
