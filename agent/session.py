@@ -30,8 +30,10 @@ from ..state.phrases import Advance, silent
 from ..state.run import RunDirectory
 from ..state.store import Store
 from ..state.values import Role, fold
-from ..tools.vectors.remote_encoder import sent_to
-from ..tools.vectors.windows import Reading
+from ..tools.cores import cores
+from ..tools.vectors.drawing import Drawing
+from ..tools.vectors.encoders.remote import sent_to
+from ..tools.vectors.encoders.windows import Reading
 from .llm.client import Model
 from .llm.open import open_model
 from .steps.base import Content, Draft, Plain, config_sha
@@ -58,6 +60,7 @@ class Session:
         self.texts_sent = 0  # to an embedding model on another machine, since the last event
         self.reading = Reading()  # of the texts embedded anew, since the round began
         self.embedded_by: str | None = None  # what computed the vectors, in words; None: no text was embedded
+        self.drawing: Drawing | None = None  # the maps that another process draws for the report
         self.passages: list[str] | None = None  # left out of what is embedded; None: not sought yet
         self._last_event = time.monotonic()
         self._tables: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
@@ -117,6 +120,8 @@ class Session:
     def start(self) -> None:
         """Log and say that the run begins, or goes on after a stop, and on which code, models and rules."""
         self.reporter.say("; ".join(f"{what}: {which}" for what, which in runs_on(self.config).items()))
+        if {*self.config.reduce.methods} - {"pca"} and self.state.last != "publish" and cores() > 1:
+            self.drawing = Drawing()
         common = {"code": code_version(), "config_sha": config_sha(self.view), "seed": self.config.seed}
         if self.log.events:
             self.attempt += 1

@@ -294,11 +294,19 @@ class Cluster(StepEvent):
 
 
 class Reduce(StepEvent):
-    """The maps were drawn, or rows were placed on them."""
+    """The rows were projected by PCA, or placed among those that were."""
 
     type: Literal["reduce"] = "reduce"
     reused: bool = False
     placed: int = 0
+    landmarks: int = 0
+    trustworthiness: dict[str, float] = Field(default_factory=dict)
+
+
+class Draw(StepEvent):
+    """The maps beside PCA's were drawn, for the report."""
+
+    type: Literal["draw"] = "draw"
     landmarks: int = 0
     trustworthiness: dict[str, float] = Field(default_factory=dict)
 
@@ -491,7 +499,7 @@ class Publish(StepEvent):
 Event = (
     Start | Resume | Error | Chat
     | Load | Clean | Answers | Language | Separation | HoldOut | Embed | EmbedPairs | Quality | Cluster | Reduce | Bare
-    | Ablate | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | Select | OpenSealed
+    | Draw | Ablate | Critique | Evidence | Appraise | Decide | Approve | Act | Measure | Override | Select | OpenSealed
     | JudgeHeldOut | Review
     | Train | Export | Publish
 )  # fmt: skip

@@ -10,10 +10,13 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 CACHE_VARIABLE = "RECRYST_CACHE_DIR"
 _NUMBA_VARIABLE = "NUMBA_CACHE_DIR"
+_MODULES: dict[str, object] = sys.modules  # type: ignore[assignment]  # None: a module that cannot be imported
+_PROGRAM = list[bool]()  # not empty: nobody else's code runs in this process
 
 
 def user_cache() -> Path | None:
@@ -84,10 +87,28 @@ def settle_libraries() -> None:
     without_telemetry()
 
 
+def settle_program() -> None:
+    """The same for a process that is this program's alone, not one that somebody imported it into."""
+    settle_libraries()
+    _PROGRAM.append(True)
+
+
+@contextlib.contextmanager
+def without_torch() -> Iterator[None]:
+    """Within the block, where the process is this program's, a library that would import PyTorch goes on without."""
+    if not _PROGRAM or "torch" in sys.modules:
+        yield
+        return
+    _MODULES["torch"] = None
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+
+
 def without_telemetry() -> None:
     """Keep OpenVINO from what it does once its telemetry is there to be imported: report to a server, write into home.
 
     It goes on without, as where that package is not installed.
     """
-    modules: dict[str, object] = sys.modules  # type: ignore[assignment]
-    modules.setdefault("openvino_telemetry", None)
+    _MODULES.setdefault("openvino_telemetry", None)

@@ -18,7 +18,7 @@ from ...state.errors import IntegrityError, RecrystError
 from ...state.events import EVENT, EVENT_VERSION, Base, Chat, Error, Event, LlmCall, Resume, Start, StepEvent
 from ...state.rows import check_ledger
 from ...state.values import Role, RunState
-from ...tools.vectors.remote_encoder import sent_to
+from ...tools.vectors.encoders.remote import sent_to
 from ..llm.client import Model
 from ..llm.open import offline_model
 from ..session import runs_on

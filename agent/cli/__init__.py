@@ -8,7 +8,7 @@ import click
 from ... import __version__
 from ...state.errors import RecrystError, StorageError, check_address_space, low_memory
 from ...state.phrases import printable
-from ...tools.folders import settle_libraries
+from ...tools.folders import settle_program
 from .streams import tolerant
 
 # command → (module, one line of help): a module is imported when its command is used
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     A command that carries out a run returns its exit code, which says what became of the run, whether or not standard
     output could be written. For any other command its output is all there is.
     """
-    settle_libraries()
+    settle_program()
     with tolerant() as lost:
         code = _exit_code(arguments)
         if (fault := lost()) is not None:

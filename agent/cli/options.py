@@ -14,7 +14,7 @@ from ...state.settings import load_config
 from ...tools.text.filters import check_apply
 from ...tools.text.language import check_keep
 from ...tools.text.scrub import check_scrub
-from ...tools.vectors.remote_encoder import RemoteEncoder, is_remote
+from ...tools.vectors.encoders.remote import RemoteEncoder, is_remote
 from ..llm.open import open_provider
 from ..llm.prices import price_of
 

@@ -12,12 +12,13 @@ from .approve import KEEP, UNDO, Approve
 from .base import Step
 from .clean import Clean, Filter, Language
 from .deciding.decide import Decide
-from .describe import Cluster, Critique, Embed, Reduce, Score
+from .describe import Cluster, Critique, Embed, Score
 from .experiment import Act, Baseline, Measure
 from .finish import Export, Publish, Quantise, Train
 from .label import Label
 from .load import Load
-from .quality import Quality
+from .maps import Draw, Reduce
+from .quality.score import Quality
 from .repeats import Decontaminate, Dedup, HoldOut
 from .rows.answers import Answers, Apply
 from .rows.appraise import Appraise
@@ -38,7 +39,7 @@ DESCRIBE: tuple[Step[Any], ...] = (
 EXPERIMENT: tuple[Step[Any], ...] = (Act(), Measure())
 OVERRIDE: tuple[Step[Any], ...] = (KEEP, UNDO, Apply())  # what a person may do instead
 FINISH: tuple[Step[Any], ...] = (
-    Select(), OpenSealed(), JudgeHeldOut(), Review(), Train(), Quantise(), Label(), Export(), Publish(),
+    Select(), OpenSealed(), JudgeHeldOut(), Review(), Train(), Quantise(), Label(), Export(), Draw(), Publish(),
 )  # fmt: skip
 
 STEPS: dict[str, Step[Any]] = {step.name: step for step in (*PREPARE, *DESCRIBE, *EXPERIMENT, *OVERRIDE, *FINISH)}

@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from ...state import events
 from ...state.config import ClusterParams
@@ -17,11 +16,10 @@ from ...state.phrases import Advance, counted, silent
 from ...state.values import Values
 from ...tools.judge import objective
 from ...tools.vectors import evidence
-from ...tools.vectors import reduce as reduce_tool
 from ...tools.vectors.cluster import default_k
 from ...tools.vectors.embed import left_out
+from ...tools.vectors.encoders.windows import Reading
 from ...tools.vectors.score import ClusterScores
-from ...tools.vectors.windows import Reading
 from ..decide.critique.critic import critique
 from ..decide.facts import critique_key, doubtful, row_quality, state_key, strictness
 from ..llm.budget import BUDGET
@@ -29,7 +27,6 @@ from ..llm.prices import estimate, exceeds, said
 from ..session import Session
 from ..view import View
 from .base import Draft, Plain, Step
-from .clean import logged_frame
 from .measured import (
     Clustered,
     Embedded,
@@ -202,63 +199,6 @@ def _wanted(view: View) -> ClusterParams:
 def _grouped(view: View, rows: np.ndarray) -> bool:
     """Whether these rows (positions, uint32 [n]) are clustered as they are to be."""
     return view.values.state_key == state_key(rows, _wanted(view))
-
-
-@dataclass(frozen=True)
-class _Maps:
-    """The maps: ``row`` and coordinates such as ``umap_2d_x``, and how faithful they are."""
-
-    frame: pl.DataFrame
-    trustworthiness: dict[str, float]
-    landmarks: int
-
-
-class Reduce(Step[_Maps | None]):
-    """Draw the 2-D and 3-D maps of every embedded row once; rows embedded later are placed on them. None: all are
-    there."""
-
-    name = "reduce"
-    unit = "maps"
-    takes = "the maps and their trustworthiness"
-
-    def total(self, view: View) -> int | None:
-        return 2 * len(view.config.reduce.methods)
-
-    def measure(self, session: Session, view: View, advance: Advance) -> _Maps | None:
-        if _drawn(view):
-            return None
-        pool, vectors = view.array("pool"), np.asarray(view.array("vectors"))
-        if view.has("maps"):
-            old = view.frame("maps")
-            known = np.isin(pool, old["row"].to_numpy())
-            coordinates = reduce_tool.place(old.drop("row").to_numpy(), vectors[known], vectors[~known])
-            added = pl.DataFrame(coordinates, schema=old.drop("row").schema)
-            added.insert_column(0, pl.Series("row", pool[~known]))
-            return _Maps(pl.concat([old, added]).sort("row"), {}, 0)
-        maps = reduce_tool.reduce(vectors, view.config.reduce, view.config.seed, advance)
-        return _Maps(pl.DataFrame({"row": pool, **maps.columns()}), maps.trustworthiness, maps.landmarks)
-
-    def logged(self, view: View, event: events.Reduce) -> _Maps | None:
-        if _drawn(view):
-            return None
-        return _Maps(logged_frame(view, event, "maps"), event.trustworthiness, event.landmarks)
-
-    def derive(self, view: View, measured: _Maps | None, advance: Advance = silent) -> Draft:
-        if measured is None:
-            return Draft(inputs=("vectors",), fields={"reused": True})
-        before = len(view.frame("maps")) if view.has("maps") else None
-        maps, pool = measured.frame, pl.Series("row", view.array("pool"))
-        placed = 0 if before is None else len(pool) - before
-        return Draft(
-            artefacts={"maps": maps.with_columns(pool)},
-            values=Values(maps_of=view.ref("vectors")),
-            inputs=("vectors",),
-            fields={"placed": placed, "landmarks": measured.landmarks, "trustworthiness": measured.trustworthiness},
-        )
-
-
-def _drawn(view: View) -> bool:
-    return view.values.maps_of == view.ref("vectors")
 
 
 class Score(Step[ClusterScores]):

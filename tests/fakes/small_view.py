@@ -8,9 +8,10 @@ from recryst.agent.decide.facts import rows_key
 from recryst.agent.steps.base import Plain
 from recryst.agent.steps.clean import Clean, Filter
 from recryst.agent.steps.deciding.decide import Decide
-from recryst.agent.steps.describe import Cluster, Critique, Embed, Reduce, Score, _Maps, _Vectors
+from recryst.agent.steps.describe import Cluster, Critique, Embed, Score, _Vectors
 from recryst.agent.steps.experiment import Act, Baseline, Measure, _Begun, _Instruments, _Measured
 from recryst.agent.steps.load import Load, Loaded
+from recryst.agent.steps.maps import Reduce, _Maps
 from recryst.agent.steps.measured import Embedded, KeptRows, cluster_rows, missing_rows, resolved, score_rows
 from recryst.agent.steps.repeats import Dedup, HoldOut
 from recryst.agent.steps.rows.appraise import Appraise
@@ -155,7 +156,7 @@ class Round(SmallRun):
             axes = {
                 f"pca_{name}_{axis}": self.vectors[pool, 0] for name in ("2d", "3d") for axis in "xyz"[: int(name[0])]
             }
-            maps = _Maps(pl.DataFrame({"row": pool, **axes}), {"pca_2d": 0.9}, 0)
+            maps = _Maps(pl.DataFrame(axes), {"pca_2d": 0.9}, 0)
         view = self.step(view, Reduce(), maps)
         scores = score_rows(view, KeptRows.of(view), self.clustered(view), view.clustering, ignored)
         view = self.step(view, Score(), scores)

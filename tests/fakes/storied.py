@@ -18,6 +18,7 @@ TAXONOMY = {
 SETTINGS = {
     "approve": True,
     **QUICK,
+    "reduce": {"methods": ["pca", "tsne"], "landmarks": 100},
     "cluster": {"k": 9},  # too many, so that fewer pay
     "critique": {"max_pairs": 2},
     "quality": {"teacher_rows": 40, "folds": 3},

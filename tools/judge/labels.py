@@ -15,7 +15,7 @@ import polars as pl
 
 from ...state.errors import InputError
 from ...state.phrases import Advance, silent
-from ..vectors.sentence_encoder import ModelNotLoaded, local_first
+from ..vectors.encoders.sentence import ModelNotLoaded, local_first
 from .taxonomy import AXES, Entry, Taxonomy
 
 Labeller = Literal["rules", "zero_shot", "model"]

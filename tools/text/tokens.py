@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ..folders import without_torch
+
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher's eight
 
 #: Blank characters, and what stands between the brackets of a regular expression for them.
@@ -122,10 +124,8 @@ def _run_table(runs: pl.Series) -> tuple[np.ndarray, ...]:
 
 def _token_table(tokens: pl.Series) -> tuple[np.ndarray, ...]:
     """Hashes, lengths, kinds and stop words of tokens."""
-    from spacy.pipeline import Sentencizer
-
     token = pl.col("token").str
-    ends = pl.col("token").is_in(Sentencizer.default_punct_chars)
+    ends = pl.col("token").is_in(_spacy_package().pipeline.Sentencizer.default_punct_chars)
     kinds = {
         LETTER: token.contains(r"\p{L}"),
         SYMBOLS: token.contains(r"^[\p{P}\p{S}\p{Cc}]+$"),
@@ -185,6 +185,15 @@ def _spacy_tokens(pieces: list[str]) -> list[str]:
 
 
 @cache
+def _spacy_package() -> Any:
+    """spaCy; in a program of ours without PyTorch, which takes seconds to import and splits no text."""
+    with without_torch():
+        import spacy
+        import spacy.pipeline
+    return spacy
+
+
+@cache
 def _spacy() -> Any:
     """spaCy's blank English, made to do no more than split.
 
@@ -192,9 +201,7 @@ def _spacy() -> Any:
     anchored, yet searched for everywhere; its suffixes are short, yet searched for from the first character, which is
     quadratic in a run of symbols. The results stay the same.
     """
-    import spacy
-
-    english: Any = spacy.blank("en")
+    english: Any = _spacy_package().blank("en")
     english.vocab.lex_attr_getters = {}
     tokeniser = english.tokenizer
     tokeniser.prefix_search = tokeniser.prefix_search.__self__.match

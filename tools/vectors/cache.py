@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from ..folders import user_cache
-from .encoder import Encoder
-from .remote_encoder import RemoteEncoder
+from .encoders.open import Encoder
+from .encoders.remote import RemoteEncoder
 
 _MOST_BYTES = 20 << 30  # of all runs of a user; 10 million vectors of 384 numbers are 15 GB
 _MOST_OF_DISK = 0.25  # nor more of what is free

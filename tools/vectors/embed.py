@@ -18,7 +18,7 @@ from ..read.columns import sound_vectors
 from ..repeats.shared import shared_passages, without
 from ..table_tool import Noted, TableTool
 from .cache import VectorCache, groups, open_cache
-from .encoder import Encoder, open_encoder
+from .encoders.open import Encoder, open_encoder
 from .neighbors import unit
 
 __all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_cache", "open_encoder", "table_vectors"]

@@ -3,11 +3,14 @@
 PCA is exact over all rows. t-SNE and UMAP are fitted on a seeded sample of rows, the landmarks, and every other
 row is placed among its nearest landmarks, so that their cost does not grow with the data. Both start from the
 PCA map, which keeps the large-scale arrangement and makes them reproducible (Kobak and Berens 2019; Kobak and
-Linderman 2021), and both UMAP maps share one neighbour graph.
+Linderman 2021), and both UMAP maps share one neighbour graph. t-SNE is drawn in the plane alone: in space it takes
+twice as long and shows no more.
 """
 
+import contextlib
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,15 +29,16 @@ _PCA_DIMENSIONS = 50  # what t-SNE and UMAP are fitted on
 _PLACED_BY = 3  # landmarks that place another row; more of them draw rows towards the middle of the map
 _UMAP_NEIGHBORS = 15
 _MIN_ROWS = 5
+DIMENSIONS = {"pca": (2, 3), "umap": (2, 3), "tsne": (2,)}  # of each method's maps
 
 
 @dataclass(frozen=True)
 class Maps:
     """The maps of one set of vectors.
 
-    ``coordinates`` holds, for every method asked for, ``<method>_2d`` (float32 [n, 2]) and ``<method>_3d``
-    (float32 [n, 3]); ``trustworthiness`` has the same keys, each in [0, 1] (Venna and Kaski 2001), measured on a
-    sample of at most 1,000 rows; ``landmarks`` is the number of rows t-SNE and UMAP were fitted on.
+    ``coordinates`` holds, for every method asked for, ``<method>_2d`` (float32 [n, 2]) and but for t-SNE
+    ``<method>_3d`` (float32 [n, 3]); ``trustworthiness`` has the same keys, each in [0, 1] (Venna and Kaski 2001),
+    measured on a sample of at most 1,000 rows; ``landmarks`` is the number of rows t-SNE and UMAP were fitted on.
     """
 
     coordinates: dict[str, np.ndarray]
@@ -73,12 +77,11 @@ def reduce(vectors: np.ndarray, params: ReduceParams, seed: int, advance: Advanc
         places = _places(vectors[landmarks], vectors)
         graph = _neighbors(inputs)
         for method in fitted:
-            for dimensions in (2, 3):
-                start = inputs[:, :dimensions]  # PCA
+            for dimensions in DIMENSIONS[method]:
                 if method == "tsne":
-                    drawn = _tsne(inputs, dimensions, seed)
+                    drawn = _tsne(inputs, seed)
                 else:
-                    drawn = fit_umap(inputs, dimensions, graph, seed, init=start)
+                    drawn = fit_umap(inputs, dimensions, graph, seed, init=inputs[:, :dimensions])  # from PCA
                 coordinates[f"{method}_{dimensions}d"] = _place(drawn, landmarks, places)
                 advance(1)
     trust = {name: _trustworthiness(vectors[sample], drawn[sample]) for name, drawn in coordinates.items()}
@@ -149,19 +152,18 @@ def place(drawn: np.ndarray, vectors: np.ndarray, added: np.ndarray) -> np.ndarr
     return np.asarray(np.einsum("mk,mkc->mc", weights, drawn[near]), dtype=np.float32)
 
 
-def _tsne(inputs: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
-    """t-SNE by Barnes-Hut (van der Maaten 2014), float32 [n, dimensions], started from PCA scaled to 1e-4."""
+def _tsne(inputs: np.ndarray, seed: int) -> np.ndarray:
+    """t-SNE by Barnes-Hut (van der Maaten 2014), float32 [n, 2], started from PCA scaled to 1e-4."""
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     model = TSNE(
-        dimensions,
+        2,
         perplexity=min(30.0, (len(inputs) - 1) / 3),
-        init=inputs[:, :dimensions] / inputs[:, 0].std() * 1e-4,
+        init=inputs[:, :2] / inputs[:, 0].std() * 1e-4,
         early_exaggeration=4.0,  # as van der Maaten and Hinton 2008; 12 tears maps of a few dozen rows apart …
         learning_rate=max(10.0, len(inputs) / 48),  # … as does scikit-learn's least rate, 50
         max_iter=500,  # on sentence embeddings 1,000 gave the same trustworthiness
-        angle=0.5 if dimensions == 2 else 0.8,  # in 3-D the tree is slow, and 0.8 as trustworthy
         random_state=seed,
     )
     # One thread: the gradient's sum would otherwise depend on the number of cores, and on a busy machine
@@ -186,13 +188,7 @@ def fit_umap(
 
     ``graph``: the neighbours of each row, itself the first, and their distances.
     """
-    numba_cache()
-    with warnings.catch_warnings():
-        # Said on import where TensorFlow is absent, about a variant that is not used here.
-        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
-        from umap import UMAP
-
-    model = UMAP(
+    model = _umap()(
         n_components=dimensions,
         n_neighbors=graph[0].shape[1],
         precomputed_knn=graph,
@@ -204,6 +200,30 @@ def fit_umap(
         # True, and harmless: rows outside the landmarks are placed here, not by UMAP's own transform.
         warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]", category=UserWarning)
         return np.asarray(model.fit_transform(inputs), dtype=np.float32)
+
+
+@cache
+def _umap() -> Any:
+    """The class of UMAP. Its machine code, which takes seconds to make, is kept on disk for the next process."""
+    numba_cache()
+    with warnings.catch_warnings():
+        # Said on import where TensorFlow is absent, about a variant that is not used here.
+        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
+        from umap import UMAP, layouts, umap_
+    from numba.core.dispatcher import Dispatcher
+
+    for kernel in (*vars(layouts).values(), *vars(umap_).values()):
+        if isinstance(kernel, Dispatcher):
+            with contextlib.suppress(RuntimeError, OSError):  # no folder for it
+                kernel.enable_caching()
+    return UMAP
+
+
+def load_libraries() -> None:
+    """Import what draws the maps, which takes seconds, before there is anything to draw."""
+    import sklearn.manifold  # noqa: F401
+
+    _umap()
 
 
 def _trustworthiness(vectors: np.ndarray, drawn: np.ndarray) -> float:

@@ -14,8 +14,8 @@ from ...decide.caps import synthetic_bound
 from ...decide.person import pinned
 from ...decide.suspects import STRENGTHS, by_fault, doubts
 from ...view import View
-from ..lessons import held_out_endorsed
 from ..probed import codes_of, learns_labels
+from ..quality.lessons import held_out_endorsed
 
 Name = Literal["suspicion", "representative", "endorsed", "random"]
 

@@ -17,7 +17,7 @@ from recryst.agent.audit import audit
 from recryst.agent.chat.talk import Talk
 from recryst.agent.llm import Usage
 from recryst.agent.llm.budget import BUDGET
-from recryst.agent.steps.quality import lowest, pool_scores
+from recryst.agent.steps.quality.score import lowest, pool_scores
 from recryst.evals.runs import refine
 from recryst.state.events import EVENT
 from recryst.state.rows import Removal, kept_rows, remove_rows

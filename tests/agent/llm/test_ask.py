@@ -4,7 +4,7 @@ import pytest
 
 from recryst.agent.llm.ask import sheets
 from recryst.agent.llm.open import open_model
-from recryst.agent.steps.lessons import teacher_scores
+from recryst.agent.steps.quality.lessons import teacher_scores
 from recryst.agent.synthesis.generator import accept_rows
 from recryst.state.settings import parse_config
 

@@ -12,7 +12,7 @@ from recryst.agent.llm.ask import parse, schema
 from recryst.agent.llm.open import open_model, open_provider
 from recryst.agent.llm.prices import price_of
 from recryst.agent.steps.label import answer_form
-from recryst.agent.steps.lessons import RowScores, teacher_scores
+from recryst.agent.steps.quality.lessons import RowScores, teacher_scores
 from recryst.agent.synthesis.generator import RowVerdicts
 from recryst.evals.runs import FinishedRun
 from recryst.state.config import LlmParams

@@ -8,8 +8,8 @@ import pytest
 from small_view import Round
 
 from recryst.agent.llm.open import open_model
-from recryst.agent.steps.lessons import LEAST_REST, from_endorsed, from_teacher, given_vectors
-from recryst.agent.steps.quality import Quality
+from recryst.agent.steps.quality.lessons import LEAST_REST, from_endorsed, from_teacher, given_vectors
+from recryst.agent.steps.quality.score import Quality
 from recryst.agent.view import derived_seed
 from recryst.state.config import Config
 from recryst.state.errors import InputError, IntegrityError

@@ -9,7 +9,7 @@ import pytest
 from recryst.agent.steps import measured
 from recryst.state.config import Config
 from recryst.tools.vectors.embed import EmbedResult
-from recryst.tools.vectors.windows import Reading
+from recryst.tools.vectors.encoders.windows import Reading
 
 PROMPT = "You are the helper of a public library, and every reader is dear to you."
 INGESTED = [f"{PROMPT}\n{own}" for own in ("Do you lend telescopes?", "When do you close?", "Is there a printer?")]

@@ -9,7 +9,7 @@ from recryst.agent.steps.approve import KEEP, UNDO, Approve
 from recryst.agent.steps.cycle import EDGES, STEPS, answered, following
 from recryst.agent.steps.describe import Embed, _Vectors
 from recryst.agent.steps.experiment import Measure
-from recryst.agent.steps.quality import Quality
+from recryst.agent.steps.quality.score import Quality
 from recryst.state.actions import ChangeK, Deduplicate, Prune, Refilter, Stop
 from recryst.state.decision import Answer
 from recryst.state.errors import IntegrityError, UsageError

@@ -11,7 +11,7 @@ from conversing import conversation, say
 from recryst.agent.account.explain import explain, told
 from recryst.agent.audit import audit
 from recryst.agent.llm.open import open_model
-from recryst.agent.steps.lessons import teacher_scores
+from recryst.agent.steps.quality.lessons import teacher_scores
 from recryst.agent.view import View
 from recryst.evals.runs import refine
 from recryst.state import events

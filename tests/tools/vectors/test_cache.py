@@ -17,7 +17,7 @@ from recryst.tools.folders import private, user_cache
 from recryst.tools.vectors import cache as module
 from recryst.tools.vectors.cache import VectorCache, groups, open_cache
 from recryst.tools.vectors.embed import open_encoder
-from recryst.tools.vectors.remote_encoder import RemoteEncoder
+from recryst.tools.vectors.encoders.remote import RemoteEncoder
 
 KEYS = np.frombuffer(np.random.default_rng(0).bytes(16 * 5), dtype="S16")
 VECTORS = np.random.default_rng(1).random((5, 3), dtype=np.float32)

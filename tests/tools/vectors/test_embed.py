@@ -18,8 +18,6 @@ import pytest
 from recryst.state.config import EmbedParams
 from recryst.state.errors import InputError, IntegrityError, UsageError
 from recryst.tools.vectors import embed as module
-from recryst.tools.vectors import encoder as opening
-from recryst.tools.vectors import openvino_encoder
 from recryst.tools.vectors.embed import (
     Encoder,
     VectorCache,
@@ -29,10 +27,12 @@ from recryst.tools.vectors.embed import (
     table_vectors,
     write_known,
 )
-from recryst.tools.vectors.minilm import check_weights, model_folder
-from recryst.tools.vectors.openvino_encoder import MiniLMEncoder
-from recryst.tools.vectors.sentence_encoder import further_windows
-from recryst.tools.vectors.windows import Reading
+from recryst.tools.vectors.encoders import embedded
+from recryst.tools.vectors.encoders import open as opening
+from recryst.tools.vectors.encoders.embedded import MiniLMEncoder
+from recryst.tools.vectors.encoders.minilm import check_weights, model_folder
+from recryst.tools.vectors.encoders.sentence import further_windows
+from recryst.tools.vectors.encoders.windows import Reading
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -223,7 +223,7 @@ def test_without_openvino_pytorch_embeds_and_says_so(monkeypatch: pytest.MonkeyP
 def test_how_many_threads_there_are_changes_no_bit(minilm: MiniLMEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     for threads in ("1", "2"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
-        openvino_encoder._compiled.cache_clear()
+        embedded._compiled.cache_clear()
         other = MiniLMEncoder(PARAMS)
         assert other._compiled.threads == int(threads) or os.cpu_count() == 1
         assert other.encode(TEXTS).tobytes() == minilm.encode(TEXTS).tobytes()

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from recryst.state.config import EmbedParams
 from recryst.state.errors import ModelError, UsageError
 from recryst.tools.vectors.embed import VectorCache, embed, open_encoder
+from recryst.tools.vectors.encoders.remote import RemoteEncoder, _requests, sent_to
 from recryst.tools.vectors.net import Retries
-from recryst.tools.vectors.remote_encoder import RemoteEncoder, _requests, sent_to
 from recryst.tools.vectors.vendors import address, is_loopback, stays_local
 
 QUICK = Retries(attempts=3, deadline=2.0, first_wait=0.01, longest_wait=0.05)

@@ -10,7 +10,7 @@ import pytest
 from small_view import ROWS, Round, ignored
 
 from recryst.agent.steps.cycle import FINISH, following
-from recryst.agent.steps.lessons import _sealed, from_endorsed
+from recryst.agent.steps.quality.lessons import _sealed, from_endorsed
 from recryst.agent.steps.rows.held_out import JudgeHeldOut
 from recryst.agent.steps.rows.seal import seal, sealed_sha256
 from recryst.agent.steps.rows.sealed import OpenSealed, before_the_rounds

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...state.config import EmbedParams
-from ...state.errors import UsageError
-from ..cores import cores
-from ..folders import without_telemetry
+from ....state.config import EmbedParams
+from ....state.errors import UsageError
+from ...cores import cores
+from ...folders import without_telemetry
 from . import minilm
 from .windows import POLICY, Reading, Windows
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .neighbors import unit
+from ..neighbors import unit
 
 MOST_WINDOWS = 8
 _OVERLAP = 8  # that part of a window

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...state.config import EmbedParams
-from .openvino_encoder import MiniLMEncoder, openvino_is_there
-from .remote_encoder import RemoteEncoder, is_remote
-from .sentence_encoder import SentenceEncoder, minilm_by_torch, named_model
+from ....state.config import EmbedParams
+from .embedded import MiniLMEncoder, openvino_is_there
+from .remote import RemoteEncoder, is_remote
+from .sentence import SentenceEncoder, minilm_by_torch, named_model
 
 #: Turns texts into unit vectors. Equal ``name`` means equal vectors but for the last bits, for it stands in cache keys:
 #: the model, the hash of its weights or its server, and every setting that changes a vector. ``computed_by`` is what

@@ -7,15 +7,15 @@ condition of ``refilter_by_quality``.
 import numpy as np
 import polars as pl
 
-from ...state import events
-from ...state.errors import IntegrityError
-from ...state.phrases import Advance, silent
-from ...state.values import LearnedQuality, Role, Values
-from ...tools.judge.quality import QualityModel, fit_scores, predict
-from ..llm.ask import ROWS_PER_QUESTION
-from ..session import Session
-from ..view import View
-from .base import Content, Draft, Step
+from ....state import events
+from ....state.errors import IntegrityError
+from ....state.phrases import Advance, silent
+from ....state.values import LearnedQuality, Role, Values
+from ....tools.judge.quality import QualityModel, fit_scores, predict
+from ...llm.ask import ROWS_PER_QUESTION
+from ...session import Session
+from ...view import View
+from ..base import Content, Draft, Step
 from .lessons import Lesson, endorsed_vectors, from_endorsed, from_teacher, given_vectors, has_teacher
 
 #: The share of rows with the lowest scores, on which an action may act where the rules suspect them as well.

@@ -6,20 +6,20 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...state.config import Config
-from ...state.errors import InputError, IntegrityError
-from ...state.phrases import Advance, silent
-from ...state.values import Role
-from ...tools.judge.quality import HIGHEST, LOWEST
-from ...tools.text import clean
-from ...tools.vectors.neighbors import unit
-from ..llm.ask import ROWS_PER_QUESTION, ShortText, ask_about
-from ..llm.client import Model
-from ..session import Session
-from ..view import View
-from .base import Content
-from .load import LEAST_LIKED
-from .measured import text_vectors
+from ....state.config import Config
+from ....state.errors import InputError, IntegrityError
+from ....state.phrases import Advance, silent
+from ....state.values import Role
+from ....tools.judge.quality import HIGHEST, LOWEST
+from ....tools.text import clean
+from ....tools.vectors.neighbors import unit
+from ...llm.ask import ROWS_PER_QUESTION, ShortText, ask_about
+from ...llm.client import Model
+from ...session import Session
+from ...view import View
+from ..base import Content
+from ..load import LEAST_LIKED
+from ..measured import text_vectors
 
 #: Rows that stand for the rest beside the endorsed ones, at the least. Some of them are as good, which adds noise and
 #: no bias to the order (learning from positive and unlabelled rows: Elkan and Noto 2008, §2).

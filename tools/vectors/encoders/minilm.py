@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...state.canonical import sha256_file
-from ...state.errors import InputError, IntegrityError
-from ..folders import without_telemetry
+from ....state.canonical import sha256_file
+from ....state.errors import InputError, IntegrityError
+from ...folders import without_telemetry
 
 if TYPE_CHECKING:
     import openvino

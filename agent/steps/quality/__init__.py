@@ -1,0 +1,1 @@
+"""The quality score of rows, and what it is learned from."""
