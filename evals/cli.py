@@ -16,12 +16,14 @@ from .attacks import FAMILIES
 from .loop.faults import FLIPS, SEVERITIES
 from .loop.sets import LABELLED, NAMES
 from .plan import command_of, plan_option
+from .speed.experiment import LINES
+from .speed.pairs import Plan
 from .table import Table, shown
 
 T = TypeVar("T")
-_OPTIONS = [
-    click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
-                 help="The folder of the data sets."),
+_DATA = click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
+                     help="The folder of the data sets.")  # fmt: skip
+_PRINTING = [
     click.option("--markdown", is_flag=True, help="Print the table as Markdown."),
     click.option("--json", "as_json", is_flag=True, help="Print the table as one JSON object."),
 ]  # fmt: skip
@@ -33,6 +35,11 @@ def eval() -> None:
 
 
 def _experiment(run: Callable[..., Table | list[Table]]) -> click.Command:
+    """The command of the same name that prints what ``run`` gives of the data sets."""
+    return _printing(_DATA(run))
+
+
+def _printing(run: Callable[..., Table | list[Table]]) -> click.Command:
     """The command of the same name that prints what ``run`` gives."""
 
     @wraps(run)
@@ -41,7 +48,7 @@ def _experiment(run: Callable[..., Table | list[Table]]) -> click.Command:
         _print(result, markdown, as_json)
         _draw([result] if isinstance(result, Table) else result, options.get("out"))
 
-    for option in reversed(_OPTIONS):
+    for option in reversed(_PRINTING):
         printed = option(printed)
     return eval.command()(printed)
 
@@ -128,6 +135,20 @@ def storage(data: Path) -> Table:
     from .storage import run
 
     return run(data)
+
+
+@_printing
+@click.option(
+    "--only", "names", multiple=True, type=click.Choice(tuple(LINES)), help="Which comparison.  [default: all]"
+)
+@click.option("--rows", default=Plan.rows, show_default=True, type=click.IntRange(1000), help="Rows of each.")
+@click.option("--repeats", default=Plan.repeats, show_default=True, type=click.IntRange(1), help="Pairs of each.")
+@click.option("--seed", default=Plan.seed, show_default=True, help="Seed of the rows.")
+def speed(names: tuple[str, ...], **options: int) -> Table:
+    """The heavy parts beside named peers: how many times faster, in one run, at a result as good."""
+    from .speed.experiment import run
+
+    return run(names, Plan(**options))
 
 
 _OUT = "Keep the runs and the plot there; finished runs are read back.  [default: the plot alone, in this folder]"

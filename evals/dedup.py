@@ -157,19 +157,24 @@ def _ours(file: Path, threads: int) -> _Measured:
 
 
 def _datasketch(file: Path, threads: int) -> _Measured:
+    text, params = pl.read_ipc(file)["text"], DedupParams()
+    begun = time.perf_counter()
+    removed, signing = datasketch_removed(text, params)
+    return _Measured(removed, time.perf_counter() - begun, signing, _peak_mb())
+
+
+def datasketch_removed(text: pl.Series, params: DedupParams) -> tuple[list[int], float]:
+    """The rows that a loop over datasketch removes, in order, and the seconds in it that went into signatures."""
     from datasketch import MinHash, MinHashLSH
 
-    text, params = pl.read_ipc(file)["text"], DedupParams()
     size = band_rows(params.num_perm, params.threshold)
     lsh = MinHashLSH(num_perm=params.num_perm, params=(params.num_perm // size, size))
     empty = MinHash(num_perm=params.num_perm, seed=1)
     kept: dict[int, tuple[MinHash, set[bytes]]] = {}
-    removed, signing, begun = [], 0.0, time.perf_counter()
+    removed, signing = [], 0.0
     for row, one in enumerate(text):
         started = time.perf_counter()
-        words = one.lower().split()
-        last = max(len(words) - params.ngram_size + 1, 1)
-        own = {" ".join(words[at : at + params.ngram_size]).encode() for at in range(last)}
+        own = shingles(one, params.ngram_size)
         sketch = empty.copy()
         sketch.update_batch(own)
         signing += time.perf_counter() - started
@@ -180,7 +185,13 @@ def _datasketch(file: Path, threads: int) -> _Measured:
         else:
             kept[row] = sketch, own
             lsh.insert(row, sketch, check_duplication=False)
-    return _Measured(removed, time.perf_counter() - begun, signing, _peak_mb())
+    return removed, signing
+
+
+def shingles(text: str, size: int) -> set[bytes]:
+    """The runs of ``size`` words of a text in lower case, all its words where it has fewer, as plain Python has them."""
+    words = text.lower().split()
+    return {" ".join(words[at : at + size]).encode() for at in range(max(len(words) - size + 1, 1))}
 
 
 def _peak_mb() -> int:

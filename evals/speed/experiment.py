@@ -1,0 +1,42 @@
+"""The comparisons there are, and the table of those that are asked for."""
+
+import importlib
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..table import Table
+from .pairs import COLUMNS, Line, Plan, versioned
+
+LINES = {"kmeans": "rows", "neighbours": "rows", "minhash": "documents"}  # each a function of the module named
+_COMPUTED_BY = ("recryst", "numpy", "scikit-learn", "numba")
+
+
+def run(names: Sequence[str], plan: Plan) -> Table:
+    """The comparisons of these names, all where there are none, one after the other."""
+    lines = [line for name in names or LINES for line in _lines(name, plan)]
+    where = (
+        f"{', '.join(versioned(package) for package in _COMPUTED_BY)}, Python {platform.python_version()}; "
+        f"{processor()}, {os.cpu_count()} processors, {platform.system()}. Seconds are medians of {plan.repeats} "
+        "pairs, ours and the peer in turn; how many times faster is the median over the pairs."
+    )
+    notes = [where, *dict.fromkeys(f"`{line.name}`: {line.note}" for line in lines)]
+    options = "".join(f" --only {name}" for name in names)
+    command = f"recryst eval speed --rows {plan.rows} --repeats {plan.repeats}{options}"
+    return Table("Speed beside named peers", COLUMNS, tuple(line.cells() for line in lines), tuple(notes), command)
+
+
+def _lines(name: str, plan: Plan) -> Sequence[Line]:
+    # Loaded only now: the command line has to name the comparisons before it knows whether one is wanted.
+    module = importlib.import_module(f".{LINES[name]}", __package__)
+    lines: Sequence[Line] = getattr(module, name)(plan)
+    return lines
+
+
+def processor() -> str:
+    """The name of the processor, as the system gives it."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text(encoding="utf-8", errors="replace").splitlines() if listed.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor() or platform.machine())
