@@ -189,7 +189,7 @@ def datasketch_removed(text: pl.Series, params: DedupParams) -> tuple[list[int],
 
 
 def shingles(text: str, size: int) -> set[bytes]:
-    """The runs of ``size`` words of a text in lower case, all its words where it has fewer, as plain Python has them."""
+    """The runs of ``size`` words of a text in lower case, all its words where it has fewer, by plain Python."""
     words = text.lower().split()
     return {" ".join(words[at : at + size]).encode() for at in range(max(len(words) - size + 1, 1))}
 

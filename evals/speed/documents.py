@@ -54,22 +54,28 @@ def minhash(plan: Plan) -> list[Line]:
     beside = paired(lambda: _removed(text, params), lambda: datasketch_removed(part, params)[0], plan.repeats, scale)
     first = [row for row in beside.result if row < len(part)]  # a row depends on those before it alone
     same = f"{len(beside.result):,} removed; " + ("same rows" if first == beside.peer else "other rows")
-    words = text.str.len_bytes().mean()
-    assert isinstance(words, float)
     note = (
-        f"seeded texts of {words:,.0f} bytes on average, {_COPIES:.0%} of them edited copies; word {params.ngram_size}-grams, "
-        f"{params.num_perm} permutations, threshold {params.threshold}. datasketch: MinHash.update_batch, MinHashLSH of "
-        f"the same bands and verification by sets, run on the first {len(part):,} and scaled. rensa: RMinHashDeduplicator "
-        "of the next smaller bands that it takes on all documents, which estimates and does not verify; the second line takes off the time "
-        "in which Python makes the shingles it is given."
+        f"seeded texts of {_mean_bytes(text):,.0f} bytes on average, {_COPIES:.0%} of them edited copies; word "
+        f"{params.ngram_size}-grams, {params.num_perm} permutations, threshold {params.threshold}. datasketch: "
+        f"MinHash.update_batch, MinHashLSH of the same bands and verification by sets, run on the first {len(part):,} "
+        "and scaled. rensa: RMinHashDeduplicator of the next smaller bands that it takes, on all documents; it "
+        "estimates and does not verify. Its second line takes off the time in which Python makes its shingles."
     )
     lines = [_line(plan, versioned("datasketch"), beside, 10, same, first == beside.peer, note)]
     return [*lines, *_beside_rensa(text, params, plan, note)]
 
 
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def _mean_bytes(text: pl.Series) -> float:
+    return float(text.str.len_bytes().to_numpy().mean())
+
+
 def _beside_rensa(text: pl.Series, params: DedupParams, plan: Plan, note: str) -> list[Line]:
     name = versioned("rensa")
-    if importlib.util.find_spec("rensa") is None:
+    if not _installed("rensa"):
         return [_line(plan, name, None, 1, "–", None, note)]
     making: list[float] = []
     beside = paired(lambda: _removed(text, params), lambda: _rensa_removed(text, params, making.append), plan.repeats)

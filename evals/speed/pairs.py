@@ -24,7 +24,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Measured(Generic[T, U]):
-    """Median seconds of both, the median over the pairs of how many times faster we are, and what the last pair gave."""
+    """Median seconds of both, the median over the pairs of how many times faster ours is, and what the last gave."""
 
     ours: float
     theirs: float

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ...state.config import ClusterParams, NeighborParams
-from ...tools.vectors.cluster import cluster, label_sums
+from ...tools.vectors.cluster import cluster
 from ...tools.vectors.neighbors import neighbor_graph, unit
+from ...tools.vectors.partition.lloyd import label_sums
 from .pairs import Line, Plan, paired, versioned
 
 _DIMENSIONS = 384  # as all-MiniLM-L6-v2 gives them

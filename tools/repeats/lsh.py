@@ -13,7 +13,8 @@ import polars as pl
 
 from ...state.phrases import Advance, silent
 from ...state.preparation import DedupParams
-from .minhash import ShingleSets, in_threads
+from ..threads import in_threads
+from .minhash import ShingleSets
 
 if TYPE_CHECKING:
     from .buckets import BucketIndex

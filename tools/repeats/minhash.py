@@ -4,11 +4,9 @@ A row's set is its word shingles: runs of ``ngram_size`` lower-cased words. Sign
 datasketch 2.0 (``MinHash(seed=1, scheme="affine32")``, SHA-1): h → a·h + b mod 2³², the least over the set.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import OrderedDict
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,15 +17,13 @@ from ...state.preparation import DedupParams
 from ..read.content import segments
 from ..text.batches import batches
 from ..text.kinds import UNSPACED
+from ..threads import in_threads
 
 _SEED = 1  # of the permutations: signatures are stored, so it never changes
 # A character with the marks and vowel signs that belong to it.
 _ALONE = rf"{UNSPACED}\p{{M}}*"
 BATCH_BYTES = 1 << 20  # of texts that are worked on at once
 _HELD_HASHES = 1 << 24  # 128 MB
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 class SignedRows(NamedTuple):
@@ -97,21 +93,6 @@ def words_apart(text: pl.Series) -> pl.Series:
     lower = pl.Series([one.lower() for one in text.gather(wide)], dtype=pl.String)
     spaced = lower.str.replace_all(r"[\s--\x00-\x7F]", " ").str.replace_all(_ALONE, " ${0} ")
     return text.clone().scatter(wide, spaced)  # which works in place
-
-
-def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """``work`` of every item, in order; so many at once as there are processors, and few waiting."""
-    from numba import get_num_threads
-
-    threads = get_num_threads()
-    with ThreadPoolExecutor(threads, "recryst-minhash") as pool:
-        waiting: deque[Future[_Result]] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def shingle_sets(text: pl.Series, ngram_size: int) -> list[np.ndarray]:

@@ -10,17 +10,17 @@ from typing import Any
 from ..folders import numba_cache
 
 
-def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile a function, for the types of one signature where it is given, else when it is first called.
 
     A kernel runs without the interpreter's lock, so threads run it side by side. Its machine code is kept on disk for
-    the next process, where Numba finds a folder that it may write to.
+    the next process, where Numba finds a folder that it may write to. ``options`` are Numba's own.
     """
     numba_cache()
     from numba import njit
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-        compiler: Callable[..., Callable[..., Callable[..., Any]]] = partial(njit, *signature, nogil=True)
+        compiler: Callable[..., Callable[..., Callable[..., Any]]] = partial(njit, *signature, nogil=True, **options)
         try:
             return compiler(cache=True)(function)
         except (RuntimeError, OSError):  # no folder for the machine code, or no room in it

@@ -7,7 +7,6 @@ run on a PCA or UMAP space of a few.
 
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +17,15 @@ from ...state.config import ClusterParams, NeighborParams
 from ..table_tool import TableTool
 from .embed import table_vectors
 from .neighbors import NeighborGraph, nearest, neighbor_graph, unit
+from .partition.lloyd import assigned, label_sums, lloyd
 from .reduce import fit_umap, pca
 
 _BLOCK = 8192
-_LLOYD_ROWS = 50_000  # above: mini-batches
+_LLOYD_ROWS = 50_000  # above: most rounds on a sample of that size,
+_SAMPLED = 64  # or of so many rows a cluster, if these are more
+_SAMPLE_ROUNDS = 20
+_ROUNDS = 8  # on all rows
+_LEAST = 3e-4  # share of the inertia that a round has to take off for another to follow
 _START_ROWS = 20_000  # rows k-means seeks its start on
 _DENSITY_ROWS = 50_000  # above: density methods see a sample of that size
 _LANDMARKS = 5_000  # rows UMAP is fitted on
@@ -62,7 +66,7 @@ def cluster(
     """Group the rows of ``vectors``.
 
     k-means starts from k-means++ (Arthur and Vassilvitskii 2007) on principal components; it is Lloyd's up to
-    50,000 rows and by mini-batches (Sculley 2010) above. DBSCAN is Ester et al. 1996, HDBSCAN Campello et al.
+    50,000 rows, and above it runs on a sample before it sees all of them. DBSCAN is Ester et al. 1996, HDBSCAN Campello et al.
     2013; above 50,000 rows they see a seeded sample, and every other row takes the label of its nearest sampled row.
 
     Args:
@@ -77,8 +81,8 @@ def cluster(
     if rows == 0 or _identical(vectors):
         labels = np.zeros(rows, dtype=np.int32)
         return _numbered(vectors, labels, params.algorithm, {})
-    # One thread: several add their partial sums in the order in which they finish, and the last bits differ; those
-    # of BLAS also fight each other over products as small as these.
+    # One thread to a product or a fit of scikit-learn: several add their partial sums in the order in which they
+    # finish, and the last bits differ; those of BLAS also fight each other over products as small as these.
     with threadpool_limits(1):
         if params.algorithm == "kmeans":
             labels = _kmeans(vectors, min(params.k or default_k(rows), rows), seed, start)
@@ -155,29 +159,43 @@ def _umap(vectors: np.ndarray, graph: NeighborGraph, dimensions: int, seed: int)
 
 def _kmeans(vectors: np.ndarray, k: int, seed: int, start: np.ndarray | None) -> np.ndarray:
     """Labels of k-means; fewer than k clusters where there are fewer than k distinct rows."""
-    from sklearn.cluster import KMeans, MiniBatchKMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    settings: dict[str, Any] = {"n_clusters": k, "n_init": 1, "random_state": seed}
     with warnings.catch_warnings():
+        from sklearn.exceptions import ConvergenceWarning
+
         # More clusters wanted than there are distinct rows: the empty ones are simply not numbered.
         warnings.filterwarnings("ignore", message="Number of distinct clusters", category=ConvergenceWarning)
         if start is None or start.shape != (k, vectors.shape[1]):
-            start = _start(vectors, k, seed)
-        if len(start) == k:
-            settings["init"] = np.asarray(start, dtype=np.float32)
-        if len(vectors) <= _LLOYD_ROWS:
-            model = KMeans(**settings)
-        else:
-            model = MiniBatchKMeans(**settings, batch_size=max(4096, 4 * k))
-        labels = np.asarray(model.fit_predict(vectors), dtype=np.int32)
+            start = _start(vectors, k, seed, 5 if len(vectors) <= _LLOYD_ROWS else 1)
+        start = np.asarray(start, dtype=np.float32)
+        labels = _converged(vectors, k, seed, start) if len(vectors) <= _LLOYD_ROWS else _nested(vectors, seed, start)
     # Where centroids coincide, rounding alone has parted equal rows.
     _, same = np.unique(_centroids(vectors, labels), axis=0, return_inverse=True)
     return np.asarray(same[labels], dtype=np.int32)
 
 
-def _start(vectors: np.ndarray, k: int, seed: int) -> np.ndarray:
-    """Centroids to start from: the best of 5 k-means on the first 50 components of a sample.
+def _converged(vectors: np.ndarray, k: int, seed: int, start: np.ndarray) -> np.ndarray:
+    """Labels of Lloyd's algorithm, run to its end."""
+    from sklearn.cluster import KMeans
+
+    settings: dict[str, Any] = {"init": start} if len(start) == k else {}
+    model = KMeans(n_clusters=k, n_init=1, random_state=seed, **settings)
+    return np.asarray(model.fit_predict(vectors), dtype=np.int32)
+
+
+def _nested(vectors: np.ndarray, seed: int, start: np.ndarray) -> np.ndarray:
+    """Labels of Lloyd's algorithm on a sample and then, from where that ended, on all rows.
+
+    A round on a sample moves centroids nearly as far as one on all rows, at a fraction of the time (Newling and
+    Fleuret 2016); the last rounds see every row.
+    """
+    count = min(len(vectors), max(_LLOYD_ROWS, _SAMPLED * len(start)))
+    chosen = np.sort(np.random.default_rng(seed).choice(len(vectors), count, replace=False))
+    centroids = lloyd(np.asarray(vectors[chosen], dtype=np.float32), start, _SAMPLE_ROUNDS, _LEAST)
+    return assigned(vectors, lloyd(vectors, centroids, _ROUNDS, _LEAST))
+
+
+def _start(vectors: np.ndarray, k: int, seed: int, tries: int) -> np.ndarray:
+    """Centroids to start from: the best of ``tries`` k-means on the first 50 components of a sample.
 
     Among noisy dimensions k-means++ seeds little better than at random; fewer components are nearer to the
     continuous solution of k-means (Ding and He 2004) and seven times as cheap. Fewer than k centroids come back
@@ -188,7 +206,7 @@ def _start(vectors: np.ndarray, k: int, seed: int) -> np.ndarray:
     count = min(len(vectors), max(_START_ROWS, 10 * k))
     sample = vectors[np.sort(np.random.default_rng(seed).choice(len(vectors), count, replace=False))]
     components = pca(sample, _PCA_DIMENSIONS)
-    labels = KMeans(n_clusters=k, n_init=5, random_state=seed).fit_predict(components)
+    labels = KMeans(n_clusters=k, n_init=tries, random_state=seed).fit_predict(components)
     return _centroids(sample, _by_size(labels))
 
 
@@ -279,21 +297,6 @@ def _by_size(labels: np.ndarray) -> np.ndarray:
 def _centroids(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Mean direction of the rows of each cluster, float32 [k, d]; zero where the rows cancel out."""
     return unit(label_sums(vectors, labels, int(labels.max(initial=-1)) + 1)).astype(np.float32)
-
-
-def label_sums(
-    vectors: np.ndarray, labels: np.ndarray, k: int, scale: Callable[[np.ndarray], np.ndarray] = np.asarray
-) -> np.ndarray:
-    """The sum of the rows of each label (int [n], −1 for none), float64 [k, d]; ``scale`` is applied to them before."""
-    from scipy.sparse import csr_array
-
-    sums = np.zeros((k, vectors.shape[1]))
-    for start in range(0, len(labels), _BLOCK):
-        own = labels[start : start + _BLOCK]
-        rows = np.flatnonzero(own >= 0)
-        member = csr_array((np.ones(len(rows)), (own[rows], rows)), shape=(k, len(own)))
-        sums += member @ scale(np.asarray(vectors[start : start + _BLOCK], dtype=np.float64))
-    return sums
 
 
 def _with_clusters(frame: pl.DataFrame, params: ClusterParams, seed: int) -> pl.DataFrame:

@@ -14,9 +14,10 @@ from ...state.config import ClusterParams, ScoreParams
 from ...state.errors import InputError
 from ...state.phrases import Advance, silent
 from ..table_tool import TableTool
-from .cluster import ClusterResult, cluster, label_sums
+from .cluster import ClusterResult, cluster
 from .embed import table_vectors
 from .neighbors import unit
+from .partition.lloyd import label_sums
 
 _BLOCK = 8192  # rows held at a time
 _MAP_NEIGHBORS = 10
