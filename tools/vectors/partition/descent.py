@@ -71,7 +71,7 @@ def _projected(rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _cells(rows: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows ordered by cell (int32 [n]), the bounds of c cells in it (int64 [c + 1]), the cells next to each [c, …]."""
+    """The rows by cell (int32 [n]), the bounds of c cells in that order (int64 [c + 1]), the next cells of each [c, 2]."""
     count = max(1, min(len(rows) // _CELL, _MOST_CELLS))
     sampled = min(len(rows), max(_LEAST_SAMPLE, _SAMPLED * count))
     sample = rows[np.sort(random.choice(len(rows), sampled, replace=False))]
@@ -197,7 +197,7 @@ def _dot(one, other):  # type: ignore[no-untyped-def]
 
 @kernel()
 def _reversed(indices, through):  # type: ignore[no-untyped-def]
-    """For each row the places (row · k + rank) of the lists it is among the first of, by rank; and where those start."""
+    """Where those of each row start, and the places (row · k + rank) at which it is in the front of a list, by rank."""
     rows, size = indices.shape
     starts = np.zeros(rows + 2, dtype=np.int64)
     for row in range(rows):

@@ -56,7 +56,7 @@ def label_sums(
 
 
 def lloyd(vectors: np.ndarray, centroids: np.ndarray, rounds: int, least: float) -> np.ndarray:
-    """Centroids (float32 [k, d]) after so many rounds, or when one lowers the inertia by a smaller share than ``least``.
+    """Centroids (float32 [k, d]) after so many rounds, or when one takes a share below ``least`` off the inertia.
 
     A centroid that no row is nearest to stays where it is.
 
