@@ -68,7 +68,7 @@ class NeighborParams(Section):
     """The one k-nearest-neighbour graph that every tool shares."""
 
     k: int = Field(15, ge=2, description="neighbours per row, by cosine")
-    exact_rows: int = Field(50_000, ge=100, description="above this many rows the graph is approximate (NN-descent)")
+    exact_rows: int = Field(50_000, ge=100, description="above this many rows the graph is approximate")
 
 
 class ClusterParams(Section):

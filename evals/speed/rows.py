@@ -73,7 +73,7 @@ def kmeans(plan: Plan) -> list[Line]:
 
 
 def inertia(vectors: np.ndarray, labels: np.ndarray) -> float:
-    """The sum of squared distances of rows to the mean of their cluster."""
+    """The sum of squared distances of rows (float32 [n, d]) to the mean of their cluster (``labels``, int [n])."""
     k = int(labels.max()) + 1
     counts = np.bincount(labels, minlength=k)
     sums = label_sums(vectors, labels, k)

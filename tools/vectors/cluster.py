@@ -66,8 +66,9 @@ def cluster(
     """Group the rows of ``vectors``.
 
     k-means starts from k-means++ (Arthur and Vassilvitskii 2007) on principal components; it is Lloyd's up to
-    50,000 rows, and above it runs on a sample before it sees all of them. DBSCAN is Ester et al. 1996, HDBSCAN Campello et al.
-    2013; above 50,000 rows they see a seeded sample, and every other row takes the label of its nearest sampled row.
+    50,000 rows, and above it runs on a sample before it sees all of them. DBSCAN is Ester et al. 1996, HDBSCAN
+    Campello et al. 2013; above 50,000 rows they see a seeded sample, and every other row takes the label of its
+    nearest sampled row.
 
     Args:
         vectors: float32 [n, d], unit length; may be a memory map.
@@ -164,10 +165,15 @@ def _kmeans(vectors: np.ndarray, k: int, seed: int, start: np.ndarray | None) ->
 
         # More clusters wanted than there are distinct rows: the empty ones are simply not numbered.
         warnings.filterwarnings("ignore", message="Number of distinct clusters", category=ConvergenceWarning)
+        few = len(vectors) <= _LLOYD_ROWS
         if start is None or start.shape != (k, vectors.shape[1]):
-            start = _start(vectors, k, seed, 5 if len(vectors) <= _LLOYD_ROWS else 1)
+            start = _start(vectors, k, seed, 5 if few else 1)
+            start = start if few else _on_sample(vectors, seed, start)
         start = np.asarray(start, dtype=np.float32)
-        labels = _converged(vectors, k, seed, start) if len(vectors) <= _LLOYD_ROWS else _nested(vectors, seed, start)
+        if few:
+            labels = _converged(vectors, k, seed, start)
+        else:
+            labels = assigned(vectors, lloyd(vectors, start, _ROUNDS, _LEAST))
     # Where centroids coincide, rounding alone has parted equal rows.
     _, same = np.unique(_centroids(vectors, labels), axis=0, return_inverse=True)
     return np.asarray(same[labels], dtype=np.int32)
@@ -182,16 +188,15 @@ def _converged(vectors: np.ndarray, k: int, seed: int, start: np.ndarray) -> np.
     return np.asarray(model.fit_predict(vectors), dtype=np.int32)
 
 
-def _nested(vectors: np.ndarray, seed: int, start: np.ndarray) -> np.ndarray:
-    """Labels of Lloyd's algorithm on a sample and then, from where that ended, on all rows.
+def _on_sample(vectors: np.ndarray, seed: int, start: np.ndarray) -> np.ndarray:
+    """Centroids (float32 [k, d]) after rounds of Lloyd's algorithm on a sample.
 
-    A round on a sample moves centroids nearly as far as one on all rows, at a fraction of the time (Newling and
-    Fleuret 2016); the last rounds see every row.
+    Such a round moves them nearly as far as one on all rows, at a fraction of the time (Newling and Fleuret 2016,
+    "Nested mini-batch k-means").
     """
     count = min(len(vectors), max(_LLOYD_ROWS, _SAMPLED * len(start)))
     chosen = np.sort(np.random.default_rng(seed).choice(len(vectors), count, replace=False))
-    centroids = lloyd(np.asarray(vectors[chosen], dtype=np.float32), start, _SAMPLE_ROUNDS, _LEAST)
-    return assigned(vectors, lloyd(vectors, centroids, _ROUNDS, _LEAST))
+    return lloyd(np.asarray(vectors[chosen], dtype=np.float32), start, _SAMPLE_ROUNDS, _LEAST)
 
 
 def _start(vectors: np.ndarray, k: int, seed: int, tries: int) -> np.ndarray:

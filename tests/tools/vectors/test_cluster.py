@@ -74,7 +74,7 @@ def test_scattered_rows_are_noise(algorithm: str) -> None:
 
 
 def test_above_the_row_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mini-batches, landmarks and the sampled density methods, with limits a test can afford."""
+    """Rounds on a sample, landmarks and the sampled density methods, with limits a test can afford."""
     for name, limit in {"_LLOYD_ROWS": 1000, "_START_ROWS": 800, "_LANDMARKS": 800, "_DENSITY_ROWS": 1500}.items():
         monkeypatch.setattr(module, name, limit)
     vectors, truth = planted(3000, 6, noise=0.05)
@@ -82,6 +82,21 @@ def test_above_the_row_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for algorithm in ALGORITHMS:
         params = ClusterParams(algorithm=algorithm, k=6)
         assert agreement(truth, cluster(vectors, params, seed=0).labels) >= 0.95, algorithm
+
+
+def test_rounds_on_a_sample_end_where_those_on_all_rows_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    from recryst.evals.speed.rows import inertia
+
+    vectors, _ = planted(6000, 60, noise=0.15)
+    whole = cluster(vectors, ClusterParams(k=40), seed=0)
+    monkeypatch.setattr(module, "_LLOYD_ROWS", 3000)
+    nested = cluster(vectors, ClusterParams(k=40), seed=0)
+    assert inertia(vectors, nested.labels) <= 1.01 * inertia(vectors, whole.labels)
+    assert len(nested.centroids) == 40
+    warm = cluster(vectors, ClusterParams(k=40), seed=1, start=nested.centroids)
+    assert agreement(nested.labels, warm.labels) > 0.95
+    five = np.repeat(vectors[:5], 800, axis=0)
+    assert agreement(np.arange(4000) // 800, cluster(five, ClusterParams(k=20), seed=0).labels) == 1
 
 
 DIGESTS = """
