@@ -9,7 +9,12 @@ from pathlib import Path
 from ..table import Table
 from .pairs import COLUMNS, Line, Plan, versioned
 
-LINES = {"kmeans": "rows", "neighbours": "rows", "minhash": "documents"}  # each a function of the module named
+#: Comparison → the module with a function of that name.
+LINES = {
+    **dict.fromkeys(("short_texts", "long_texts"), "texts"),
+    **dict.fromkeys(("kmeans", "neighbours"), "rows"),
+    "minhash": "documents",
+}
 _COMPUTED_BY = ("recryst", "numpy", "scikit-learn", "numba")
 
 
