@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import openvino
     from tokenizers import Tokenizer
 
-_BATCH = 16  # texts in a batch: more gain nothing, and a group is to feed every core
+_BATCH = 32  # texts in a batch: more gain nothing, and a group is to feed every core
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
