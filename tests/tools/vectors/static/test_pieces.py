@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recryst.state.errors import InputError
-from recryst.tools.vectors.minilm import CLS, SEP, model_folder
+from recryst.tools.vectors.encoders.minilm import CLS, SEP, model_folder
 from recryst.tools.vectors.static import pieces as module
 from recryst.tools.vectors.static.pieces import Pieces, Words, batches
 

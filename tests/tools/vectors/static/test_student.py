@@ -14,8 +14,8 @@ import pytest
 
 from recryst.state.config import EmbedParams
 from recryst.state.errors import InputError, IntegrityError
-from recryst.tools.vectors.encoder import open_encoder
-from recryst.tools.vectors.minilm import model_folder
+from recryst.tools.vectors.encoders.minilm import model_folder
+from recryst.tools.vectors.encoders.open import open_encoder
 from recryst.tools.vectors.neighbors import unit
 from recryst.tools.vectors.static import pieces as counting
 from recryst.tools.vectors.static.pieces import Pieces, Words
