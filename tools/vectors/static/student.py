@@ -31,15 +31,21 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
     from tokenizers import Tokenizer
 
-#: The most texts that ``fit`` takes: its time grows with their cube, its memory with their square (12 bytes a pair).
+#: The most texts that ``fit`` takes: its time grows with their cube, its memory with their square (4 bytes a pair).
 MOST_TEXTS = 12_000
+
+#: Agreement on 500 texts that were not in the sample, from which on a student may stand for its model. At 0.70 it keeps
+#: 92 % or more of the macro-F1 of a linear classifier and of 1-NN on Banking77 (0.919 and 0.978) and, not used to find
+#: the value, on CLINC150 (0.942 and 0.998). At 0.36, on 20 Newsgroups, 91 % and 85 %.
+ACCEPTED = 0.7
 
 _FORMAT = "recryst-static-1"
 _OWN = np.float32(0.3)  # how much is asked of a piece before it leaves what the table says of it,
 _MAP = np.float32(0.1)  # and of the linear map from the table
 _PAIR = np.float32(0.5)  # what a pair of words counts beside a piece
 _LEAST_PAIRS = 3  # times that a pair is in the sample
-_UNFITTED = 0.2  # share of a text's pieces beyond which it is borderline; 0.1 to 0.15 of cosine are lost there
+_UNFITTED = 0.3  # share of a text's pieces beyond which it is borderline: with the full model's vector it finds a
+# tenth to a seventh more of its neighbours again, and there are few such texts (3 to 5 % of a varied set of 2,000)
 _SHORT = 0.6  # length of a vector, before it is scaled to one, below which the text is borderline
 _FEWEST = 2  # pieces known from the sample, of a text that is not borderline
 _GRAM_ROWS = 1024
@@ -163,7 +169,9 @@ def fit(texts: Sequence[str] | pl.Series, vectors: np.ndarray, pieces: Pieces) -
         mapped = words.pieces @ table
         gram = _gram(words.pieces, beside, mapped)
         gram[np.diag_indices_from(gram)] += 1
-        solved = cho_solve(cho_factor(gram, lower=True, overwrite_a=True, check_finite=False), vectors - mean)
+        solved = cho_solve(
+            cho_factor(gram.T, overwrite_a=True, check_finite=False), vectors - mean
+        )  # .T: as LAPACK has it
         solved = np.ascontiguousarray(solved, dtype=np.float32)
         own = np.asarray(words.pieces.T @ solved) / _OWN + table @ (mapped.T @ solved / _MAP)
     known = seen > 0

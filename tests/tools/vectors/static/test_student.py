@@ -61,15 +61,16 @@ def test_neighbours_of_rows_it_never_saw(shared_data: Path, pieces: Pieces) -> N
     chosen = np.random.default_rng(0).permutation(len(texts))[:2000]
     sample, held_out = [texts[row] for row in chosen[:1500]], [texts[row] for row in chosen[1500:]]
     encoder = open_encoder(EmbedParams())
-    student, full = fit(sample, encoder.encode(sample), pieces), encoder.encode(held_out)
-    vectors, borderline = student.encode(held_out)
+    known, full = encoder.encode(sample), encoder.encode(held_out)
+    vectors = fit(sample, known, pieces).encode(held_out).vectors
     hashed = HashingVectorizer(n_features=384, alternate_sign=False).transform(held_out).toarray()
     by_student, by_words = agreement(vectors, full), agreement(hashed.astype(np.float32), full)
     assert by_student > 0.65
     assert by_student > by_words + 0.2
+    vectors, borderline = fit(sample[:200], known[:200], pieces).encode(held_out)
     cosines = (vectors * full).sum(axis=1)
-    assert cosines[~borderline].mean() > cosines[borderline].mean() + 0.05
-    assert borderline.mean() < 0.05
+    assert 10 < borderline.sum() < 100
+    assert cosines[~borderline].mean() > cosines[borderline].mean() + 0.1
 
 
 def test_is_the_ridge_regression(pieces: Pieces) -> None:
@@ -116,8 +117,9 @@ def test_borderline_texts_are_those_of_unknown_words(model: StaticModel) -> None
     known, unknown = sentences(20, seed=9), sentences(20, ["zebra", "glacier", "violin", "🜁", "comet"])
     assert not model.encode(known).borderline.any()
     assert model.encode(unknown).borderline.all()
-    mixed = [f"{left} {right}" for left, right in zip(known, unknown, strict=True)]
-    assert model.encode(mixed).borderline.all()
+    for strangers, expected in ((3, False), (4, True)):  # of ten
+        mixed = [" ".join([*WORDS[:-4][: 10 - strangers], *["zebra", "violin", "comet", "glacier"][:strangers]])]
+        assert model.encode(mixed).borderline.tolist() == [expected]
     assert model.encode(["", "card", "\x00", "zebra"]).borderline.all()
 
 
