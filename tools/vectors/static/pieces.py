@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MARK = r"\p{P}$+<=>^`|~"  # what BERT takes for punctuation: also all of ASCII that is no letter, digit or blank
 _WORD = rf"[^\p{{Z}}\t\n\r{_MARK}]+|[{_MARK}]"
+_MOST_CHARACTERS = 1 << 17  # read of a text
+_WORDS_AT_ONCE = 1 << 14  # that go through the tokeniser: what it returns for one takes a kilobyte
 _BATCH_BYTES = 1 << 24
 _BATCH_ROWS = 1 << 15
 
@@ -79,17 +81,17 @@ class Words:
 
     @staticmethod
     def of(texts: pl.Series, tokenizer: Tokenizer, vocabulary: int) -> Words:
-        """Split texts into words; each distinct word goes through the tokeniser once.
+        """Split texts (their first 131,072 characters) into words; each distinct word goes through the tokeniser once.
 
         A pair is the last piece of a word and the first of the next; before a text's first word stands ``vocabulary``.
         """
         import scipy.sparse as sp
 
-        found = texts.str.extract_all(_WORD)
+        found = texts.str.head(_MOST_CHARACTERS).str.extract_all(_WORD)
         ends = np.cumsum(found.list.len().to_numpy(), dtype=np.int64)
         coded = found.explode().drop_nulls().to_arrow().dictionary_encode()
         codes = coded.indices.to_numpy().astype(np.int64)
-        cut = [one.ids for one in tokenizer.encode_batch_fast(coded.dictionary.to_pylist(), add_special_tokens=False)]
+        cut = list(_ids(coded.dictionary.to_pylist(), tokenizer))
         sizes = np.fromiter(map(len, cut), np.int64, len(cut))
         flat, offsets = np.fromiter(chain.from_iterable(cut), np.int64, sizes.sum()), np.append(0, np.cumsum(sizes))
         of_words = _csr(flat, offsets, vocabulary)
@@ -112,6 +114,13 @@ class Words:
         there = np.append(pairs, -1)[at] == self.pairs
         rows = self.rows[there]
         return sp.csr_array((self.scale[rows], (rows, at[there])), shape=(len(self.scale), len(pairs)))
+
+
+def _ids(words: list[str], tokenizer: Tokenizer) -> Iterator[list[int]]:
+    """The pieces of each word."""
+    for start in range(0, len(words), _WORDS_AT_ONCE):
+        part = words[start : start + _WORDS_AT_ONCE]
+        yield from (one.ids for one in tokenizer.encode_batch_fast(part, add_special_tokens=False))
 
 
 def _csr(columns: np.ndarray, offsets: np.ndarray, width: int) -> sp.csr_array:
