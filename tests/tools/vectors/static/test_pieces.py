@@ -24,6 +24,7 @@ SPECIAL = {TABLE.tokenizer.id_to_token(number) for number in (0, 100, CLS, SEP, 
 def test_the_pieces_are_those_of_the_whole_text(texts: list[str]) -> None:
     texts = [
         *texts,
+        "汉" * 300,
         "Ünïcode ÀÉÎ, can't foo_bar; 汉字漢字 3.14 half-hearted\x00\ttab 5¢ a\x0bb ΣΑΣ İ $+<=>^`|~ \u2028e",
         "",
     ]
@@ -54,6 +55,14 @@ def test_pairs_stand_within_a_text() -> None:
 def test_a_text_cannot_name_a_special_piece() -> None:
     words = Words.of(pl.Series(["[SEP] [CLS] [MASK] [PAD]"]), TABLE.tokenizer, SIZE)
     assert not set(words.pieces.indices) & {0, CLS, SEP, 103}
+
+
+def test_only_the_beginning_of_a_text_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Words.of(pl.Series(["card lost why"]), TABLE.tokenizer, SIZE)
+    monkeypatch.setattr(module, "_WORDS_AT_ONCE", 2)
+    assert Words.of(pl.Series(["card lost why"]), TABLE.tokenizer, SIZE).pairs.tolist() == whole.pairs.tolist()
+    monkeypatch.setattr(module, "_MOST_CHARACTERS", 9)
+    assert Words.of(pl.Series(["card lost why"]), TABLE.tokenizer, SIZE).counts.tolist() == [2]
 
 
 def test_batches_keep_to_bytes_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,13 @@ def test_borderline_texts_are_those_of_unknown_words(model: StaticModel) -> None
     assert model.encode(["", "card", "\x00", "zebra"]).borderline.all()
 
 
+def test_borderline_texts_say_nothing_much_or_what_no_piece_stands_for(pieces: Pieces) -> None:
+    to = directions(1, 8)
+    texts, vectors = ["card card card", "lost lost lost", "🜁 🜁 🜁"] * 40, np.vstack([to, -to, to] * 40)
+    borderline = fit(texts, vectors, pieces).encode(["card card card", "card card lost lost", "🜁 🜁 🜁"]).borderline
+    assert borderline.tolist() == [False, True, True]
+
+
 def test_unit_length_and_nothing_to_read(model: StaticModel) -> None:
     vectors, borderline = model.encode(["", None, "  \n", "\x00\x01", "card", "汉字 ünïcode _ [SEP] 🜁", "x" * 100_000])  # type: ignore[list-item]
     assert vectors.dtype == np.float32
