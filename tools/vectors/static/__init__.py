@@ -1,0 +1,1 @@
+"""A static student of an embedding model."""
