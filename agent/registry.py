@@ -129,7 +129,7 @@ _TABLE = (
           "and rows of a corpus."),
     _tool("decontaminate", "repeats.decontaminate", before.DecontaminateParams, 1,
           "Take out the rows whose `text` holds text of the benchmark files in `against`."),
-    _tool("embed", "vectors.embed", of.EmbedParams, 1,
+    _tool("embed", "vectors.embed", of.EmbedTableParams, 1,
           "Turn the `text` column into unit vectors with a sentence-embedding model; adds `vector`."),
     _tool("semantic", "repeats.semantic", before.SemanticParams, 1,
           "Take out rows whose `vector` says what another's says in other words (cosine of nearest neighbours).",

@@ -64,6 +64,16 @@ class EmbedParams(Section):
     )
 
 
+class EmbedTableParams(EmbedParams):
+    """The same for a table that is embedded by itself."""
+
+    static: bool = Field(
+        False,
+        description="fit a static student on a sample, and have it embed the rest where it agrees with the model; "
+        "for 25,000 short texts and more",
+    )
+
+
 class NeighborParams(Section):
     """The one k-nearest-neighbour graph that every tool shares."""
 

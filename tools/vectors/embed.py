@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from ...state.config import EmbedParams
+from ...state.config import EmbedParams, EmbedTableParams
 from ...state.errors import InputError, storage_error
 from ...state.phrases import Advance, counted, printable, silent
 from ...state.store import whole_file
@@ -211,17 +211,23 @@ def left_out(passages: list[str]) -> str | None:
     return f"{what}, the longest: “{printable(passages[0][:60])} …”"
 
 
-def _with_vectors(frame: pl.DataFrame, params: EmbedParams, seed: int) -> Noted:
+def _with_vectors(frame: pl.DataFrame, params: EmbedTableParams, seed: int) -> Noted:
     """The frame with a ``vector`` column, of what is said beside the passages that many rows share."""
     if "text" not in frame.columns:
         raise InputError("the table has no column `text`: name the text column so")
     encoder = open_encoder(params)
     with tempfile.TemporaryDirectory() as folder:
         passages = shared_passages(frame["text"])
-        varying = without(frame["text"], passages)
-        vectors = embed(varying, encoder, open_cache(encoder, Path(folder)), params).vectors
+        varying, cache = without(frame["text"], passages), open_cache(encoder, Path(folder))
+        by_whom = None
+        if params.static:
+            from .static.tier import embed_by_student
+
+            vectors, by_whom, _ = embed_by_student(varying, encoder, cache, params, seed)
+        else:
+            vectors = embed(varying, encoder, cache, params).vectors
         column = pl.Series("vector", np.asarray(vectors), dtype=pl.Array(pl.Float32, encoder.dimensions))
-        said = (left_out(passages), encoder.reading.said(params.max_tokens))
+        said = (left_out(passages), by_whom, encoder.reading.said(params.max_tokens))
         return Noted(frame.with_columns(column), [one for one in said if one])
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recryst.state.config import EmbedParams
+from recryst.state.config import EmbedParams, EmbedTableParams
 from recryst.state.errors import InputError, IntegrityError, UsageError
 from recryst.tools.vectors import embed as module
 from recryst.tools.vectors.embed import (
@@ -37,6 +37,7 @@ from recryst.tools.vectors.encoders.windows import Reading
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PARAMS = EmbedParams(batch_size=8)
+TABLE = EmbedTableParams(batch_size=8)
 TEXTS = pl.Series([f"{'word ' * (i % 7)}row number {i}" for i in range(150)])
 
 
@@ -260,13 +261,13 @@ def test_vector_columns() -> None:
 
 
 def test_tool_on_a_table(whole: np.ndarray) -> None:
-    table, notes = module.TOOL.on_table(pl.DataFrame({"text": TEXTS}), PARAMS, 0)
+    table, notes = module.TOOL.on_table(pl.DataFrame({"text": TEXTS}), TABLE, 0)
     assert notes == []
     assert isinstance(table, pl.DataFrame)
     assert table["vector"].dtype == pl.Array(pl.Float32, 384)
     assert table_vectors(table) == pytest.approx(whole, abs=1e-6)
     with pytest.raises(InputError, match="no column `text`"):
-        module.TOOL.on_table(table.select("vector"), PARAMS, 0)
+        module.TOOL.on_table(table.select("vector"), TABLE, 0)
 
 
 class Tokens:
@@ -351,7 +352,7 @@ def test_the_tool_embeds_what_rows_say_beside_a_common_prompt() -> None:
     )
     own = ["Do you lend telescopes?", "When do you close?", "Is there a printer?", "Where are the maps of the coast?"]
     frame = pl.DataFrame({"text": [f"{prompt}\n\n{one}" for one in own]})
-    table, notes = module.TOOL.on_table(frame, PARAMS, 0)
+    table, notes = module.TOOL.on_table(frame, TABLE, 0)
     assert table["text"].to_list() == frame["text"].to_list()
     cosines = table_vectors(table) @ table_vectors(table).T
     assert np.triu(cosines, 1).max() < 0.7
@@ -363,7 +364,7 @@ def test_the_tool_says_what_long_texts_cost() -> None:
     draw = np.random.default_rng(0)
     words = ["clock", "market", "bridge", "sailor", "violin", "garden", "harbour"]
     frame = pl.DataFrame({"text": [" ".join(draw.choice(words, size)) for size in (400, 20)]})
-    _, notes = module.TOOL.on_table(frame, PARAMS, 0)
+    _, notes = module.TOOL.on_table(frame, TABLE, 0)
     assert notes == [
         "1 of 2 texts embedded is longer than 128 tokens: such a text is read in up to 8 windows, 5 in all, and its "
         "vector is their mean; that is 3.2 times the work of the first window alone"
