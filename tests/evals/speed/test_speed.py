@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from recryst.evals.cli import eval as evals
-from recryst.evals.speed import documents, experiment, pairs, rows
+from recryst.evals.speed import documents, experiment, pairs, rows, texts
 from recryst.evals.speed.pairs import Line, Plan, paired
 
 
@@ -25,7 +25,9 @@ def test_the_command_prints_what_is_asked_for(monkeypatch):
 
 
 @pytest.mark.parametrize("name", experiment.LINES)
-def test_each_name_is_that_of_a_comparison(name):
+def test_each_name_is_that_of_a_comparison(name, monkeypatch):
+    for bound, few in (("_SHORT", 100), ("_LONG", 30), ("_TRIED", 20)):
+        monkeypatch.setattr(texts, bound, few)
     assert {line.name for line in experiment._lines(name, Plan(rows=1000, repeats=1))} == {name}
 
 
