@@ -20,6 +20,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Interrupt
 
 from ..state.errors import StorageError, storage_error
+from .account.forecast import seconds_left
 from .session import Session
 from .steps.base import Step, run_step
 from .steps.cycle import ANSWERS, DESCRIBE, EDGES, EXPERIMENT, FINISH, OVERRIDE, PREPARE, STEPS, answered
@@ -45,6 +46,7 @@ def build(session: Session) -> StateGraph[Any, Any, Any, Any]:
 
 def _node(session: Session, step: Step[Any]) -> Any:
     def node(state: GraphState) -> GraphState:
+        session.reporter.expect(seconds_left(session.view, step.name))
         run_step(step, session)
         return {"seq": session.view.seq - 1}
 

@@ -144,7 +144,12 @@ def storage(data: Path) -> Table:
 @click.option("--rows", default=Plan.rows, show_default=True, type=click.IntRange(1000), help="Rows of each.")
 @click.option("--repeats", default=Plan.repeats, show_default=True, type=click.IntRange(1), help="Pairs of each.")
 @click.option("--seed", default=Plan.seed, show_default=True, help="Seed of the rows.")
-def speed(names: tuple[str, ...], **options: int) -> Table:
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The folder of the data sets.  [default: without what is measured on them]",
+)
+def speed(names: tuple[str, ...], **options: Any) -> Table:
     """The heavy parts beside named peers: how many times faster, in one run, at a result as good."""
     from .speed.experiment import run
 

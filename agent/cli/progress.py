@@ -23,6 +23,8 @@ from rich.text import Text
 from ...state.phrases import Advance, printable, silent
 from .streams import Tolerant, standard_error
 
+_SAID_AGAIN = 10.0  # seconds between two lines that tell how long the run will take, where there are no bars
+
 
 class Reporter:
     """Writes to standard error, so that standard output stays for results; nobody need be there to read it."""
@@ -32,6 +34,16 @@ class Reporter:
         file: Any = Tolerant(standard_error)
         self.console = Console(file=file, highlight=False, soft_wrap=True, emoji=False)
         self.cost: Callable[[], str] | None = None  # what the language model has cost so far
+        self._ends: float | None = None  # when the whole run is expected to, by the monotonic clock
+        self._forecast_said = -_SAID_AGAIN
+
+    def expect(self, seconds: float | None) -> None:
+        """How long the run is still expected to take; None where nobody knows."""
+        self._ends = None if seconds is None else time.monotonic() + seconds
+
+    def _left(self) -> str:
+        """The rest of the run in words."""
+        return "" if self._ends is None else f"run: {rounded(self._ends - time.monotonic())} left"
 
     def say(self, text: str, style: str = "") -> None:
         """One line; words of the data or of a model in it are no markup, and steer no terminal."""
@@ -43,8 +55,9 @@ class Reporter:
         """A step that may take a while; yields how to report items done.
 
         On a terminal, or in a notebook that has widgets: a live bar with rate and remaining time, that goes when the
-        step ends. Elsewhere: a line at the start and, if it took over two seconds, one at the end. A step that the
-        language model was paid for ends in a line with the cost so far in either case.
+        step ends. Elsewhere: a line at the start and, if it took over two seconds, one at the end. Both tell how long
+        the whole run is expected to take, where that is known. A step that the language model was paid for ends in a
+        line with the cost so far in either case.
         """
         if self.quiet:
             yield silent
@@ -68,7 +81,7 @@ class Reporter:
 
                 yield advance
         else:
-            self.say(f"{name} …")
+            self.say(f"{name} …{self._now_and_then()}")
             yield count
         took = time.monotonic() - started
         now = None if self.cost is None else self.cost()
@@ -77,6 +90,13 @@ class Reporter:
         if long or spent:
             rate = f", {speed(done / took)} {unit}/s" if done and long else ""
             self.say(f"{name} done in {took:.1f} s{rate}{spent}", "dim" if bars else "")
+
+    def _now_and_then(self) -> str:
+        """The rest of the run, for a line, unless it was said a moment ago."""
+        if self._ends is None or time.monotonic() - self._forecast_said < _SAID_AGAIN:
+            return ""
+        self._forecast_said = time.monotonic()
+        return f" ({self._left()})"
 
     def _columns(self) -> list[ProgressColumn]:
         columns: list[ProgressColumn] = [
@@ -89,7 +109,8 @@ class Reporter:
             TextColumn("ETA"),
             Remaining(),
         ]
-        return columns if self.cost is None else [*columns, _Cost(self.cost)]
+        columns += [] if self._ends is None else [_Words(self._left)]
+        return columns if self.cost is None else [*columns, _Words(self.cost)]
 
     def _shows_bars(self) -> bool:
         """Whether a bar can be drawn; rich draws it in a notebook only with ipywidgets, and warns without."""
@@ -98,15 +119,24 @@ class Reporter:
         return self.console.is_terminal
 
 
-class _Cost(ProgressColumn):
-    """What was spent so far, asked anew at every refresh: answers may be long in coming."""
+class _Words(ProgressColumn):
+    """What was spent so far or is still to come, asked anew at every refresh: answers may be long in coming."""
 
-    def __init__(self, cost: Callable[[], str]) -> None:
+    def __init__(self, words: Callable[[], str]) -> None:
         super().__init__()
-        self._cost = cost
+        self._words = words
 
     def render(self, task: Task) -> Text:
-        return Text(self._cost())
+        return Text(self._words())
+
+
+def rounded(seconds: float) -> str:
+    """A time as precise as a forecast is: in words."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 90:
+        return f"about {round(seconds, -1):.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
 
 
 def speed(rate: float) -> str:

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...state.errors import UsageError
 from ..table import Table
 from .pairs import COLUMNS, Line, Plan, versioned
 
@@ -14,13 +15,22 @@ LINES = {
     **dict.fromkeys(("short_texts", "long_texts"), "texts"),
     **dict.fromkeys(("kmeans", "neighbours"), "rows"),
     "minhash": "documents",
+    **dict.fromkeys(("banking", "static"), "labelled"),
 }
+_OF_DATA = ("banking", "static")
 _COMPUTED_BY = ("recryst", "numpy", "scikit-learn", "numba")
 
 
 def run(names: Sequence[str], plan: Plan) -> Table:
-    """The comparisons of these names, all where there are none, one after the other."""
-    lines = [line for name in names or LINES for line in _lines(name, plan)]
+    """The comparisons of these names, one after the other; where there are none, all that the data at hand allow.
+
+    Raises:
+        UsageError: one of them is of a data set, and there is no folder of those.
+    """
+    if plan.data is None and (lacking := [name for name in names if name in _OF_DATA]):
+        raise UsageError(f"{lacking[0]} is measured on Banking77: name the folder of the data sets with --data")
+    wanted = names or [name for name in LINES if plan.data is not None or name not in _OF_DATA]
+    lines = [line for name in wanted for line in _lines(name, plan)]
     where = (
         f"{', '.join(versioned(package) for package in _COMPUTED_BY)}, Python {platform.python_version()}; "
         f"{processor()}, {os.cpu_count()} processors, {platform.system()}. Seconds are medians of {plan.repeats} "
@@ -28,7 +38,8 @@ def run(names: Sequence[str], plan: Plan) -> Table:
     )
     notes = [where, *dict.fromkeys(f"`{line.name}`: {line.note}" for line in lines)]
     options = "".join(f" --only {name}" for name in names)
-    command = f"recryst eval speed --rows {plan.rows} --repeats {plan.repeats}{options}"
+    data = "" if plan.data is None else " --data DATA"
+    command = f"recryst eval speed{data} --rows {plan.rows} --repeats {plan.repeats}{options}"
     return Table("Speed beside named peers", COLUMNS, tuple(line.cells() for line in lines), tuple(notes), command)
 
 

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from ..table import Cell
@@ -15,11 +16,12 @@ U = TypeVar("U")
 
 @dataclass(frozen=True)
 class Plan:
-    """``rows`` of a comparison, ``repeats`` of each pair, ``seed`` of what is made up."""
+    """``rows`` of a comparison, ``repeats`` of each pair, ``seed`` of what is made up, the folder of the data sets."""
 
     rows: int = 200_000
     repeats: int = 3
     seed: int = 0
+    data: Path | None = None
 
 
 @dataclass(frozen=True)

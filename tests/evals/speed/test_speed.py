@@ -1,14 +1,18 @@
 """The comparisons at a size a test can afford: the results are right, whatever the machine's speed; and the frame."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from recryst.evals.cli import eval as evals
-from recryst.evals.speed import documents, experiment, pairs, rows, texts
+from recryst.evals.loop.sets import banking77
+from recryst.evals.speed import documents, experiment, labelled, pairs, rows, texts
 from recryst.evals.speed.pairs import Line, Plan, paired
+from recryst.state.errors import UsageError
+from recryst.tools.vectors.static import tier
 
 
 def test_the_command_prints_what_is_asked_for(monkeypatch):
@@ -25,10 +29,25 @@ def test_the_command_prints_what_is_asked_for(monkeypatch):
 
 
 @pytest.mark.parametrize("name", experiment.LINES)
-def test_each_name_is_that_of_a_comparison(name, monkeypatch):
+def test_each_name_is_that_of_a_comparison(name, monkeypatch, request):
     for bound, few in (("_SHORT", 100), ("_LONG", 30), ("_TRIED", 20)):
         monkeypatch.setattr(texts, bound, few)
-    assert {line.name for line in experiment._lines(name, Plan(rows=1000, repeats=1))} == {name}
+    monkeypatch.setattr(labelled, "_ROWS", 200)
+    monkeypatch.setattr(labelled, "_PEER_TEXTS", 20)
+    for bound, few in (("SAMPLE", 300), ("HELD_OUT", 100)):
+        monkeypatch.setattr(tier, bound, few)
+    data = request.getfixturevalue("shared_data") if name in experiment._OF_DATA else None
+    if data is not None:
+        few = banking77(data)
+        few = replace(few, train=few.train[:300], test=few.test[:100])
+        monkeypatch.setattr(labelled, "banking77", lambda _: few)
+    assert {line.name for line in experiment._lines(name, Plan(rows=1000, repeats=1, data=data))} == {name}
+
+
+def test_what_is_measured_on_a_data_set_says_so():
+    made = CliRunner().invoke(evals, ["speed", "--only", "static"])
+    assert isinstance(made.exception, UsageError)
+    assert "--data" in str(made.exception)
 
 
 def test_the_rows_removed_are_those_of_datasketch():
