@@ -16,6 +16,7 @@ from .attacks import FAMILIES
 from .loop.faults import FLIPS, SEVERITIES
 from .loop.sets import LABELLED, NAMES
 from .plan import command_of, plan_option
+from .selection import cost
 from .selection.balance import BalancePlan
 from .selection.mixtures import NAMES as MIXTURES
 from .selection.pruning import STRATEGIES, PruningPlan
@@ -152,6 +153,17 @@ def speed(names: tuple[str, ...], **options: int) -> Table:
     from .speed.experiment import run
 
     return run(names, Plan(**options))
+
+
+@_printing
+@click.option("--strategy", "strategies", multiple=True, type=click.Choice(cost.STRATEGIES), help="[default: all]")
+@click.option("--rows", default=200_000, show_default=True, type=click.IntRange(1000), help="Rows to select from.")
+def selection(strategies: tuple[str, ...], rows: int) -> Table:
+    """Selecting a tenth of many rows: seconds and memory of each strategy."""
+    from ..agent.cli.progress import Reporter
+
+    with Reporter().step("selection", len(strategies or cost.STRATEGIES), "strategies") as advance:
+        return cost.run(strategies, rows, command_of(click.get_current_context()), advance)
 
 
 _OUT = "Keep the runs and the plot there; finished runs are read back.  [default: the plot alone, in this folder]"

@@ -119,7 +119,7 @@ class SelectParams(Section):
         None, ge=1, description="clusters, where the table has no column `cluster`; none: as the tool `cluster` has it"
     )
     levels: tuple[int, ...] = Field(
-        (), description="hierarchical: clusters of each level, falling, as in [2500, 500, 100]; none: by the rows"
+        (), description="hierarchical: clusters of each level, falling, as in [1500, 300, 60]; none: by the rows"
     )
     resampled: int = Field(10, ge=0, description="hierarchical: rounds of resampling on each level but the first")
     target: str | None = Field(

@@ -168,7 +168,8 @@ class Measurable(Protocol):
     """A frozen dataclass of plain values with a folder for what is found of it."""
 
     @property
-    def folder(self) -> str: ...
+    def folder(self) -> str:
+        """Its name."""
 
 
 C = TypeVar("C", bound=Measurable)

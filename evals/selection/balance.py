@@ -112,23 +112,21 @@ def _by_method(records: Sequence[tuple[BalanceCell, Record]], plan: BalancePlan,
         own = [record for cell, record in records if cell.set == name]
         for method in METHODS:
             figures = [record["methods"][method] for record in own]
-            kl, entropy, score = (
-                round(fmean(one[key] for one in figures), 4) for key in ("kl", "entropy", "macro_f1")
-            )
+            kl, entropy, score = (round(fmean(one[key] for one in figures), 4) for key in ("kl", "entropy", "macro_f1"))
             worst = round(max(one["kl"] for one in figures), 4)
             lines.append((name, method, own[0]["kept"], kl, worst, entropy, score))
     before = "; ".join(
-        f"{name} {fmean(record['kl_before'] for cell, record in records if cell.set == name):.3f}"
-        for name in plan.sets
+        f"{name} {fmean(record['kl_before'] for cell, record in records if cell.set == name):.3f}" for name in plan.sets
     )
     sizes = "; ".join(
         f"{name} {record['rows']:,} in {record['levels']}" for name in plan.sets
         for record in [next(record for cell, record in records if cell.set == name)]
     )  # fmt: skip
     notes = (
-        f"Means over {plan.seeds} seeds. KL: of the masses of the true classes to uniform, in nats; of all rows: {before}.",
-        f"Rows, and clusters by level: {sizes}. macro-F1: logistic regression on what is kept, on test rows that are not "
-        "long-tailed.",
+        f"Means over {plan.seeds} seeds. KL: of the masses of the true classes to uniform, in nats; of all rows: "
+        f"{before}.",
+        f"Rows, and clusters by level: {sizes}. macro-F1: logistic regression on what is kept, on test rows that have "
+        "no long tail.",
     )
     columns = ("set", "method", "kept", "KL", "highest KL", "entropy", "macro-F1")
     return Table("Balance of selections from long tails", columns, tuple(lines), notes, command)
@@ -141,6 +139,8 @@ def _won(records: Sequence[tuple[BalanceCell, Record]]) -> Table:
         own = [record["methods"] for cell, record in records if cell.set == name]
         lower = sum(one[_BEST]["kl"] < one[_FLAT]["kl"] for one in own)
         gains = [one[_BEST]["macro_f1"] - one[_LOT]["macro_f1"] for one in own]
-        lines.append((name, len(own), lower, sum(gain >= 0 for gain in gains), round(fmean(gains), 4), round(min(gains), 4)))
+        lines.append(
+            (name, len(own), lower, sum(gain >= 0 for gain in gains), round(fmean(gains), 4), round(min(gains), 4))
+        )
     columns = ("set", "seeds", "KL lower than flat", "macro-F1 not below random", "mean gain", "least gain")
     return Table("Hierarchical with resampling, seed by seed", columns, tuple(lines))

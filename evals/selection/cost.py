@@ -50,7 +50,9 @@ def run(strategies: Sequence[str], rows: int, command: str = "", advance: Advanc
         f"strategy in a process of its own, from Parquet to Parquet, start and compiling included. Asked for of "
         f"200,000 rows: less than {_SECONDS} s and {_GIGABYTES} GB on two cores. {os.cpu_count()} cores here."
     )
-    return Table("What a selection costs", ("strategy", "kept", "seconds", "peak GB", "met"), tuple(lines), (note,), command)
+    return Table(
+        "What a selection costs", ("strategy", "kept", "seconds", "peak GB", "met"), tuple(lines), (note,), command
+    )
 
 
 def _table(rows: int) -> pl.DataFrame:

@@ -54,7 +54,7 @@ def _plane(apart: float, unequal: float, random: np.random.Generator) -> Mixture
 
     def points(classes: np.ndarray) -> np.ndarray:
         drawn = means[classes] + spread[classes, None] * random.standard_normal((len(classes), 2))
-        return (drawn / apart).astype(np.float32)
+        return np.asarray(drawn / apart, dtype=np.float32)
 
     classes, truth = (np.repeat(np.arange(_CLASSES), count) for count in (sizes, _TESTED))
     return Mixture(points(classes), classes, points(truth), truth)

@@ -113,9 +113,7 @@ class _Bench:
         return (furthest if cell.strategy == "furthest" else closest)(likeness, labels, size)
 
 
-def run(
-    data: Path, plan: PruningPlan, out: Path | None = None, command: str = "", advance: Advance = silent
-) -> Table:
+def run(data: Path, plan: PruningPlan, out: Path | None = None, command: str = "", advance: Advance = silent) -> Table:
     """Train LeNet-5 on each choice of digits.
 
     Args:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -101,8 +102,8 @@ def _weighted(table: _Table, size: int, by: tuple[str, ...]) -> np.ndarray:
 
 def _hierarchical(table: _Table, size: int) -> np.ndarray:
     levels = table.params.levels or hierarchy.levels_of(len(table.vectors))
-    if any(one < 1 for one in levels) or any(one <= other for one, other in zip(levels, levels[1:], strict=False)):
-        raise UsageError(f"levels={list(levels)} must fall from the lowest level to the highest, as in [2500, 500, 100]")
+    if any(one < 1 for one in levels) or any(one <= other for one, other in pairwise(levels)):
+        raise UsageError(f"levels={list(levels)} must fall from the lowest level to the highest, as in [1500, 300, 60]")
     return hierarchy.balanced(
         hierarchy.hierarchy(table.vectors, levels, table.params.resampled, table.seed), size, table.seed
     )

@@ -16,11 +16,11 @@ from ..coreset import first_of_each
 
 RESAMPLED = 10  # rounds of resampling
 _ROUNDS = 10  # of Lloyd's algorithm on a sample,
-_LAST_ROUNDS = 2  # and on all points
+_LAST_ROUNDS = 1  # and on all points
 _SAMPLED = 16  # points to a centroid in that sample, at least
 _LEAST_SAMPLE = 20_000
 _COMPONENTS = 50  # that k-means++ looks at
-_FIRST, _MOST, _RATIO, _LEAST = 10, 2500, 5, 10  # of the levels by default
+_FIRST, _MOST, _RATIO, _LEAST = 10, 1500, 5, 10  # of the levels by default
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Tree:
 
 
 def levels_of(rows: int) -> tuple[int, ...]:
-    """How many clusters each level has by default, the lowest first: 10 rows each but at most 2,500, then a fifth."""
+    """How many clusters each level has by default, the lowest first: 10 rows each but at most 1,500, then a fifth."""
     found = [max(1, min(_MOST, rows // _FIRST))]
     while found[-1] // _RATIO >= _LEAST:
         found.append(found[-1] // _RATIO)
@@ -134,10 +134,9 @@ def water_filled(sizes: np.ndarray, total: int) -> np.ndarray:
     kept = np.concatenate([[0], np.cumsum(ascending)[:-1]]) + ascending * (len(sizes) - np.arange(len(sizes)))
     full = int(np.searchsorted(kept, total, side="right"))  # so many keep all
     if full == len(sizes):
-        return sizes.copy()
+        return np.array(sizes)
     level, rest = divmod(total - int(ascending[:full].sum()), len(sizes) - full)
     found = np.minimum(sizes, level)
     more = np.argsort(-sizes, kind="stable")[:rest]
     found[more] += 1
     return found
-

@@ -1,6 +1,7 @@
 """Rows that repeat no other by meaning: SemDeDup, and D4, which takes the prototypes out of what SemDeDup leaves."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,9 +28,7 @@ def semdedup(vectors: np.ndarray, labels: np.ndarray, size: int) -> np.ndarray:
     return top(-repetition(vectors, labels), size)
 
 
-def d4(
-    vectors: np.ndarray, labels: np.ndarray, size: int, cluster: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
+def d4(vectors: np.ndarray, labels: np.ndarray, size: int, cluster: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Deduplicated rows without the most prototypical ones, int64 [size].
 
     D4 (Tirumala et al. 2023, arXiv 2308.12284, §3.4): SemDeDup leaves 75 % of the rows, these are clustered anew, and
@@ -76,6 +75,6 @@ def repetition(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def _spans(own: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Where a cluster starts, and the first and last + 1 of some of its rows, of sorted labels (int [n])."""
     bounds = np.searchsorted(own, np.arange(int(own.max(initial=-1)) + 2)).tolist()
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, end in pairwise(bounds):
         for first in range(start, end, _ROWS):
             yield start, first, min(first + _ROWS, end)

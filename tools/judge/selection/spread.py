@@ -1,6 +1,7 @@
 """Rows that leave no other far away: k-center greedy, and facility location."""
 
 import heapq
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,12 +33,12 @@ def k_center(vectors: np.ndarray, size: int, labels: np.ndarray | None = None) -
     bounds = np.searchsorted(own[order], np.arange(int(own.max(initial=-1)) + 2))
     gap = np.full(len(rows), np.inf, dtype=np.float32)  # squared, to the nearest chosen row of the cluster
     heap = []  # of each cluster its widest gap, and the row there
-    for cell, (first, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for cell, (first, end) in enumerate(pairwise(bounds.tolist())):
         mean = rows[first:end].mean(axis=0, dtype=np.float64).astype(np.float32)
         start = first + int(np.argmin(squares[first:end] - 2 * (rows[first:end] @ mean)))
         heap.append((-np.inf, cell, start))
     heapq.heapify(heap)
-    chosen = []
+    chosen = list[int]()
     while len(chosen) < size:
         _, cell, row = heapq.heappop(heap)
         chosen.append(row)
@@ -65,4 +66,5 @@ def facility_location(vectors: np.ndarray, size: int, labels: np.ndarray, seed: 
     """
     whole = np.zeros(len(vectors), dtype=np.int64)
     cells = whole if len(vectors) <= PART else strata(labels)
-    return np.flatnonzero(representative(vectors, cells, free(size, whole), np.zeros(len(vectors), dtype=bool), seed)[0])
+    bounds = free(size, whole)
+    return np.flatnonzero(representative(vectors, cells, bounds, bounds.fixed, seed)[0])

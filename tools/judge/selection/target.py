@@ -40,7 +40,7 @@ def _bag(texts: pl.Series) -> np.ndarray:
     for at in range(0, len(texts), _BATCH):
         for buckets, _ in _grams(texts.slice(at, _BATCH)):
             counts += np.bincount(buckets, minlength=BUCKETS)
-    return counts / counts.sum()
+    return np.asarray(counts / counts.sum())
 
 
 def _sums(texts: pl.Series, value: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ def density(vectors: np.ndarray, seed: int) -> np.ndarray:
     total = np.zeros(len(vectors))
     for table in cells:
         total += np.bincount(table, minlength=1 << _BITS)[table]
-    return total / (_TABLES * max(1, len(vectors)))
+    return np.asarray(total / (_TABLES * max(1, len(vectors))))
 
 
 def sparse_first(dense: np.ndarray) -> np.ndarray:

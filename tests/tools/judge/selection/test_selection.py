@@ -209,7 +209,7 @@ def test_a_tree_holds_every_row_on_every_level():
         assert (np.bincount(labels) > 0).all()
         assert len(labels) == 300
         assert labels.max() < most
-    assert hierarchy.levels_of(200_000) == (2500, 500, 100, 20)
+    assert hierarchy.levels_of(200_000) == (1500, 300, 60, 12)
     assert hierarchy.levels_of(5) == (1,)
 
 
