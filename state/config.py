@@ -111,7 +111,7 @@ def _portion(value: object) -> object:
 class SelectParams(Section):
     """A smaller set from a larger one, by a strategy of the literature."""
 
-    strategy: SelectionStrategy = Field("hierarchical", description="which rows stay; docs/selection.md lists them")
+    strategy: SelectionStrategy = Field("random", description="which rows stay; docs/selection.md lists them")
     keep: Annotated[float | int, BeforeValidator(_portion)] = Field(
         0.1, gt=0, description="how many rows stay: a share (10% or 0.1) or a number of rows"
     )

@@ -388,7 +388,7 @@ def test_so_many_rows_are_selected(here, tmp_path):
         (["--set", "strategy=quality"], "a column 'quality'"),
         (["--set", "strategy=nearest"], "--set target=FILE"),
         (["--set", "strategy=nearest", "--set", f"target={tmp_path / 'none.parquet'}"], "none.parquet"),
-        (["--set", "levels=[5, 9]"], "must fall"),
+        (["--set", "strategy=hierarchical", "--set", "levels=[5, 9]"], "must fall"),
         (["--vector-column", "theirs"], "no column 'theirs'"),
     ):
         code, _, told = here(*select, *words)

@@ -139,4 +139,4 @@ def water_filled(sizes: np.ndarray, total: int) -> np.ndarray:
     found = np.minimum(sizes, level)
     more = np.argsort(-sizes, kind="stable")[:rest]
     found[more] += 1
-    return found
+    return np.asarray(found)

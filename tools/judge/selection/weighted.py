@@ -52,7 +52,7 @@ def better_first(quality: np.ndarray) -> np.ndarray:
     mean. Quality tilts the choice; the best rows alone would all be alike.
     """
     quality = np.asarray(quality, dtype=np.float64)
-    return (quality - quality.mean()) / ((quality.std() or 1.0) * TEMPERATURE)
+    return np.asarray((quality - quality.mean()) / ((quality.std() or 1.0) * TEMPERATURE))
 
 
 def drawn(log_weights: np.ndarray, size: int, seed: int) -> np.ndarray:
