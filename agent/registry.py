@@ -94,6 +94,12 @@ def _tool(
     return Capability(name, description, params, where, every, acting, tuple((steps or name).split()), version=version)
 
 
+def _alone(name: str, module: str, params: type[BaseModel], description: str) -> Capability:
+    """A tool on a table that no step of the cycle is."""
+    faces = _of("command python")
+    return Capability(name, description, params, f"..tools.{module}:TOOL", faces, faces)
+
+
 def _part(name: str, where: str, params: type[BaseModel], step: str, faces: str, description: str) -> Capability:
     """A part of the cycle that is a function of Python's, and may be a command."""
     return Capability(name, description, params, where, _of(faces), _of(faces), (step,))
@@ -144,6 +150,8 @@ _TABLE = (
     _tool("probe", "judge.probe", of.ProbeParams, 1,
           "Measure the bits per byte of a small language model trained on `text`, on a held-out tenth.",
           steps="baseline ablate measure", acts=False),
+    _alone("select", "judge.selection.choose", of.SelectParams,
+           "Keep so many rows by a strategy: furthest, SemDeDup, D4, k-center, hierarchical, DSIR, …"),
     _part("quality", "..tools.judge.quality:fit_scores", of.QualityParams, "quality", "node python",
           "Learn a quality score for every row from a few that were scored or endorsed."),
     _part("prune", "..tools.judge.select:prune_cluster", OwnPrune, "act", "node python",

@@ -16,6 +16,10 @@ from .attacks import FAMILIES
 from .loop.faults import FLIPS, SEVERITIES
 from .loop.sets import LABELLED, NAMES
 from .plan import command_of, plan_option
+from .selection import cost
+from .selection.balance import BalancePlan
+from .selection.mixtures import NAMES as MIXTURES
+from .selection.pruning import STRATEGIES, PruningPlan
 from .speed.experiment import LINES
 from .speed.pairs import Plan
 from .table import Table, shown
@@ -156,6 +160,17 @@ def speed(names: tuple[str, ...], **options: Any) -> Table:
     return run(names, Plan(**options))
 
 
+@_printing
+@click.option("--strategy", "strategies", multiple=True, type=click.Choice(cost.STRATEGIES), help="[default: all]")
+@click.option("--rows", default=200_000, show_default=True, type=click.IntRange(1000), help="Rows to select from.")
+def selection(strategies: tuple[str, ...], rows: int) -> Table:
+    """Selecting a tenth of many rows: seconds and memory of each strategy."""
+    from ..agent.cli.progress import Reporter
+
+    with Reporter().step("selection", len(strategies or cost.STRATEGIES), "strategies") as advance:
+        return cost.run(strategies, rows, command_of(click.get_current_context()), advance)
+
+
 _OUT = "Keep the runs and the plot there; finished runs are read back.  [default: the plot alone, in this folder]"
 _LOOP_OPTIONS = [
     click.option("--set", "sets", multiple=True, type=click.Choice(NAMES), help="Which set.  [default: all]"),
@@ -237,6 +252,43 @@ def gate(data: Path, sets: tuple[str, ...], anchors: tuple[int, ...], out: Path 
     plan = experiment.GatePlan(sets=sets or tuple(LABELLED), anchors=anchors or (experiment.DEFAULT,), **options)
     with Reporter().step("gate", len(plan.cells()), "cells") as advance:
         return experiment.run(data, plan, out, command_of(click.get_current_context()), advance)
+
+
+@_experiment
+@click.option("--set", "sets", multiple=True, type=click.Choice(MIXTURES), help="Which set.  [default: all]")
+@click.option("--seeds", default=BalancePlan.seeds, show_default=True, type=click.IntRange(1), help="Runs of each.")
+@click.option("--keep", default=BalancePlan.keep, show_default=True, type=click.FloatRange(0, 1, min_open=True),
+              help="Share of the rows that stays.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the cells there; finished ones are read back.")
+@plan_option
+def balance(data: Path, out: Path | None, **options: Any) -> list[Table]:
+    """Long tails: how evenly flat and hierarchical k-means take the classes, and what that teaches."""
+    from ..agent.cli.progress import Reporter
+    from .selection.balance import run
+
+    plan = BalancePlan(**{name: value for name, value in options.items() if value != ()})
+    with Reporter().step("balance", len(plan.cells()), "cells") as advance:
+        return run(data, plan, out, command_of(click.get_current_context()), advance)
+
+
+@_experiment
+@click.option("--k", "ks", multiple=True, type=click.IntRange(2), help="Clusters.  [default: 50 and 500]")
+@click.option("--keep", "keeps", multiple=True, type=click.FloatRange(0, 1, min_open=True),
+              help="Share of the digits that stays.  [default: 0.1 and 0.5]")  # fmt: skip
+@click.option("--strategy", "strategies", multiple=True, type=click.Choice(STRATEGIES),
+              help="Which digits of a cluster stay.  [default: all three]")  # fmt: skip
+@click.option("--seeds", default=PruningPlan.seeds, show_default=True, type=click.IntRange(1), help="Runs of each.")
+@click.option("--epochs", default=PruningPlan.epochs, show_default=True, type=click.IntRange(1), help="Of training.")
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the cells there; finished ones are read back.")
+@plan_option
+def pruning_mnist(data: Path, out: Path | None, **options: Any) -> Table:
+    """Pruned digits: what LeNet-5 learns from those furthest from their centroid, closest to it, or any."""
+    from ..agent.cli.progress import Reporter
+    from .selection.pruning import run
+
+    plan = PruningPlan(**{name: value for name, value in options.items() if value != ()})
+    with Reporter().step("pruning-mnist", len(plan.cells()), "cells") as advance:
+        return run(data, plan, out, command_of(click.get_current_context()), advance)
 
 
 def _of_cells(

@@ -92,6 +92,41 @@ class ClusterParams(Section):
     dimensions: int = Field(10, ge=2, le=50, description="dimensions of that reduction")
 
 
+SelectionStrategy = Literal[
+    "furthest", "closest", "random", "semdedup", "d4", "k_center", "facility_location", "density", "quality",
+    "density_quality", "hierarchical", "dsir", "nearest",
+]  # fmt: skip
+
+
+def _portion(value: object) -> object:
+    """``10%`` as 0.1; any other number as it is, and a whole one as rows."""
+    share = _share(value)
+    if share is not value and isinstance(share, float) and not 0 < share <= 1:
+        raise ValueError("must be above 0% and at most 100%")
+    if isinstance(share, float) and not share.is_integer() and share > 1:
+        raise ValueError("must be a share, as in 10% or 0.1, or a whole number of rows")
+    return share
+
+
+class SelectParams(Section):
+    """A smaller set from a larger one, by a strategy of the literature."""
+
+    strategy: SelectionStrategy = Field("random", description="which rows stay; docs/selection.md lists them")
+    keep: Annotated[float | int, BeforeValidator(_portion)] = Field(
+        0.1, gt=0, description="how many rows stay: a share (10% or 0.1) or a number of rows"
+    )
+    k: int | None = Field(
+        None, ge=1, description="clusters, where the table has no column `cluster`; none: as the tool `cluster` has it"
+    )
+    levels: tuple[int, ...] = Field(
+        (), description="hierarchical: clusters of each level, falling, as in [1500, 300, 60]; none: by the rows"
+    )
+    resampled: int = Field(10, ge=0, description="hierarchical: rounds of resampling on each level but the first")
+    target: str | None = Field(
+        None, description="dsir: a file of texts; nearest: a table with a `vector` column; what the rows are to be like"
+    )
+
+
 class ReduceParams(Section):
     """The 2-D and 3-D maps."""
 

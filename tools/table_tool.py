@@ -38,4 +38,5 @@ class TableTool:
     on_table: Callable[[pl.DataFrame, Any, int], pl.DataFrame | Noted | Json] | None = None
     annotate: Callable[[pl.DataFrame, Any], pl.DataFrame] | None = None
     removals: Callable[[pl.DataFrame, Any, Advance], list[Removal]] | None = None
-    needs: str = "text"  # the column the table must have
+    needs: str = "text"  # the column the table must have; "": the tool says so itself
+    options: tuple[str, ...] = ()  # parameters that are options of the command too

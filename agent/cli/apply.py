@@ -49,7 +49,8 @@ class Job:
 
     ``removed``: a file for the rows taken out, each with its evidence. ``annotate``: take none out, and add the tool's
     columns. ``text_column``: the column that holds the text; None: recognise it. ``content_columns``: those by
-    which rows differ; None: recognise them. ``seed``: of tools that draw.
+    which rows differ; None: recognise them. ``vector_column``: the column that holds vectors; None: ``vector``.
+    ``seed``: of tools that draw.
     """
 
     source: str
@@ -58,6 +59,7 @@ class Job:
     annotate: bool = False
     text_column: str | None = None
     content_columns: Sequence[str] | None = None
+    vector_column: str | None = None
     seed: int = 0
 
 
@@ -293,7 +295,9 @@ def _batches(originals: Path) -> Iterator[tuple[int, pa.RecordBatch]]:
 def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> Applied | Json:
     assert tool.on_table is not None
     frame, as_json, quarantined, chosen = _frame(tool, job, reporter)
-    if tool.needs not in frame.columns:
+    renamed = _renamed(frame, job)
+    frame = frame.rename(renamed)
+    if tool.needs and tool.needs not in frame.columns:
         has = ", ".join(frame.columns)
         raise InputError(f"{job.source} has no column {tool.needs!r}, which {tool.name} works on; it has {has}")
     with reporter.step(tool.name):
@@ -305,6 +309,7 @@ def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> App
         reporter.say(f"note: {note}", "yellow")
     if job.target is None:
         raise _lacks_target(tool)
+    result = result.rename({now: name for name, now in renamed.items()})
     table = result.to_arrow(compat_level=pl.CompatLevel.oldest())
     schema = pa.schema([one.with_metadata(JSON_TEXT) if one.name in as_json else one for one in table.schema])
     with table_writer(job.target, schema) as write:
@@ -314,6 +319,18 @@ def _on_whole(tool: TableTool, params: Any, job: Job, reporter: Reporter) -> App
     removed = {tool.name: gone} if gone else {}
     said = tuple(notes)
     return Applied(tool.name, frame.height, result.height, quarantined, removed, notes=said, choices=chosen)
+
+
+def _renamed(frame: pl.DataFrame, job: Job) -> dict[str, str]:
+    """How columns are to be called while the tool works, so that the one that holds the vectors is ``vector``."""
+    named = job.vector_column
+    if named in (None, "vector"):
+        return {}
+    if named not in frame.columns:
+        has = ", ".join(frame.columns)
+        raise InputError(f"{job.source} has no column {named!r} (--vector-column); it has {has}")
+    aside = {"vector": "vector (not in use)"} if "vector" in frame.columns else {}
+    return {**aside, str(named): "vector"}
 
 
 def _frame(tool: TableTool, job: Job, reporter: Reporter) -> tuple[pl.DataFrame, set[str], int, Choices | None]:

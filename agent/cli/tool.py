@@ -53,9 +53,10 @@ def command(capability: Capability) -> click.Command:
         from .progress import Reporter
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        given = [f"{name}={value}" for name in tool.options if (value := options.pop(name)) is not None]
         job = Job(source, target, **options)
         try:
-            result = apply(tool, read_params(capability.params, settings), job, Reporter())
+            result = apply(tool, read_params(capability.params, (*settings, *given)), job, Reporter())
         except KeyboardInterrupt:
             click.echo(
                 "stopped; nothing was written" if target is None else f"stopped; {target} is as it was", err=True
@@ -74,11 +75,11 @@ def command(capability: Capability) -> click.Command:
         callback=call,
         help=f"{capability.description}\n\nSettings: {keys}.",
         short_help=capability.description,
-        params=_options(tool),
+        params=_options(tool, capability.params),
     )
 
 
-def _options(tool: TableTool) -> list[click.Parameter]:
+def _options(tool: TableTool, params: type[BaseModel]) -> list[click.Parameter]:
     """The arguments and options of a tool's command, those alone that mean something to it."""
     path = click.Path(path_type=Path)
     options: list[click.Parameter] = [
@@ -96,6 +97,12 @@ def _options(tool: TableTool) -> list[click.Parameter]:
         options.append(click.Option(["--annotate"], is_flag=True, help="Keep every row; add the tool's columns."))
         said = "Write the rows taken out there, each with its evidence."
         options.append(click.Option(["--removed"], metavar="FILE", type=path, help=said))
+    for name in tool.options:
+        said = str(params.model_fields[name].description)
+        options.append(click.Option([f"--{name}"], help=f"{said[0].upper()}{said[1:]}."))
+    if tool.needs in ("", "vector"):
+        said = "Column that holds the vectors.  [default: vector]"
+        options.append(click.Option(["--vector-column"], help=said))
     if tool.on_table is not None:
         options.append(click.Option(["--seed"], type=int, default=0, show_default=True))
     return [*options, click.Option(["--json", "as_json"], is_flag=True, help="Print the figures as one JSON object.")]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import orjson
@@ -164,13 +164,24 @@ def place(out: Path | None, name: str) -> Iterator[Path]:
         yield folder
 
 
+class Measurable(Protocol):
+    """A frozen dataclass of plain values with a folder for what is found of it."""
+
+    @property
+    def folder(self) -> str:
+        """Its name."""
+
+
+C = TypeVar("C", bound=Measurable)
+
+
 def measured(
-    cells: Sequence[Cell],
+    cells: Sequence[C],
     folder: Path,
-    measure: Callable[[Cell, Path], Record],
+    measure: Callable[[C, Path], Record],
     finished: Callable[[Record], bool] = lambda record: True,
     advance: Advance = silent,
-) -> list[tuple[Cell, Record]]:
+) -> list[tuple[C, Record]]:
     """What ``measure`` finds of each cell, or what it found before.
 
     Args:
@@ -178,16 +189,19 @@ def measured(
         advance: told each cell.
 
     Raises:
-        UsageError: the folder holds cells of other rows or other faults.
+        UsageError: the folder holds cells that were measured with other options.
     """
     records = []
     for cell in cells:
+        values = asdict(cast(Any, cell))
         path = folder / cell.folder / "cell.json"
         record = orjson.loads(path.read_bytes()) if path.is_file() else None
-        if record is not None and record["cell"] != asdict(cell):
-            raise UsageError(f"{path} was measured with another --rows or --flips; choose another --out")
+        if record is not None and record["cell"] != values:
+            differ = " and ".join(f"--{name}" for name, value in values.items() if record["cell"].get(name) != value)
+            raise UsageError(f"{path} was measured with another {differ}; choose another --out")
         if record is None or not finished(record):
-            record = {"cell": asdict(cell), **measure(cell, path.parent)}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            record = {"cell": values, **measure(cell, path.parent)}
             write_whole(path, orjson.dumps(record, option=orjson.OPT_INDENT_2))
         records.append((cell, record))
         advance(1)

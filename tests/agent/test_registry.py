@@ -50,7 +50,7 @@ def test_every_face_is_built_from_it():
     assert [one.split()[0] for one in commands.COMMANDS] == list(commands.COMMANDS)
     assert list(table_tools()) == [
         *("clean", "language", "filter", "dedup", "decontaminate", "embed", "semantic", "cluster", "reduce", "score"),
-        "probe",
+        *("probe", "select"),
     ]
     with pytest.raises(UsageError, match="did you mean 'dedup'"):
         capability("dedupe")

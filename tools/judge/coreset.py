@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 PART = 512  # rows that are held against one another at a time
+_COSINES = 1 << 24  # cosines to endorsed rows that are held at a time: 64 MB
 _STEPS = 10_000  # cosines count in such parts, whole numbers that add up alike on every machine
 
 
@@ -66,17 +67,17 @@ def in_proportion(rank: np.ndarray, bounds: Bounds, fixed: np.ndarray | None = N
     """
     fixed = bounds.best_fixed(rank) if fixed is None else fixed
     sizes, least = np.bincount(bounds.strata), np.bincount(bounds.strata, fixed).astype(np.int64)
-    return _first(rank, bounds.strata, quotas(sizes, bounds.total, least), fixed)
+    return first_of_each(rank, bounds.strata, quotas(sizes, bounds.total, least), fixed)
 
 
 def at_large(rank: np.ndarray, bounds: Bounds) -> np.ndarray:
     """The best of all by ``rank`` (float [n], higher stays) whatever their stratum, and the best of every part."""
     fixed = bounds.best_fixed(rank)
     total = np.array([min(len(rank), max(bounds.total, int(fixed.sum())))])
-    return _first(rank, np.zeros(len(rank), dtype=np.int64), total, fixed)
+    return first_of_each(rank, np.zeros(len(rank), dtype=np.int64), total, fixed)
 
 
-def _first(rank: np.ndarray, strata: np.ndarray, quota: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+def first_of_each(rank: np.ndarray, strata: np.ndarray, quota: np.ndarray, fixed: np.ndarray) -> np.ndarray:
     """The first ``quota`` (int [c]) rows of each stratum (int [n]), ``fixed`` ones before all others: bool [n]."""
     order = np.lexsort((np.arange(len(rank)), -rank, ~fixed, strata))
     starts = np.searchsorted(strata[order], np.arange(len(quota)))
@@ -154,4 +155,8 @@ def nearness(vectors: np.ndarray, endorsed: np.ndarray) -> np.ndarray:
         vectors: float32 [n, d], unit length.
         endorsed: float32 [m, d], unit length.
     """
-    return np.asarray((vectors @ endorsed.T).max(axis=1), dtype=np.float64)
+    step = max(1, _COSINES // max(1, len(endorsed)))
+    found = np.empty(len(vectors))
+    for at in range(0, len(vectors), step):
+        found[at : at + step] = (vectors[at : at + step] @ endorsed.T).max(axis=1)
+    return found

@@ -368,3 +368,28 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         peaks.append(int(done.stdout))
         assert (tmp_path / "out.jsonl").stat().st_size > megabytes * 10**6
     assert peaks[1] - peaks[0] < 60, "MB more for a file that is 120 MB larger"
+
+
+def test_so_many_rows_are_selected(here, tmp_path):
+    rows = [{"id": f"r{n}", "text": f"t{n}", "mine": [np.cos(n / 9), np.sin(n / 9)], "vector": "x"} for n in range(50)]
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pl.DataFrame(rows).write_parquet(source)
+    select = ("tool", "select", source, target, "--vector-column", "mine")
+    code, _, told = here(*select, "--set", "strategy=k_center", "--keep", "10%")
+    assert code == 0, told
+    assert "select: 45" in told
+    kept = pl.read_parquet(target)
+    assert kept.equals(pl.DataFrame(rows).filter(pl.col("id").is_in(kept["id"])))
+    assert kept.height == 5
+    for words, said in (
+        (["--keep", "51"], "the table has 50 rows"),
+        (["--keep", "0%"], "above 0%"),
+        (["--set", "strategy=kcenter"], "strategy"),
+        (["--set", "strategy=quality"], "a column 'quality'"),
+        (["--set", "strategy=nearest"], "--set target=FILE"),
+        (["--set", "strategy=nearest", "--set", f"target={tmp_path / 'none.parquet'}"], "none.parquet"),
+        (["--set", "strategy=hierarchical", "--set", "levels=[5, 9]"], "must fall"),
+        (["--vector-column", "theirs"], "no column 'theirs'"),
+    ):
+        code, _, told = here(*select, *words)
+        assert (code, said in told) == (2 if code == 2 else 3, True), told

@@ -61,7 +61,7 @@ def lloyd(vectors: np.ndarray, centroids: np.ndarray, rounds: int, least: float)
     A centroid that no row is nearest to stays where it is.
 
     Args:
-        vectors: float32 [n, d], of unit length or zero; may be a memory map.
+        vectors: float32 [n, d], of unit length or zero, with ``least`` = 0 of any length; may be a memory map.
         centroids: float [k, d], to start from.
     """
     before = np.inf
