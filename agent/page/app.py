@@ -55,6 +55,7 @@ class Page:
             Route("/api/rows", self._read(lambda ask: self.rows.page(_query(ask)))),
             Route("/api/facets", self._read(lambda ask: self.rows.facets(_query(ask)))),
             Route("/api/row", self._read(lambda ask: row.row(self.reader.view(_at(ask)), _whole(ask, "n")))),
+            Route("/api/brief", self._read(lambda ask: row.brief(self.reader.view(_at(ask)), _whole(ask, "n")))),
             Route("/api/map", self._read(lambda ask: self.maps.about(_at(ask)))),
             Route("/api/map/rows", self._read(lambda ask: self.maps.positions(self.reader.view(_at(ask))).tobytes())),
             Route("/api/map/places", self._read(self._places)),

@@ -49,7 +49,8 @@ class Maps:
             if drawn[name].drop_nulls().n_unique() > 1:
                 low, high = drawn[name].quantile(0.02), drawn[name].quantile(0.98)
                 colours.append({"by": name, "words": words, "low": low, "high": high})
-        return {"points": drawn.height, "maps": maps, "colours": colours}
+        version = [view.state.artefacts.get(role) for role in ("maps", "ledger", "assignments", "relabelled")]
+        return {"points": drawn.height, "version": version, "maps": maps, "colours": colours}
 
     def places(self, at: int | None, method: str, dimensions: int) -> bytes:
         """Coordinates, float32 [n, dimensions], centred and scaled alike on every axis into -1 … 1.

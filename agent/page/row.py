@@ -22,11 +22,7 @@ def row(view: View, position: int) -> Json:
     Raises:
         UsageError: there is no such row, or it is sealed still: nothing looks at those before the rounds are over.
     """
-    opened = any(isinstance(event, OpenSealed) for event in view.events)
-    if not view.has("ledger") or not 0 <= position < view.ledger().height:
-        raise UsageError(f"there is no row at position {position}")
-    if _standing(view, position) == "sealed" and not opened:
-        raise UsageError("that row is sealed until the rounds are over")
+    _check(view, position)
     found = explain(view, str(view.ledger()["id"][position]))
     plain, lines = found.plain(), told(found)
     steps = [line.strip() for line in lines if line.startswith("  event ")]
@@ -44,6 +40,14 @@ def row(view: View, position: int) -> Json:
     }
 
 
+def _check(view: View, position: int) -> None:
+    opened = any(isinstance(event, OpenSealed) for event in view.events)
+    if not view.has("ledger") or not 0 <= position < view.ledger().height:
+        raise UsageError(f"there is no row at position {position}")
+    if _standing(view, position) == "sealed" and not opened:
+        raise UsageError("that row is sealed until the rounds are over")
+
+
 def _standing(view: View, position: int) -> str:
     """Where it stands, in the words of the rows' table."""
     status, split = view.ledger()["status"][position], view.ledger()["split"][position]
@@ -55,10 +59,16 @@ def _standing(view: View, position: int) -> str:
 def _beside(view: View, id: str | None) -> Json | None:
     """The row that another repeats; None where it has none or that stands in another file."""
     at = None if id is None else view.ledger()["id"].index_of(id)
-    return None if at is None else _short(view, at)
+    return None if at is None else brief(view, at)
 
 
-def _short(view: View, at: int) -> Json:
+def brief(view: View, at: int) -> Json:
+    """The beginning of a row, by its position.
+
+    Raises:
+        UsageError: as ``row``.
+    """
+    _check(view, at)
     text = (view.frame("rows", "text")["text"][at] or "")[:_TEXT]
     return {"row": at, "id": view.ledger()["id"][at], "text": text, "label": view.labels()[at]}
 
@@ -75,7 +85,7 @@ def neighbours(view: View, position: int) -> list[Json]:
     cosines = np.asarray(view.array("neighbor_similarities")[place])
     near = [(int(pool[at]), float(cosine)) for at, cosine in zip(indices, cosines, strict=True) if 0 <= at < len(pool)]
     return [
-        {**_short(view, at), "cosine": round(cosine, 4), "standing": _standing(view, at)}
+        {**brief(view, at), "cosine": round(cosine, 4), "standing": _standing(view, at)}
         for at, cosine in near
         if at != position
     ][:_NEIGHBOURS]
