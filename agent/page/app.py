@@ -19,6 +19,7 @@ from ...state.canonical import Json
 from ...state.errors import RecrystError, UsageError
 from ..account.selected import written
 from ..decide.proposals import Refusal
+from ..view import View
 from . import clusters, row, story
 from .desk import Act, Desk
 from .guard import REPORT_POLICY, Guard
@@ -48,16 +49,14 @@ class Page:
             Route("/report", self._report),
             Route("/api/status", self._read(lambda ask: story.status(self.reader.view()) | self._desk())),
             Route("/api/timeline", self._read(lambda ask: story.timeline(self.reader.view()))),
-            Route("/api/clusters", self._read(lambda ask: clusters.clusters(self.reader.view(_at(ask))))),
-            Route(
-                "/api/cluster", self._read(lambda ask: clusters.cluster(self.reader.view(_at(ask)), _whole(ask, "n")))
-            ),
+            Route("/api/clusters", self._read(lambda ask: clusters.clusters(self._view(ask)))),
+            Route("/api/cluster", self._read(lambda ask: clusters.cluster(self._view(ask), _whole(ask, "n")))),
             Route("/api/rows", self._read(lambda ask: self.rows.page(_query(ask)))),
             Route("/api/facets", self._read(lambda ask: self.rows.facets(_query(ask)))),
-            Route("/api/row", self._read(lambda ask: row.row(self.reader.view(_at(ask)), _whole(ask, "n")))),
-            Route("/api/brief", self._read(lambda ask: row.brief(self.reader.view(_at(ask)), _whole(ask, "n")))),
+            Route("/api/row", self._read(lambda ask: row.row(self._view(ask), _whole(ask, "n")))),
+            Route("/api/brief", self._read(lambda ask: row.brief(self._view(ask), _whole(ask, "n")))),
             Route("/api/map", self._read(lambda ask: self.maps.about(_at(ask)))),
-            Route("/api/map/rows", self._read(lambda ask: self.maps.positions(self.reader.view(_at(ask))).tobytes())),
+            Route("/api/map/rows", self._read(lambda ask: self.maps.positions(self._view(ask)).tobytes())),
             Route("/api/map/places", self._read(self._places)),
             Route("/api/map/codes", self._read(lambda ask: self.maps.codes(_at(ask), ask.get("by", "")))),
             Route("/api/map/found", self._read(self._found)),
@@ -69,6 +68,9 @@ class Page:
             Route("/api/live", self._live),
         ]
         return Guard(Starlette(routes=routes), token, port)
+
+    def _view(self, ask: dict[str, str]) -> View:
+        return self.reader.view(_at(ask))
 
     def _desk(self) -> Json:
         return {"desk": None if self.desk is None else self.desk.state()}

@@ -20,7 +20,6 @@ _AMOUNTS = {
     "label_support": "how well the label is borne out",
     "similarity": "closeness to the centre of its cluster",
 }
-_NO_VALUE = ""
 
 
 class Maps:
@@ -79,7 +78,7 @@ class Maps:
         column = self._drawn(view)[by]
         if by in _KINDS:
             order = [value for value, _ in _values(column)]
-            column = column.cast(pl.String).fill_null(_NO_VALUE)
+            column = column.cast(pl.String).fill_null("")
             column = column.replace_strict(order, range(len(order)), return_dtype=pl.Float32)
         return np.ascontiguousarray(column.cast(pl.Float32).fill_null(np.nan).to_numpy(), dtype="<f4").tobytes()
 
@@ -91,10 +90,10 @@ class Maps:
 
 def _values(column: pl.Series) -> list[tuple[str, int]]:
     """The values of a column with their rows: clusters by number, others by how common they are."""
-    counted = column.fill_null(-2).alias("value") if column.dtype == pl.Int32 else column.fill_null("").alias("value")
-    table = counted.value_counts(name="rows")
     if column.dtype == pl.Int32:
-        table = table.sort("value").with_columns(pl.col("value").cast(pl.String).replace("-2", _NO_VALUE))
+        table = column.fill_null(-2).alias("value").value_counts(name="rows").sort("value")
+        table = table.with_columns(pl.col("value").cast(pl.String).replace("-2", ""))
     else:
+        table = column.fill_null("").alias("value").value_counts(name="rows")
         table = table.sort("rows", "value", descending=[True, False])
-    return [(str(value), rows) for value, rows in table.iter_rows()]
+    return list(table.iter_rows())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ...state.errors import UsageError
 from ..view import View
@@ -61,8 +61,7 @@ class Reader:
             self._made[key] = make()
             self._trim(self._made)
         self._made.move_to_end(key)
-        found: _T = self._made[key]
-        return found
+        return cast(_T, self._made[key])
 
     @staticmethod
     def _trim(kept: OrderedDict[Any, Any]) -> None:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from ...state.canonical import Json
 from ...state.decision import Candidate, Proposal
 from ...state.errors import UsageError
-from ...state.events import Act, Approve, Decide, Error, Measure, Override, StepEvent
+from ...state.events import Act, Approve, Decide, Error, Measure, Override
 from ...state.report import Objective
-from ...state.rows import counts, removed_by_reason
+from ...state.rows import counts
 from ...state.values import RunState
 from ...tools.write.reasons import in_words
 from ..account.going import going as would_go
 from ..account.summary import funnel, rounds
 from ..session import runs_on
 from ..view import View
-
-_STEPS = 400  # of the log that are listed, the last ones
-_REASONS = 3  # of a step
 
 
 def status(view: View) -> Json:
@@ -39,49 +36,26 @@ def status(view: View) -> Json:
     }
     if view.has("ledger"):
         ledger = view.ledger()
-        told["rows"] = {
-            **counts(ledger),
-            "train": len(view.kept()),
-            "anchor": len(view.anchor()),
-            "sealed": len(view.sealed()),
-            "quarantined": values.quarantined,
-        }
+        sizes = {"train": len(view.kept()), "anchor": len(view.anchor()), "sealed": len(view.sealed())}
+        told["rows"] = {**counts(ledger), **sizes, "quarantined": values.quarantined}
         told["funnel"] = [step.model_dump() | {"words": in_words(step.reason)} for step in funnel(ledger)]
-        told["removed_by_reason"] = removed_by_reason(ledger)
     if values.objective is not None:
-        told["now"], told["first"] = _worth(values.objective), _worth(_first(view))
+        told["now"], told["first"] = (one.model_dump(mode="json") for one in (values.objective, _first(view)))
     if values.headline is not None:
         told["headline"] = values.headline.model_dump(mode="json")
     return told
 
 
-def _first(view: View) -> Objective | None:
+def _first(view: View) -> Objective:
     """What the data were worth when the rounds began."""
     patches = (event.state.values for event in view.events if event.state is not None)
-    return next((patch.objective for patch in patches if patch.objective is not None), None)
-
-
-def _worth(objective: Objective | None) -> Json | None:
-    return None if objective is None else objective.model_dump(mode="json")
+    return next(patch.objective for patch in patches if patch.objective is not None)
 
 
 def timeline(view: View) -> Json:
-    """The rounds, each with what was proposed, answered, measured and not chosen; and the steps of the log."""
-    steps = [
-        {
-            "seq": event.seq,
-            "type": event.type,
-            "ts": event.ts,
-            "seconds": event.seconds,
-            "actor": event.actor,
-            "outcome": event.outcome,
-            "reasons": list(event.reasons[:_REASONS]),
-        }
-        for event in view.events
-        if isinstance(event, StepEvent)
-    ]
+    """The rounds, each with what was proposed, answered, measured and not chosen; and the last step."""
     told = [one.model_dump(mode="json", exclude={"rejected"}) | {"words": one.words} for one in rounds(view)]
-    return {"rounds": told, "decisions": _decisions(view), "steps": steps[-_STEPS:]}
+    return {"rounds": told, "decisions": _decisions(view), "last": view.state.last}
 
 
 def _decisions(view: View) -> list[Json]:

@@ -30,6 +30,16 @@ export const DIM = 0;
 export const PLAIN = 1;
 export const GHOST = 2;
 
+/** Any first part of a stretch is then a sample of it. */
+function shuffle(order, from, until) {
+  let seed = 1;
+  for (let at = until - 1; at > from; at--) {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    const other = from + (seed % (at - from + 1));
+    [order[at], order[other]] = [order[other], order[at]];
+  }
+}
+
 export class Cloud {
   /** Throws where the browser has no WebGL 2. */
   constructor(canvas) {
@@ -93,9 +103,12 @@ export class Cloud {
     this._fill("standing", standing);
     const order = new Uint32Array(this.count); // dimmed first, so that they lie below
     let next = 0;
-    for (const kind of [DIM, GHOST, PLAIN]) {
+    this.kinds = [DIM, GHOST, PLAIN].map((kind) => {
+      const from = next;
       for (let at = 0; at < this.count; at++) if (standing[at] === kind) order[next++] = at;
-    }
+      shuffle(order, from, next);
+      return [from, next - from];
+    });
     this.shown = next;
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this._order);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, order.subarray(0, next), gl.DYNAMIC_DRAW);
@@ -117,8 +130,8 @@ export class Cloud {
     this.gl.viewport(0, 0, this.canvas.width, this.canvas.height);
   }
 
-  /** Draw with a matrix (column by column) and the size of a point in pixels of the page. */
-  draw(matrix = this.matrix, size = this.size) {
+  /** Draw with a matrix (column by column) and the size of a point in pixels; or a `share` of the points, by lot. */
+  draw(matrix = this.matrix, size = this.size, share = 1) {
     const { gl } = this;
     Object.assign(this, { matrix, size });
     const deep = this.dimensions === 3;
@@ -130,7 +143,14 @@ export class Cloud {
     gl.uniformMatrix4fv(this._at.view, false, matrix);
     gl.uniform1f(this._at.size, size * this.sharp);
     gl.uniform1f(this._at.depth, deep ? 1 : 0);
-    gl.drawElements(gl.POINTS, this.shown, gl.UNSIGNED_INT, 0);
+    for (const [from, many] of this.kinds) {
+      if (many) gl.drawElements(gl.POINTS, Math.ceil(many * share), gl.UNSIGNED_INT, 4 * from);
+    }
+  }
+
+  /** Wait until what was drawn is drawn. */
+  settle() {
+    this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.UNSIGNED_BYTE, new Uint8Array(4));
   }
 
   /** Where a point lies on the page, [x, y] in pixels of the canvas. */

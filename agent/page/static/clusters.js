@@ -72,7 +72,7 @@ export async function cluster() {
         one.critique.verdict && h("span", { class: `pill ${KIND[one.critique.verdict]}` }, one.critique.verdict),
         issues(one) && h("span", {}, issues(one)))),
     h("p", {}, one.terms.join(", ")),
-    said.length > 0 && h("div", { class: "card tight" }, h("h4", {}, `Critique, by ${one.critique.by === "rules" ? "the rules" : "the language model"}`), said.map((line) => h("p", { class: "data" }, line))),
+    said.length > 0 && h("div", { class: "card tight" }, h("h3", {}, `Critique, by ${one.critique.by === "rules" ? "the rules" : "the language model"}`), said.map((line) => h("p", { class: "data" }, line))),
     h("dl", { class: "facts" }, Object.entries(facts).filter(([, shown]) => shown).map(([name, shown]) => [h("dt", {}, name), h("dd", {}, shown)])),
     h("div", { class: "actions" },
       h("button", { type: "button", onclick: () => { ask({ filters: { ...state.query.filters, cluster: [String(one.cluster)] } }); set({ lower: "rows" }); } }, "Show its rows"),
@@ -80,7 +80,7 @@ export async function cluster() {
         h("button", { type: "button", onclick: () => thin(one.cluster) }, "Propose to thin…"),
         h("button", { type: "button", onclick: () => drop(one.cluster) }, "Propose to drop"),
       ]),
-    h("div", { class: "tight" }, h("h4", {}, "Rows that stand for it"), h("div", {}, one.rows.map((row) =>
+    h("div", { class: "tight" }, h("h3", {}, "Rows that stand for it"), h("div", {}, one.rows.map((row) =>
       h("button", { type: "button", class: "small-row", onclick: () => set({ row: row.row, side: "row" }) },
         h("div", { class: "data" }, row.text || "(no text)"),
         h("div", { class: "soft" }, [row.role, row.label, row.doubt].filter(Boolean).join(" · ")))))),

@@ -3,7 +3,10 @@
 import { act } from "./api.js";
 import { question } from "./dialogs.js";
 import { toast } from "./dom.js";
-import { state } from "./store.js";
+import { set, state } from "./store.js";
+
+const UNREAD = 300; // milliseconds: a proposal that was answered sooner was not read
+const BLIND = new Set(["approve", "reject", "run", "finish"]); // what nobody answers without having it before them
 
 /** Hand in an answer to the proposal that is shown. */
 export async function deed(answer, more = {}) {
@@ -11,6 +14,15 @@ export async function deed(answer, more = {}) {
   if (!waiting) {
     toast(state.desk ? "nothing waits for an answer now" : "this page only looks: `recryst chat RUN --page` acts", true);
     return;
+  }
+  if (BLIND.has(answer)) {
+    const seen = state.side === "proposal" && document.getElementById("approve")?.checkVisibility({ visibilityProperty: true });
+    if (!seen || performance.now() - state.shownAt < UNREAD) {
+      set({ side: "proposal" });
+      window.dispatchEvent(new CustomEvent("recryst-look", { detail: "side" }));
+      toast(seen ? "that was before the proposal could be read" : "here it is: look at it, then answer");
+      return;
+    }
   }
   try {
     toast(await act(waiting, answer, more));

@@ -30,7 +30,7 @@ function evidence(row) {
   const figures = Object.entries(row.evidence ?? {}).filter(([, value]) => typeof value === "number");
   const words = Object.entries(row.evidence ?? {}).filter(([name, value]) => typeof value === "string" && name !== "label");
   if (!figures.length) return null;
-  return h("div", { class: "tight" }, h("h4", {}, "Evidence"),
+  return h("div", { class: "tight" }, h("h3", {}, "Evidence"),
     figures.map(([name, value]) => h("div", { class: "bar-row" }, h("span", {}, plain(name)), h("span", {}, value.toPrecision(3)),
       value >= 0 && value <= 1 && h("div", { class: "bar-track" }, h("div", { class: "bar-fill", style: { width: percent(value).replace(" ", "") } })))),
     words.map(([name, value]) => h("p", { class: "soft" }, `${plain(name)}: ${value}`)));
@@ -69,9 +69,9 @@ export async function drawer() {
     acts(row),
     facts(row),
     evidence(row),
-    twin && h("div", { class: "tight" }, h("h4", {}, row.status === "removed" ? "It repeats a row that stays" : "It nearly repeats"), small(twin, twin.id)),
-    h("div", { class: "tight" }, h("h4", {}, "Its life in the run"), h("ol", { class: "life" }, steps.map((step) => h("li", { class: "data" }, step.said)))),
-    neighbours.length > 0 && h("div", { class: "tight" }, h("h4", {}, "Nearest rows"),
+    twin && h("div", { class: "tight" }, h("h3", {}, row.status === "removed" ? "It repeats a row that stays" : "It nearly repeats"), small(twin, twin.id)),
+    h("div", { class: "tight" }, h("h3", {}, "Its life in the run"), h("ol", { class: "life" }, steps.map((step) => h("li", { class: "data" }, step.said)))),
+    neighbours.length > 0 && h("div", { class: "tight" }, h("h3", {}, "Nearest rows"),
       h("div", {}, neighbours.map((one) => small(one, [one.cosine.toFixed(3), one.label, one.standing === "kept" ? "" : one.standing].filter(Boolean).join(" · "))))),
   );
 }

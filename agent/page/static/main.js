@@ -31,6 +31,7 @@ async function side(keep) {
   const top = keep === true ? $("side").scrollTop : 0;
   fill($("side"), shown);
   $("side").scrollTop = top;
+  if (keep !== true && state.side === "proposal") state.shownAt = performance.now();
 }
 
 function standing() {
@@ -112,6 +113,7 @@ function begin() {
   theme(kept ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
   for (const part of [menus, map, legend, rows, clusters, timeline, palette]) part.begin();
   on("side row cluster", side);
+  window.addEventListener("recryst-look", (event) => matchMedia("(max-width: 760px)").matches && menus.look(event.detail));
   on("at", () => {
     set({ about: null });
     refresh().catch((error) => toast(error.message, true));

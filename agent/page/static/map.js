@@ -27,16 +27,32 @@ const narrow = () => matchMedia("(max-width: 760px)").matches;
 /** The colouring that is chosen, or the first there is. */
 export const colouring = () => state.about?.colours.find((one) => one.by === state.by) ?? state.about?.colours[0];
 
-/** Draw at the next frame. */
-export function redraw() {
+let share = 1; // of the points that are drawn while the map moves
+const QUICK = 18; // milliseconds of a frame below which more points are drawn …
+const SLOW = 34; // … and above which fewer
+const FEWEST = 8000; // points
+
+/** Draw at the next frame; while the map moves, as many points as this machine draws in time. */
+export function redraw(moving = false) {
+  if (moving === true) stopped();
   if (waiting || !cloud) return;
   waiting = true;
   requestAnimationFrame(() => {
     waiting = false;
-    cloud.draw(camera.matrix(size()), pointSize());
+    const begun = performance.now();
+    cloud.draw(camera.matrix(size()), pointSize(), moving === true ? share : 1);
+    if (moving === true) {
+      cloud.settle();
+      const took = performance.now() - begun;
+      const least = Math.min(1, FEWEST / (cloud.count || 1));
+      if (took > SLOW) share = Math.max(least, share * Math.max(0.1, SLOW / took));
+      else if (took < QUICK) share = Math.min(1, share * 1.2);
+    }
     names.draw(cloud, held, state, lasso);
   });
 }
+
+const stopped = later(140, () => redraw());
 
 /** Read the maps there are; then places and colours, where they are others than before. */
 export async function reload() {
@@ -147,7 +163,7 @@ function moved(event) {
   own.at = [x, y];
   held.moved = true;
   hover(null);
-  redraw();
+  redraw(!lasso);
 }
 
 async function released(event) {
@@ -245,7 +261,7 @@ export function begin() {
     if (onControls(event)) return;
     event.preventDefault();
     camera.zoomBy(Math.exp(-event.deltaY * 0.0016), here(event), size());
-    redraw();
+    redraw(true);
   }, { passive: false });
   const caught = (act) => () => act().catch((error) => toast(error.message, true));
   on("method dimensions", caught(places));

@@ -10,7 +10,7 @@ function headline({ headline }) {
   if (!score) return null;
   const kind = score.low > 0 ? "good" : score.high < 0 ? "bad" : "";
   const said = score.low > 0 ? "better" : score.high < 0 ? "worse" : "no clear difference";
-  return h("div", { class: "card tight" }, h("h4", {}, `On ${whole(headline.rows)} sealed rows that nothing had looked at`),
+  return h("div", { class: "card tight" }, h("h3", {}, `On ${whole(headline.rows)} sealed rows that nothing had looked at`),
     h("div", { class: "line" }, h("span", { class: "big" }, `${score.before.toFixed(3)} → ${score.after.toFixed(3)}`), h("span", { class: `pill ${kind}` }, said)),
     h("p", { class: "soft" }, `${signed(score.difference, 3)}, 95 % interval ${signed(score.low, 3)} to ${signed(score.high, 3)}`));
 }
@@ -19,7 +19,7 @@ function worth({ now, first }) {
   if (!now) return null;
   const lines = [["worth of the rows", first.value, now.value], ...now.probes.map((probe, at) => [plain(probe.name), first.probes[at]?.score, probe.score]),
     ["coverage", first.coverage, now.coverage], ["clustering", first.clustering, now.clustering]];
-  return h("div", { class: "tight" }, h("h4", {}, "At the start, and now"), h("table", { class: "figures" }, h("tbody", {}, lines.map(([name, before, after]) =>
+  return h("div", { class: "tight" }, h("h3", {}, "At the start, and now"), h("table", { class: "figures" }, h("tbody", {}, lines.map(([name, before, after]) =>
     h("tr", {}, h("td", { class: "wide" }, name), h("td", { class: "soft" }, before?.toFixed(4) ?? ""), h("td", {}, after.toFixed(4)))))));
 }
 
@@ -27,7 +27,7 @@ function went({ funnel, rows }) {
   const gone = (funnel ?? []).slice(1);
   if (!gone.length) return rows && h("p", { class: "soft" }, "No row was removed.");
   const most = Math.max(...gone.map((one) => one.rows));
-  return h("div", { class: "tight" }, h("h4", {}, "What went, and why"), gone.map((one) =>
+  return h("div", { class: "tight" }, h("h3", {}, "What went, and why"), gone.map((one) =>
     h("button", { type: "button", class: "small-row", onclick: () => { if (!(state.query.filters.reason ?? []).includes(one.reason)) toggle("reason", one.reason); set({ lower: "rows" }); } },
       h("div", { class: "bar-row" }, h("span", {}, one.words), h("b", {}, whole(one.rows)),
         h("div", { class: "bar-track" }, h("div", { class: "bar-fill gone", style: { width: `${(100 * one.rows) / most}%` } }))))));

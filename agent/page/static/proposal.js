@@ -31,15 +31,15 @@ export async function card() {
     h("div", { class: "tight" }, shown.reasons.map((reason) => h("p", { class: "data" }, reason)), shown.looks.map((look) => h("p", { class: "soft data" }, `looked at ${look}`))),
     worth(one),
     one.rows > 0 && goes(one),
-    h("div", { class: "actions" },
+    shown.rolled_back && h("div", { class: "card tight" }, h("h3", {}, `Round ${shown.rolled_back.round} was rolled back`), h("p", { class: "data" }, shown.rolled_back.words),
+      h("div", {}, h("button", { type: "button", onclick: () => deed("keep") }, "Keep it after all"))),
+    h("details", { open: true }, h("summary", {}, h("b", {}, `${shown.alternatives.length} alternatives`)), h("div", { class: "stack" }, h("span"), shown.alternatives.map(alternative))),
+    h("div", { class: "answer tight" }, h("div", { class: "actions" },
       h("button", { type: "button", class: "primary", id: "approve", onclick: () => deed("approve") }, shown.stops ? "Finish the run" : "Approve"),
       !shown.stops && h("button", { type: "button", id: "reject", onclick: () => deed("reject") }, "Reject"),
       !shown.stops && h("button", { type: "button", onclick: severalRounds }, "Approve several…"),
       !shown.stops && h("button", { type: "button", class: "quiet", onclick: () => deed("finish") }, "Finish")),
-    h("p", { class: "soft" }, "Your answer holds for exactly what stands here, and is on the record."),
-    shown.rolled_back && h("div", { class: "card tight" }, h("h4", {}, `Round ${shown.rolled_back.round} was rolled back`), h("p", { class: "data" }, shown.rolled_back.words),
-      h("div", {}, h("button", { type: "button", onclick: () => deed("keep") }, "Keep it after all"))),
-    h("details", { open: true }, h("summary", {}, h("b", {}, `${shown.alternatives.length} alternatives`)), h("div", { class: "stack" }, h("span"), shown.alternatives.map(alternative))),
+      h("p", { class: "soft" }, "Holds for exactly what is shown here, and is on the record.")),
   );
 }
 
@@ -56,10 +56,10 @@ export function working(desk) {
 export function worth(one) {
   if (!one.appraisal) {
     const figures = Object.entries(one.evidence);
-    return figures.length > 0 && h("div", { class: "tight" }, h("h4", {}, "Evidence"), h("dl", { class: "facts" }, figures.map(([name, value]) => [h("dt", {}, plain(name)), h("dd", {}, value.toLocaleString("en", { maximumSignificantDigits: 4 }))])),
+    return figures.length > 0 && h("div", { class: "tight" }, h("h3", {}, "Evidence"), h("dl", { class: "facts" }, figures.map(([name, value]) => [h("dt", {}, plain(name)), h("dd", {}, value.toLocaleString("en", { maximumSignificantDigits: 4 }))])),
       h("p", { class: "soft" }, "Its gain is measured once it is carried out on a copy; what does not pay is rolled back."));
   }
-  return h("div", { class: "tight" }, h("h4", {}, "Measured on the held-out rows"), gains(one.appraisal),
+  return h("div", { class: "tight" }, h("h3", {}, "Measured on the held-out rows"), gains(one.appraisal),
     h("p", { class: "soft" }, one.appraisal.reasons.join("; ")),
     h("p", { class: "soft" }, `The price of its rows is ${one.appraisal.price.toFixed(4)}; after ${one.appraisal.looks} looks at the held-out rows it needs ${one.appraisal.needed.toFixed(4)}.`));
 }
@@ -83,11 +83,11 @@ function goes(one) {
   };
   more.addEventListener("click", () => next(MORE));
   next(THREE);
-  return h("div", { class: "tight" }, h("h4", {}, "What would go"), list, more);
+  return h("div", { class: "tight" }, h("h3", {}, "What would go"), list, more);
 }
 
 function moved(row) {
-  const becomes = row.becomes === "relabelled" ? `label ${row.label ?? "none"} → ${row.to}` : row.becomes === "back" ? "comes back" : [row.label, row.score === null ? "" : row.score.toPrecision(2)].filter(Boolean).join(" · ");
+  const becomes = row.becomes === "relabelled" ? `label ${row.label ?? "none"} → ${row.to}` : row.becomes === "back" ? "comes back" : [row.label, row.score === null ? "" : `score ${row.score.toPrecision(2)}`].filter(Boolean).join(" · ");
   return h("button", { type: "button", class: "small-row", title: row.why, onclick: () => set({ row: row.row, side: "row" }) },
     h("div", { class: "data" }, row.text || "(no text)"),
     row.twin_text && h("div", { class: "data soft" }, `stays: ${row.twin_text}`),

@@ -9,7 +9,7 @@ const HEIGHT = 30; // pixels of a line
 const PAGE = 100;
 const SHOWN = 8; // values of a facet
 const TALLEST = 30_000_000; // pixels that a browser can scroll
-const COLUMNS = [["", "status"], ["Text", "text"], ["Label", "label"], ["Cluster", "cluster"], ["Standing", "status"]];
+const COLUMNS = [["•", "row"], ["Text", "text"], ["Label", "label"], ["Cluster", "cluster"], ["Standing", "status"]];
 const DOTS = { kept: "good", "held out": "warn", sealed: "accent", removed: "bad", synthetic: "good" };
 
 const pages = new Map();
@@ -91,9 +91,9 @@ function line(n, row) {
 }
 
 function head() {
-  return h("div", { class: "table-head", role: "row" }, COLUMNS.map(([title, sort], place) =>
-    h("span", { role: "columnheader", aria_sort: order.sort === sort && place ? (order.descending ? "descending" : "ascending") : "none" },
-      title && h("button", { type: "button", onclick: () => sorted(sort) }, title + (order.sort === sort ? (order.descending ? " ↓" : " ↑") : "")))));
+  return h("div", { class: "table-head", role: "row" }, COLUMNS.map(([title, sort]) =>
+    h("span", { role: "columnheader", aria_sort: order.sort === sort ? (order.descending ? "descending" : "ascending") : "none" },
+      h("button", { type: "button", title: `Sort by ${sort}`, aria_label: title === "•" ? "Sort by place" : null, onclick: () => sorted(sort) }, title + (order.sort === sort ? (order.descending ? " ↓" : " ↑") : "")))));
 }
 
 function sorted(sort) {
@@ -115,7 +115,7 @@ async function facets() {
       const most = Math.max(...values.map((one) => one.rows), 1);
       const chosen = state.query.filters[facet] ?? [];
       const shown = values.filter((one, n) => all || n < SHOWN || chosen.includes(one.value));
-      return h("div", {}, h("h4", {}, facet), shown.map(({ value, rows }) => {
+      return h("div", {}, h("h3", {}, facet), shown.map(({ value, rows }) => {
         const name = facet === "cluster" ? called("cluster", value) : facet === "reason" ? plain(value) || "none: they stand" : value || "none";
         return h("button", { type: "button", class: "facet-value", aria_pressed: chosen.includes(value) ? "true" : "false", title: name, onclick: () => toggle(facet, value) },
           h("span", { class: "bar", style: { width: `${(100 * rows) / most}%` } }),

@@ -5,6 +5,7 @@ export const state = {
   status: null,
   desk: null, // the loop behind the page, as it was heard of last
   proposal: null, // {waiting, proposal}: what is shown, and what an answer to it names
+  shownAt: 0, // when that was shown, on the clock of the page
   clusters: [],
   about: null, // the maps there are
   method: "umap",

@@ -11,15 +11,15 @@ const opened = new Set();
 
 /** Read the rounds again. */
 export async function reload() {
-  const { rounds, decisions, steps } = await json("/api/timeline");
+  const { rounds, decisions, last } = await json("/api/timeline");
   const count = document.querySelector("#lower-tabs [data-tab='timeline'] .count");
   if (count) count.textContent = decisions.length || "";
   if (!decisions.length) {
-    fill($("timeline-panel"), h("div", { class: "table-empty" }, steps.length ? `before the first decision: ${plain(steps.at(-1).type)} is done` : "nothing is done yet"));
+    fill($("timeline-panel"), h("div", { class: "table-empty" }, last ? `before the first decision: ${plain(last)} is done` : "nothing is done yet"));
     return;
   }
   fill($("timeline-panel"), h("div", { class: "rounds" },
-    h("div", { class: "tight" }, h("h4", {}, "What the rows are worth, round by round; a ring was rolled back"), course(rounds)),
+    h("div", { class: "tight" }, h("h3", {}, "What the rows are worth, round by round; a ring was rolled back"), course(rounds)),
     [...decisions].reverse().map(round)));
 }
 
@@ -33,12 +33,12 @@ function round(one) {
       h("span", { class: "soft" }, `${whole(one.kept)} rows, ${one.k} clusters`), h("span", { class: `pill ${KIND[outcome] ?? ""}` }, plain(outcome))),
     h("div", { class: "stack" },
       h("div", { class: "tight" }, one.reasons.map((reason) => h("p", { class: "data" }, reason))),
-      one.verdict ? h("div", { class: "tight" }, h("h4", {}, "As it was measured"), gains(one.verdict), (one.why ?? []).map((why) => h("p", { class: "soft" }, why))) : chosen?.appraisal && gains(chosen.appraisal),
+      one.verdict ? h("div", { class: "tight" }, h("h3", {}, "As it was measured"), gains(one.verdict), (one.why ?? []).map((why) => h("p", { class: "soft" }, why))) : chosen?.appraisal && gains(chosen.appraisal),
       answers.length > 0 && h("p", { class: "soft" }, answers.map((answer) => `${answer.actor === "human" ? "a person" : answer.actor}: ${answer.answer}`).join(", then ")),
       h("div", { class: "actions" },
         h("button", { type: "button", onclick: () => set({ at: one.seq }) }, "See the rows before it"),
         one.ended && h("button", { type: "button", onclick: () => set({ at: one.ended }) }, "See the rows after it")),
-      h("div", { class: "tight" }, h("h4", {}, `${others.length} not chosen`),
+      h("div", { class: "tight" }, h("h3", {}, `${others.length} not chosen`),
         h("table", { class: "figures" }, h("thead", {}, h("tr", {}, ["Action", "Rows", "Gain", "Needed", "Why not"].map((name, at) => h("th", { scope: "col", class: at % 4 ? "" : "wide" }, name)))),
           h("tbody", {}, others.map((other) => h("tr", {}, h("td", { class: "wide data" }, sentence(other.words)), h("td", {}, other.rows ? whole(other.rows) : ""),
             h("td", {}, other.appraisal ? other.appraisal.gain.toFixed(4) : ""), h("td", {}, other.appraisal ? other.appraisal.needed.toFixed(4) : ""),
