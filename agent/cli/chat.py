@@ -71,8 +71,11 @@ def _with_a_person(options: Mapping[str, Any]) -> Config:
 def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool) -> int:
     """The same on the page; returns the exit code."""
     from ...state.log import last_step
+    from ..account.summary import summary
+    from ..account.tables import show_summary
     from ..page.desk import Desk
     from ..page.serve import converse, look
+    from ..view import View
 
     if last_step(directory.log) == "publish":
         reporter.say("this run has ended: you can look, and change nothing")
@@ -80,7 +83,9 @@ def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool) -> 
         return 0
     _approved(directory, directory.read_settings()[1])
     rested = converse(directory, Desk(directory, Telling()), reporter.say, browser)
-    if last_step(directory.log) != "publish":
+    if last_step(directory.log) == "publish":
+        show_summary(directory, summary(View.open(directory.root)))
+    else:
         reporter.say(f"left; `recryst chat {directory.root} --page` comes back")
     if not rested:
         os._exit(130)  # in the middle of a step, which nothing else stops; what was recorded before stands

@@ -47,7 +47,7 @@ class Page:
             Route("/", self._file),
             Route("/static/{name}", self._file),
             Route("/report", self._report),
-            Route("/api/status", self._read(lambda ask: story.status(self.reader.view()) | self._desk())),
+            Route("/api/status", self._read(lambda ask: story.status(self._view(ask)) | self._desk())),
             Route("/api/timeline", self._read(lambda ask: story.timeline(self.reader.view()))),
             Route("/api/clusters", self._read(lambda ask: clusters.clusters(self._view(ask)))),
             Route("/api/cluster", self._read(lambda ask: clusters.cluster(self._view(ask), _whole(ask, "n")))),

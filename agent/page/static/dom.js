@@ -30,7 +30,7 @@ export function fill(element, ...children) {
 }
 
 export const whole = (number) => (number ?? 0).toLocaleString("en");
-export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
+export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}\u00a0%`;
 export const signed = (value, digits = 4) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
 export const figure = (value, digits = 2) => (value === null || value === undefined ? "" : value.toFixed(digits));
 export const plain = (name) => String(name ?? "").replaceAll("_", " ");

@@ -32,7 +32,7 @@ function evidence(row) {
   if (!figures.length) return null;
   return h("div", { class: "tight" }, h("h3", {}, "Evidence"),
     figures.map(([name, value]) => h("div", { class: "bar-row" }, h("span", {}, plain(name)), h("span", {}, value.toPrecision(3)),
-      value >= 0 && value <= 1 && h("div", { class: "bar-track" }, h("div", { class: "bar-fill", style: { width: percent(value).replace(" ", "") } })))),
+      value >= 0 && value <= 1 && h("div", { class: "bar-track" }, h("div", { class: "bar-fill", style: { width: `${100 * value}%` } })))),
     words.map(([name, value]) => h("p", { class: "soft" }, `${plain(name)}: ${value}`)));
 }
 

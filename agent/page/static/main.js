@@ -79,7 +79,9 @@ async function heard(told) {
   }
   busy = true;
   try {
+    const ended = Boolean(told.desk?.ended) !== Boolean(state.desk?.ended);
     set({ desk: told.desk });
+    if (ended && state.side === "proposal") await side();
     standing();
     const progress = $("progress");
     if (progress && told.desk) progress.textContent = working(told.desk);

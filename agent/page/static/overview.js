@@ -29,7 +29,7 @@ function went({ funnel, rows }) {
   const most = Math.max(...gone.map((one) => one.rows));
   return h("div", { class: "tight" }, h("h3", {}, "What went, and why"), gone.map((one) =>
     h("button", { type: "button", class: "small-row", onclick: () => { if (!(state.query.filters.reason ?? []).includes(one.reason)) toggle("reason", one.reason); set({ lower: "rows" }); } },
-      h("div", { class: "bar-row" }, h("span", {}, one.words), h("b", {}, whole(one.rows)),
+      h("div", { class: "bar-row" }, h("span", {}, one.words, " ", h("span", { class: "soft" }, `(${plain(one.stage)})`)), h("b", {}, whole(one.rows)),
         h("div", { class: "bar-track" }, h("div", { class: "bar-fill gone", style: { width: `${(100 * one.rows) / most}%` } }))))));
 }
 

@@ -37,7 +37,7 @@ export async function card() {
     h("div", { class: "answer tight" }, h("div", { class: "actions" },
       h("button", { type: "button", class: "primary", id: "approve", onclick: () => deed("approve") }, shown.stops ? "Finish the run" : "Approve"),
       !shown.stops && h("button", { type: "button", id: "reject", onclick: () => deed("reject") }, "Reject"),
-      !shown.stops && h("button", { type: "button", onclick: severalRounds }, "Approve several…"),
+      !shown.stops && h("button", { type: "button", onclick: severalRounds }, "Several…"),
       !shown.stops && h("button", { type: "button", class: "quiet", onclick: () => deed("finish") }, "Finish")),
       h("p", { class: "soft" }, "Holds for exactly what is shown here, and is on the record.")),
   );
@@ -61,7 +61,7 @@ export function worth(one) {
   }
   return h("div", { class: "tight" }, h("h3", {}, "Measured on the held-out rows"), gains(one.appraisal),
     h("p", { class: "soft" }, one.appraisal.reasons.join("; ")),
-    h("p", { class: "soft" }, `The price of its rows is ${one.appraisal.price.toFixed(4)}; after ${one.appraisal.looks} looks at the held-out rows it needs ${one.appraisal.needed.toFixed(4)}.`));
+    h("p", { class: "soft" }, `Price of its rows ${one.appraisal.price.toFixed(4)}; needed in all, after ${one.appraisal.looks} looks at the held-out rows, ${one.appraisal.needed.toFixed(4)}.`));
 }
 
 /** The rows that would go: three, and more when asked for. */
