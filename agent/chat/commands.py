@@ -202,12 +202,22 @@ def _answer_row(talk: Conversation, params: OfRow, by: By) -> Result:
         answer, label = said_of_row(params.said, doubts["suggested"][0] if doubts.height else None)
     except ValueError as error:
         raise Refusal(str(error)) from error
-    if label is not None and label not in (known := view.labels().drop_nulls().unique().to_list()):
+    if label is not None:
+        known_label(talk, label)
+    talk.tell(RowAnswer(row=talk.reviewed, answer=answer, label=label))
+    return _review(talk, Arguments(), by)
+
+
+def known_label(talk: Conversation, label: str) -> None:
+    """Whether some row has a label, as one that a person gives must be.
+
+    Raises:
+        Refusal: none has; the nearest is named.
+    """
+    if label not in (known := talk.session.view.labels().drop_nulls().unique().to_list()):
         near = difflib.get_close_matches(label, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "; an answer in review.csv may name a new one"
         raise Refusal(f"no row has the label {label!r}{hint}")
-    talk.tell(RowAnswer(row=talk.reviewed, answer=answer, label=label))
-    return _review(talk, Arguments(), by)
 
 
 def _metrics(talk: Conversation, params: Arguments, by: By) -> Result:

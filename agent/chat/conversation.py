@@ -34,6 +34,12 @@ class Conversation:
         return None if self._cycle.waiting is None else Proposal.model_validate(self._cycle.waiting.value)
 
     @property
+    def waiting(self) -> tuple[Proposal, str] | None:
+        """The proposal that waits, and the id by which an answer says that it is to this one."""
+        found = self._cycle.waiting
+        return None if found is None else (Proposal.model_validate(found.value), found.id)
+
+    @property
     def unseen(self) -> bool:
         """Whether the proposal that waits was not shown yet."""
         return self._cycle.waiting is not None and self._seen != self._key(self._cycle.waiting)
@@ -99,6 +105,15 @@ class Conversation:
             Refusal: the answer is to something else than what waits, or cannot be carried out; nothing was done.
             RecrystError: a step of the run failed.
         """
+        self.judge(answer)
+        self._cycle.go_on(answer.model_dump(mode="json"))
+
+    def judge(self, answer: Answer) -> None:
+        """Whether an answer would be taken; nothing is done.
+
+        Raises:
+            Refusal: as ``answer``.
+        """
         waiting = self._cycle.waiting
         if waiting is None:
             raise Refusal(ENDED)
@@ -108,7 +123,6 @@ class Conversation:
             raise Refusal(str(error)) from error
         if answer.interrupt_id != waiting.id:
             raise Refusal("this proposal no longer waits for an answer; nothing was done")
-        self._cycle.go_on(answer.model_dump(mode="json"))
 
     def note(self, tools: list[str], said_sha: str | None = None) -> None:
         """Leave in the log what was asked of the language model since the last event.

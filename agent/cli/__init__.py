@@ -17,6 +17,7 @@ _COMMANDS = {
     "demo": ("demo", "Refine docstrings of the Python standard library with planted faults: what is won back?"),
     "chat": ("chat", "Talk about a data set; every action waits for your approval."),
     "resume": ("run", "Go on with a run that was stopped or killed."),
+    "open": ("inspect", "Show a run, finished or still running, on a page in the browser."),
     "audit": ("inspect", "Verify a run's log and files, and derive every decision again."),
     "explain": ("inspect", "Tell why one row stayed or went."),
     "refilter": ("refilter", "Show what other quality thresholds would change in a run, then run with them."),

@@ -1,7 +1,9 @@
 """``recryst chat``."""
 
+import os
 import signal
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,21 @@ from ...state.errors import UsageError
 from ...state.run import RunDirectory
 from .claim import begin, located
 from .options import DATA_OPTIONS, MODEL_OPTIONS, RUN_OPTIONS, ready, settled, with_options
-from .progress import Reporter
+from .progress import Reporter, Telling
 
 MAX_ROUNDS = 50  # a person ends the rounds; this only bounds `run N` and forgotten scripts
 
 
 @click.command()
 @click.argument("source", metavar="SOURCE|RUN")
+@click.option("--page", is_flag=True, help="Converse in the browser: the workbench, on this machine's own address.")
+@click.option("--no-browser", is_flag=True, help="With --page: only show the address.")
 @with_options([*DATA_OPTIONS, *RUN_OPTIONS, *MODEL_OPTIONS])
 def chat(
     source: str,
     out: Path | None,
+    page: bool,
+    no_browser: bool,
     **options: Any,
 ) -> int:
     """Talk about the rows of SOURCE, or come back to the conversation in the run directory RUN.
@@ -30,20 +36,26 @@ def chat(
     Each action is shown before it is carried out, and waits for your approval. Slash commands (/help) always work; with
     --llm anything else you type is answered by the language model, which sees figures and no rows.
     """
+    converse = _converse
+    if page:
+        from ..page.serve import need_server
+
+        need_server()
+        converse = partial(_on_the_page, browser=not no_browser)
     reporter = Reporter()
     if (Path(source) / "run.yaml").is_file():
         if out or any(value not in (None, (), False) for value in options.values()):
             raise UsageError(f"{source} is a run: its settings stand in {source}/run.yaml and cannot be changed")
         directory = RunDirectory.open(Path(source))
         with directory.lock():
-            return _converse(directory, reporter)
+            return converse(directory, reporter)
     config = _with_a_person(options)
     if source == "-":
         raise UsageError("a chat reads your words from standard input; give the rows as a file")
     source = located(source)
     ready(config)
     with begin(source, config, out, reporter.say) as directory:
-        return _converse(directory, reporter)
+        return converse(directory, reporter)
 
 
 def _with_a_person(options: Mapping[str, Any]) -> Config:
@@ -56,14 +68,48 @@ def _with_a_person(options: Mapping[str, Any]) -> Config:
     return config
 
 
+def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool) -> int:
+    """The same on the page; returns the exit code."""
+    from ...state.log import last_step
+    from ..account.summary import summary
+    from ..account.tables import show_summary
+    from ..page.desk import Desk
+    from ..page.serve import converse, look
+    from ..view import View
+
+    if last_step(directory.log) == "publish":
+        reporter.say("this run has ended: you can look, and change nothing")
+        look(directory.root, reporter.say, browser)
+        return 0
+    _approved(directory, directory.read_settings()[1])
+    rested = converse(directory, Desk(directory, Telling()), reporter.say, browser)
+    if last_step(directory.log) == "publish":
+        show_summary(directory, summary(View.open(directory.root)))
+    else:
+        reporter.say(f"left; `recryst chat {directory.root} --page` comes back")
+    if not rested:
+        os._exit(130)  # in the middle of a step, which nothing else stops; what was recorded before stands
+    return 0
+
+
+def _approved(directory: RunDirectory, config: Config) -> None:
+    """Whether a run that has not ended waits for a person's approval before it acts.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if not config.approve:
+        raise UsageError(f"{directory.root} runs unattended: `recryst resume {directory.root}` goes on with it")
+
+
 def _converse(directory: RunDirectory, reporter: Reporter) -> int:
     """The conversation about a run that this process owns; returns the exit code."""
     from ..session import Session
 
     session = Session(directory, reporter)
     ended = session.state.last == "publish"
-    if not ended and not session.config.approve:
-        raise UsageError(f"{directory.root} runs unattended: `recryst resume {directory.root}` goes on with it")
+    if not ended:
+        _approved(directory, session.config)
     from ..account.summary import summary
     from ..account.tables import show_summary
     from ..chat.conversation import Conversation

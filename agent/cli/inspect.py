@@ -1,4 +1,4 @@
-"""``recryst audit`` and ``recryst explain``."""
+"""``recryst open``, ``audit``, ``explain`` and ``quantise``."""
 
 from pathlib import Path
 
@@ -10,6 +10,20 @@ from ...state.phrases import counted, printable
 
 _RUN = click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.command()
+@_RUN
+@click.option("--no-browser", is_flag=True, help="Only show the address.")
+def open(run_directory: Path, no_browser: bool) -> None:
+    """Show RUN, finished or still running, on a page in the browser, served by this machine to itself alone.
+
+    The page looks and changes nothing; `recryst chat RUN --page` acts.
+    """
+    from ...state.run import RunDirectory
+    from ..page.serve import look
+
+    look(RunDirectory.open(run_directory).root, click.echo, not no_browser)
 
 
 @click.command()

@@ -20,10 +20,12 @@ from rich.progress import (
 from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
+from ...state.canonical import Json
 from ...state.phrases import Advance, printable, silent
 from .streams import Tolerant, standard_error
 
 _SAID_AGAIN = 10.0  # seconds between two lines that tell how long the run will take, where there are no bars
+_REMEMBERED = 40  # lines that were said
 
 
 class Reporter:
@@ -117,6 +119,39 @@ class Reporter:
         if self.console.is_jupyter:
             return importlib.util.find_spec("ipywidgets") is not None
         return self.console.is_terminal
+
+
+class Telling(Reporter):
+    """A reporter that also lets the page know how far a step has come, and what was said."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        super().__init__(quiet)
+        self.lines: list[str] = []
+        self.now: Json | None = None
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line, on the terminal and on the page."""
+        self.lines = [*self.lines, text][-_REMEMBERED:]
+        super().say(text, style)
+
+    @contextmanager
+    def step(self, name: str, total: int | None = None, unit: str = "rows") -> Iterator[Advance]:
+        """A step that may take a while, as for every reporter."""
+        outer, done = self.now, 0
+        self.now = {"step": name, "done": 0, "total": total, "unit": unit, "since": time.time()}
+        try:
+            with super().step(name, total, unit) as advance:
+
+                def both(items: int) -> None:
+                    nonlocal done
+                    done += items
+                    if self.now is not None:
+                        self.now = {**self.now, "done": done}
+                    advance(items)
+
+                yield both
+        finally:
+            self.now = outer
 
 
 class _Words(ProgressColumn):

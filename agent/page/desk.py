@@ -1,0 +1,170 @@
+"""The loop behind the page: one thread that owns the run, carries it to each proposal, and takes a person's answers.
+
+What LangGraph and its checkpoints are used for stays in that thread. Requests look at what waits and hand answers in.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from queue import Queue
+from typing import Literal
+
+from ...state.canonical import Json
+from ...state.decision import Answer, Proposal, RowAnswer
+from ...state.errors import RecrystError
+from ...state.phrases import counted
+from ...state.run import RunDirectory
+from ..chat.commands import known_label
+from ..chat.conversation import ENDED, Conversation
+from ..cli.progress import Telling
+from ..decide.approval import shown_sha
+from ..decide.proposals import Arguments, NewK, OwnPrune, PutForward, Refusal, put_forward
+
+
+class Act(Arguments):
+    """What a person does on the page: an answer to what they were shown, which its hash and id name."""
+
+    shown_sha: str
+    interrupt_id: str
+    answer: Literal["approve", "reject", "choose", "keep", "undo", "run", "finish", "review", "apply"]
+    rounds: int = 1
+    candidate: str = ""
+    k: NewK | None = None
+    prune: OwnPrune | None = None
+    about: RowAnswer | None = None
+
+
+class Desk:
+    """Where what waits lies, and where answers are handed in. ``start`` begins the thread; the run must be locked."""
+
+    def __init__(self, directory: RunDirectory, reporter: Telling) -> None:
+        self.reporter = reporter
+        self.failed: BaseException | None = None
+        self.ended = False
+        self._directory = directory
+        self._answers: Queue[tuple[Act, Future[str]] | None] = Queue()
+        self._waiting: tuple[Proposal, str] | None = None  # what is proposed, and the id of the interrupt
+        self._busy = True
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name="recryst-loop", daemon=True)
+
+    def start(self) -> None:
+        """Begin, or go on with, the run."""
+        self._thread.start()
+
+    def leave(self, seconds: float) -> bool:
+        """Ask the thread to end once it waits for an answer; whether it has within so many seconds."""
+        self._answers.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def waiting(self) -> Proposal | None:
+        """The proposal that waits; None while the loop works and when it has ended."""
+        return None if self._waiting is None else self._waiting[0]
+
+    def state(self) -> Json:
+        """What a page has to know of the loop: whether it works, at what, what waits, and why it stopped."""
+        waiting = self._waiting
+        shown = None if waiting is None else {"shown_sha": shown_sha(waiting[0]), "interrupt_id": waiting[1]}
+        return {
+            "busy": self._busy,
+            "ended": self.ended,
+            "failed": None if self.failed is None else str(self.failed),
+            "now": self.reporter.now,
+            "said": self.reporter.lines[-5:],
+            "waiting": shown,
+        }
+
+    def act(self, act: Act, seconds: float = 60) -> str:
+        """Hand in what a person does; returns once it is judged: what was taken up.
+
+        Raises:
+            Refusal: the loop is at work, or this is an answer to something else than what waits, or cannot be done.
+        """
+        with self._lock:
+            if self._busy or self._waiting is None:
+                raise Refusal(ENDED if self.ended else "the run is at work: nothing waits for an answer now")
+            self._busy = True
+        judged: Future[str] = Future()
+        self._answers.put((act, judged))
+        return judged.result(seconds)
+
+    def _work(self) -> None:
+        try:
+            self._converse()
+        except BaseException as error:  # the page says so; the terminal does when the server ends
+            self.failed = error
+            known = isinstance(error, RecrystError)
+            self.reporter.say(str(error) if known else f"{type(error).__name__}: {error}", "red")
+        finally:
+            self._waiting, self.ended, self._busy = None, True, False
+
+    def _converse(self) -> None:
+        from ..graph import placed
+        from ..session import Session
+        from ..start import failures_noted
+
+        session = Session(self._directory, self.reporter)
+        session.start()
+        back = f"`recryst chat {self._directory.root} --page` comes back"
+        with failures_noted(session, back), placed(session) as cycle:
+            cycle.go_on()
+            talk = Conversation(session, cycle)
+            while self._show(talk):
+                given = self._answers.get()
+                if given is None:
+                    return
+                self._take(talk, *given)
+
+    def _show(self, talk: Conversation) -> bool:
+        """Lay out what waits; whether anything does."""
+        talk.shown()
+        with self._lock:
+            self._waiting = talk.waiting
+            self._busy = False
+        return self._waiting is not None
+
+    def _take(self, talk: Conversation, act: Act, judged: Future[str]) -> None:
+        try:
+            answer = _answer(talk, act)
+            talk.judge(answer)
+        except Refusal as refusal:
+            judged.set_exception(refusal)
+            return
+        except BaseException as error:
+            judged.set_exception(error)
+            raise
+        judged.set_result(_words(act))
+        self._waiting = None
+        talk.answer(answer)
+        talk.note([act.answer])
+
+
+def _answer(talk: Conversation, act: Act) -> Answer:
+    """The answer that an act stands for, as the terminal would give it.
+
+    Raises:
+        Refusal: no row has the label, or nothing is put forward.
+    """
+    chosen = PutForward(candidate=act.candidate)
+    if own := act.k or act.prune:
+        chosen = put_forward(own, ())
+    if act.about is not None and act.about.label is not None:
+        known_label(talk, act.about.label)
+    try:
+        return Answer(
+            shown_sha=act.shown_sha, interrupt_id=act.interrupt_id, answer=act.answer, rounds=act.rounds,
+            candidate=chosen.candidate, action=chosen.action, about=act.about,
+        )  # fmt: skip
+    except ValueError as error:
+        raise Refusal(f"that is no answer: {error}") from error
+
+
+def _words(act: Act) -> str:
+    if act.answer == "review":
+        return "noted; it comes in force with Apply"
+    done = {"approve": "approved", "reject": "rejected", "choose": "put forward", "keep": "kept", "undo": "taken back"}
+    done |= {"finish": "the rounds end", "apply": "what you said comes in force"}
+    return done.get(act.answer, f"{counted(act.rounds, 'round')} approved")

@@ -1,0 +1,77 @@
+// One row in full: what it says, where it stands, its life in the run, its neighbours; and what a person says of it.
+
+import { json } from "./api.js";
+import { deed, relabel } from "./deeds.js";
+import { figure, h, percent, plain, whole } from "./dom.js";
+import { called } from "./legend.js";
+import { set, state } from "./store.js";
+
+const KIND = { kept: "good", "held out": "warn", sealed: "accent", removed: "bad", synthetic: "accent" };
+
+function facts(row) {
+  const told = {
+    id: row.id,
+    label: row.label,
+    "in the input": row.label_in_input,
+    cluster: row.cluster === undefined ? null : called("cluster", String(row.cluster)),
+    why: row.why,
+    score: row.score === null ? null : `${row.score.toPrecision(3)}${row.threshold === null ? "" : `, limit ${row.threshold}`}`,
+    "a person said": row.said,
+    "predicted quality": row.quality === undefined ? null : `${figure(row.quality)} of 5`,
+    marked: row.marked && Object.entries(row.marked).map(([rule, value]) => `${rule} (${value.toPrecision(3)})`).join(", "),
+    "written by": row.generator,
+    characters: whole(row.characters),
+  };
+  return h("dl", { class: "facts" }, Object.entries(told).filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+/** Figures of the evidence on the row; those that are shares as bars. */
+function evidence(row) {
+  const figures = Object.entries(row.evidence ?? {}).filter(([, value]) => typeof value === "number");
+  const words = Object.entries(row.evidence ?? {}).filter(([name, value]) => typeof value === "string" && name !== "label");
+  if (!figures.length) return null;
+  return h("div", { class: "tight" }, h("h3", {}, "Evidence"),
+    figures.map(([name, value]) => h("div", { class: "bar-row" }, h("span", {}, plain(name)), h("span", {}, value.toPrecision(3)),
+      value >= 0 && value <= 1 && h("div", { class: "bar-track" }, h("div", { class: "bar-fill", style: { width: `${100 * value}%` } })))),
+    words.map(([name, value]) => h("p", { class: "soft" }, `${plain(name)}: ${value}`)));
+}
+
+function acts(row) {
+  if (!state.desk || state.desk.ended) return null;
+  if (row.standing !== "kept" || row.origin !== "input") {
+    const why = row.standing === "removed"
+      ? "A removed row comes back by undoing what removed it (Act → Undo)."
+      : "Held-out and synthetic rows stay as they are while a run goes on.";
+    return h("p", { class: "soft" }, why);
+  }
+  const say = (answer) => () => deed("review", { about: { row: row.row, answer } });
+  return h("div", { class: "tight" },
+    h("div", { class: "actions" },
+      h("button", { type: "button", onclick: say("keep"), title: "No step takes it out" }, "Protect"),
+      h("button", { type: "button", onclick: say("remove") }, "Drop"),
+      state.status?.label_column && h("button", { type: "button", onclick: () => relabel(row) }, "Relabel…")),
+    row.said && h("div", { class: "line" }, h("span", { class: "pill accent" }, `you said: ${row.said}`),
+      h("button", { type: "button", class: "primary", onclick: () => deed("apply") }, "Apply what I said")));
+}
+
+const small = (row, beside) => h("button", { type: "button", class: "small-row", onclick: () => set({ row: row.row }) },
+  h("div", { class: "data" }, row.text || "(no text)"), h("div", { class: "soft" }, beside));
+
+/** The drawer of the row that is chosen. */
+export async function drawer() {
+  if (state.row === null) return h("p", { class: "soft" }, "Choose a row: click a point on the map, or a line of the table.");
+  const { row, steps, twin, neighbours } = await json("/api/row", { n: state.row });
+  const to = [...neighbours.map((one) => ({ row: one.row })), ...(twin ? [{ row: twin.row, twin: true }] : [])];
+  set({ links: { row: state.row, to } });
+  return h("div", { class: "stack" },
+    h("div", { class: "line" }, h("h2", {}, `Row ${whole(row.row)}`), h("span", { class: `pill ${KIND[row.standing]}` }, row.standing)),
+    h("div", { class: "quote data", dir: "auto" }, row.text || "(no text)"),
+    acts(row),
+    facts(row),
+    evidence(row),
+    twin && h("div", { class: "tight" }, h("h3", {}, row.status === "removed" ? "It repeats a row that stays" : "It nearly repeats"), small(twin, twin.id)),
+    h("div", { class: "tight" }, h("h3", {}, "Its life in the run"), h("ol", { class: "life" }, steps.map((step) => h("li", { class: "data" }, step.said)))),
+    neighbours.length > 0 && h("div", { class: "tight" }, h("h3", {}, "Nearest rows"),
+      h("div", {}, neighbours.map((one) => small(one, [one.cosine.toFixed(3), one.label, one.standing === "kept" ? "" : one.standing].filter(Boolean).join(" · "))))),
+  );
+}

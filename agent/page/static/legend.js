@@ -1,0 +1,77 @@
+// What the colours of the map mean; a click on a value narrows the rows to it.
+
+import { colours, css, ramp } from "./colours.js";
+import { $, figure, fill, h, plain, whole } from "./dom.js";
+import { clear, colouring } from "./map.js";
+import { ask, on, state, toggle } from "./store.js";
+
+const MOST = 80; // values that are listed
+
+/** What a value is called. */
+export function called(by, value) {
+  if (by !== "cluster") return value || "none";
+  if (value === "") return "in no cluster";
+  return state.clusters.find((one) => String(one.cluster) === value)?.name ?? `cluster ${value}`;
+}
+
+function draw() {
+  const chosen = colouring();
+  const legend = $("legend");
+  legend.hidden = !chosen;
+  if (!chosen) return;
+  if (!chosen.values) {
+    const stops = [0, 0.25, 0.5, 0.75, 1].map((share) => css(ramp(share, 0, 1, state.theme)));
+    fill(
+      legend,
+      h("div", { class: "soft" }, chosen.words),
+      h("div", { class: "ramp", style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }),
+      h("div", { class: "ends" }, h("span", {}, figure(chosen.low)), h("span", {}, figure(chosen.high))),
+    );
+    return;
+  }
+  const drawn = colours(chosen, state.theme);
+  const order = [...chosen.values.keys()].sort((one, other) => chosen.values[other].rows - chosen.values[one].rows);
+  const filters = state.query.filters[chosen.by] ?? [];
+  fill(
+    legend,
+    order.slice(0, MOST).map((at) => {
+      const { value, rows } = chosen.values[at];
+      const gone = chosen.by === "status" && value === "removed";
+      const dot = h("span", { class: gone ? "dot ghost" : "dot", style: gone ? {} : { background: css(drawn[at]) } });
+      const pressed = filters.includes(value) ? "true" : "false";
+      const name = called(chosen.by, value);
+      return h("button", { type: "button", aria_pressed: pressed, title: name, onclick: () => toggle(chosen.by, value) },
+        dot, h("span", { class: "one-line" }, name), h("span", { class: "soft" }, whole(rows)));
+    }),
+    order.length > MOST && h("div", { class: "soft" }, `and ${order.length - MOST} more`),
+  );
+}
+
+function chosen() {
+  const bar = $("chosen");
+  bar.hidden = !state.query.selection;
+  fill(
+    bar,
+    h("b", {}, `${whole(state.chosen)} rows chosen`),
+    h("button", { type: "button", onclick: () => open(`/api/export?${exported("jsonl")}`, "_self") }, "Export"),
+    h("button", { type: "button", onclick: clear }, "Clear"),
+  );
+}
+
+/** The words of an export of what is listed. */
+export function exported(kind) {
+  const { search, filters, selection } = state.query;
+  return new URLSearchParams({ q: JSON.stringify({ search, filters, selection, at: state.at }), as: kind });
+}
+
+/** Show all rows again. */
+export function everything() {
+  clear();
+  ask({ search: "", filters: {} });
+  $("search").value = "";
+}
+
+export function begin() {
+  on("about by clusters theme query", draw);
+  on("query chosen", chosen);
+}

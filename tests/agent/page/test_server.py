@@ -1,0 +1,142 @@
+"""Who is answered, and what: the token, the host and the origin; pages of rows; hostile texts as they are."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from hostile import HOSTILE
+
+from recryst.agent.page.app import STATIC
+from recryst.agent.view import View
+
+
+@pytest.fixture
+def page(thinned, serving):
+    return serving(thinned)
+
+
+def test_without_the_token_nothing_is_told(page):
+    for path in ("/", "/static/main.js", "/api/status", "/api/live", "/report"):
+        status, headers, content = page.ask(path, Cookie=None)
+        assert (status, "token" in json.loads(content)["error"]) == (403, True)
+        assert "set-cookie" not in headers
+    assert page.ask("/api/status", Cookie=page.cookie[:-1])[0] == 403
+    assert page.ask("/api/status", Cookie=page.cookie.replace("recryst-", "recryst"))[0] == 403
+    status, headers, _ = page.ask(f"/?token={page.token}", Cookie=None)
+    assert status == 200
+    assert "HttpOnly" in headers["set-cookie"]
+    assert "SameSite=Strict" in headers["set-cookie"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "localhost:1", ""])
+def test_another_host_is_refused(page, host):
+    assert page.ask("/api/status", Host=host)[0] in (400, 403)
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+def test_another_origin_is_refused(page, origin):
+    assert page.ask("/api/status", Origin=origin)[0] == 403
+    assert page.ask("/api/selection", b"", Origin=origin)[0] == 403
+
+
+def test_an_act_without_an_origin_or_from_another_site_is_refused(page):
+    assert page.ask("/api/selection", b"", Origin=None)[0] == 403
+    assert page.ask("/api/selection", b"")[0] == 200
+    assert page.ask("/api/status", Sec_Fetch_Site="cross-site")[0] == 403
+
+
+def test_the_page_may_ask_nobody_else_and_evaluates_nothing(page):
+    _, headers, content = page.ask("/")
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert b"<style" not in content
+    assert b"style=" not in content
+    for path in STATIC.iterdir():
+        text = path.read_text("utf-8")
+        assert "innerHTML" not in text, path
+        assert "insertAdjacentHTML" not in text, path
+        assert "//cdn" not in text, path
+        assert len(text.splitlines()) <= 300, path
+    assert page.ask("/static/..%2fapp.py")[0] == 404
+
+
+def test_rows_are_paged_searched_sorted_and_counted_by_facet(page, thinned):
+    ledger = View.open(thinned).ledger()
+    everything = page.rows(limit=500)
+    assert everything["total"] == ledger.height == len(everything["rows"])
+    parts = [page.rows(offset=at, limit=50)["rows"] for at in range(0, 200, 50)]
+    assert [row for part in parts for row in part] == everything["rows"]
+    found = page.rows(search="OKAPI quagga 3")
+    said = [" ".join((row["text"], row["id"], row["label"])).lower() for row in everything["rows"]]
+    assert found["total"] == sum(all(word in one for word in ("okapi", "quagga", "3")) for one in said) > 0
+    gone = page.rows(filters={"status": ["removed"]})
+    assert gone["total"] == int((ledger["status"] == "removed").sum()) > 0
+    assert {row["why"] for row in gone["rows"]} == {
+        "its cluster was thinned, and it lay nearer to the middle than those that stay"
+    }
+    longest = page.rows(sort="length", descending=True, limit=1)["rows"][0]
+    assert longest["id"] == "zebra-4"
+    facets = page.get("/api/facets", q=json.dumps({"filters": {"status": ["removed"]}}))["facets"]
+    by_name = {facet["facet"]: {one["value"]: one["rows"] for one in facet["values"]} for facet in facets}
+    assert by_name["status"]["removed"] == gone["total"], "a facet is counted without its own filter"
+    assert sum(by_name["status"].values()) == everything["total"]
+    assert sum(by_name["label"].values()) == gone["total"]
+
+
+def test_a_selection_made_on_the_map_filters_rows_facets_and_map(page):
+    on_map = np.frombuffer(page.get("/api/map/rows"), dtype="<u4")
+    places = np.frombuffer(page.get("/api/map/places", method="pca", dimensions=2), dtype="<f4")
+    codes = np.frombuffer(page.get("/api/map/codes", by="cluster"), dtype="<f4")
+    assert len(places) == 2 * len(on_map) == 2 * len(codes)
+    assert np.abs(places).max() == pytest.approx(1)
+    chosen = on_map[:7].astype("<u4")
+    name = json.loads(page.ask("/api/selection", chosen.tobytes())[2])["selection"]
+    assert [row["row"] for row in page.rows(selection=name)["rows"]] == chosen.tolist()
+    mask = page.get("/api/map/found", q=json.dumps({"selection": name}))
+    assert mask == bytes([1] * 7 + [0] * (len(on_map) - 7))
+    status, _, content = page.ask("/api/rows?q=" + json.dumps({"selection": "0"}).replace(" ", ""))
+    assert (status, "forgotten" in json.loads(content)["error"]) == (400, True)
+
+
+def test_hostile_texts_come_as_they_are_in_json(page):
+    found = {row["id"]: row["text"] for row in page.rows(limit=500)["rows"]}
+    for n, text in enumerate(HOSTILE):
+        _, headers, content = page.ask(f"/api/row?n={n}")
+        assert headers["content-type"] == "application/json"
+        assert headers["x-content-type-options"] == "nosniff"
+        row = json.loads(content)["row"]
+        assert row["text"] == text[:100_000]
+        assert row["characters"] == len(text)
+        assert found[f"zebra-{n}"] == text[:400]
+
+
+def test_a_row_tells_its_life_and_its_neighbours_and_a_cluster_its_rows(page):
+    row = page.get("/api/row", n=next(one["row"] for one in page.rows(filters={"status": ["removed"]})["rows"]))
+    assert row["row"]["standing"] == "removed"
+    assert "removed by act: prune_keep_furthest" in row["steps"][-1]["said"]
+    clusters = page.get("/api/clusters")["clusters"]
+    told = page.get("/api/cluster", n=clusters[-1]["cluster"])
+    assert told["critique"]["verdict"]
+    assert {"typical", "boundary"} <= {one["role"] for one in told["rows"]}
+    kept = page.get("/api/row", n=told["rows"][0]["row"])
+    assert len(kept["neighbours"]) == 8
+
+
+def test_an_earlier_state_is_shown_as_it_was(page):
+    before = page.rows(at=2, limit=1)
+    now = page.rows(limit=1)
+    assert before["total"] == now["total"]
+    assert page.rows(at=2, filters={"status": ["removed"]})["total"] == 0
+    assert page.get("/api/clusters", at=2) == {"clusters": []}
+
+
+def test_a_selection_is_exported(page):
+    query = json.dumps({"filters": {"status": ["removed"]}})
+    lines = page.get("/api/export", q=query, **{"as": "jsonl"}).decode().splitlines()
+    table = pl.read_parquet(page.get("/api/export", q=query, **{"as": "parquet"}))
+    assert table.height == len(lines) > 0
+    assert [json.loads(line)["id"] for line in lines] == table["id"].to_list() == table["recryst_id"].to_list()
+    assert set(table["recryst_status"]) == {"removed"}
