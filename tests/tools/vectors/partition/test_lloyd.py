@@ -62,11 +62,11 @@ def test_rounds_end_when_they_bring_little_and_a_centroid_without_rows_stays():
 
 PROGRAM = """
 import hashlib, sys
-from recryst.evals.speed.rows import mixture
+import numpy as np
 from recryst.state.config import ClusterParams, NeighborParams
 from recryst.tools.vectors.cluster import cluster
 from recryst.tools.vectors.neighbors import neighbor_graph
-vectors = mixture(52_000, 0, 32)
+vectors = np.load(sys.argv[1])
 found = cluster(vectors, ClusterParams(k=40), seed=1)
 exact = neighbor_graph(vectors[:4000], NeighborParams(k=5), seed=1)
 near = neighbor_graph(vectors[:20_000], NeighborParams(k=5, exact_rows=1000), seed=1)
@@ -75,12 +75,21 @@ for array in (found.labels, found.centroids, exact.indices, exact.similarities, 
 """
 
 
-def test_the_same_bits_on_any_number_of_threads():
-    """Above the row count up to which k-means is scikit-learn's; BLAS, too, has as many threads as it likes."""
+def test_the_same_bits_on_any_number_of_threads(tmp_path):
+    """Above the row count up to which k-means is scikit-learn's; BLAS, too, has as many threads as it likes.
+
+    The rows are made once: they are a product themselves, whose bits may depend on the threads.
+    """
+    np.save(tmp_path / "rows.npy", mixture(52_000, 0, 32))
     digests = []
     for threads in ("1", "2", "3"):
         set_ = {"NUMBA_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
-        done = subprocess.run([sys.executable, "-c", PROGRAM], env=os.environ | set_, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, tmp_path / "rows.npy"],
+            env=os.environ | set_,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         digests.append(done.stdout.split())
     assert len(digests[0]) == 6
