@@ -31,7 +31,7 @@ class Conversation:
     @property
     def proposal(self) -> Proposal | None:
         """The proposal that waits for an answer; one waits until the run has ended."""
-        return None if self._cycle.waiting is None else Proposal.model_validate(self._cycle.waiting.value)
+        return None if self.waiting is None else self.waiting[0]
 
     @property
     def waiting(self) -> tuple[Proposal, str] | None:
