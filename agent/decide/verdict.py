@@ -52,8 +52,9 @@ class Weights(NamedTuple):
     """What held-out rows weigh, float64 [m] each: confirmed ones by group; the same class by class; and all, ``raw``.
 
     A gain is looked for over rows, where it stands out soonest: a class of one held-out row, and that one junk, would
-    outweigh a hundred others. A harm is looked for over classes as well, or a rare one could be given up for the rest;
-    but rows that nobody confirms have no vote: a model that is rid of wrong labels agrees less with those of others.
+    outweigh a hundred others. A harm is looked for over classes as well, or a rare one could be given up for the rest:
+    in the mean over the probes, each of which is blind to a part of what the other sees. Rows that nobody confirms have
+    no vote: a model that is rid of wrong labels agrees less with those of others.
     """
 
     confirmed: np.ndarray
@@ -111,15 +112,16 @@ def pays_on_rows(action: Action, look: Look, params: ObjectiveParams) -> Verdict
 
     It pays when the mean over the probes gains more than the price of the rows it takes, when it or one of the probes
     gains more than noise (models of different kinds gain from different things), when no probe falls by more than its
-    noise, over rows alike nor over classes alike, and the anchor stays covered. Verified near-duplicates are the
-    exception: the harm they do is known (memorisation, leaks between splits; Lee et al. 2022), so that they go where
-    nothing falls.
+    noise over rows alike, nor their mean over classes alike, and the anchor stays covered. Verified near-duplicates are
+    the exception: the harm they do is known (memorisation, leaks between splits; Lee et al. 2022), so that they go
+    where nothing falls.
     """
     sure = sure_after(look.looks, params)
     scores = list(zip(look.names, look.before, look.after, strict=True))
     changes = tuple(change(name, was, now, look.weights.confirmed) for name, was, now in scores)
-    mean = change("mean", look.before.mean(axis=0), look.after.mean(axis=0), look.weights.confirmed)
-    by_class = [change(f"{name} over classes", was, now, look.weights.by_class) for name, was, now in scores]
+    before, after = look.before.mean(axis=0), look.after.mean(axis=0)
+    mean = change("mean", before, after, look.weights.confirmed)
+    by_class = change("mean over classes", before, after, look.weights.by_class)
     price = round(params.price * look.removed, 6)
     needed = round(max(params.min_gain, sure * mean.error, price), 6)
     surer = sure_after(look.looks * (len(changes) + 1), params)  # each probe by itself is one more look
@@ -132,7 +134,7 @@ def pays_on_rows(action: Action, look: Look, params: ObjectiveParams) -> Verdict
         )
     elif not duplicates and mean.gain <= needed and not seen_by:
         against.append(f"probes {mean.gain:+.4f}, needs more than {needed:.4f}, what stands out from noise")
-    for one in (*changes, *by_class):
+    for one in (*changes, by_class):
         allowed = max(params.min_gain, params.noise_multiplier * one.error)
         if -one.gain > allowed:
             against.append(f"{one.name} falls by {-one.gain:.4f}, more than its noise of {allowed:.4f}")

@@ -1,7 +1,7 @@
 """Labelled texts: what a faster way to their vectors leaves of what a classifier learns from them."""
 
 import tempfile
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,18 @@ import polars as pl
 from ...state.config import EmbedParams
 from ...tools.judge.learned import macro_f1
 from ...tools.vectors.cache import VectorCache
-from ...tools.vectors.encoders.minilm import model_folder
 from ...tools.vectors.encoders.open import Encoder, open_encoder
-from ...tools.vectors.static.tier import embed_by_student
+from ...tools.vectors.static.tier import Tier, embed_by_student
 from ..loop.sets import LabelledSet, banking77
 from .pairs import Line, Plan, paired, versioned
+from .texts import peer
 
 _ROWS = 5000  # texts that are timed, and trained on
 _MANY = 100_000  # texts of the static student
 _PEER_TEXTS = 2000  # of these, that the peer embeds
 _POINTS = 0.3  # of macro-F1 that another precision may cost
 _KEPT = 0.92  # share of the macro-F1 that a static student has to keep
-_BATCH = 64
+_WARM = 64  # texts before the first that counts
 
 
 def banking(plan: Plan) -> list[Line]:
@@ -53,7 +53,7 @@ def static(plan: Plan) -> list[Line]:
     peers = texts.head(_PEER_TEXTS).to_list()
     with tempfile.TemporaryDirectory() as folder:
 
-        def by_student(texts: pl.Series, name: str) -> Any:
+        def by_student(texts: pl.Series, name: str) -> Tier:
             cache = VectorCache(Path(folder) / name, encoder.name, encoder.dimensions)
             return embed_by_student(texts, encoder, cache, EmbedParams(), plan.seed, least=0)
 
@@ -62,16 +62,9 @@ def static(plan: Plan) -> list[Line]:
             lambda: by_student(texts, f"spliced-{next(again)}"), lambda: encode(peers), plan.repeats,
             scale=len(texts) / len(peers),
         )  # fmt: skip
-        said = []
-
-        def embed(rows: list[str]) -> np.ndarray:
-            tier = by_student(pl.Series(rows), f"scored-{len(rows)}")
-            said.append(tier.said)
-            return np.asarray(tier.vectors)
-
         both = [text for text, _ in (*found.train, *found.test)]
-        vectors = embed(both)
-        known = dict(zip(both, vectors, strict=True))
+        scored = by_student(pl.Series(both), "scored")
+        known = dict(zip(both, scored.vectors, strict=True))
         ours = _score(found, lambda rows: np.asarray([known[row] for row in rows]))
         theirs = _score(found, encode)
     return [
@@ -85,23 +78,18 @@ def static(plan: Plan) -> list[Line]:
             quality=f"macro-F1 {ours / theirs:.1%} of the peer's",
             good=ours >= _KEPT * theirs,
             note=f"`tool embed --set static=true`, fitting included; the peer embeds {len(peers):,} of them. Spliced "
-            f"texts: {measured.result.said}. Macro-F1 on Banking77 as it is: {said[0]}",
+            f"texts: {measured.result.said}. Macro-F1 on Banking77 as it is: {scored.said}",
         )
     ]
 
 
-def _opened(plan: Plan) -> tuple[LabelledSet, Any, Encoder]:
+def _opened(plan: Plan) -> tuple[LabelledSet, Callable[[list[str]], Any], Encoder]:
     """Banking77, the peer's way to encode, and ours."""
-    from sentence_transformers import SentenceTransformer
-
     assert plan.data is not None
-    peer: Any = SentenceTransformer(str(model_folder()), device="cpu")
-    encode = partial(peer.encode, normalize_embeddings=True, show_progress_bar=False, batch_size=_BATCH)
-    encoder = open_encoder(EmbedParams())
-    found = banking77(plan.data)
-    for warm in (encode, encoder.encode):
-        warm([text for text, _ in found.test[:_BATCH]])
-    return found, encode, encoder
+    found, encoder = banking77(plan.data), open_encoder(EmbedParams())
+    texts = [text for text, _ in found.test]
+    encoder.encode(texts[:_WARM])
+    return found, peer(texts), encoder
 
 
 def _drawn(texts: list[str], most: int, seed: int) -> list[str]:

@@ -1,5 +1,6 @@
 """Texts: the embedded model under its own runtime beside Sentence Transformers."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -43,14 +44,20 @@ def long_texts(plan: Plan) -> list[Line]:
 
 
 def _lines(name: str, texts: list[str], bars: tuple[tuple[str, float], ...], plan: Plan) -> list[Line]:
+    encode = peer(texts)
+    return [_line(name, texts, encode, precision, bar, plan) for precision, bar in bars]
+
+
+def peer(texts: list[str]) -> Callable[[list[str]], Any]:
+    """Sentence Transformers with the same model, warm, at the batch size that is fastest on some of the texts."""
     from sentence_transformers import SentenceTransformer
 
-    peer: Any = SentenceTransformer(str(model_folder()), device="cpu")
-    peer.max_seq_length = _WINDOW
-    encode = partial(peer.encode, normalize_embeddings=True, show_progress_bar=False)
+    model: Any = SentenceTransformer(str(model_folder()), device="cpu")
+    model.max_seq_length = _WINDOW
+    encode = partial(model.encode, normalize_embeddings=True, show_progress_bar=False)
     encode(texts[:_TRIED])
     batch = min(_BATCHES, key=lambda size: timed(lambda: encode(texts[:_TRIED], batch_size=size))[0])
-    return [_line(name, texts, partial(encode, batch_size=batch), precision, bar, plan) for precision, bar in bars]
+    return partial(encode, batch_size=batch)
 
 
 def _line(name: str, texts: list[str], encode: Any, precision: Any, bar: float, plan: Plan) -> Line:

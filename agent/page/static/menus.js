@@ -45,7 +45,7 @@ function inMenu(event) {
 function tools() {
   const { about } = state;
   if (!about?.points) {
-    fill($("tools"), h("span", { class: "soft" }, "The map comes once the rows are embedded"));
+    fill($("tools"), h("span", { class: "soft" }, about ? "The map comes once the rows are embedded" : "reading the run …"));
     return;
   }
   const methods = [...new Set(about.maps.map((one) => one.method))];

@@ -10,7 +10,7 @@ function headline({ headline }) {
   if (!score) return null;
   const kind = score.low > 0 ? "good" : score.high < 0 ? "bad" : "";
   const said = score.low > 0 ? "better" : score.high < 0 ? "worse" : "no clear difference";
-  return h("div", { class: "card tight" }, h("h3", {}, `On ${whole(headline.rows)} sealed rows that nothing had looked at`),
+  return h("div", { class: "card tight" }, h("h3", {}, `On ${whole(headline.confirmed)} of ${whole(headline.rows)} sealed rows, those that are borne out`),
     h("div", { class: "line" }, h("span", { class: "big" }, `${score.before.toFixed(3)} → ${score.after.toFixed(3)}`), h("span", { class: `pill ${kind}` }, said)),
     h("p", { class: "soft" }, `${signed(score.difference, 3)}, 95 % interval ${signed(score.low, 3)} to ${signed(score.high, 3)}`));
 }

@@ -68,7 +68,7 @@ function draw() {
     if (rows === undefined) page(Math.floor(n / PAGE));
     lines.push(line(n, rows?.[n % PAGE]));
   }
-  fill(body, lines, !total && h("div", { class: "table-empty" }, narrowed() ? "no row fits" : "no rows are read yet"));
+  fill(body, lines, !total && h("div", { class: "table-empty" }, asked === 0 ? "reading the run …" : narrowed() ? "no row fits" : "no rows are read yet"));
 }
 
 function line(n, row) {
