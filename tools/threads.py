@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
@@ -22,3 +23,17 @@ def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iter
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread to each product and each fit of scikit-learn until the block ends: the same bits on any machine.
+
+    Several add their partial sums in the order in which they finish. A limit holds for the libraries that are loaded
+    when it is set; those of scikit-learn and SciPy therefore are loaded first, and not in the block.
+    """
+    import sklearn.cluster  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield

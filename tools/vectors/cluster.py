@@ -15,6 +15,7 @@ import polars as pl
 
 from ...state.config import ClusterParams, NeighborParams
 from ..table_tool import TableTool
+from ..threads import one_thread
 from .embed import table_vectors
 from .neighbors import NeighborGraph, nearest, neighbor_graph, unit
 from .partition.lloyd import assigned, label_sums, lloyd
@@ -76,15 +77,12 @@ def cluster(
         space: float32 [n, dimensions] from ``density_space``; None means it is made here. k-means ignores it.
         start: centroids (float32 [k, d]) from which k-means goes on, where their number is the k wanted.
     """
-    from threadpoolctl import threadpool_limits
-
     rows = len(vectors)
     if rows == 0 or _identical(vectors):
         labels = np.zeros(rows, dtype=np.int32)
         return _numbered(vectors, labels, params.algorithm, {})
-    # One thread to a product or a fit of scikit-learn: several add their partial sums in the order in which they
-    # finish, and the last bits differ; those of BLAS also fight each other over products as small as these.
-    with threadpool_limits(1):
+    # One thread, for the last bits; those of BLAS also fight each other over products as small as these.
+    with one_thread():
         if params.algorithm == "kmeans":
             labels = _kmeans(vectors, min(params.k or default_k(rows), rows), seed, start)
             resolved: dict[str, int | float] = {}
@@ -145,15 +143,12 @@ def density_space(vectors: np.ndarray, params: ClusterParams, graph: NeighborGra
 
 def _umap(vectors: np.ndarray, graph: NeighborGraph, dimensions: int, seed: int) -> np.ndarray:
     """UMAP over a given graph; it needs the vectors (here their first 50 components) only to place loose parts."""
-    from threadpoolctl import threadpool_limits
-
     # UMAP counts each row as its own first neighbour.
     own = np.arange(len(vectors), dtype=np.int32)[:, None]
     count = min(_UMAP_NEIGHBORS, graph.indices.shape[1] + 1)
     indices = np.hstack([own, graph.indices[:, : count - 1]])
     distances = np.hstack([np.zeros_like(own), 1 - graph.similarities[:, : count - 1]]).astype(np.float32)
-    # One thread: the spectral start is chaotic in the last bits.
-    with threadpool_limits(1):
+    with one_thread():  # the spectral start is chaotic in the last bits
         components = pca(vectors, _PCA_DIMENSIONS)
         return fit_umap(components, dimensions, (indices, distances), seed, min_dist=0.0)
 

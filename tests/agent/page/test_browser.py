@@ -26,7 +26,7 @@ def total(page):
 
 
 def until(holds, what):
-    for _ in range(200):
+    for _ in range(1200):
         if holds():
             return
         time.sleep(0.05)
@@ -98,6 +98,7 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     words = page.locator("#proposal h2").inner_text()
     page.locator("[data-choose]").first.click()
     until(lambda: page.locator("#proposal h2").count() and page.locator("#proposal h2").inner_text() != words, "choose")
+    time.sleep(0.5)  # what is answered sooner was not read
     page.click("#approve")
     until(lambda: [e.type for e in steps(root)].count("measure") == 1, "the action is carried out and measured")
     said = [event.answer.answer for event in steps(root) if event.type == "approve"]

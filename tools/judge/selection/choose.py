@@ -13,6 +13,7 @@ from ....state.config import ClusterParams, SelectionStrategy, SelectParams
 from ....state.errors import InputError, UsageError
 from ....state.preparation import LoadParams
 from ...table_tool import TableTool
+from ...threads import one_thread
 from ...vectors.cluster import cluster
 from ...vectors.embed import table_vectors
 from . import hierarchy, places, redundancy, spread, target, weighted
@@ -159,12 +160,9 @@ def chosen(frame: pl.DataFrame, params: SelectParams, seed: int) -> np.ndarray:
         InputError: a column or the target is missing or unfit, or more rows are to be kept than there are.
         UsageError: a setting that the strategy needs is missing.
     """
-    from threadpoolctl import threadpool_limits
-
     size = _size(params.keep, frame.height)
     table = _Table(frame, params, seed)
-    # Products by one thread each: what several make of one depends on how many they are.
-    with threadpool_limits(1):
+    with one_thread():
         return _CHOOSING[params.strategy](table, size)
 
 
