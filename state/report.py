@@ -107,7 +107,8 @@ class Objective(Record):
 
     ``value`` is the mean score of the probes: an action on rows has to raise it. ``clustering`` is the weighted sum of
     structure, balance and stability: another clustering has to raise that, by more than ``clustering_sd``, its standard
-    deviation over re-seeded likes. Coverage guards; redundancy and noise are shown and have no vote, for an action
+    deviation over re-seeded likes (that of the clustering before it, where no spread of its own could let it pass and
+    none was measured). Coverage guards; redundancy and noise are shown and have no vote, for an action
     sets them by what it is.
     """
 

@@ -159,11 +159,16 @@ def pays_on_rows(action: Action, look: Look, params: ObjectiveParams) -> Verdict
     )
 
 
+def may_pay_on_clustering(before: Objective, quality: float, params: ObjectiveParams) -> bool:
+    """Whether a clustering of this quality could pay if re-seeding did not move it at all."""
+    return _clustering_moved(before, quality, 0.0).gain > _needed_of_clustering(before.clustering_sd, params)
+
+
 def pays_on_clustering(before: Objective, after: Objective, looks: int, params: ObjectiveParams) -> Verdict:
     """Whether another clustering of the same rows is a better one: by more than re-seeding moves it."""
     error = math.hypot(before.clustering_sd, after.clustering_sd)
-    moved = Change(name="clustering", gain=round(after.clustering - before.clustering, 6), error=round(error, 6))
-    needed = round(max(params.min_gain, params.noise_multiplier * error), 6)
+    moved = _clustering_moved(before, after.clustering, error)
+    needed = _needed_of_clustering(error, params)
     if moved.gain > needed:
         outcome, reason = "kept", f"clustering {moved.gain:+.4f}, above the noise of {needed:.4f}"
     else:
@@ -172,6 +177,15 @@ def pays_on_clustering(before: Objective, after: Objective, looks: int, params: 
         {"outcome": outcome, "reasons": (reason,), "changes": (moved,), "gain": moved.gain, "needed": needed,
          "price": 0.0, "looks": looks}
     )  # fmt: skip
+
+
+def _clustering_moved(before: Objective, quality: float, error: float) -> Change:
+    return Change(name="clustering", gain=round(quality - before.clustering, 6), error=round(error, 6))
+
+
+def _needed_of_clustering(error: float, params: ObjectiveParams) -> float:
+    """The gain that another clustering must exceed, whose difference has this standard error."""
+    return round(max(params.min_gain, params.noise_multiplier * error), 6)
 
 
 def on_rows(action: Action) -> bool:

@@ -19,7 +19,7 @@ from ..decide.caps import within_share
 from ..decide.decide import REJECTED
 from ..decide.person import pinned
 from ..decide.undo import in_force
-from ..decide.verdict import on_rows, pays_on_clustering, pays_on_rows
+from ..decide.verdict import may_pay_on_clustering, on_rows, pays_on_clustering, pays_on_rows
 from ..session import Session
 from ..synthesis.placement import LivePlacer, Placer, logged_placer
 from ..synthesis.tables import Addition, add_rows
@@ -42,7 +42,7 @@ from .measured import (
     scores_from_json,
     scores_json,
 )
-from .probed import Probed, anchor_scores, choose_probes, clustering_noise, confirmed_rows, worth
+from .probed import Probed, anchor_scores, choose_probes, clustering_noise, confirmed_rows, quality, worth
 from .rows.appraise import HeldOutRows, appraisal_of, looks_taken
 from .rows.evidence import CONFIRMED, held_out_evidence
 from .rows.removals import changed
@@ -217,7 +217,10 @@ class Measure(Step[_Measured | None]):
             anchor = anchor_scores(view, names, budget, kept.rows, kept.vectors, advance)
         spread = view.objective.clustering_sd
         if isinstance(view.decision.action, ChangeK):
-            spread = clustering_noise(view, kept, params, advance)
+            reached = quality(view, clustered.result.labels, scores)
+            # What no spread of its own could let pass is not re-seeded: its spread stands at that of before.
+            if may_pay_on_clustering(view.objective, reached, view.config.objective):
+                spread = clustering_noise(view, kept, params, advance)
         return _Measured(scores, anchor, spread, clustered, params)
 
     def logged(self, view: View, event: events.Measure) -> _Measured | None:

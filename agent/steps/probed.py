@@ -233,7 +233,7 @@ def worth(
 ) -> Objective:
     """What rows are worth that have been clustered, scored and probed; ``confirmed``: which held-out rows, bool [m]."""
     grouped = objective_tool.Clustering(clustered.result.labels, found.scores.silhouette, found.scores.stability)
-    structure, params = objective_tool.structure(grouped), view.config.objective
+    structure = objective_tool.structure(grouped)
     weights = anchor_weights(view, names, confirmed)
     probes = tuple(
         Probe(
@@ -247,7 +247,7 @@ def worth(
     figures = {
         "value": float(np.mean([probe.score for probe in probes])),
         "coverage": float(covered[confirmed].mean()) if confirmed.any() else 0.0,
-        "clustering": objective_tool.clustering_quality(grouped, params),
+        "clustering": quality(view, clustered.result.labels, found.scores),
         "balance": objective_tool.balance(clustered.result.labels),
         "redundancy": objective_tool.redundancy(kept.graph, view.config.semantic.cosine),
         "noise": float(kept.sparse.mean()),
@@ -257,6 +257,12 @@ def worth(
     }
     rounded = {name: None if value is None else round(value, 6) for name, value in figures.items()}
     return Objective.model_validate({"probes": probes, "clustering_sd": found.clustering_sd, **rounded})
+
+
+def quality(view: View, labels: np.ndarray, scores: score_tool.ClusterScores) -> float:
+    """How good a clustering is, by its scores; ``labels``: int32 [n]."""
+    grouped = objective_tool.Clustering(labels, scores.silhouette, scores.stability)
+    return objective_tool.clustering_quality(grouped, view.config.objective)
 
 
 def clustering_noise(view: View, kept: KeptRows, params: ClusterParams, advance: Advance) -> float:
@@ -270,7 +276,6 @@ def clustering_noise(view: View, kept: KeptRows, params: ClusterParams, advance:
         space = None if params.algorithm == "kmeans" else density_space(kept.vectors, params, kept.graph, seed)
         result = cluster(kept.vectors, params, seed, space)
         scores = score_tool.score(score_tool.Clustered(kept.vectors, result, params, space), scoring, seed)
-        grouped = objective_tool.Clustering(result.labels, scores.silhouette, scores.stability)
-        values.append(objective_tool.clustering_quality(grouped, view.config.objective))
+        values.append(quality(view, result.labels, scores))
         advance(1)
     return round(float(np.std(values, ddof=1)), 6)

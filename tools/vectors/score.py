@@ -175,7 +175,8 @@ def _start(vectors: np.ndarray, k: int | None, random: np.random.Generator) -> n
 
     # One thread: the products are so small that on a busy machine threads cost ten times what they save.
     with threadpool_limits(1):
-        return np.asarray(kmeans_plusplus(vectors, k, random_state=int(random.integers(2**31)))[0])
+        # In float64: float32 it turns into that again for each centre, which takes twice the time.
+        return np.asarray(kmeans_plusplus(vectors.astype(np.float64), k, random_state=int(random.integers(2**31)))[0])
 
 
 def _best_jaccard(before: np.ndarray, after: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

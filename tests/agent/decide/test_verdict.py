@@ -11,6 +11,7 @@ from recryst.agent.decide.verdict import (
     change,
     class_weights,
     group_weights,
+    may_pay_on_clustering,
     mean_score,
     pays_on_clustering,
     pays_on_rows,
@@ -138,6 +139,15 @@ def test_another_clustering_is_judged_by_its_quality_alone():
     assert pays_on_clustering(objective(0.20), objective(0.22), 1, params).outcome == "kept"
     better_rows = objective(0.20, value=0.9)
     assert pays_on_clustering(objective(0.20), better_rows, 1, params).outcome == "rolled_back"
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.1), st.floats(0, 0.1))
+def test_a_clustering_that_may_not_pay_pays_at_no_spread_of_its_own(was, now, spread_before, spread_after):
+    before, after = objective(was, clustering_sd=spread_before), objective(now, clustering_sd=spread_after)
+    found = pays_on_clustering(before, after, 1, ObjectiveParams())
+    assert found.outcome == "rolled_back" or may_pay_on_clustering(before, now, ObjectiveParams())
+    certain = pays_on_clustering(before, objective(now, clustering_sd=0.0), 1, ObjectiveParams())
+    assert may_pay_on_clustering(before, now, ObjectiveParams()) == (certain.outcome == "kept")
 
 
 ROWS = st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 6)), min_size=1, max_size=60)
