@@ -19,7 +19,7 @@ from ...state.phrases import counted
 from ...state.settings import fault_of, read_yaml
 from ...tools.table_tool import TableTool
 from ..registry import Capability, table_tools
-from .options import read_names
+from .values import read_names
 
 if TYPE_CHECKING:
     from .apply import Applied

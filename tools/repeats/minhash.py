@@ -60,11 +60,10 @@ def signatures(
 
 
 def _permutations(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """a (odd) and b of each permutation (uint32 [count]), as datasketch draws them."""
-    from datasketch import MinHash
-
-    multiply, shift = MinHash(count, _SEED, scheme="affine32").permutations
-    return multiply, shift
+    """a (odd) and b of each permutation h → a·h + b modulo 2³² (uint32 [count]): those of datasketch's ``affine32``."""
+    random = np.random.RandomState(_SEED)  # whose stream NumPy never changes
+    multiply = random.randint(0, 2**31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return multiply, random.randint(0, 2**32, count, dtype=np.uint32)
 
 
 def _digests(text: pl.Series, ngram_size: int) -> tuple[np.ndarray, np.ndarray]:
