@@ -19,6 +19,7 @@ from ..threads import one_thread
 from .embed import table_vectors
 from .neighbors import NeighborGraph, nearest, neighbor_graph, unit
 from .partition.lloyd import assigned, label_sums, lloyd
+from .partition.seeding import seeded
 from .reduce import fit_umap, pca
 
 _BLOCK = 8192
@@ -207,7 +208,12 @@ def _start(vectors: np.ndarray, k: int, seed: int, tries: int) -> np.ndarray:
     count = min(len(vectors), max(_START_ROWS, 10 * k))
     sample = vectors[np.sort(np.random.default_rng(seed).choice(len(vectors), count, replace=False))]
     components = pca(sample, _PCA_DIMENSIONS)
-    labels = KMeans(n_clusters=k, n_init=tries, random_state=seed).fit_predict(components)
+
+    def init(rows: np.ndarray, count: int, random_state: np.random.RandomState) -> np.ndarray:
+        found = seeded(rows, count, np.random.default_rng(random_state.randint(2**31)))
+        return np.asarray(rows[np.resize(found, count)])  # where fewer are distinct, some centroids coincide
+
+    labels = KMeans(n_clusters=k, init=init, n_init=tries, random_state=seed).fit_predict(components)
     return _centroids(sample, _by_size(labels))
 
 

@@ -14,10 +14,12 @@ from ...state.config import ClusterParams, ScoreParams
 from ...state.errors import InputError
 from ...state.phrases import Advance, silent
 from ..table_tool import TableTool
+from ..threads import one_thread
 from .cluster import ClusterResult, cluster
 from .embed import table_vectors
 from .neighbors import unit
 from .partition.lloyd import label_sums
+from .partition.seeding import seeded
 
 _BLOCK = 8192  # rows held at a time
 _MAP_NEIGHBORS = 10
@@ -146,7 +148,10 @@ def stability(clustered: Clustered, params: ScoreParams, seed: int, advance: Adv
         rows = np.unique(random.integers(len(labels), size=min(len(labels), params.bootstrap_rows)))
         vectors, drawn_space = np.asarray(clustered.vectors[rows]), None if space is None else np.asarray(space[rows])
         wanted, cluster_seed = _scaled(clustered.params, result, len(rows)), int(random.integers(2**31))
-        start = _start(vectors, wanted.k, random) if result.algorithm == "kmeans" else None
+        start = None
+        if result.algorithm == "kmeans" and wanted.k:
+            with one_thread():  # one draw of k-means++ is a cold start, without the tries that a clustering has
+                start = vectors[seeded(vectors, wanted.k, random)]
         again = cluster(vectors, wanted, cluster_seed, drawn_space, start)
         match, present = _best_jaccard(labels[rows], again.labels, k)
         total += match
@@ -166,17 +171,6 @@ def _scaled(params: ClusterParams, result: ClusterResult, rows: int) -> ClusterP
     least = found["min_cluster_size"]
     smaller = None if least is None else max(2, round(least * rows / len(result.labels)))
     return params.model_copy(update={"eps": found["eps"], "min_cluster_size": smaller})
-
-
-def _start(vectors: np.ndarray, k: int | None, random: np.random.Generator) -> np.ndarray:
-    """One draw of k-means++ centres, float [k, d]: a cold start, without the three tries a clustering has."""
-    from sklearn.cluster import kmeans_plusplus
-    from threadpoolctl import threadpool_limits
-
-    # One thread: the products are so small that on a busy machine threads cost ten times what they save.
-    with threadpool_limits(1):
-        # In float64: float32 it turns into that again for each centre, which takes twice the time.
-        return np.asarray(kmeans_plusplus(vectors.astype(np.float64), k, random_state=int(random.integers(2**31)))[0])
 
 
 def _best_jaccard(before: np.ndarray, after: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...vectors.partition.lloyd import assigned, lloyd
+from ...vectors.partition.seeding import seeded
 from ...vectors.reduce import pca
 from ..coreset import first_of_each
 
@@ -85,7 +86,6 @@ def _resample(points: np.ndarray, centroids: np.ndarray, labels: np.ndarray) -> 
 
 def _kmeans(points: np.ndarray, k: int, random: np.random.Generator) -> np.ndarray:
     """Centroids (float32 [min(k, n), d]) of points (float32 [n, d]): k-means++, then rounds on a sample and on all."""
-    from sklearn.cluster import kmeans_plusplus
     from threadpoolctl import threadpool_limits
 
     k = min(k, len(points))
@@ -93,7 +93,7 @@ def _kmeans(points: np.ndarray, k: int, random: np.random.Generator) -> np.ndarr
     sample = points if count == len(points) else points[np.sort(random.choice(len(points), count, replace=False))]
     with threadpool_limits(1):
         seen = sample if sample.shape[1] <= _COMPONENTS else pca(sample, _COMPONENTS)
-        start = sample[kmeans_plusplus(seen, k, random_state=int(random.integers(2**31)))[1]]
+        start = sample[seeded(seen, k, random)]
         centroids = lloyd(sample, start, _ROUNDS, least=0)
         return centroids if sample is points else lloyd(points, centroids, _LAST_ROUNDS, least=0)
 
