@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 
-from ..agent.cli.options import read_price
+from ..agent.cli.values import read_price
 from ..state.store import write_whole
 from .attacks import FAMILIES
 from .loop.faults import FLIPS, SEVERITIES

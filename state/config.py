@@ -263,6 +263,9 @@ class TrainParams(Section):
     context: int = Field(128, ge=16, description="tokens in a training sequence")
     batch_size: int = Field(4, ge=1, description="sequences per step; small, because the budget is small")
     tokens: int = Field(300_000, ge=1000, description="training budget in tokens")
+    epochs: int = Field(
+        4, ge=1, description="passes over the text at most; more teach little (Muennighoff et al. 2023)"
+    )
     learning_rate: float = Field(3e-3, gt=0)
 
 

@@ -477,6 +477,7 @@ class Train(StepEvent):
 
     type: Literal["train"] = "train"
     tokens: int = 0
+    epochs: float = 0.0  # passes over the text
     vocabulary: int = 0
     losses: tuple[float, ...] = ()
 

@@ -65,20 +65,31 @@ class Train(Step[_Written | None]):
         with session.step("evaluate", None, "tokens") as told:
             evaluation = evaluate(folder, view.text(view.anchor()).to_list(), params.context, advance=told)
         model = _figures("dense", evaluation, result.parameters)
-        fields = {"tokens": result.tokens, "vocabulary": result.vocabulary, "losses": list(result.losses)}
+        fields = {
+            "tokens": result.tokens,
+            "epochs": result.epochs,
+            "vocabulary": result.vocabulary,
+            "losses": list(result.losses),
+        }
         return _Written(_below(view.run.root, "model/dense"), (model,), fields)
 
     def logged(self, view: View, event: events.Train) -> _Written | None:
         if _why_not(view):
             return None
-        fields = event.model_dump(include={"tokens", "vocabulary", "losses"})
+        fields = event.model_dump(include={"tokens", "epochs", "vocabulary", "losses"})
         return _Written(_below(view.run.root, "model/dense"), event.state.values.models, fields)
 
     def derive(self, view: View, measured: _Written | None, advance: Advance = silent) -> Draft:
         if measured is None:
             return Draft(outcome="skipped", reasons=(_why_not(view),))
-        values = Values(models=measured.models)
-        return Draft(values=values, inputs=("ledger", "text"), fields=measured.fields, files=measured.files)
+        said = f"train: {measured.fields['tokens']:,} tokens, {measured.fields['epochs']} passes over the text"
+        return Draft(
+            values=Values(models=measured.models),
+            inputs=("ledger", "text"),
+            fields=measured.fields,
+            files=measured.files,
+            lines=((said, ""),),
+        )
 
 
 def _why_not(view: View) -> str:

@@ -29,6 +29,7 @@ class TrainResult:
     parameters: int
     vocabulary: int
     tokens: int  # trained on, repeats counted
+    epochs: float  # passes over the text, or over as much of it as the budget reads
     losses: tuple[float, ...]
 
 
@@ -36,11 +37,11 @@ def train(text: Iterable[str], params: TrainParams, out: Path, seed: int, advanc
     """Train a byte-level BPE tokenizer and a Llama-shaped causal language model on ``text``, and save both.
 
     The embeddings are tied, the weights float32. Rows are joined by an end-of-text token, cut into sequences of
-    ``params.context`` tokens and drawn in a new order each epoch until ``params.tokens`` tokens are spent (rounded
-    down to whole batches, at least one). Only as much of ``text`` is read as the tokenizer (4 million characters)
-    and the budget need; memory is 4 bytes per budgeted token. Matrix products run in bfloat16 where the CPU has
-    it (2.2 times faster there), otherwise in float32. The same text, parameters and seed give the same bytes on
-    the same kind of CPU.
+    ``params.context`` tokens and drawn in a new order each epoch until ``params.tokens`` tokens or ``params.epochs``
+    passes are spent (rounded down to whole batches, at least one). Only as much of ``text`` is read as the tokenizer
+    (4 million characters) and the budget need; memory is 4 bytes per budgeted token. Matrix products run in bfloat16
+    where the CPU has it (2.2 times faster there), otherwise in float32. The same text, parameters and seed give the
+    same bytes on the same kind of CPU.
 
     Args:
         text: the rows, already shuffled; may be an iterator over more than is ever read.
@@ -56,7 +57,8 @@ def train(text: Iterable[str], params: TrainParams, out: Path, seed: int, advanc
         StorageError: ``out`` cannot be written.
 
     Sources: Sennrich et al. 2016 (BPE); Touvron et al. 2023, sections 2.2–2.3 (architecture, AdamW with
-    betas 0.9/0.95, decay 0.1, clipping 1.0, cosine to 10 %).
+    betas 0.9/0.95, decay 0.1, clipping 1.0, cosine to 10 %); Muennighoff et al. 2023, section 6 (up to four passes over
+    the same text are worth nearly as much as new text).
     """
     import torch
     from transformers import PreTrainedTokenizerFast
@@ -87,7 +89,8 @@ def train(text: Iterable[str], params: TrainParams, out: Path, seed: int, advanc
         path=out,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         vocabulary=tokenizer.get_vocab_size(),
-        tokens=len(losses) * params.batch_size * params.context,
+        tokens=(spent := len(losses) * params.batch_size * params.context),
+        epochs=round(spent / len(tokens), 2),
         losses=tuple(float(part.mean()) for part in np.array_split(losses, min(20, len(losses)))),
     )
 
@@ -183,7 +186,8 @@ def _fit(model: Any, tokens: np.ndarray, params: TrainParams, seed: int, advance
     import torch
 
     sequences = torch.from_numpy(tokens[: len(tokens) // params.context * params.context]).view(-1, params.context)
-    steps = max(1, params.tokens // (params.batch_size * params.context))
+    budget = min(params.tokens, params.epochs * len(tokens))
+    steps = max(1, budget // (params.batch_size * params.context))
     order = _order(len(sequences), steps * params.batch_size, seed)
     matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]

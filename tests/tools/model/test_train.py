@@ -76,6 +76,14 @@ def test_same_seed_same_bytes(trained: TrainResult, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
 
 
+def test_a_short_text_is_passed_over_four_times_at_most(tmp_path: Path) -> None:
+    found = train(sentences(100, 0), TINY, tmp_path / "model", seed=0)
+    assert 3.0 < found.epochs <= 4.0
+    assert found.tokens < TINY.tokens
+    once = train(sentences(100, 0), TINY.model_copy(update={"epochs": 1}), tmp_path / "once", seed=0)
+    assert once.tokens == pytest.approx(found.tokens / 4, abs=256)
+
+
 def test_it_leaves_the_global_generators_alone(tmp_path: Path) -> None:
     import torch
 

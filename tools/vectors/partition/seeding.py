@@ -38,8 +38,9 @@ def seeded(vectors: np.ndarray, k: int, random: np.random.Generator) -> np.ndarr
 
 def _distances(vectors: np.ndarray, squares: np.ndarray, of: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances of all rows from the rows ``of`` (int [t]), float32 [t, n], never below 0."""
-    distances = vectors[of] @ vectors.T
+    distances: np.ndarray = vectors[of] @ vectors.T
     distances *= -2.0
     distances += squares
     distances += squares[of, None]
-    return np.maximum(distances, 0.0, out=distances)
+    np.maximum(distances, 0.0, out=distances)
+    return distances
