@@ -1,1 +1,1 @@
-"""A server for other programs' agents, over the Model Context Protocol: they look and put forward, a person approves."""
+"""A server for agents of other programs (Model Context Protocol): they look and put forward, a person approves."""

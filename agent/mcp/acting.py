@@ -13,13 +13,12 @@ from pydantic import BaseModel, Field
 
 from ...state.canonical import Json
 from ...state.decision import Proposal
-from ...state.errors import RecrystError, UsageError
+from ...state.errors import RecrystError
 from ...state.phrases import counted, printable, without_controls
 from ..decide import undo as undoing
-from ..decide.proposals import NewK, Refusal
+from ..decide.proposals import NewK, OwnPrune, Refusal, put_forward
 from ..page import story
 from ..page.desk import Act, Desk
-from ..view import View
 from . import asked
 from .looking import standing
 from .runs import Runs
@@ -37,6 +36,14 @@ class Verdict(BaseModel):
     )
 
 
+class AfterTrial(BaseModel):
+    """What a person says to an action where the last trial was rolled back."""
+
+    answer: Literal["approve", "reject", "keep", "finish", "wait"] = Field(
+        description="as else; keep: keep the last trial, although it did not pay"
+    )
+
+
 class Ending(BaseModel):
     """What a person says to the end of the rounds."""
 
@@ -49,13 +56,16 @@ class TakingBack(BaseModel):
     answer: Literal["undo", "wait"] = Field(description="undo: take the last change back; wait: nothing")
 
 
+_Form = type[Verdict] | type[AfterTrial] | type[Ending] | type[TakingBack]
+
+
 @dataclass(frozen=True)
 class Question:
     """What a person is asked, and what an answer to it has to name."""
 
     run: str
     message: str
-    answers: type[Verdict] | type[Ending] | type[TakingBack]
+    form: _Form
     shown_sha: str
     interrupt_id: str
 
@@ -88,27 +98,22 @@ def propose(runs: Runs, params: asked.Forward) -> Question:
     given = [name for name in ("candidate", "k", "prune") if getattr(params, name)]
     if len(given) > 1:
         raise Refusal(f"put one action forward: {' or '.join(given)}")
-    own = NewK.read({"k": params.k}) if params.k else None
-    if given and not _waits(shown, params):
+    k = NewK.read({"k": params.k}) if params.k else None
+    if given and not _waits(shown, params.candidate, k or params.prune):
         named = desk.state()["waiting"]
-        desk.act(Act(**named, answer="choose", by="agent", candidate=params.candidate, k=own, prune=params.prune))
+        desk.act(Act(**named, answer="choose", by="agent", candidate=params.candidate, k=k, prune=params.prune))
         desk, shown = _at_rest(runs, params.run)
-    stops = shown.candidate.action.action == "stop"
-    return _question(runs, params.run, desk, _words(runs, params.run, shown), Ending if stops else Verdict)
+    form: _Form = Verdict if shown.rolled_back is None else AfterTrial
+    if shown.candidate.action.action == "stop":
+        form = Ending
+    return _question(runs, params.run, desk, _words(runs, params.run, shown), form)
 
 
-def _waits(shown: Proposal, params: asked.Forward) -> bool:
+def _waits(shown: Proposal, candidate: str, own: NewK | OwnPrune | None) -> bool:
     """Whether what is put forward waits already: a client that asks its person in a second step calls twice."""
-    action = shown.candidate.action
-    if params.candidate:
-        return shown.candidate.id == params.candidate
-    if params.k:
-        return action.params == {"algorithm": "kmeans", "k": params.k}
-    prune = params.prune
-    if prune is None or action.action != "prune":
-        return False
-    strategy = "drop" if prune.keep == "drop" else f"keep_{prune.keep}"
-    return (list(action.clusters), action.strategy, action.keep_fraction) == (prune.clusters, strategy, prune.share)
+    if own is None:
+        return shown.candidate.id == candidate
+    return put_forward(own, ()).action == shown.candidate.action
 
 
 def undo(runs: Runs, params: asked.Waiting) -> Question:
@@ -118,9 +123,10 @@ def undo(runs: Runs, params: asked.Waiting) -> Question:
         UsageError: there is nothing to undo.
     """
     desk, _ = _at_rest(runs, params.run)
-    view = runs.view(params.run)
-    undoing.undone(view)
-    last = [action.in_words() for action in undoing.standing_actions(view)]
+    with runs.reading(params.run) as reader:
+        view = reader.view()
+        undoing.undone(view)
+        last = [action.in_words() for action in undoing.standing_actions(view)]
     said = f"Take the last change of the run {params.run} back? {counted(len(last), 'action')} in force"
     message = said + (f", the last of them: {last[-1]}" if last else "")
     return _question(runs, params.run, desk, [message], TakingBack)
@@ -165,14 +171,12 @@ def _at_rest(runs: Runs, run: str) -> tuple[Desk, Proposal]:
     return desk, shown
 
 
-def _question(
-    runs: Runs, run: str, desk: Desk, lines: list[str], answers: type[Verdict] | type[Ending] | type[TakingBack]
-) -> Question:
+def _question(runs: Runs, run: str, desk: Desk, lines: list[str], form: _Form) -> Question:
     named = desk.state()["waiting"]
     if named is None:
         raise Refusal("the run is at work: ask again")
     lines = [*lines, f"An answer holds for exactly this (proposal {named['shown_sha'][:12]})."]
-    return Question(run, without_controls("\n".join(lines)), answers, **named)
+    return Question(run, without_controls("\n".join(lines)), form, **named)
 
 
 def _words(runs: Runs, run: str, shown: Proposal) -> list[str]:
@@ -180,11 +184,14 @@ def _words(runs: Runs, run: str, shown: Proposal) -> list[str]:
     one = shown.candidate
     who = {"rules": "The rules propose", "model": "The language model proposes", "person": "You put forward"}
     rows = f" ({counted(one.rows, 'row')} at most)" if one.rows else ""
-    lines = [f"Run {run}, round {shown.round}. {who.get(shown.by, 'An agent puts forward')}: {one.action.in_words()}{rows}"]
+    said = f"{who.get(shown.by, 'An agent puts forward')}: {one.action.in_words()}{rows}"
+    lines = [f"Run {run}, round {shown.round}. {said}"]
     lines += [f"Because: {printable(reason)}" for reason in shown.reasons]
     if (worth := one.appraisal) is not None:
         lines.append(f"Measured beforehand: gain {worth.gain:+.4f}, where {worth.needed:.4f} is needed")
     lines += _going(runs, run, shown)
+    if (trial := shown.rolled_back) is not None:
+        lines.append(f"The last trial was rolled back: {trial.action.in_words()}")
     others = [f"  {other.action.in_words()}" for other in shown.alternatives[:_SHOWN]]
     if len(shown.alternatives) > _SHOWN:
         others.append(f"  and {len(shown.alternatives) - _SHOWN} more")
@@ -193,12 +200,8 @@ def _words(runs: Runs, run: str, shown: Proposal) -> list[str]:
 
 def _going(runs: Runs, run: str, shown: Proposal) -> list[str]:
     """The first rows that the action would take out, bring back or relabel."""
-    view: View = runs.view(run)
-    try:
-        with runs.reading(run):
-            found = story.going(view, shown, {"id": shown.candidate.id, "offset": 0, "limit": _SHOWN})
-    except UsageError:
-        return []
+    with runs.reading(run) as reader:
+        found = story.going(reader.view(), shown, {"id": shown.candidate.id, "offset": 0, "limit": _SHOWN})
     if found["refused"]:
         return [f"It would be refused: {printable(found['refused'])}"]
     if not found["total"]:

@@ -1,4 +1,4 @@
-"""What each tool of the server takes. Nothing here is trusted: names, numbers and paths are judged where they are used."""
+"""What each tool of the server takes. Nothing of it is trusted: names and paths are judged where they are used."""
 
 from pydantic import Field
 

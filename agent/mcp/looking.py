@@ -31,8 +31,9 @@ def run_status(runs: Runs, params: asked.Status) -> Json:
     runs.root(params.run)
     runs.settled(params.run, params.wait)
     told = standing(runs, params.run)
-    if not told.get("failed"):
-        status = story.status(runs.view(params.run))
+    if not told["failed"]:
+        with runs.reading(params.run) as reader:
+            status = story.status(reader.view())
         told |= {name: value for name, value in status.items() if name not in (*_WORTH, "run")}
     return told
 
@@ -46,15 +47,20 @@ def standing(runs: Runs, run: str) -> Json:
         return {**told, "next": "it has failed; once that is mended, resume goes on with it"}
     if state["busy"]:
         return {**told, "next": "it is at work: run_status with `wait` tells when it has come to rest"}
-    view = runs.view(run)
+    with runs.reading(run) as reader:
+        return {**told, **_resting(reader.view())}
+
+
+def _resting(view: View) -> Json:
+    """What waits in a run that is not at work here, and what comes next."""
     if (shown := waiting(view)) is not None:
-        told["waits"] = _proposal(shown, view.config.llm.model is not None)
-        return {**told, "next": "propose puts this, or another action in its place, before a person"}
+        waits = _proposal(shown, view.config.llm.model is not None)
+        return {"waits": waits, "next": "propose puts this, or another action in its place, before a person"}
     if view.state.last == "publish":
-        return {**told, "next": f"it has ended: the curated rows lie in {view.run.curated}"}
+        return {"next": f"it has ended: the curated rows lie in {view.run.curated}"}
     if not view.config.approve:
-        return {**told, "next": f"it runs unattended: `recryst resume {view.run.root}` in a terminal goes on with it"}
-    return {**told, "next": "resume goes on with it"}
+        return {"next": f"it runs unattended: `recryst resume {view.run.root}` in a terminal goes on with it"}
+    return {"next": "resume goes on with it"}
 
 
 def waiting(view: View) -> Proposal | None:

@@ -1,4 +1,4 @@
-"""What a tool returns, as an agent sees it: text of the data is marked as data, cut, and stripped of what cannot be seen.
+"""What a tool returns, as an agent sees it: text of the data is marked as data, cut, and rid of what cannot be seen.
 
 Everything is taken for text of the data but the sentences that code makes, which are named by their key.
 """

@@ -1,4 +1,4 @@
-"""The runs below one folder, and those of them that this server owns. Whatever a client names stays below its folders."""
+"""The runs below one folder, and those that this server owns. Whatever a client names stays below its folders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from ..cli.options import ready
 from ..cli.progress import Telling
 from ..page.desk import Desk
 from ..page.reader import Reader
-from ..view import View
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LISTED = 200  # runs
@@ -109,15 +108,6 @@ class Runs:
         with reader.lock:
             yield reader
 
-    def view(self, run: str) -> View:
-        """A run as its log ends.
-
-        Raises:
-            UsageError: there is no such run.
-        """
-        with self.reading(run) as reader:
-            return reader.view()
-
     def sent(self, tool: str, run: str, rows: list[int]) -> None:
         """Note which rows an answer tells of, before it goes.
 
@@ -183,7 +173,8 @@ class Runs:
 
     def leave(self, seconds: float) -> bool:
         """Let go of every run; whether all of them are at rest."""
-        return all([self.let_go(run, seconds) for run in list(self._owned)])
+        rested = [self.let_go(run, seconds) for run in list(self._owned)]
+        return all(rested)
 
     def _own(self, run: str, opening: Callable[[], AbstractContextManager[RunDirectory]]) -> None:
         with self._lock:

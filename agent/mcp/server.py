@@ -93,7 +93,7 @@ def _doing(runs: Runs, one: Capability) -> Callable[..., Any]:
 
 
 def _asking(runs: Runs, one: Capability) -> Callable[..., Any]:
-    """The function of a tool that acts once a person has approved: the question is worded, asked, and the answer done."""
+    """The function of a tool that acts by a person's answer: the question is worded and asked, and the answer done."""
     from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
     from mcp.server.mcpserver import Context
     from mcp.server.mcpserver.exceptions import ToolError
@@ -107,7 +107,7 @@ def _asking(runs: Runs, one: Capability) -> Callable[..., Any]:
         return found
 
     def asked(context: Context[Any, Any], question: Question) -> Elicit[Any] | None:
-        return Elicit(question.message, question.answers) if _can_ask(context) else None
+        return Elicit(question.message, question.form) if _can_ask(context) else None
 
     def call(question: Question, said: Any, **given: Any) -> str:
         try:
