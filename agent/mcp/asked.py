@@ -18,11 +18,15 @@ class Waiting(OfRun):
 
 
 class Status(Arguments):
+    """A run, or none; as for the tools that act, how long to wait, and here by default not at all."""
+
     run: str = Field("", max_length=100, description="the name of a run; empty lists them")
     wait: int = Field(0, ge=0, le=LONGEST_WAIT, description="seconds to wait until the run comes to rest")
 
 
 class Clusters(OfRun):
+    """Some of the clusters."""
+
     offset: int = Field(0, ge=0)
     limit: int = Field(30, ge=1, le=60)
 

@@ -31,7 +31,7 @@ def run_status(runs: Runs, params: asked.Status) -> Json:
     runs.root(params.run)
     runs.settled(params.run, params.wait)
     told = standing(runs, params.run)
-    if not told["failed"]:
+    if not told["failed"] and (runs.root(params.run) / "events.jsonl").is_file():
         with runs.reading(params.run) as reader:
             status = story.status(reader.view())
         told |= {name: value for name, value in status.items() if name not in (*_WORTH, "run")}
