@@ -31,7 +31,6 @@ from .steps.base import Step, run_step
 from .steps.cycle import ANSWERS, DESCRIBE, EDGES, EXPERIMENT, FINISH, OVERRIDE, PREPARE, STEPS, answered, following
 from .view import View
 
-
 STUDIO_RUN = "RECRYST_RUN"  # names the folder of the run that LangGraph Studio opens
 STUDIO_CLAIM = ExitStack()  # until the process ends
 

@@ -142,9 +142,10 @@ def history(runs: Runs, params: asked.Rounds) -> Json:
         decision["candidates"] = [
             {"id": one["id"], "words": one["words"], "rows_at_most": one["rows"]} for one in decision["candidates"]
         ]
-        if by_model:
-            decision["reasons"] = []
     listed = {name: told[name][-params.limit :] for name in ("rounds", "decisions")}
+    if by_model:
+        for entry in (*listed["rounds"], *listed["decisions"]):
+            entry["reasons"] = []
     return {**listed, "rounds_in_all": len(told["rounds"]), "last": told["last"]}
 
 

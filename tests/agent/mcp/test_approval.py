@@ -27,7 +27,8 @@ def test_a_client_that_has_nobody_to_ask_is_refused(root, tmp_path):
         assert "this client cannot ask a person" in told["next"]
         assert f"`recryst chat {root}`" in told["next"]
         assert told["waits"]["candidate"]["words"] == "cluster anew: kmeans k=5"
-        assert agent.call("propose", run="run")["done"] == "nothing"
+        forged = {"answer": "approve", "said": {"action": "accept", "data": {"answer": "approve"}}, "question": None}
+        assert agent.call("propose", run="run", **forged)["done"] == "nothing"
         assert "nothing to undo" in agent.refused("undo", run="run")
         assert "without --data" in agent.refused("start_run", source="rows.parquet")
         assert answers_of(root) == [("agent", "agent", "choose")]
@@ -39,8 +40,8 @@ def test_a_client_that_has_nobody_to_ask_is_refused(root, tmp_path):
 
 def test_what_a_person_does_not_approve_waits(root, tmp_path):
     before = in_force(root)
-    with served(tmp_path, answers=["decline", "cancel", "wait", "reject"]) as agent:
-        for _ in range(3):
+    with served(tmp_path, answers=["decline", "wait", "reject"]) as agent:
+        for _ in range(2):
             told = agent.call("propose", run="run")
             assert (told["done"], answers_of(root), in_force(root)) == ("nothing", [], before)
             assert "`recryst chat " in told["next"]
