@@ -206,11 +206,14 @@ def _going(runs: Runs, run: str, shown: Proposal) -> list[str]:
         return [f"It would be refused: {printable(found['refused'])}"]
     if not found["total"]:
         return []
-    lines = [f"The first of {counted(found['total'], 'row')}:"]
-    return lines + [
-        f"  {row['becomes']}: {printable((row['text'] or '')[:_TEXT])}" + (f" ({row['why']})" if row["why"] else "")
-        for row in found["rows"]
-    ]
+    return [f"The first of {counted(found['total'], 'row')}:", *map(_row, found["rows"])]
+
+
+def _row(row: Json) -> str:
+    """A row that would go, come back or be relabelled, in one line."""
+    beside = [f"label {row['label']}" + (f" → {row['to']}" if row["to"] else "")] if row["label"] else []
+    said = "; ".join([*beside, *([row["why"]] if row["why"] else [])])
+    return printable(f"  {row['becomes']}: {(row['text'] or '')[:_TEXT]}" + (f" ({said})" if said else ""))
 
 
 def sentence(error: Refusal | RecrystError) -> str:

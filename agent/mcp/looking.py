@@ -140,7 +140,9 @@ def history(runs: Runs, params: asked.Rounds) -> Json:
     by_model = view.config.llm.model is not None
     for decision in told["decisions"]:
         decision["candidates"] = [
-            {"id": one["id"], "words": one["words"], "rows_at_most": one["rows"]} for one in decision["candidates"]
+            {"id": one["id"], "words": one["words"], "rows_at_most": one["rows"]}
+            | ({} if by_model else {"why_not": one["why_not"]})
+            for one in decision["candidates"]
         ]
     listed = {name: told[name][-params.limit :] for name in ("rounds", "decisions")}
     if by_model:

@@ -40,7 +40,7 @@ def test_a_client_that_has_nobody_to_ask_is_refused(root, tmp_path):
 
 def test_what_a_person_does_not_approve_waits(root, tmp_path):
     before = in_force(root)
-    with served(tmp_path, answers=["decline", "wait", "reject"]) as agent:
+    with served(tmp_path, answers=["decline", "wait", "reject", "wait"]) as agent:
         for _ in range(2):
             told = agent.call("propose", run="run")
             assert (told["done"], answers_of(root), in_force(root)) == ("nothing", [], before)
@@ -49,5 +49,11 @@ def test_what_a_person_does_not_approve_waits(root, tmp_path):
         told = agent.call("propose", run="run", wait=60)
         assert told["waits"]["candidate"]["words"] != first
         assert all(first in question for question in agent.asked)
-    assert answers_of(root) == [("human", "person", "reject")]
+        labels = next(
+            one for one in told["waits"]["alternatives"] if one["words"].startswith("remove rows whose label")
+        )
+        assert agent.call("propose", run="run", candidate=labels["id"])["done"] == "nothing"
+        assert "\n  removed: okapi" in agent.asked[-1]  # a person sees rows that would go
+        assert "(label tapir" in agent.asked[-1]
+    assert answers_of(root) == [("human", "person", "reject"), ("agent", "agent", "choose")]
     assert in_force(root)[:2] == before[:2]
