@@ -159,7 +159,7 @@ def audit(runs: Runs, params: asked.OfRun) -> Json:
     return {
         "passes": not report.failures,
         "finished": report.finished,
-        "verified": report.verified,
+        "verified": {what.replace(" ", "_"): count for what, count in report.verified.items()},
         "failures": report.failures[:_FAILURES],
         "failures_in_all": len(report.failures),
         "taken_as_logged": len(report.taken),

@@ -128,12 +128,15 @@ class Runs:
         """Begin a run, or go on with the one of the same source and settings; returns its name.
 
         Raises:
+            UsageError: there is another run of that name, or a setting cannot be.
             RecrystError: as ``recryst chat`` ends.
         """
         path = self.source(source)
         run = run or name_of(str(path))
         config = self._config(asked)
         ready(config)
+        if self._works_on(run) and RunDirectory.open(self.root(run)).read_settings() != (str(path), config):
+            raise UsageError("another run of that name is at work here: name this one by `run`")
         self._own(run, lambda: begin(str(path), config, self.root(run), lambda said: None))
         return run
 
@@ -176,9 +179,12 @@ class Runs:
         rested = [self.let_go(run, seconds) for run in list(self._owned)]
         return all(rested)
 
+    def _works_on(self, run: str) -> bool:
+        return (owned := self._owned.get(run)) is not None and owned.freed.is_alive()
+
     def _own(self, run: str, opening: Callable[[], AbstractContextManager[RunDirectory]]) -> None:
         with self._lock:
-            if (owned := self._owned.get(run)) is not None and owned.freed.is_alive():
+            if self._works_on(run):
                 return
             with ExitStack() as stack:
                 directory = stack.enter_context(opening())

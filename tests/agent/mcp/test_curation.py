@@ -18,6 +18,7 @@ def curated(crude, tmp_path_factory):
     with served(folder, "--data", str(crude), answers=["approve"], mode="legacy") as agent:
         told = agent.call("start_run", source="rows.parquet", label_column="label", wait=60)
         assert (told["run"], told["at_work"], told["waits"]["by"]) == ("rows", False, "rules")
+        assert "another run of that name" in agent.refused("start_run", source="rows.parquet", text_column="id")
         told = agent.call("propose", run="rows", k=5, wait=60)
         assert told["waits"]["rolled_back"]["words"] == "cluster anew: kmeans k=5"
         agent.answers = ["keep", "undo", "approve"]
