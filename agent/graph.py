@@ -6,8 +6,10 @@ checkpoints are disposable. On resuming, the graph is placed after the last step
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any, TypedDict
 
 # Must be set before LangGraph is imported: a crafted checkpoint may otherwise run code when it is read.
@@ -19,11 +21,18 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Interrupt
 
-from ..state.errors import StorageError, storage_error
+from ..state.errors import StorageError, UsageError, storage_error
+from ..state.log import last_step
+from ..state.run import RunDirectory
 from .account.forecast import seconds_left
+from .cli.progress import Reporter
 from .session import Session
 from .steps.base import Step, run_step
-from .steps.cycle import ANSWERS, DESCRIBE, EDGES, EXPERIMENT, FINISH, OVERRIDE, PREPARE, STEPS, answered
+from .steps.cycle import ANSWERS, DESCRIBE, EDGES, EXPERIMENT, FINISH, OVERRIDE, PREPARE, STEPS, answered, following
+from .view import View
+
+STUDIO_RUN = "RECRYST_RUN"  # names the folder of the run that LangGraph Studio opens
+STUDIO_CLAIM = ExitStack()  # until the process ends
 
 
 class GraphState(TypedDict):
@@ -32,25 +41,61 @@ class GraphState(TypedDict):
     seq: int
 
 
-def build(session: Session) -> StateGraph[Any, Any, Any, Any]:
-    """The graph of one run: each node does a step of the session and returns the number of its event."""
+def build(session: Callable[[], Session], start: str = PREPARE[0].name) -> StateGraph[Any, Any, Any, Any]:
+    """The graph of one run: each node does a step of the session and returns the number of its event.
+
+    Args:
+        session: gives the run, once a step is carried out.
+        start: the step to begin with.
+    """
     graph = StateGraph(GraphState)
     for name, step in STEPS.items():
         graph.add_node(name, _node(session, step))
-    graph.add_edge(START, PREPARE[0].name)
+    graph.add_edge(START, start)
     for before, after in EDGES.items():
         graph.add_edge(before, END if after is None else after)
-    graph.add_conditional_edges("approve", lambda state: answered(session.view), list(ANSWERS))
+    graph.add_conditional_edges("approve", lambda state: answered(session().view), list(ANSWERS))
     return graph
 
 
-def _node(session: Session, step: Step[Any]) -> Any:
+def _node(session: Callable[[], Session], step: Step[Any]) -> Any:
     def node(state: GraphState) -> GraphState:
-        session.reporter.expect(seconds_left(session.view, step.name))
-        run_step(step, session)
-        return {"seq": session.view.seq - 1}
+        run = session()
+        run.reporter.expect(seconds_left(run.view, step.name))
+        run_step(step, run)
+        return {"seq": run.view.seq - 1}
 
     return node
+
+
+def studio() -> Any:
+    """The graph for LangGraph Studio, as `langgraph.json` names it: of the run that the environment names, from where
+    its log ends. Without one it can be looked at and not run. Each call makes it anew; the run is owned from its first
+    step until the process ends.
+
+    Raises:
+        UsageError: there is no run in the folder that the environment names.
+        IntegrityError: the log was changed.
+    """
+    root, start = os.environ.get(STUDIO_RUN), None
+    if root is not None and last_step(RunDirectory.open(Path(root)).log):
+        start = following(View.open(Path(root)))
+    return build(_of_studio, (start or PREPARE[0]).name).compile()
+
+
+@cache
+def _of_studio() -> Session:
+    """The run that Studio works on, owned by this process."""
+    root = os.environ.get(STUDIO_RUN)
+    if root is None:
+        raise UsageError(f"set {STUDIO_RUN} to the folder of a run: `recryst chat DATA --out RUN` makes one")
+    directory = RunDirectory.open(Path(root))
+    STUDIO_CLAIM.enter_context(directory.lock())
+    session = Session(directory, Reporter())
+    if session.state.last == FINISH[-1].name:
+        raise UsageError(f"{root} has ended: there is no step to run")
+    session.start()
+    return session
 
 
 def run(session: Session) -> bool:
@@ -73,7 +118,7 @@ class Cycle:
     def __init__(self, session: Session, saver: SqliteSaver) -> None:
         self.waiting: Interrupt | None = None
         self._session = session
-        self._graph: Any = build(session).compile(checkpointer=saver)
+        self._graph: Any = build(lambda: session).compile(checkpointer=saver)
         self._config: Any = {
             "configurable": {"thread_id": f"{session.run_id}-{session.attempt}"},
             "recursion_limit": _most_steps(session.config.stop.max_rounds),

@@ -16,10 +16,14 @@ from ..state import config as of
 from ..state import preparation as before
 from ..state.errors import UsageError
 from .decide.proposals import Alternative, Arguments, NewK, OwnPrune
+from .mcp import asked
 
 #: A step of the cycle; a tool of the language model that decides, or of the one in conversation; what a person types,
 #: at the shell or in conversation; a function of the Python package; a tool of a server for other agents.
 Face = Literal["node", "policy", "chat", "command", "python", "mcp"]
+
+
+_SERVED = "mcp."
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ class Capability:
     steps: tuple[str, ...] = ()  # of the cycle, that carry it out
     usage: str = ""  # the slash command and an example of its arguments
     version: int = 1
+    asks: bool = False  # a tool of the server for other agents that does nothing before a person has approved
+
+    @property
+    def tool(self) -> str:
+        """What a server for other agents calls it: a conversation has commands of the same names."""
+        return self.name.removeprefix(_SERVED)
 
     def open_to(self, face: Face) -> bool:
         """Whether a face may carry it out. This is the one place that says so."""
@@ -122,6 +132,14 @@ def _answer(name: str, usage: str, params: type[Arguments], description: str, st
     return Capability(name, description, params, f".chat.commands:_{name}", faces, faces, tuple(step.split()), usage)
 
 
+def _served(name: str, params: type[Arguments], description: str, acts: str = "", asks: bool = False) -> Capability:
+    """A tool of the server for other agents: ``mcp/looking.py`` reads, ``mcp/acting.py`` acts."""
+    module = "acting" if acts else "looking"
+    return Capability(
+        f"{_SERVED}{name}", description, params, f".mcp.{module}:{name}", _of("mcp"), _of(acts), asks=asks
+    )
+
+
 # fmt: off
 _TABLE = (
     _tool("clean", "text.clean", before.CleanParams, 2,
@@ -193,6 +211,22 @@ _TABLE = (
             "say of the row that /review shows: keep, remove, label, or label NAME"),
     _answer("apply", "/apply", Arguments, "do what you have said of rows, and measure anew", "apply"),
     _answer("finish", "/finish", Arguments, "end the rounds and write the curated data"),
+    _served("run_status", asked.Status,
+            "Where a run stands, what waits for a person, and rows by status. Without `run`: which runs there are."),
+    _served("clusters", asked.Clusters, "The clusters of a run in figures, the largest first, with terms and verdict."),
+    _served("cluster", asked.OfCluster, "One cluster, with the rows that stand for it."),
+    _served("rows", asked.SomeRows, "Rows of a run, searched and filtered; texts are cut and marked as data."),
+    _served("explain_row", asked.OfRow, "Why one row stayed or went, step by step, with its twin and its neighbours."),
+    _served("metrics", asked.OfRun, "What the data are worth now and at the start, and on the sealed rows in the end."),
+    _served("history", asked.Rounds, "What was tried in the last rounds, who decided, and what became of it."),
+    _served("audit", asked.OfRun,
+            "Verify the log and every file of a run and derive every decision again; takes as long as a round."),
+    _served("start_run", asked.NewRun,
+            "Begin a run on a source below the server's data folder, up to its first proposal.", "mcp"),
+    _served("resume", asked.Waiting, "Go on with a run that was left, to the next proposal or the end.", "mcp"),
+    _served("propose", asked.Forward,
+            "Put what waits, or another action in its place, before a person, and do what they answer.", "mcp", True),
+    _served("undo", asked.Waiting, "Ask a person whether to take the last change back, and do so.", "mcp", True),
 )
 # fmt: on
 CAPABILITIES = {one.name: one for one in _TABLE}

@@ -192,7 +192,7 @@ class Proposal(Record):
     round: int
     state_key: str
     decided: int  # seq of the event that put it forward
-    by: Literal["rules", "model", "person"]
+    by: Literal["rules", "model", "person", "agent"]
     candidate: Candidate
     reasons: tuple[str, ...]
     alternatives: tuple[Candidate, ...]
@@ -234,7 +234,9 @@ class Answer(Record):
     shown_sha: str
     interrupt_id: str = ""  # empty where nobody was asked
     answer: Literal["approve", "reject", "choose", "keep", "undo", "run", "finish", "review", "apply"]
-    by: Literal["person", "model"] = "person"  # a model may only `choose`, which proposes and does nothing
+    # `model`: the run's own, in conversation; `agent`: another program's, through MCP. Neither may but `choose`, which
+    # proposes and does nothing.
+    by: Literal["person", "model", "agent"] = "person"
     candidate: str = ""  # choose: the id of one of the alternatives …
     action: ChangeK | Prune | None = Field(None, discriminator="action")  # … or an action of one's own
     rounds: int = Field(1, ge=1, le=MOST_ROUNDS)  # run: how many rounds it approves

@@ -32,7 +32,7 @@ from ...tools.write.shown import Conflicts, InDoubt, Mark, Relabelled, Round, St
 
 TEXT = 160  # characters of a row that are shown
 _PARTS = ("coverage", "clustering", "structure", "balance", "stability", "redundancy", "noise")
-_WHO = {"rules": "the rules", "model": "the language model", "person": "you"}
+_WHO = {"rules": "the rules", "model": "the language model", "person": "you", "agent": "an agent"}
 
 
 def line(text: str, style: str = "") -> Text:

@@ -16,6 +16,7 @@ _COMMANDS = {
     "run": ("run", "Refine a data set, unattended, until its metrics stop moving."),
     "demo": ("demo", "Refine docstrings of the Python standard library with planted faults: what is won back?"),
     "chat": ("chat", "Talk about a data set; every action waits for your approval."),
+    "mcp": ("mcp", "Serve runs to other programs' agents, which look and propose; a person approves."),
     "resume": ("run", "Go on with a run that was stopped or killed."),
     "open": ("inspect", "Show a run, finished or still running, on a page in the browser."),
     "audit": ("inspect", "Verify a run's log and files, and derive every decision again."),
@@ -25,7 +26,7 @@ _COMMANDS = {
     "tool": ("tool", "Run one tool on a table."),
     "eval": ("..evals.cli", "Run an experiment that shows what Recryst is worth."),  # by name: agent imports no evals
 }
-_RUNS = {"run", "demo", "chat", "resume"}  # these need the memory that a run needs
+_RUNS = {"run", "demo", "chat", "mcp", "resume"}  # these need the memory that a run needs
 
 
 class _Lazy(click.Group):

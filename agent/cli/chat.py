@@ -49,7 +49,7 @@ def chat(
         directory = RunDirectory.open(Path(source))
         with directory.lock():
             return converse(directory, reporter)
-    config = _with_a_person(options)
+    config = with_a_person(options)
     if source == "-":
         raise UsageError("a chat reads your words from standard input; give the rows as a file")
     source = located(source)
@@ -58,8 +58,12 @@ def chat(
         return converse(directory, reporter)
 
 
-def _with_a_person(options: Mapping[str, Any]) -> Config:
-    """The configuration, with a person who approves and with room for as many rounds as a conversation takes."""
+def with_a_person(options: Mapping[str, Any]) -> Config:
+    """The configuration, with a person who approves and with room for as many rounds as a conversation takes.
+
+    Raises:
+        UsageError: a value cannot be, or the settings say that nobody approves.
+    """
     config = settled(options, ["approve=true"])
     if not config.approve:
         raise UsageError("approve=false is what `recryst run` does; in a chat every action waits for approval")
@@ -81,7 +85,7 @@ def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool) -> 
         reporter.say("this run has ended: you can look, and change nothing")
         look(directory.root, reporter.say, browser)
         return 0
-    _approved(directory, directory.read_settings()[1])
+    approved(directory, directory.read_settings()[1])
     rested = converse(directory, Desk(directory, Telling()), reporter.say, browser)
     if last_step(directory.log) == "publish":
         show_summary(directory, summary(View.open(directory.root)))
@@ -92,7 +96,7 @@ def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool) -> 
     return 0
 
 
-def _approved(directory: RunDirectory, config: Config) -> None:
+def approved(directory: RunDirectory, config: Config) -> None:
     """Whether a run that has not ended waits for a person's approval before it acts.
 
     Raises:
@@ -109,7 +113,7 @@ def _converse(directory: RunDirectory, reporter: Reporter) -> int:
     session = Session(directory, reporter)
     ended = session.state.last == "publish"
     if not ended:
-        _approved(directory, session.config)
+        approved(directory, session.config)
     from ..account.summary import summary
     from ..account.tables import show_summary
     from ..chat.conversation import Conversation

@@ -79,7 +79,7 @@ def begin(
         if out is not None:
             directory, standing = _explicit(out, wanted, claim)
         else:
-            root = Path("runs") / (_name(source) if table is None else "table")
+            root = Path("runs") / (name_of(source) if table is None else "table")
             directory, standing = _by_default(root, wanted, claim, say)
         if standing == "dead":
             _empty(directory)
@@ -272,6 +272,7 @@ def _input_changed(directory: RunDirectory) -> bool:
     return bool(read) and read[0] != sha256_file(path)
 
 
-def _name(source: str) -> str:
+def name_of(source: str) -> str:
+    """The name that a run of a source has, where it is given none."""
     stem = "stdin" if source == "-" else Path(source.removeprefix("hf:")).name.split(".")[0]
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "run"

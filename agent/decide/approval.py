@@ -19,6 +19,11 @@ from .facts import gather_budget, gather_facts
 from .policy import Case
 from .rules_policy import choose
 
+_PUT_FORWARD = {
+    "model": "put forward by the language model in conversation",
+    "agent": "put forward by an agent, through MCP",
+}
+
 
 def proposal(view: View) -> Proposal:
     """What a person is shown: the decision that waits, who made it, and the other candidates.
@@ -88,7 +93,7 @@ def settle(view: View, answer: Answer) -> tuple[Values, tuple[Candidate, ...]]:
     shown = proposal(view)
     if answer.shown_sha != shown_sha(shown):
         raise UsageError("what was shown is no longer what is proposed; nothing was done, look at it again")
-    if answer.by == "model" and answer.answer != "choose":
+    if answer.by != "person" and answer.answer != "choose":
         raise UsageError("only a person may approve; nothing was done")
     stops = isinstance(shown.candidate.action, Stop)
     change = Values(stop_reason=None, converged=False) if stops else Values()  # where the run goes on
@@ -146,8 +151,8 @@ def _choose(view: View, answer: Answer) -> tuple[Candidate, Decision]:
     decision = _decide(view, tuple(known.values()), mine)
     if decision.candidate != mine.id:
         raise UsageError(f"{'; '.join(decision.reasons)}: nothing more can be tried; /keep, /undo or /finish")
-    if answer.by == "model":
-        decision = decision.model_copy(update={"reasons": ("put forward by the language model in conversation",)})
+    if answer.by != "person":
+        decision = decision.model_copy(update={"reasons": (_PUT_FORWARD[answer.by],)})
     return mine, decision
 
 

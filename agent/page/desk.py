@@ -33,6 +33,7 @@ class Act(Arguments):
     k: NewK | None = None
     prune: OwnPrune | None = None
     about: RowAnswer | None = None
+    by: Literal["person", "agent"] = "person"  # an agent may only choose, which does nothing yet
 
 
 class Desk:
@@ -56,6 +57,10 @@ class Desk:
     def leave(self, seconds: float) -> bool:
         """Ask the thread to end once it waits for an answer; whether it has within so many seconds."""
         self._answers.put(None)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the thread has ended, for so many seconds at most; whether it has."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -155,7 +160,7 @@ def _answer(talk: Conversation, act: Act) -> Answer:
         known_label(talk, act.about.label)
     try:
         return Answer(
-            shown_sha=act.shown_sha, interrupt_id=act.interrupt_id, answer=act.answer, rounds=act.rounds,
+            shown_sha=act.shown_sha, interrupt_id=act.interrupt_id, answer=act.answer, by=act.by, rounds=act.rounds,
             candidate=chosen.candidate, action=chosen.action, about=act.about,
         )  # fmt: skip
     except ValueError as error:

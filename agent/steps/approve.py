@@ -30,7 +30,7 @@ class Approve(Step[Answer]):
 
     name = "approve"
     unit = ""
-    takes = "what a person answered, and when"
+    takes = "what a person answered, and when; what an agent of another program put forward"
 
     def due(self, view: View) -> bool:
         return view.config.approve

@@ -9,17 +9,20 @@ import pytest
 from recryst.agent.decide.suspects import STRENGTHS
 from recryst.agent.decide.verdict import COVERAGE_TOLERANCE
 from recryst.agent.llm.scripted import DEFAULTS
+from recryst.agent.registry import offered
 from recryst.state import errors
 from recryst.state.actions import ACTION_NAMES
 from recryst.state.config import Config, ObjectiveParams
 from recryst.state.report import ProbeName
-from recryst.state.settings import load_config
+from recryst.state.settings import load_config, read_yaml
 from recryst.tools.judge.evidence.mislabelled import SMALL_CLASS
 from recryst.tools.judge.taxonomy import read_taxonomy
 from recryst.tools.text.filters import bounds
+from recryst.tools.write.shown import Round, Summary
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SKILL = ROOT / ".claude" / "skills" / "recryst" / "SKILL.md"
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")), SKILL]
 DOCUMENTED = ("README.md", "docs/models.md", "docs/objective.md")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 
@@ -61,6 +64,27 @@ def test_what_is_listed_is_the_whole_list() -> None:
     [told] = re.findall(r"and an exit code: (.*?)\n\n", readme, re.DOTALL)
     codes = {one.exit_code for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")}
     assert {int(code) for code in re.findall(r"(?<![\d.])(\d+)\s(?:the|another|a|an|too)\b", told)} == codes - {1}
+
+
+def test_every_tool_of_the_server_is_told() -> None:
+    table = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", (ROOT / "docs" / "mcp.md").read_text("utf-8"), re.MULTILINE)
+    assert re.findall(r"`(\w+)`", " ".join(table)) == [one.tool for one in offered("mcp")]
+
+
+def test_the_skill_has_a_head_and_names_what_there_is() -> None:
+    _, head, body = SKILL.read_text("utf-8").split("---\n", 2)
+    told = read_yaml(head)
+    assert told["name"] == SKILL.parent.name
+    assert 100 < len(told["description"]) < 1024
+    result = body.partition("## Reading the result")[2].partition("In the run's folder")[0]
+    keys = set(re.findall(r"`(\w+)`", result))
+    assert keys - {"outcome", "reasons"} == {"rows", "removed_by_reason", "rounds", "headline", "review"}
+    assert keys <= {*Summary.model_fields, *Round.model_fields}
+    told_codes = {
+        int(code) for code in re.findall(r"(?<![\d.])(\d) \w", body.partition("Exit codes:")[2].partition("##")[0])
+    }
+    codes = {one.exit_code for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")}
+    assert told_codes == codes - {1}
 
 
 def test_the_figures_of_the_objective_are_those_in_force() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def commands(line: str) -> list[list[str]]:
     return [command for command in found if command]
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob(".*/skills/*/SKILL.md"))]
 SHOWN = [command for page in PAGES for line in lines(page.read_text("utf-8")) for command in commands(line)]
 
 
@@ -105,6 +106,17 @@ def test_recryst_command_is_understood(
         parse(cli, ["recryst", *words[1:]])
     except click.ClickException as error:
         pytest.fail(f"`{shlex.join(words)}`: {error.format_message()}")
+
+
+def test_the_settings_of_a_client_start_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recryst.agent.cli import cli
+
+    monkeypatch.chdir(tmp_path)
+    [example] = re.findall(
+        r"^```json\n(.*?)^```", (ROOT / "docs" / "mcp.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    [server] = json.loads(example)["mcpServers"].values()
+    parse(cli, [server["command"], *server["args"]])
 
 
 @pytest.mark.parametrize("words", of("make"), ids=" ".join)

@@ -6,7 +6,7 @@ import { fill, h, plain, toast, whole } from "./dom.js";
 import { gains } from "./gains.js";
 import { set, state } from "./store.js";
 
-const WHO = { rules: "the rules", model: "the language model", person: "you" };
+const WHO = { rules: "the rules", model: "the language model", person: "you", agent: "an agent" };
 const THREE = 3;
 const MORE = 50;
 

@@ -1,0 +1,1 @@
+"""A server for agents of other programs (Model Context Protocol): they look and put forward, a person approves."""
