@@ -94,8 +94,10 @@ def _yaml(path: Path) -> dict[Any, Any]:
         if len(data) > _MOST_BYTES:
             raise InputError(f"{path} is larger than a taxonomy can be ({_MOST_BYTES:,} bytes)")
         text = data.decode("utf-8")
-        # A few aliases of aliases stand for billions of values.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+        # A few aliases of aliases stand for billions of values. By libyaml, where it is: PyYAML's own scanner takes
+        # the square of the depth.
+        scanner = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=scanner)):
             raise InputError(f"{path}: aliases (*name) are not allowed in a taxonomy")
         values = yaml.load(text, Loader=_Strict)  # a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
