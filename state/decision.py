@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from .actions import Action, ChangeK, Prune, Thresholds
+from .actions import Action, ChangeK, EditRows, Prune, Thresholds
 from .config import ClusterParams
 from .preparation import SemanticParams
 from .report import Objective, Record
@@ -236,7 +236,7 @@ class Answer(Record):
     answer: Literal["approve", "reject", "choose", "keep", "undo", "run", "finish", "review", "apply"]
     by: Literal["person", "model"] = "person"  # a model may only `choose`, which proposes and does nothing
     candidate: str = ""  # choose: the id of one of the alternatives …
-    action: ChangeK | Prune | None = Field(None, discriminator="action")  # … or an action of one's own
+    action: ChangeK | Prune | EditRows | None = Field(None, discriminator="action")  # … or an action of one's own
     rounds: int = Field(1, ge=1, le=MOST_ROUNDS)  # run: how many rounds it approves
     about: RowAnswer | None = None  # review: what is said of which row
 

@@ -115,8 +115,9 @@ class _Override(Step[None]):
         changed = len(np.setxor1d(view.kept(), kept_rows(ledger)))
         centroids = view.store.array(change.artefacts.get("centroids") or view.ref("centroids"))
         total = counts(ledger)
+        said: dict[Role, Content] = {} if change.answers is None else {"answers": change.answers}
         return Draft(
-            artefacts={**change.artefacts},
+            artefacts={**change.artefacts, **said},
             values=change.values,
             actor="human",
             fields={"counts": total, "k": len(centroids)},
