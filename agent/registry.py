@@ -70,15 +70,21 @@ class OneRow(Arguments):
 
 
 class SomeRows(Arguments):
+    """Rows by their ids."""
+
     rows: list[str] = Field(min_length=1, description="their ids; one with spaces in quotes")
 
 
 class LabelledRows(Arguments):
+    """A label and the rows that are given it."""
+
     label: str = Field(max_length=500)
     rows: list[str] = Field(min_length=1)
 
 
 class Page(Arguments):
+    """Some of many rows."""
+
     first: int = Field(1, ge=1, description="the first row that is shown, from 1")
     many: int = Field(3, ge=1, le=500, description="how many are shown")
 

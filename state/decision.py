@@ -209,6 +209,7 @@ class RolledBack(Record):
 
 
 MOST_ROUNDS = 100  # that one answer approves
+MOST_OF_A_NAME = 100  # characters
 
 
 class RowAnswer(Record):
@@ -239,6 +240,7 @@ class Answer(Record):
     action: ChangeK | Prune | EditRows | None = Field(None, discriminator="action")  # … or an action of one's own
     rounds: int = Field(1, ge=1, le=MOST_ROUNDS)  # run: how many rounds it approves
     about: RowAnswer | None = None  # review: what is said of which row
+    who: str = Field("", max_length=MOST_OF_A_NAME)  # the person's name, as they gave it
 
     @model_validator(mode="after")
     def _nothing_beside_it(self) -> Answer:

@@ -8,7 +8,7 @@ from pydantic import Field
 from ...state.actions import Action, Edit, EditRows, Relabel
 from ...state.canonical import Json
 from ...state.errors import UsageError
-from ...state.events import Act, Decide, Event, JudgeHeldOut, Measure
+from ...state.events import Act, Approve, Decide, Event, JudgeHeldOut, Measure
 from ...state.report import Record
 from ...state.rows import LEDGER_SCHEMA
 from ...state.values import Role, RunState
@@ -79,6 +79,7 @@ class RowStep(Line):
     step: str
     action: str | None = None
     edit: Edit | None = None  # what a person did with the row
+    who: str = ""  # the name of that person
     relabelled: NewLabel | None = None
     outcome: str | None = None
     why: tuple[str, ...] = ()
@@ -204,7 +205,7 @@ def _steps(view: View, row_id: str) -> list[RowStep]:
         if line is not None and (edit or line != lines[-1] or label != labels[-1]):
             step = RowStep(**dict(line), round=state.round, step=event.type)
             if edit:
-                step = step.model_copy(update={"edit": edit, "event": event.seq})
+                step = step.model_copy(update={"edit": edit, "event": event.seq, "who": _who(view, event.seq)})
             if isinstance(event, Act) and (decision := state.values.decision):
                 step = step.model_copy(update={"action": decision.action.action})
                 if looks := _looks(view, event.seq):
@@ -224,6 +225,12 @@ def _edit(state: RunState, event: Event, line: Line | None) -> Edit | None:
         return None
     action = state.values.decision.action
     return action.edit if isinstance(action, EditRows) and line.row in action.rows else None
+
+
+def _who(view: View, seq: int) -> str:
+    """The name of the person who approved what an ``act`` carries out."""
+    answers = (event for event in reversed(view.events[:seq]) if isinstance(event, Approve) and event.actor == "human")
+    return next((event.answer.who for event in answers), "")
 
 
 def _looks(view: View, seq: int) -> tuple[str, ...]:
@@ -301,7 +308,7 @@ def _told_step(step: RowStep) -> str:
     if step.round:
         said += f", round {step.round}"
     if step.edit is not None:
-        said += f": {_EDITED[step.edit]} by a person"
+        said += f": {_EDITED[step.edit]} by {step.who or 'a person'}"
     if (new := step.relabelled) is not None:
         said += f": label {new.label} instead of {new.was}"
         if new.score is not None:

@@ -30,7 +30,7 @@ class Approve(Step[Answer]):
 
     name = "approve"
     unit = ""
-    takes = "what a person answered, and when"
+    takes = "what a person answered, who they say they are, and when"
 
     def due(self, view: View) -> bool:
         return view.config.approve

@@ -54,7 +54,7 @@ def train(view):
 
 
 def test_rows_are_dropped_and_come_back_and_the_whole_life_is_told(root):
-    with conversation(root) as talk:
+    with conversation(root, "Ana") as talk:
         first, second, third = train(talk.session.view)[1:4]
         say(talk, f"/drop {first} {second}")
         assert talk.proposal.by == "person"
@@ -79,10 +79,10 @@ def test_rows_are_dropped_and_come_back_and_the_whole_life_is_told(root):
     assert {first, third} <= set(curated)
     assert (second in removed, first in removed) == (True, False)
     life = str(explain(view, first))
-    assert "taken out by a person" in life
-    assert "brought back by a person" in life
+    assert "taken out by Ana" in life
+    assert "brought back by Ana" in life
     assert "a person said: keep" in life
-    assert "protected by a person" in str(explain(view, third))
+    assert "protected by Ana" in str(explain(view, third))
     assert audit(root).failures == []
 
 

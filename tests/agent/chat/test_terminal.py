@@ -191,8 +191,12 @@ def test_a_conversation_with_a_model(rows, tmp_path, here, monkeypatch, llm_serv
 
 def test_piped_lines_work_and_standard_input_is_not_the_data(rows, tmp_path, here):
     run = tmp_path / "run"
-    code, said, _ = here("chat", rows, "--out", run, *OPTIONS, said=b"/metrics\n/prune 0 furthest 0.5\n")
+    said = b"/metrics\n/prune 0 furthest 0.5\n"
+    code, said, _ = here("chat", rows, "--as", "Ana Zamora", "--out", run, *OPTIONS, said=said)
     assert code == 0
+    answered = [event.answer for event in read_log(run / "events.jsonl")[0] if event.type == "approve"]
+    assert [one.who for one in answered] == ["Ana Zamora"]
+    assert here("chat", run, "--as", " ")[0] == 2
     assert "coverage" in said
     assert "proposed by you: keep 50% of the rows of cluster 0" in said
     code, _, told = here("resume", run)

@@ -78,12 +78,12 @@ def serving():
     """Serve the page of a run: ``serving(root)`` to look, ``serving(root, acts=True)`` with the loop behind it."""
     with contextlib.ExitStack() as stack:
 
-        def started(root, acts=False):
+        def started(root, acts=False, who=""):
             desk = None
             if acts:
                 directory = RunDirectory.open(root)
                 stack.enter_context(directory.lock())
-                desk = Desk(directory, Telling(quiet=True))
+                desk = Desk(directory, Telling(quiet=True), who)
             served, listening, address = server(root, desk)
             thread = threading.Thread(target=served.run, kwargs={"sockets": [listening]}, daemon=True)
             if desk is not None:
