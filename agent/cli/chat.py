@@ -136,11 +136,11 @@ def _converse(directory: RunDirectory, reporter: Reporter, who: str) -> int:
     from ..account.summary import summary
     from ..account.tables import show_summary
     from ..chat.conversation import Conversation
-    from ..chat.terminal import Terminal
+    from ..chat.terminal import Terminal, end
     from ..graph import placed
     from ..start import failures_noted
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, end)
     if ended:
         click.echo("this run has ended: you can look and ask, and change nothing")
     else:
