@@ -99,14 +99,23 @@ def _said(view: View, standing: Sequence[int]) -> pl.DataFrame:
     if view.events[top].type == "apply":
         earlier = [event.seq for event in view.events[:top] if event.type == "answers"]
         last = max([*earlier, *(seq for seq in standing[:-1] if view.events[seq].type == "apply")], default=-1)
-        told = [event.answer.about for event in view.events[last + 1 : top] if isinstance(event, Approve)]
-        rows, before = [about.row for about in told if about is not None], answers(view.at(last + 1))
-    elif isinstance(action := _action(view, top), EditRows):
-        rows, before = list(action.rows), answers(view.at(top))
+        before = answers(view.at(last + 1))
+        told = now.join(before, on=before.columns, how="anti", nulls_equal=True)["row"].to_list()
+        since = [event.answer.about for event in view.events[top:] if isinstance(event, Approve)]
+        rows = set(told) - {about.row for about in since if about is not None}
+        rows = rows.difference(*(_edited(view, seq) for seq in standing[:-1] if seq > last))
+    elif rows := _edited(view, top):
+        before = answers(view.at(top))
     else:
         return now
-    of = pl.col("row").is_in(rows)
+    of = pl.col("row").is_in(list(rows))
     return pl.concat([now.filter(~of), before.filter(of)]).sort("row")
+
+
+def _edited(view: View, seq: int) -> set[int]:
+    """The rows that the action of an event names, where it is a person's on single rows."""
+    action = _action(view, seq)
+    return set(action.rows) if isinstance(action, EditRows) else set()
 
 
 def standing_actions(view: View) -> tuple[Action, ...]:
