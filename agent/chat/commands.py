@@ -59,7 +59,7 @@ def read(command: Capability, words: list[str]) -> Json:
     """The arguments from the words behind a command.
 
     Raises:
-        Refusal: too many; the usage is told.
+        Refusal: too many; the usage is told; or a quote is not closed.
     """
     names = list(command.params.model_fields)
     if names == ["row"]:
@@ -81,11 +81,7 @@ def _unquoted(words: str) -> str:
 
 
 def _quoted(words: str) -> list[str]:
-    """Words as a shell reads them: those in quotes may hold spaces.
-
-    Raises:
-        Refusal: a quote is not closed.
-    """
+    """Words as a shell reads them: those in quotes may hold spaces."""
     try:
         return shlex.split(words)
     except ValueError as error:

@@ -11,6 +11,7 @@ from recryst.agent.account.explain import explain
 from recryst.agent.audit import audit
 from recryst.agent.chat.commands import COMMANDS, MODEL_TOOLS, carry_out, read
 from recryst.agent.decide.approval import shown_sha
+from recryst.agent.decide.facts import gather_budget
 from recryst.agent.decide.person import answers, pinned
 from recryst.agent.decide.proposals import Refusal
 from recryst.agent.view import View
@@ -26,7 +27,7 @@ def begun(six_groups, tmp_path_factory):
     names = ["zebra 0", *rows["id"][1:]]
     folder = tmp_path_factory.mktemp("edited")
     rows.with_columns(id=pl.Series(names), label=pl.Series(wrong)).write_parquet(folder / "rows.parquet")
-    root = create(folder / "rows.parquet", folder / "run", "stop.patience=50")
+    root = create(folder / "rows.parquet", folder / "run")
     with conversation(root):
         pass
     return root
@@ -92,6 +93,8 @@ def test_undo_takes_back_the_rows_and_what_was_said_of_them(root):
         first, second, third = train(before)[1:4]
         say(talk, f"/protect {third}", "/yes", f"/drop {first}", "/yes", f"/relabel tapir5 {second}", "/yes")
         view = talk.session.view
+        left = gather_budget(view)
+        assert (left.rounds_left, left.held_still) == (gather_budget(before).rounds_left, False), "these are no tries"
         row = view.ledger().filter(pl.col("id") == second)["row"][0]
         assert view.labels()[row] == "tapir5"
         assert answers(view)["answer"].to_list().count("label") == 1
