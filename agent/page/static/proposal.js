@@ -78,7 +78,7 @@ function goes(one) {
       more.textContent = shown < found.total ? `show more of ${whole(found.total)}` : "";
       more.hidden = shown >= found.total;
     } catch (error) {
-      toast(error.message, true);
+      if (list.isConnected) toast(error.message, true); // else it was answered in the meantime
     }
   };
   more.addEventListener("click", () => next(MORE));
