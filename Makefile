@@ -29,10 +29,10 @@ SOURCES := $(shell find __init__.py py.typed state prompts tools agent evals \
 # Whoever set PYTHONPATH may have this tree on it; what runs here is what was installed.
 unexport PYTHONPATH
 
-.PHONY: help demo test coverage check wheel install clean
+.PHONY: help demo test test-page coverage check wheel install clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
 demo: install ## install into .venv and run `recryst demo`
 	@$(VENV)/bin/recryst demo
@@ -40,6 +40,15 @@ demo: install ## install into .venv and run `recryst demo`
 test: install ## run the tests against the installed package
 	@OMP_NUM_THREADS=$(TEST_THREADS) \
 		$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
+
+test-page: install ## the tests of the page in Chromium, which is installed where that can be done
+	@there() { command -v chromium || command -v chromium-browser; }; \
+	if ! there >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium; } \
+			>/dev/null || true; \
+	fi; \
+	there >/dev/null || echo "There is no Chromium, so that these tests skip: as root, apt-get install chromium" >&2
+	@OMP_NUM_THREADS=$(TEST_THREADS) $(PY) -P -m pytest -q -rs -m browser tests/agent/page
 
 coverage: install ## the tests once more, with the statements of agent/ and tools/ that they reach
 	@OMP_NUM_THREADS=$(TEST_THREADS) \

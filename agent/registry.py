@@ -33,7 +33,7 @@ class Capability:
     name: str
     description: str
     params: type[BaseModel]
-    implementation: str  # module:attribute, seen from this package; in a conversation a function of chat/commands.py
+    implementation: str  # module:attribute, seen from this package; in a conversation a function of chat/
     faces: frozenset[Face]
     acts: frozenset[Face] = frozenset()  # the faces that may change data or a run with it; empty: it changes nothing
     steps: tuple[str, ...] = ()  # of the cycle, that carry it out
@@ -77,6 +77,26 @@ class Dimensions(Arguments):
 
 class OneRow(Arguments):
     row: str = Field(max_length=500, description="its id, as the person wrote it")
+
+
+class SomeRows(Arguments):
+    """Rows by their ids."""
+
+    rows: list[str] = Field(min_length=1, description="their ids; one with spaces in quotes")
+
+
+class LabelledRows(Arguments):
+    """A label and the rows that are given it."""
+
+    label: str = Field(max_length=500)
+    rows: list[str] = Field(min_length=1)
+
+
+class Page(Arguments):
+    """Some of many rows."""
+
+    first: int = Field(1, ge=1, description="the first row that is shown, from 1")
+    many: int = Field(3, ge=1, le=500, description="how many are shown")
 
 
 class Rounds(Arguments):
@@ -138,6 +158,12 @@ def _served(name: str, params: type[Arguments], description: str, acts: str = ""
     return Capability(
         f"{_SERVED}{name}", description, params, f".mcp.{module}:{name}", _of("mcp"), _of(acts), asks=asks
     )
+
+
+def _own(name: str, usage: str, params: type[Arguments], description: str, acts: bool = True) -> Capability:
+    """What a person alone does with single rows in conversation, or sees of them."""
+    faces, acting = _of("command"), _of("command" if acts else "")
+    return Capability(name, description, params, f".chat.edits:{name}", faces, acting, usage=usage)
 
 
 # fmt: off
@@ -202,6 +228,11 @@ _TABLE = (
           "propose which share of rows stays: closest, furthest, random; or drop", "propose"),
     _look("propose_alternative", "/try 2", Alternative, "propose an alternative", "propose"),
     _look("suggest", "", Suggestion, "show the person a command they may want to type"),
+    _own("preview", "/preview 4 20", Page, "rows that the proposal is about: three, or 20 from the 4th on", acts=False),
+    _own("restore_rows", "/restore ROW…", SomeRows, "propose to bring removed rows back"),
+    _own("drop_rows", "/drop ROW…", SomeRows, "propose to take rows out"),
+    _own("protect_rows", "/protect ROW…", SomeRows, "propose that nothing takes these rows out"),
+    _own("label_rows", "/relabel NAME ROW…", LabelledRows, "propose another label for rows"),
     _answer("approve", "/yes", Arguments, "do what is proposed; `y` for short"),
     _answer("reject", "/no", Arguments, "reject it, `n` for short; the next action is proposed"),
     _answer("run", "/run 3", Rounds, "approve this and what comes next, so many rounds"),

@@ -5,9 +5,9 @@ union of all kinds, told apart by ``action``; ``key`` names an action with its p
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from .canonical import sha256_json
 from .config import ClusterParams
@@ -191,6 +191,50 @@ class Synthesise(_Kind):
         return f"synthesise {counted(sum(self.counts), 'row')} in {_named(self.clusters)}"
 
 
+#: What a person does with single rows.
+Edit = Literal["restore", "drop", "protect", "label"]
+_EDITED: dict[Edit, str] = {
+    "restore": "bring back {}",
+    "drop": "take out {}",
+    "protect": "keep {} from being taken out",
+    "label": "give {} the label {!r}",
+}
+MOST_ROWS = 10_000  # that one action names, because each stands in the log
+
+
+class EditRows(_Kind):
+    """Bring rows back, take them out, keep them from all that would, or give them a label; a person alone says so.
+
+    ``rows``: positions, ascending.
+    """
+
+    action: Literal["edit_rows"] = "edit_rows"
+    edit: Edit
+    rows: tuple[int, ...] = Field(min_length=1, max_length=MOST_ROWS)
+    label: str | None = None
+
+    @model_validator(mode="after")
+    def _in_order_and_with_a_label_where_it_labels(self) -> Self:
+        if self.rows[0] < 0 or any(row >= after for row, after in zip(self.rows, self.rows[1:], strict=False)):
+            raise ValueError("names rows by their positions, each once and in order")
+        if (self.edit == "label") != bool(self.label):
+            raise ValueError("names a label to give it, and for nothing else")
+        return self
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """How many rows; which, and their label, is for the log: a model is told neither."""
+        return {"edit": self.edit, "rows": len(self.rows)}
+
+    @property
+    def key(self) -> str:
+        """As of every action."""
+        return sha256_json(self.model_dump(mode="json"))[:16]
+
+    def in_words(self) -> str:
+        return _EDITED[self.edit].format(counted(len(self.rows), "row"), self.label)
+
+
 class Stop(_Kind):
     """End the rounds."""
 
@@ -204,7 +248,8 @@ _Kinds = (
     Prune | Deduplicate | Refilter | RefilterByQuality | RemoveSuspects | Relabel | RemoveMarked | ChangeK | Synthesise
     | Stop
 )  # fmt: skip
-Action = Annotated[_Kinds, Field(discriminator="action")]
+Action = Annotated[_Kinds | EditRows, Field(discriminator="action")]
+#: Those that code offers and a policy may choose.
 ACTION_NAMES: tuple[str, ...] = tuple(kind.model_fields["action"].default for kind in get_args(_Kinds))
 #: What a person puts in force against the measurement: no action of a round, but told beside them.
 OVERRIDES = {

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from .actions import Action, ChangeK, Prune, Thresholds
+from .actions import Action, ChangeK, EditRows, Prune, Thresholds
 from .config import ClusterParams
 from .preparation import SemanticParams
 from .report import Objective, Record
@@ -209,6 +209,7 @@ class RolledBack(Record):
 
 
 MOST_ROUNDS = 100  # that one answer approves
+MOST_OF_A_NAME = 100  # characters
 
 
 class RowAnswer(Record):
@@ -238,9 +239,10 @@ class Answer(Record):
     # proposes and does nothing.
     by: Literal["person", "model", "agent"] = "person"
     candidate: str = ""  # choose: the id of one of the alternatives …
-    action: ChangeK | Prune | None = Field(None, discriminator="action")  # … or an action of one's own
+    action: ChangeK | Prune | EditRows | None = Field(None, discriminator="action")  # … or an action of one's own
     rounds: int = Field(1, ge=1, le=MOST_ROUNDS)  # run: how many rounds it approves
     about: RowAnswer | None = None  # review: what is said of which row
+    who: str = Field("", max_length=MOST_OF_A_NAME)  # the person's name, as they gave it
 
     @model_validator(mode="after")
     def _nothing_beside_it(self) -> Answer:

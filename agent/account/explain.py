@@ -5,10 +5,10 @@ import difflib
 import polars as pl
 from pydantic import Field
 
-from ...state.actions import Action, Relabel
+from ...state.actions import Action, Edit, EditRows, Relabel
 from ...state.canonical import Json
 from ...state.errors import UsageError
-from ...state.events import Act, Decide, JudgeHeldOut, Measure
+from ...state.events import Act, Approve, Decide, Event, JudgeHeldOut, Measure
 from ...state.report import Record
 from ...state.rows import LEDGER_SCHEMA
 from ...state.values import Role, RunState
@@ -20,6 +20,9 @@ from .suspicion import evidence_on_row
 from .suspicion import in_words as evidence_in_words
 
 _AXES = ("domain", "tags", "difficulty")
+_EDITED: dict[Edit, str] = {
+    "restore": "brought back", "drop": "taken out", "protect": "protected", "label": "relabelled"
+}  # fmt: skip
 _SEED_TEXT = 100  # characters of a seed that are told
 
 
@@ -75,6 +78,8 @@ class RowStep(Line):
     round: int
     step: str
     action: str | None = None
+    edit: Edit | None = None  # what a person did with the row
+    who: str = ""  # the name of that person
     relabelled: NewLabel | None = None
     outcome: str | None = None
     why: tuple[str, ...] = ()
@@ -106,11 +111,16 @@ def explain(view: View, row_id: str) -> Explanation:
         raise UsageError(f"{view.run.root} has not read its rows yet")
     now = _line(view, view.ref("ledger"), row_id)
     if now is None:
-        nearest = difflib.get_close_matches(row_id, view.ledger()["id"].head(100_000).to_list(), n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        hint = f"; did you mean {nearest!r}?" if (nearest := nearest_id(view, row_id)) else ""
         raise UsageError(f"{view.run.root} has no row {row_id!r}{hint}")
     text = view.frame("rows", "text")["text"][now.row]
     return Explanation(row=Row(**dict(now), text=text, **_known(view, now)), steps=_steps(view, row_id))
+
+
+def nearest_id(view: View, row_id: str) -> str | None:
+    """The id that is most like one that no row has."""
+    found = difflib.get_close_matches(row_id, view.ledger()["id"].head(100_000).to_list(), n=1)
+    return found[0] if found else None
 
 
 def _known(view: View, line: Line) -> Json:
@@ -191,8 +201,11 @@ def _steps(view: View, row_id: str) -> list[RowStep]:
         ref = patch.get("trial_ledger") or patch.get("ledger")
         line = (_line(view, ref, row_id) if ref else None) or lines[-1]
         label = _given(view, patch["relabelled"], line) if line and "relabelled" in patch else labels[-1]
-        if line is not None and (line != lines[-1] or label != labels[-1]):
+        edit = _edit(state, event, line)
+        if line is not None and (edit or line != lines[-1] or label != labels[-1]):
             step = RowStep(**dict(line), round=state.round, step=event.type)
+            if edit:
+                step = step.model_copy(update={"edit": edit, "event": event.seq, "who": _who(view, event.seq)})
             if isinstance(event, Act) and (decision := state.values.decision):
                 step = step.model_copy(update={"action": decision.action.action})
                 if looks := _looks(view, event.seq):
@@ -204,6 +217,20 @@ def _steps(view: View, row_id: str) -> list[RowStep]:
             lines.append(line)
             labels.append(label)
     return steps
+
+
+def _edit(state: RunState, event: Event, line: Line | None) -> Edit | None:
+    """What a person did with the row of a line by an ``act``; None where that is about others, or was refused."""
+    if line is None or not isinstance(event, Act) or event.outcome == "refused" or state.values.decision is None:
+        return None
+    action = state.values.decision.action
+    return action.edit if isinstance(action, EditRows) and line.row in action.rows else None
+
+
+def _who(view: View, seq: int) -> str:
+    """The name of the person who approved what an ``act`` carries out."""
+    answers = (event for event in reversed(view.events[:seq]) if isinstance(event, Approve) and event.actor == "human")
+    return next((event.answer.who for event in answers), "")
 
 
 def _looks(view: View, seq: int) -> tuple[str, ...]:
@@ -280,6 +307,8 @@ def _told_step(step: RowStep) -> str:
     said = f"  event {step.event}, {step.step}"
     if step.round:
         said += f", round {step.round}"
+    if step.edit is not None:
+        said += f": {_EDITED[step.edit]} by {step.who or 'a person'}"
     if (new := step.relabelled) is not None:
         said += f": label {new.label} instead of {new.was}"
         if new.score is not None:

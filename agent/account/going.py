@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from ...state.actions import Action
+from ...state.actions import Action, EditRows
 from ..steps.rows.removals import changed, changed_labels
 from ..view import View
 
@@ -11,9 +11,9 @@ _SPARE = ("status", "stage", "reason", "score", "threshold", "duplicate_of")
 
 
 def going(view: View, action: Action) -> tuple[pl.DataFrame, str | None]:
-    """The rows whose line or label an action would change, as the action itself finds them, the surest first; and why
-    its caps would refuse it. ``becomes``: removed, back or relabelled; ``to``: the new label; ``twin_text``: of the row
-    that stays in its place."""
+    """The rows whose line or label an action would change, or that it protects, as the action itself finds them, the
+    surest first; and why its caps would refuse it. ``becomes``: removed, back, relabelled or protected; ``to``: the new
+    label; ``twin_text``: of the row that stays in its place."""
     found = changed(view, action)
     before, after = view.ledger(), found.ledger
     moved = before["status"].head(before.height).ne_missing(after["status"].head(before.height))
@@ -25,6 +25,9 @@ def going(view: View, action: Action) -> tuple[pl.DataFrame, str | None]:
         new = found.relabelled.join(old, on="row", how="left").filter(pl.col("label").ne_missing(pl.col("had")))
         named = after.join(new.select("row", to="label"), on="row", how="inner").select("row", "id", *_SPARE, "to")
         lines = pl.concat([lines, named.with_columns(becomes=pl.lit("relabelled"))], how="diagonal")
+    if isinstance(action, EditRows) and action.edit == "protect":
+        named = before.filter(pl.col("row").is_in(action.rows)).select("row", "id", *_SPARE)
+        lines = named.with_columns(becomes=pl.lit("protected"))
     if "to" not in lines.columns:
         lines = lines.with_columns(to=pl.lit(None, dtype=pl.String))
     at = lines["row"].to_numpy()

@@ -5,6 +5,7 @@ Text from the data is made printable here, and is never markup.
 
 from collections.abc import Sequence
 
+import polars as pl
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -28,6 +29,7 @@ from ...tools.write.figures import (
     size,
 )
 from ...tools.write.outcome import outcome_in_words
+from ...tools.write.reasons import in_words
 from ...tools.write.shown import Conflicts, InDoubt, Mark, Relabelled, Round, Stage, Summary
 
 TEXT = 160  # characters of a row that are shown
@@ -225,6 +227,25 @@ def proposal(shown: Proposal) -> RenderableType:
 def _in_words(candidate: Candidate, bound: str = "") -> str:
     rows = f" ({counted(candidate.rows, 'row')}{bound})" if candidate.rows else ""
     return candidate.action.in_words() + rows
+
+
+def going(rows: pl.DataFrame, first: int, total: int) -> RenderableType:
+    """Rows that the action that waits is about, as ``going`` gives them, numbered from ``first`` on."""
+    last = first + rows.height - 1
+    table = _table(f"rows {first:,} to {last:,} of {total:,}", (), ("",), ("id", "what becomes of it", "text"))
+    for number_, row in enumerate(rows.iter_rows(named=True), start=first):
+        words = in_words(row["reason"]) if row["becomes"] == "removed" else ""
+        label = f"{row['label']} → {row['to']}" if row["becomes"] == "relabelled" else ""
+        score = "" if row["score"] is None else f"({number(row['score'])})"
+        becomes = " ".join(filter(None, (row["becomes"], label, words and f"because {words}", score)))
+        text = Text("\n").join([line(row["text"][:TEXT]), *_twin(row["twin_text"])])
+        table.add_row(str(number_), line(row["id"]), line(becomes), text)
+    more = [line(f"  /preview {last + 1} shows more", "dim")] if last < total else []
+    return Group(table, *more)
+
+
+def _twin(text: str | None) -> list[Text]:
+    return [] if text is None else [line(f"stays: {text[:TEXT]}", "dim")]
 
 
 def clusters(report: ClusterReport, critiques: Sequence[Critique]) -> RenderableType:

@@ -5,7 +5,7 @@ data ever reaches it: it is told figures, enumerations and cluster numbers; rows
 person.
 """
 
-import difflib
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -26,6 +26,7 @@ from ...tools.write.review import said_of_row
 from ..account import tables
 from ..account.explain import explain, told
 from ..account.summary import rounds
+from ..decide.person import unknown_label
 from ..decide.proposals import Arguments, Refusal, put_forward
 from ..decide.review import in_doubt, listed
 from ..llm.ask import asked, reader, schema
@@ -58,13 +59,16 @@ def read(command: Capability, words: list[str]) -> Json:
     """The arguments from the words behind a command.
 
     Raises:
-        Refusal: too many; the usage is told.
+        Refusal: too many; the usage is told; or a quote is not closed.
     """
     names = list(command.params.model_fields)
     if names == ["row"]:
         words = [_unquoted(" ".join(words))] if words else []  # an id may hold spaces
     elif names == ["said"]:
         words = [" ".join(words)] if words else []  # and so may a label
+    elif names[-1:] == ["rows"]:
+        words, head = _quoted(" ".join(words)), len(names) - 1
+        return dict(zip(names, [*words[:head], words[head:]], strict=False)) if len(words) > head else {}
     if len(words) > len(names):
         raise Refusal(f"the command is {command.usage}")
     return dict(zip(names, words, strict=False))
@@ -74,6 +78,14 @@ def _unquoted(words: str) -> str:
     """Words without the quotes around them, which a person who knows shells may type."""
     quoted = len(words) > 2 and words[0] == words[-1] and words[0] in "\"'"
     return words[1:-1] if quoted else words
+
+
+def _quoted(words: str) -> list[str]:
+    """Words as a shell reads them: those in quotes may hold spaces."""
+    try:
+        return shlex.split(words)
+    except ValueError as error:
+        raise Refusal(f"{error}: an id with spaces stands between two quotes") from error
 
 
 def carry_out(talk: Conversation, command: Capability, arguments: Json, by: By) -> Result:
@@ -202,22 +214,10 @@ def _answer_row(talk: Conversation, params: OfRow, by: By) -> Result:
         answer, label = said_of_row(params.said, doubts["suggested"][0] if doubts.height else None)
     except ValueError as error:
         raise Refusal(str(error)) from error
-    if label is not None:
-        known_label(talk, label)
+    if label is not None and (unknown := unknown_label(view, label)):
+        raise Refusal(unknown)
     talk.tell(RowAnswer(row=talk.reviewed, answer=answer, label=label))
     return _review(talk, Arguments(), by)
-
-
-def known_label(talk: Conversation, label: str) -> None:
-    """Whether some row has a label, as one that a person gives must be.
-
-    Raises:
-        Refusal: none has; the nearest is named.
-    """
-    if label not in (known := talk.session.view.labels().drop_nulls().unique().to_list()):
-        near = difflib.get_close_matches(label, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "; an answer in review.csv may name a new one"
-        raise Refusal(f"no row has the label {label!r}{hint}")
 
 
 def _metrics(talk: Conversation, params: Arguments, by: By) -> Result:

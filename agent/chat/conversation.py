@@ -20,10 +20,14 @@ AnswerKind = Literal["approve", "reject", "choose", "keep", "undo", "run", "fini
 
 
 class Conversation:
-    """A run that a person talks about. The run directory must be locked and the cycle begun by the caller."""
+    """A run that a person talks about. The run directory must be locked and the cycle begun by the caller.
 
-    def __init__(self, session: Session, cycle: Cycle) -> None:
+    ``who``: the person's name, which stands beside each of their answers.
+    """
+
+    def __init__(self, session: Session, cycle: Cycle, who: str = "") -> None:
         self.session = session
+        self._who = who
         self._cycle = cycle
         self._seen: tuple[str, str] | None = None
         self.reviewed: int | None = None  # position of the row in doubt that was shown last
@@ -106,6 +110,8 @@ class Conversation:
             RecrystError: a step of the run failed.
         """
         self.judge(answer)
+        if answer.by == "person":
+            answer = answer.model_copy(update={"who": self._who})
         self._cycle.go_on(answer.model_dump(mode="json"))
 
     def judge(self, answer: Answer) -> None:

@@ -13,13 +13,28 @@ from ..account import tables
 from ..decide.proposals import Refusal
 from .commands import COMMANDS, carry_out, read
 from .conversation import Conversation
+from .keyboard import keyboard
 from .talk import Talk
 
 PROMPT = "recryst> "
-_SHORT = {"y": "/yes", "yes": "/yes", "n": "/no", "no": "/no", "/quit": "/quit", "q": "/quit", "/exit": "/quit"}
+_SHORT = {"y": "/yes", "yes": "/yes", "n": "/no", "no": "/no", "help": "/help", "?": "/help"}
+_SHORT |= dict.fromkeys(("/quit", "quit", "q", "/exit", "exit"), "/quit")
 
 _CARRIES_OUT = ("/yes", "/run")
 _UNREAD = 0.3  # seconds: a proposal that was answered sooner was not read
+
+
+class Ended(KeyboardInterrupt):
+    """The process is told to end, and not by whoever types."""
+
+
+def end(*_: object) -> None:
+    """What a signal to end the process does.
+
+    Raises:
+        Ended: always.
+    """
+    raise Ended
 
 
 class Terminal:
@@ -35,17 +50,21 @@ class Terminal:
         self._shown_at = -_UNREAD  # when the last new proposal was shown
 
     def run(self) -> None:
-        """Converse until the run ends, the person leaves, or there are no more lines.
+        """Converse until the run ends, the person leaves, or there are no more lines. At the prompt the first Ctrl-C
+        gives up what was typed, and a second one leaves.
 
         Raises:
             RecrystError: a step of the run failed.
+            KeyboardInterrupt: the person leaves by Ctrl-C, at the prompt or while the run is at work.
         """
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="replace")  # a byte that is no text harms one character, not the conversation
-        if sys.stdin.isatty():
-            with contextlib.suppress(ImportError):
-                import readline  # noqa: F401  input() then has a history and can be edited
+        with keyboard(self._conversation) if sys.stdin.isatty() else contextlib.nullcontext():
+            self._converse()
+
+    def _converse(self) -> None:
         ended = self._conversation.proposal is None
+        given_up = False
         while True:
             if self._show_proposal():
                 _forget_typed_ahead()
@@ -57,6 +76,14 @@ class Terminal:
             except EOFError:
                 self._console.print()
                 return
+            except KeyboardInterrupt as stopped:
+                if given_up or isinstance(stopped, Ended):
+                    raise
+                given_up = True
+                self._console.print()
+                self._console.print(tables.line("Ctrl-C again leaves, and so does /quit", "dim"))
+                continue
+            given_up = False
             if not sys.stdin.isatty():
                 self._console.print(tables.line(line))  # so that what is left of a piped conversation can be read
             if _SHORT.get(line) == "/quit":

@@ -1,5 +1,6 @@
 """``recryst chat``."""
 
+import getpass
 import os
 import signal
 from collections.abc import Mapping
@@ -10,7 +11,9 @@ from typing import Any
 import click
 
 from ...state.config import Config
+from ...state.decision import MOST_OF_A_NAME
 from ...state.errors import UsageError
+from ...state.phrases import printable
 from ...state.run import RunDirectory
 from .claim import begin, located
 from .options import DATA_OPTIONS, MODEL_OPTIONS, RUN_OPTIONS, ready, settled, with_options
@@ -23,12 +26,14 @@ MAX_ROUNDS = 50  # a person ends the rounds; this only bounds `run N` and forgot
 @click.argument("source", metavar="SOURCE|RUN")
 @click.option("--page", is_flag=True, help="Converse in the browser: the workbench, on this machine's own address.")
 @click.option("--no-browser", is_flag=True, help="With --page: only show the address.")
+@click.option("--as", "who", metavar="NAME", help="Who answers, as the log has it.  [default: the account's name]")
 @with_options([*DATA_OPTIONS, *RUN_OPTIONS, *MODEL_OPTIONS])
 def chat(
     source: str,
     out: Path | None,
     page: bool,
     no_browser: bool,
+    who: str | None,
     **options: Any,
 ) -> int:
     """Talk about the rows of SOURCE, or come back to the conversation in the run directory RUN.
@@ -36,12 +41,13 @@ def chat(
     Each action is shown before it is carried out, and waits for your approval. Slash commands (/help) always work; with
     --llm anything else you type is answered by the language model, which sees figures and no rows.
     """
-    converse = _converse
+    name = person_name(who)
+    converse = partial(_converse, who=name)
     if page:
         from ..page.serve import need_server
 
         need_server()
-        converse = partial(_on_the_page, browser=not no_browser)
+        converse = partial(_on_the_page, browser=not no_browser, who=name)
     reporter = Reporter()
     if (Path(source) / "run.yaml").is_file():
         if out or any(value not in (None, (), False) for value in options.values()):
@@ -58,6 +64,23 @@ def chat(
         return converse(directory, reporter)
 
 
+def person_name(said: str | None) -> str:
+    """The name that stands beside a person's answers: as they say, or that of the account; without one, none.
+
+    Raises:
+        UsageError: it is no name.
+    """
+    if said is None:
+        try:
+            said = getpass.getuser()
+        except (KeyError, OSError, ImportError):  # an account without an entry
+            return ""
+    name = printable(said).strip()
+    if not 0 < len(name) <= MOST_OF_A_NAME:
+        raise UsageError(f"--as takes a name of 1 to {MOST_OF_A_NAME} characters")
+    return name
+
+
 def with_a_person(options: Mapping[str, Any]) -> Config:
     """The configuration, with a person who approves and with room for as many rounds as a conversation takes.
 
@@ -72,7 +95,7 @@ def with_a_person(options: Mapping[str, Any]) -> Config:
     return config
 
 
-def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool) -> int:
+def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool, who: str) -> int:
     """The same on the page; returns the exit code."""
     from ...state.log import last_step
     from ..account.summary import summary
@@ -86,7 +109,7 @@ def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool) -> 
         look(directory.root, reporter.say, browser)
         return 0
     approved(directory, directory.read_settings()[1])
-    rested = converse(directory, Desk(directory, Telling()), reporter.say, browser)
+    rested = converse(directory, Desk(directory, Telling(), who), reporter.say, browser)
     if last_step(directory.log) == "publish":
         show_summary(directory, summary(View.open(directory.root)))
     else:
@@ -106,7 +129,7 @@ def approved(directory: RunDirectory, config: Config) -> None:
         raise UsageError(f"{directory.root} runs unattended: `recryst resume {directory.root}` goes on with it")
 
 
-def _converse(directory: RunDirectory, reporter: Reporter) -> int:
+def _converse(directory: RunDirectory, reporter: Reporter, who: str) -> int:
     """The conversation about a run that this process owns; returns the exit code."""
     from ..session import Session
 
@@ -117,11 +140,11 @@ def _converse(directory: RunDirectory, reporter: Reporter) -> int:
     from ..account.summary import summary
     from ..account.tables import show_summary
     from ..chat.conversation import Conversation
-    from ..chat.terminal import Terminal
+    from ..chat.terminal import Terminal, end
     from ..graph import placed
     from ..start import failures_noted
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, end)
     if ended:
         click.echo("this run has ended: you can look and ask, and change nothing")
     else:
@@ -130,7 +153,7 @@ def _converse(directory: RunDirectory, reporter: Reporter) -> int:
     try:
         with failures_noted(session, back), placed(session) as cycle:
             cycle.go_on()
-            Terminal(Conversation(session, cycle)).run()
+            Terminal(Conversation(session, cycle, who)).run()
     except KeyboardInterrupt:
         reporter.say("")
         reporter.say(f"stopped; {back}")

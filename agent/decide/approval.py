@@ -4,7 +4,7 @@ Pure functions of a view, called by the loop and again by the auditor. An answer
 carries the hash of the proposal, and the hash of another proposal is refused.
 """
 
-from ...state.actions import Stop
+from ...state.actions import EditRows, Stop
 from ...state.canonical import sha256_json
 from ...state.decision import Answer, Candidate, Decision, Proposal, RolledBack
 from ...state.errors import UsageError
@@ -95,6 +95,8 @@ def settle(view: View, answer: Answer) -> tuple[Values, tuple[Candidate, ...]]:
         raise UsageError("what was shown is no longer what is proposed; nothing was done, look at it again")
     if answer.by != "person" and answer.answer != "choose":
         raise UsageError("only a person may approve; nothing was done")
+    if answer.by != "person" and isinstance(answer.action, EditRows):
+        raise UsageError("only a person may say what becomes of single rows; nothing was done")
     stops = isinstance(shown.candidate.action, Stop)
     change = Values(stop_reason=None, converged=False) if stops else Values()  # where the run goes on
     brought_in: tuple[Candidate, ...] = ()
@@ -142,6 +144,8 @@ def _choose(view: View, answer: Answer) -> tuple[Candidate, Decision]:
     """Another decision takes the place of the one that waits; it is shown and waits in its turn."""
     _, known = _candidates(view)
     if answer.action is not None:
+        if isinstance(answer.action, EditRows):
+            person.check_edit(view, answer.action)
         mine = own_candidate(answer.action, view.report(), gather_facts(view), view.config.caps)
     elif answer.candidate in known and known[answer.candidate].available:
         mine = known[answer.candidate]

@@ -13,6 +13,7 @@ from ...state.actions import (
     Action,
     ChangeK,
     Deduplicate,
+    EditRows,
     Prune,
     Refilter,
     RefilterByQuality,
@@ -128,7 +129,9 @@ def _removable(facts: Facts, caps: CapsParams) -> int:
     return max(0, min(int(caps.step_fraction * real), real - int((1 - caps.total_fraction) * facts.cleaned)))
 
 
-def own_candidate(action: ChangeK | Prune, report: ClusterReport, facts: Facts, caps: CapsParams) -> Candidate:
+def own_candidate(
+    action: ChangeK | Prune | EditRows, report: ClusterReport, facts: Facts, caps: CapsParams
+) -> Candidate:
     """An action that a person put together, within the caps that hold for all.
 
     Raises:
@@ -137,6 +140,10 @@ def own_candidate(action: ChangeK | Prune, report: ClusterReport, facts: Facts, 
     rows = 0
     if isinstance(action, Prune):
         rows = _pruned_rows(action, report, _removable(facts, caps))
+    elif isinstance(action, EditRows):
+        rows = len(action.rows)
+        if action.edit == "drop" and rows > (limit := _removable(facts, caps)):
+            raise UsageError(f"that would remove {rows:,} rows; one action may remove {limit:,} (caps.step_fraction)")
     elif action.algorithm != "kmeans" or action.k is None or action.k > facts.kept // 5:
         raise UsageError(f"k is a number from 2 to {facts.kept // 5:,}, a fifth of the {facts.kept:,} rows")
     name = _opaque(report.round, "asked for", action.key, facts.state_key)

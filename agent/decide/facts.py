@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import polars as pl
 
+from ...state.actions import EditRows
 from ...state.canonical import sha256_bytes, sha256_json
 from ...state.config import ClusterParams
 from ...state.decision import Budget, Facts, RoundRecord
@@ -71,13 +72,14 @@ def critique_key(report: ClusterReport) -> str:
 
 
 def gather_budget(view: View) -> Budget:
-    """What is left when the events so far have been logged; a killed step's time is not counted."""
+    """What is left when the events so far have been logged; a killed step's time is not counted, nor is a round in
+    which a person said what becomes of single rows."""
     stop, llm = view.config.stop, view.config.llm
     history = view.history()
     spent = sum(event.seconds for event in view.events if isinstance(event, StepEvent)) / 60.0
     usd, tokens = spent_on_models(view.events)
     return Budget(
-        rounds_left=stop.max_rounds - len(history),
+        rounds_left=stop.max_rounds - sum(not isinstance(record.action, EditRows) for record in history),
         minutes_left=None if stop.max_minutes is None else round(stop.max_minutes - spent, 3),
         usd_left=None if llm.max_usd is None else round(llm.max_usd - usd, 8),
         tokens_left=None if llm.max_tokens is None else llm.max_tokens - tokens,
@@ -86,10 +88,11 @@ def gather_budget(view: View) -> Budget:
 
 
 def _since_override(history: History, events: Sequence[Event]) -> History:
-    """The rounds since a person last overrode a measurement, which moved the data."""
+    """The rounds since a person last overrode a measurement, or said what becomes of single rows: it moved the data."""
     measured = 0
     for event in reversed(events):
-        if isinstance(event, Override):
+        edited = isinstance(event, Measure) and isinstance(event.record.action, EditRows)
+        if isinstance(event, Override) or edited:
             return history[len(history) - measured :]
         measured += isinstance(event, Measure)
     return history

@@ -4,18 +4,25 @@ A person's word counts for more than any evidence: no step takes out a row that 
 that they give it is its label in all later evidence.
 """
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from ...state.actions import Edit, EditRows
 from ...state.decision import RowAnswer
 from ...state.errors import UsageError
+from ...state.phrases import counted
 from ...state.rows import Removal, remove_rows
+from ...tools.write.reasons import in_words
 from ..view import View
+from .proposals import OwnEdit, Refusal
 
 _SCHEMA = {"row": pl.UInt32, "answer": pl.String, "label": pl.String}
 REASON = "person"
+_FOR_GOOD = ("clean", "decontaminate")  # the stages that take out copies, rows without content, and benchmarks
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,95 @@ def with_answer(view: View, said: RowAnswer) -> pl.DataFrame:
         raise UsageError("the rows have no labels: no label column was named; nothing was done")
     line = pl.DataFrame([(said.row, said.answer, said.label)], schema=_SCHEMA, orient="row")
     return pl.concat([answers(view).filter(pl.col("row") != said.row), line]).sort("row")
+
+
+def own_edit(view: View, params: OwnEdit) -> tuple[EditRows, str]:
+    """What a person wants to do with rows, as an action on those of them that it can be done with, and why it cannot
+    with the others; "" where there are none.
+
+    Raises:
+        Refusal: it can be done with none of them.
+    """
+    rows = np.unique(np.asarray(params.rows, dtype=np.uint32))
+    why_not = _why_not(view, params.edit, rows, params.label)
+    left = tuple(row for row in rows.tolist() if row not in why_not)
+    first = next(iter(why_not.items()), None)
+    if not left and first is not None:
+        raise Refusal(f"{_named(view, first[0])} {first[1]}; nothing was done")
+    if (params.edit == "label") != bool(params.label):
+        raise Refusal("a label is named to relabel rows, and for nothing else")
+    said = "" if first is None else f"without {counted(len(why_not), 'row')}: {_named(view, first[0])} {first[1]}"
+    return EditRows(edit=params.edit, rows=left, label=params.label), said
+
+
+def check_edit(view: View, action: EditRows) -> None:
+    """Whether an action on single rows can be done with all of them.
+
+    Raises:
+        UsageError: it cannot with some; the first is named.
+    """
+    for row, why in _why_not(view, action.edit, np.asarray(action.rows, dtype=np.uint32), action.label).items():
+        raise UsageError(f"{_named(view, row)} {why}; nothing was done")
+
+
+def unknown_label(view: View, label: str) -> str | None:
+    """Why a label that a person gives cannot be given: no row has it, and the nearest is named; None where one has."""
+    if label in (known := view.labels().drop_nulls().unique().to_list()):
+        return None
+    near = difflib.get_close_matches(label, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "; an answer in review.csv may name a new one"
+    return f"no row has the label {label!r}{hint}"
+
+
+def _named(view: View, row: int) -> str:
+    ids = view.ledger()["id"]
+    return f"row {ids[row] if row < len(ids) else row}"
+
+
+def _why_not(view: View, edit: Edit, rows: np.ndarray, label: str | None) -> Mapping[int, str]:
+    """The rows (positions, uint32 [n]) with which something cannot be done, and why, as the rest of a sentence."""
+    ledger, labels, protected = view.ledger(), view.labels(), set(pinned(view).tolist())
+    wrong = None
+    if edit == "label":
+        wrong = "cannot: no label column was named" if view.values.label_column is None else None
+        if wrong is None and (unknown := unknown_label(view, label or "")):
+            wrong = f"cannot: {unknown}"
+    found = dict[int, str]()
+    for row in rows.tolist():
+        line = ledger.row(row, named=True) if row < ledger.height else None
+        gone = line is not None and line["status"] == "removed"
+        if line is None:
+            found[row] = "is not in the data"
+        elif line["split"] != "train":
+            found[row] = "is held out to measure with, and stays as it is while the run goes on"
+        elif line["origin"] != "input" and edit != "drop":
+            found[row] = "was written by a language model: it can be dropped, and nothing else"
+        elif (edit == "restore") != gone:
+            found[row] = "was removed; restore it first" if gone else "was not removed"
+        elif gone and line["stage"] in _FOR_GOOD:
+            found[row] = f"stays out: {in_words(line['reason'])}"
+        elif edit == "protect" and row in protected:
+            found[row] = "is protected already"
+        elif edit == "label" and (wrong or labels[row] == label):
+            found[row] = wrong or "has that label already"
+    return found
+
+
+def with_edit(view: View, action: EditRows) -> pl.DataFrame:
+    """What a person said, as ``answers``, once an action on single rows is in force; a row that is kept keeps the label
+    that it has by then."""
+    rows = np.asarray(action.rows, dtype=np.uint32)
+    rows = rows[rows < view.values.ingested]
+    own, now = view.frame("rows", "label")["label"].gather(rows), view.labels().gather(rows)
+    lines = pl.DataFrame({"row": rows, "answer": "keep", "label": now.set(own.eq_missing(now), None)})
+    if action.edit == "drop":
+        lines = lines.with_columns(answer=pl.lit("remove"), label=pl.lit(None, dtype=pl.String))
+    elif action.edit == "label":
+        lines = lines.with_columns(label=pl.lit(action.label))
+    if action.edit != "drop":
+        lines = lines.with_columns(answer=pl.when(pl.col("label").is_null()).then("answer").otherwise(pl.lit("label")))
+    before = answers(view).filter(~pl.col("row").is_in(rows))
+    return pl.concat([before, lines.cast(_SCHEMA)]).sort("row")  # type: ignore[arg-type]
 
 
 def resolved(view: View, said: pl.DataFrame) -> tuple[pl.DataFrame, int]:

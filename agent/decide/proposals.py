@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from ...state.actions import ChangeK, Prune
+from ...state.actions import MOST_ROWS, ChangeK, Edit, EditRows, Prune
 from ...state.canonical import Json
 from ...state.decision import Candidate
 from ...state.report import Record
@@ -78,6 +78,14 @@ class OwnPrune(Arguments):
         return value
 
 
+class OwnEdit(Arguments):
+    """What a person does with which rows, by position, and with ``label`` which."""
+
+    edit: Edit
+    rows: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, max_length=MOST_ROWS)
+    label: str | None = None
+
+
 class Alternative(Arguments):
     number: int = Field(ge=1, description="from 1, in the order they are listed")
 
@@ -86,7 +94,7 @@ class PutForward(Record):
     """What takes the place of the proposal: the id of an alternative, or an action of one's own; as in ``Answer``."""
 
     candidate: str = ""
-    action: ChangeK | Prune | None = None
+    action: ChangeK | Prune | EditRows | None = None
 
 
 def put_forward(params: Arguments, alternatives: Sequence[Candidate]) -> PutForward:

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import polars as pl
 
-from ...state.actions import Action
+from ...state.actions import Action, EditRows
 from ...state.config import ClusterParams
 from ...state.decision import RoundRecord
 from ...state.errors import UsageError
-from ...state.events import Act, Event, Measure
+from ...state.events import Act, Approve, Event, Measure
 from ...state.values import Artefacts, Values
 from ..view import View
 from .facts import state_key
-from .person import pinned
+from .person import answers, pinned
 
 # What belongs to the round in progress and not to the data.
 _ROUND = {"offer": False, "trial": None}
@@ -27,10 +28,14 @@ _ANSWERS = ("answer", "rejected", "auto_rounds", "stop_reason", "converged")
 
 @dataclass(frozen=True)
 class Override:
-    """The artefacts and values that come in force with an event; None takes a role away."""
+    """The artefacts and values that come in force with an event; None takes a role away.
+
+    ``answers``: what a person has said of rows from then on, where that is another.
+    """
 
     artefacts: Artefacts = field(default_factory=dict)
     values: Values = field(default_factory=Values)
+    answers: pl.DataFrame | None = None
 
 
 def kept(view: View) -> Override:
@@ -66,7 +71,7 @@ def in_force(view: View, record: RoundRecord, clustering: ClusterParams) -> Valu
 def undone(view: View) -> Override:
     """What brings the run back to before the last change that stands: every artefact and value as it was then.
 
-    What a person has said of rows since stays said, unless the change is that it came in force.
+    What a person has said of rows stays said, but for that which came in force with the change.
 
     Raises:
         UsageError: no change stands.
@@ -80,20 +85,37 @@ def undone(view: View) -> Override:
         for role in sorted({*now.artefacts, *then.artefacts} - {"answers"})
         if now.artefacts.get(role) != then.artefacts.get(role)
     }
-    if view.events[standing[-1]].type == "apply" and (said := _said_before(view, standing)) != now.artefacts["answers"]:
-        artefacts["answers"] = said
     names = sorted((now.values.model_fields_set | then.values.model_fields_set) - {*_ANSWERS, *_ROUND})
     values = {name: getattr(then.values, name) for name in names}
     changed = {name: value for name, value in values.items() if getattr(now.values, name) != value}
-    return Override(artefacts, Values(**changed, **_ROUND))
+    said = _said(view, standing)
+    return Override(artefacts, Values(**changed, **_ROUND), None if said.equals(answers(view)) else said)
 
 
-def _said_before(view: View, standing: Sequence[int]) -> str | None:
-    """The reference of what a person had said of rows by the time that it last came in force before the top change."""
-    applied = [seq for seq in standing[:-1] if view.events[seq].type == "apply"]
-    read = [event.seq for event in view.events if event.type == "answers"]
-    last = max((*applied, *read), default=None)
-    return None if last is None else view.at(last + 1).state.artefacts.get("answers")
+def _said(view: View, standing: Sequence[int]) -> pl.DataFrame:
+    """What a person has said of rows (as ``answers``), but of those of which it came in force with the top change what
+    they had said before."""
+    top, now = standing[-1], answers(view)
+    if view.events[top].type == "apply":
+        earlier = [event.seq for event in view.events[:top] if event.type == "answers"]
+        last = max([*earlier, *(seq for seq in standing[:-1] if view.events[seq].type == "apply")], default=-1)
+        before = answers(view.at(last + 1))
+        told = now.join(before, on=before.columns, how="anti", nulls_equal=True)["row"].to_list()
+        since = [event.answer.about for event in view.events[top:] if isinstance(event, Approve)]
+        rows = set(told) - {about.row for about in since if about is not None}
+        rows = rows.difference(*(_edited(view, seq) for seq in standing[:-1] if seq > last))
+    elif rows := _edited(view, top):
+        before = answers(view.at(top))
+    else:
+        return now
+    of = pl.col("row").is_in(list(rows))
+    return pl.concat([now.filter(~of), before.filter(of)]).sort("row")
+
+
+def _edited(view: View, seq: int) -> set[int]:
+    """The rows that the action of an event names, where it is a person's on single rows."""
+    action = _action(view, seq)
+    return set(action.rows) if isinstance(action, EditRows) else set()
 
 
 def standing_actions(view: View) -> tuple[Action, ...]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...state.actions import Action, ChangeK, Refilter, RemoveMarked, Stop, Synthesise
+from ...state.actions import Action, ChangeK, EditRows, Refilter, RemoveMarked, Stop, Synthesise
 from ...state.config import ObjectiveParams
 from ...state.decision import Change, Verdict
 from ...state.report import Objective
@@ -164,6 +164,13 @@ def may_pay_on_clustering(before: Objective, quality: float, params: ObjectivePa
     return _clustering_moved(before, quality, 0.0).gain > _needed_of_clustering(before.clustering_sd, params)
 
 
+def decided_by_a_person(measured: Verdict) -> Verdict:
+    """What was measured of an action on single rows, which stays because a person wants it: they know the rows."""
+    pays = "it pays" if measured.outcome == "kept" else "by itself it would not pay"
+    reason = f"a person said so; {pays}: {'; '.join(measured.reasons)}"
+    return measured.model_copy(update={"outcome": "kept", "reasons": (reason,)})
+
+
 def pays_on_clustering(before: Objective, after: Objective, looks: int, params: ObjectiveParams) -> Verdict:
     """Whether another clustering of the same rows is a better one: by more than re-seeding moves it."""
     error = math.hypot(before.clustering_sd, after.clustering_sd)
@@ -195,4 +202,4 @@ def on_rows(action: Action) -> bool:
 
 def appraised(action: Action) -> bool:
     """Whether an action is measured before it is decided on: what takes rows out or gives them other labels."""
-    return not isinstance(action, ChangeK | Refilter | Synthesise | Stop)
+    return not isinstance(action, ChangeK | EditRows | Refilter | Synthesise | Stop)

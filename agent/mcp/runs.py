@@ -19,7 +19,7 @@ from ...state.config import Config
 from ...state.errors import InputError, UsageError, storage_error
 from ...state.log import last_step
 from ...state.run import RunDirectory
-from ..cli.chat import approved
+from ..cli.chat import approved, person_name
 from ..cli.claim import begin, name_of
 from ..cli.options import ready
 from ..cli.progress import Telling
@@ -190,7 +190,7 @@ class Runs:
                 directory = stack.enter_context(opening())
                 if last_step(directory.log) == "publish":
                     return
-                desk = Desk(directory, Telling(quiet=True))
+                desk = Desk(directory, Telling(quiet=True), person_name(None))
                 kept = stack.pop_all()
             freed = threading.Thread(target=_free, args=(desk, kept), name="recryst-lock", daemon=True)
             self._owned[run] = _Owned(desk, freed)

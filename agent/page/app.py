@@ -121,8 +121,6 @@ class Page:
         data, kind, name = written(self.reader.view(query.at), self.rows.found(query), ask.get("as", "jsonl"))
         return Response(data, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
 
-    # What is not JSON ------------------------------------------------------------------------------------------------
-
     async def _file(self, request: Request) -> Response:
         path = STATIC / request.path_params.get("name", "index.html")
         if path.parent != STATIC or path.suffix not in _KINDS or not path.is_file():
@@ -149,8 +147,6 @@ class Page:
                 silent += _LOOK
 
         return StreamingResponse(events(), media_type="text/event-stream")
-
-    # What acts -------------------------------------------------------------------------------------------------------
 
     async def _select(self, request: Request) -> Response:
         try:

@@ -15,11 +15,11 @@ from ...state.decision import Answer, Proposal, RowAnswer
 from ...state.errors import RecrystError
 from ...state.phrases import counted
 from ...state.run import RunDirectory
-from ..chat.commands import known_label
 from ..chat.conversation import ENDED, Conversation
 from ..cli.progress import Telling
 from ..decide.approval import shown_sha
-from ..decide.proposals import Arguments, NewK, OwnPrune, PutForward, Refusal, put_forward
+from ..decide.person import own_edit, unknown_label
+from ..decide.proposals import Arguments, NewK, OwnEdit, OwnPrune, PutForward, Refusal, put_forward
 
 
 class Act(Arguments):
@@ -32,6 +32,7 @@ class Act(Arguments):
     candidate: str = ""
     k: NewK | None = None
     prune: OwnPrune | None = None
+    edit: OwnEdit | None = None
     about: RowAnswer | None = None
     by: Literal["person", "agent"] = "person"  # an agent may only choose, which does nothing yet
 
@@ -39,8 +40,8 @@ class Act(Arguments):
 class Desk:
     """Where what waits lies, and where answers are handed in. ``start`` begins the thread; the run must be locked."""
 
-    def __init__(self, directory: RunDirectory, reporter: Telling) -> None:
-        self.reporter = reporter
+    def __init__(self, directory: RunDirectory, reporter: Telling, who: str = "") -> None:
+        self.reporter, self._who = reporter, who
         self.failed: BaseException | None = None
         self.ended = False
         self._directory = directory
@@ -116,7 +117,7 @@ class Desk:
         back = f"`recryst chat {self._directory.root} --page` comes back"
         with failures_noted(session, back), placed(session) as cycle:
             cycle.go_on()
-            talk = Conversation(session, cycle)
+            talk = Conversation(session, cycle, self._who)
             while self._show(talk):
                 given = self._answers.get()
                 if given is None:
@@ -133,7 +134,7 @@ class Desk:
 
     def _take(self, talk: Conversation, act: Act, judged: Future[str]) -> None:
         try:
-            answer = _answer(talk, act)
+            answer, beside = _answer(talk, act)
             talk.judge(answer)
         except Refusal as refusal:
             judged.set_exception(refusal)
@@ -141,28 +142,30 @@ class Desk:
         except BaseException as error:
             judged.set_exception(error)
             raise
-        judged.set_result(_words(act))
+        judged.set_result("; ".join(filter(None, (_words(act), beside))))
         self._waiting = None
         talk.answer(answer)
         talk.note([act.answer])
 
 
-def _answer(talk: Conversation, act: Act) -> Answer:
-    """The answer that an act stands for, as the terminal would give it.
+def _answer(talk: Conversation, act: Act) -> tuple[Answer, str]:
+    """The answer that an act stands for, as the terminal would give it, and which rows it is not about.
 
     Raises:
         Refusal: no row has the label, or nothing is put forward.
     """
+    view, beside = talk.session.view, ""
     chosen = PutForward(candidate=act.candidate)
     if own := act.k or act.prune:
         chosen = put_forward(own, ())
-    if act.about is not None and act.about.label is not None:
-        known_label(talk, act.about.label)
+    elif act.edit is not None:
+        action, beside = own_edit(view, act.edit)
+        chosen = PutForward(action=action)
+    if act.about is not None and act.about.label is not None and (unknown := unknown_label(view, act.about.label)):
+        raise Refusal(unknown)
+    given = act.model_dump(include={"shown_sha", "interrupt_id", "answer", "by", "rounds", "about"})
     try:
-        return Answer(
-            shown_sha=act.shown_sha, interrupt_id=act.interrupt_id, answer=act.answer, by=act.by, rounds=act.rounds,
-            candidate=chosen.candidate, action=chosen.action, about=act.about,
-        )  # fmt: skip
+        return Answer(**given, **dict(chosen)), beside
     except ValueError as error:
         raise Refusal(f"that is no answer: {error}") from error
 

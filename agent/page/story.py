@@ -76,7 +76,7 @@ def _decisions(view: View) -> list[Json]:
         elif found and isinstance(event, Approve):
             said = event.answer
             found[-1]["answers"].append(
-                {"seq": event.seq, "ts": event.ts, "actor": event.actor, "answer": said.answer, "by": said.by}
+                {"seq": event.seq, "ts": event.ts, "actor": event.actor, "answer": said.answer, "who": said.who}
             )
         elif found and isinstance(event, Act):
             found[-1]["acted"] = event.seq
@@ -127,5 +127,5 @@ def going(view: View, shown: Proposal, query: Json) -> Json:
     rows, refused = view.memo[key]
     page = rows.slice(query["offset"], query["limit"]).to_dicts()
     for row in page:
-        row["why"] = "" if row["becomes"] == "relabelled" else in_words(row["reason"])
+        row["why"] = in_words(row["reason"]) if row["becomes"] == "removed" else ""
     return {"total": rows.height, "rows": page, "refused": refused}

@@ -30,7 +30,7 @@ class Approve(Step[Answer]):
 
     name = "approve"
     unit = ""
-    takes = "what a person answered, and when; what an agent of another program put forward"
+    takes = "what a person answered, who they say they are, and when; what an agent of another program put forward"
 
     def due(self, view: View) -> bool:
         return view.config.approve
@@ -115,8 +115,9 @@ class _Override(Step[None]):
         changed = len(np.setxor1d(view.kept(), kept_rows(ledger)))
         centroids = view.store.array(change.artefacts.get("centroids") or view.ref("centroids"))
         total = counts(ledger)
+        said: dict[Role, Content] = {} if change.answers is None else {"answers": change.answers}
         return Draft(
-            artefacts={**change.artefacts},
+            artefacts={**change.artefacts, **said},
             values=change.values,
             actor="human",
             fields={"counts": total, "k": len(centroids)},

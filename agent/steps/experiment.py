@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from ...state import events
-from ...state.actions import ChangeK, Synthesise
+from ...state.actions import ChangeK, EditRows, Synthesise
 from ...state.config import ClusterParams
 from ...state.decision import Outcome, RoundRecord, Verdict
 from ...state.errors import IntegrityError
@@ -19,7 +19,7 @@ from ..decide.caps import within_share
 from ..decide.decide import REJECTED
 from ..decide.person import pinned
 from ..decide.undo import in_force
-from ..decide.verdict import may_pay_on_clustering, on_rows, pays_on_clustering, pays_on_rows
+from ..decide.verdict import decided_by_a_person, may_pay_on_clustering, on_rows, pays_on_clustering, pays_on_rows
 from ..session import Session
 from ..synthesis.placement import LivePlacer, Placer, logged_placer
 from ..synthesis.tables import Addition, add_rows
@@ -145,7 +145,7 @@ class Act(Step[_Instruments]):
         ledger, rows, refused, embedded = view.ledger(), 0, None, 0
         added = Addition(ledger)
         pool: Embedded | None = None
-        relabelled: dict[Role, Content] = {}
+        beside: dict[Role, Content] = {}  # the ledger
         if view.values.rejected:
             refused = REJECTED
         elif isinstance(action, Synthesise):
@@ -157,9 +157,9 @@ class Act(Step[_Instruments]):
         elif not isinstance(action, ChangeK):
             change = changed(view, action, advance)
             ledger, rows, refused = change.ledger, change.rows, change.refused
-            if change.relabelled is not None and not refused:
-                relabelled = {"relabelled": change.relabelled}
             if not refused:
+                told: dict[Role, Content] = {"relabelled": change.relabelled, "answers": change.answers}
+                beside = {role: content for role, content in told.items() if content is not None}
                 pool = measured.embed(kept_rows(ledger), None)
                 embedded = pool.embedded if pool else 0
         if not refused:
@@ -167,7 +167,7 @@ class Act(Step[_Instruments]):
         ledger = within_share(ledger, view.config.caps.synthetic_fraction, view.seq)
         known = added.positions if added.rows else kept_rows(ledger)
         joined = {} if refused else pool_contents(view, known, pool)
-        artefacts: dict[Role, Content] = {**added.artefacts, **joined, **relabelled}
+        artefacts: dict[Role, Content] = {**added.artefacts, **joined, **beside}
         # Embedding rows for a trial changes the neighbours of all; if it does not pay, these come back.
         before: Artefacts = {role: view.state.artefacts.get(role) for role in artefacts}
         trial = Trial(clustering=clustering, thresholds=thresholds, refused=refused, before=before)
@@ -269,7 +269,8 @@ def _verdict(view: View, measured: _Measured, after: Objective) -> Verdict:
     if (verdict := appraisal_of(view)) is not None:  # of the same rows, on more of them than the anchor
         return verdict
     look = HeldOutRows.of(view).look(view, measured.anchor, view.kept("trial_ledger"), looks)
-    return pays_on_rows(action, look, params)
+    verdict = pays_on_rows(action, look, params)
+    return decided_by_a_person(verdict) if isinstance(action, EditRows) else verdict
 
 
 def _record(view: View, outcome: Outcome, reasons: tuple[str, ...]) -> RoundRecord:

@@ -24,15 +24,15 @@ def create(data, root, *settings):
 
 
 @contextlib.contextmanager
-def conversation(root):
-    """Come back to a run, as ``recryst chat`` does."""
+def conversation(root, who=""):
+    """Come back to a run, as ``recryst chat --as WHO`` does."""
     directory = RunDirectory.open(root)
     with directory.lock():
         session = Session(directory, Reporter(quiet=True))
         session.start()
         with placed(session) as cycle:
             cycle.go_on()
-            talk = Conversation(session, cycle)
+            talk = Conversation(session, cycle, who)
             talk.shown()
             yield talk
 

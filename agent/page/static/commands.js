@@ -1,6 +1,7 @@
 // Every command once: the menus, the palette and the keys are read from this list.
 
 import { changeK, deed, drop, severalRounds, thin } from "./deeds.js";
+import { EDITS, canEdit, edit } from "./edits.js";
 import { keys } from "./dialogs.js";
 import { $, plain } from "./dom.js";
 import { everything, exported } from "./legend.js";
@@ -47,6 +48,7 @@ const FIXED = [
   { menu: "Act", title: "Change the number of clusters…", run: changeK, able: waits },
   { menu: "Act", title: "Thin clusters…", run: () => thin(), able: waits },
   { menu: "Act", title: "Drop clusters…", run: () => drop(), able: waits },
+  ...Object.entries(EDITS).map(([name, words]) => ({ menu: "Act", title: `${words.replace("…", "")} the chosen rows`, run: () => edit(name), able: canEdit })),
   { menu: "Act", title: "Apply what I said of rows", run: () => deed("apply"), able: waits },
   { menu: "Act", title: "Keep the trial that was rolled back", run: () => deed("keep"), able: () => Boolean(state.proposal?.proposal?.rolled_back) },
   { menu: "Act", title: "Undo the last change", run: () => deed("undo"), able: waits },

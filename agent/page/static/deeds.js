@@ -54,13 +54,6 @@ export async function drop(cluster) {
 
 const numbers = (text) => String(text).split(",").map(Number);
 
-export async function relabel(row) {
-  const known = state.about?.colours.find((one) => one.by === "label")?.values.map((one) => one.value).filter(Boolean) ?? [];
-  const fields = [{ name: "label", words: "Its label", value: row.evidence?.other_label ?? row.label ?? "", list: known }];
-  const said = await question("Relabel this row", fields, "Say so");
-  if (said) deed("review", { about: { row: row.row, answer: "label", label: said.label } });
-}
-
 export async function severalRounds() {
   const said = await question("Approve this and what comes next", [{ name: "rounds", words: "Rounds in all", type: "number", min: 1, max: 100, value: 3 }], "Approve");
   if (said) deed("run", { rounds: Number(said.rounds) });

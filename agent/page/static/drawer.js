@@ -1,8 +1,9 @@
 // One row in full: what it says, where it stands, its life in the run, its neighbours; and what a person says of it.
 
 import { json } from "./api.js";
-import { deed, relabel } from "./deeds.js";
+import { deed } from "./deeds.js";
 import { figure, h, percent, plain, whole } from "./dom.js";
+import { EDITS, edit } from "./edits.js";
 import { called } from "./legend.js";
 import { set, state } from "./store.js";
 
@@ -36,22 +37,19 @@ function evidence(row) {
     words.map(([name, value]) => h("p", { class: "soft" }, `${plain(name)}: ${value}`)));
 }
 
+/** What a person may do with it, by where it stands; what they said before and did not apply. */
 function acts(row) {
   if (!state.desk || state.desk.ended) return null;
-  if (row.standing !== "kept" || row.origin !== "input") {
-    const why = row.standing === "removed"
-      ? "A removed row comes back by undoing what removed it (Act → Undo)."
-      : "Held-out and synthetic rows stay as they are while a run goes on.";
-    return h("p", { class: "soft" }, why);
-  }
-  const say = (answer) => () => deed("review", { about: { row: row.row, answer } });
+  const able = { kept: ["protect", "drop", "label"], removed: ["restore"], synthetic: ["drop"] }[row.standing] ?? [];
+  if (!able.length) return h("p", { class: "soft" }, "Held-out rows stay as they are while a run goes on.");
+  const shown = able.filter((name) => name !== "label" || state.status?.label_column);
+  const to = row.said?.startsWith("label ") ? row.said.slice(6) : null;
+  const waits = row.standing === "kept" && (row.said === "remove" || (to !== null && to !== row.label));
   return h("div", { class: "tight" },
-    h("div", { class: "actions" },
-      h("button", { type: "button", onclick: say("keep"), title: "No step takes it out" }, "Protect"),
-      h("button", { type: "button", onclick: say("remove") }, "Drop"),
-      state.status?.label_column && h("button", { type: "button", onclick: () => relabel(row) }, "Relabel…")),
-    row.said && h("div", { class: "line" }, h("span", { class: "pill accent" }, `you said: ${row.said}`),
-      h("button", { type: "button", class: "primary", onclick: () => deed("apply") }, "Apply what I said")));
+    h("div", { class: "actions" }, shown.map((name) => h("button", { type: "button", "data-edit": name,
+      onclick: () => edit(name, [row.row], row.evidence?.other_label ?? row.label ?? "") }, EDITS[name]))),
+    row.said && h("div", { class: "line" }, h("span", { class: "pill accent" }, `a person said: ${row.said}`),
+      waits && h("button", { type: "button", class: "primary", onclick: () => deed("apply") }, "Apply what I said")));
 }
 
 const small = (row, beside) => h("button", { type: "button", class: "small-row", onclick: () => set({ row: row.row }) },

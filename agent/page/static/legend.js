@@ -1,6 +1,7 @@
 // What the colours of the map mean; a click on a value narrows the rows to it.
 
 import { colours, css, ramp } from "./colours.js";
+import { EDITS, edit } from "./edits.js";
 import { $, figure, fill, h, plain, whole } from "./dom.js";
 import { clear, colouring } from "./map.js";
 import { ask, on, state, toggle } from "./store.js";
@@ -52,7 +53,9 @@ function chosen() {
   bar.hidden = !state.query.selection;
   fill(
     bar,
-    h("b", {}, `${whole(state.chosen)} rows chosen`),
+    h("b", {}, `${whole(state.chosen.length)} rows chosen`),
+    state.proposal?.proposal && Object.entries(EDITS).map(([name, words]) =>
+      h("button", { type: "button", "data-edit": name, onclick: () => edit(name) }, words)),
     h("button", { type: "button", onclick: () => open(`/api/export?${exported("jsonl")}`, "_self") }, "Export"),
     h("button", { type: "button", onclick: clear }, "Clear"),
   );
@@ -73,5 +76,5 @@ export function everything() {
 
 export function begin() {
   on("about by clusters theme query", draw);
-  on("query chosen", chosen);
+  on("query chosen proposal", chosen);
 }

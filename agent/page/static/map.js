@@ -199,7 +199,7 @@ async function choose(found) {
   const rows = found.map((at) => held.rows[at]);
   try {
     const selection = await select(rows);
-    set({ chosen: rows.length, lasso: false });
+    set({ chosen: [...rows], lasso: false });
     ask({ selection });
   } catch (error) {
     toast(error.message, true);
@@ -207,7 +207,7 @@ async function choose(found) {
 }
 
 export function clear() {
-  set({ chosen: 0 });
+  set({ chosen: [] });
   ask({ selection: "" });
 }
 

@@ -78,16 +78,16 @@ function goes(one) {
       more.textContent = shown < found.total ? `show more of ${whole(found.total)}` : "";
       more.hidden = shown >= found.total;
     } catch (error) {
-      toast(error.message, true);
+      if (list.isConnected) toast(error.message, true); // else it was answered in the meantime
     }
   };
   more.addEventListener("click", () => next(MORE));
   next(THREE);
-  return h("div", { class: "tight" }, h("h3", {}, "What would go"), list, more);
+  return h("div", { class: "tight" }, h("h3", {}, "Which rows"), list, more);
 }
 
 function moved(row) {
-  const becomes = row.becomes === "relabelled" ? `label ${row.label ?? "none"} → ${row.to}` : row.becomes === "back" ? "comes back" : [row.label, row.score === null ? "" : `score ${row.score.toPrecision(2)}`].filter(Boolean).join(" · ");
+  const becomes = row.becomes === "relabelled" ? `label ${row.label ?? "none"} → ${row.to}` : row.becomes === "back" ? "comes back" : row.becomes === "protected" ? "stays, whatever comes" : [row.label, row.score === null ? "" : `score ${row.score.toPrecision(2)}`].filter(Boolean).join(" · ");
   return h("button", { type: "button", class: "small-row", title: row.why, onclick: () => set({ row: row.row, side: "row" }) },
     h("div", { class: "data" }, row.text || "(no text)"),
     row.twin_text && h("div", { class: "data soft" }, `stays: ${row.twin_text}`),

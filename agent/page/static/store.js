@@ -15,7 +15,7 @@ export const state = {
   ghosts: true,
   lasso: false,
   query: { search: "", filters: {}, selection: "" },
-  chosen: 0, // rows of the selection
+  chosen: [], // positions of the rows of the selection
   row: null, // the row in the drawer
   cluster: null, // the cluster in the drawer
   lower: "rows",

@@ -34,7 +34,7 @@ function round(one) {
     h("div", { class: "stack" },
       h("div", { class: "tight" }, one.reasons.map((reason) => h("p", { class: "data" }, reason))),
       one.verdict ? h("div", { class: "tight" }, h("h3", {}, "As it was measured"), gains(one.verdict), (one.why ?? []).map((why) => h("p", { class: "soft" }, why))) : chosen?.appraisal && gains(chosen.appraisal),
-      answers.length > 0 && h("p", { class: "soft" }, answers.map((answer) => `${answer.actor === "human" ? "a person" : answer.actor}: ${answer.answer}`).join(", then ")),
+      answers.length > 0 && h("p", { class: "soft" }, answers.map(answered).join(", then ")),
       h("div", { class: "actions" },
         h("button", { type: "button", onclick: () => set({ at: one.seq }) }, "See the rows before it"),
         one.ended && h("button", { type: "button", onclick: () => set({ at: one.ended }) }, "See the rows after it")),
@@ -43,6 +43,11 @@ function round(one) {
           h("tbody", {}, others.map((other) => h("tr", {}, h("td", { class: "wide data" }, sentence(other.words)), h("td", {}, other.rows ? whole(other.rows) : ""),
             h("td", {}, other.appraisal ? other.appraisal.gain.toFixed(4) : ""), h("td", {}, other.appraisal ? other.appraisal.needed.toFixed(4) : ""),
             h("td", { class: "wide data soft" }, other.why_not || other.unavailable_because))))))));
+}
+
+function answered({ actor, who, answer, ts }) {
+  const by = actor === "human" ? who || "a person" : plain(actor);
+  return `${by}: ${answer}${actor === "human" ? ` (${new Date(ts).toLocaleString("en")})` : ""}`;
 }
 
 /** Show which earlier state is looked at. */

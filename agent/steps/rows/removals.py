@@ -8,6 +8,7 @@ import polars as pl
 from ....state.actions import (
     Action,
     Deduplicate,
+    EditRows,
     Prune,
     Refilter,
     RefilterByQuality,
@@ -26,7 +27,7 @@ from ....tools.text import filters
 from ....tools.vectors.neighbors import NeighborGraph
 from ...decide.caps import refusal
 from ...decide.facts import doubtful, row_quality, strictness
-from ...decide.person import pinned
+from ...decide.person import REASON, pinned, with_edit
 from ...decide.suspects import by_fault, marked, suspects
 from ...view import View
 from ..measured import neighbors_among
@@ -41,15 +42,18 @@ class LedgerChange:
     ledger: pl.DataFrame
     rows: int = 0
     relabelled: pl.DataFrame | None = None  # all changed labels, where the action changes some: row, label
+    answers: pl.DataFrame | None = None  # all that a person said of rows, where the action is one of theirs
     refused: str | None = None
 
 
 def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChange:
     """Take rows out, or bring rows back, on a copy of the ledger; a change that passes a cap is refused whole.
-    Rows that a person keeps stay.
+    Rows that a person keeps stay, unless the action is that person's.
 
     ``advance`` is told the rows whose text was looked at. An action that is about no row changes nothing.
     """
+    if isinstance(action, EditRows):
+        return _edited(view, action)
     ledger = view.ledger()
     back, stage, removals = np.zeros(0, dtype=np.uint32), "act", list[Removal]()
     relabelled: pl.DataFrame | None = None
@@ -82,6 +86,34 @@ def changed(view: View, action: Action, advance: Advance = silent) -> LedgerChan
         ledger = remove_rows(ledger, removal, stage, view.seq)
     new = 0 if relabelled is None else relabelled.height - changed_labels(view).height
     return LedgerChange(ledger, len(back) + len(removed) + new, relabelled)
+
+
+def _edited(view: View, action: EditRows) -> LedgerChange:
+    """What a person does with single rows."""
+    ledger, rows = view.ledger(), np.asarray(action.rows, dtype=np.uint32)
+    relabelled: pl.DataFrame | None = None
+    refused = None
+    match action.edit:
+        case "drop":
+            refused = _past_caps(view, "that", rows)
+            after = remove_rows(ledger, Removal(REASON, rows), "act", view.seq)
+        case "restore":
+            if len(seen := np.setdiff1d(rows, _unseen(view, rows))):
+                refused = (
+                    f"row {ledger['id'][int(seen[0])]}, one of {len(seen):,}, nearly repeats a row that is held out, "
+                    f"or stands in a benchmark or a corpus; nothing was changed"
+                )
+            after = restore_rows(ledger, rows, "act", REASON, view.seq)
+        case "label":
+            after, label = ledger, pl.lit(action.label)
+            before = changed_labels(view).filter(~pl.col("row").is_in(rows))
+            relabelled = pl.concat([before, pl.DataFrame({"row": rows}).with_columns(label=label)]).sort("row")
+        case "protect":
+            after = ledger
+    if refused:
+        return LedgerChange(ledger, refused=refused)
+    changes = 0 if action.edit == "protect" else len(rows)
+    return LedgerChange(after, changes, relabelled, with_edit(view, action))
 
 
 def changed_labels(view: View) -> pl.DataFrame:

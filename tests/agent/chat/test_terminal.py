@@ -91,6 +91,9 @@ def test_a_conversation_without_a_model(rows, tmp_path, here):
     assert "kept (ingested)" in person.types("/why zebra-5")
     assert "did you mean 'zebra-5'" in person.types("/why zebra-5x")
     assert "there is no command /foo" in person.types("/foo")
+    assert "/clusters" in person.types("help")
+    person.process.send("/cl\t\n")
+    assert "6 clusters of 96 rows" in person.sees(), "the tabulator completes a command"
     assert "round 1, proposed by the rules" in person.types("")  # an empty line approves nothing
     assert "round 2, proposed by the rules" in person.types("n")
     os.write(person.process.child_fd, b"what is \xff?\n")  # no text at all
@@ -104,6 +107,11 @@ def test_a_conversation_without_a_model(rows, tmp_path, here):
 
     person = Person(run)
     assert "proposed by you: cluster anew: kmeans k=9" in person.sees()
+    person.process.send("\x1b[A")
+    person.process.expect_exact("/quit")  # which was typed last, the last time
+    time.sleep(0.3)  # readline waits for a key again
+    person.process.sendintr()
+    assert "Ctrl-C again leaves" in person.sees()
     measured = person.types("y")
     assert "cluster anew: kmeans k=9 → rolled back" in measured
     assert "/keep" in measured
@@ -170,6 +178,11 @@ def test_a_conversation_with_a_model(rows, tmp_path, here, monkeypatch, llm_serv
     assert "openai:any" in person.types("are you there?")  # the server is gone: one sentence, and it goes on
     assert "6 clusters of 96 rows" in person.types("/clusters")
     assert "\x1b]0;" not in person.raw
+    person.process.send("/k 1")
+    person.process.expect_exact("/k 1")
+    time.sleep(0.3)  # readline waits for a key again
+    person.process.sendintr()
+    assert "Ctrl-C again leaves" in person.sees(), "the first gives up what was typed"
     person.process.sendintr()
     assert person.ends()[1] == 130
 
@@ -191,8 +204,12 @@ def test_a_conversation_with_a_model(rows, tmp_path, here, monkeypatch, llm_serv
 
 def test_piped_lines_work_and_standard_input_is_not_the_data(rows, tmp_path, here):
     run = tmp_path / "run"
-    code, said, _ = here("chat", rows, "--out", run, *OPTIONS, said=b"/metrics\n/prune 0 furthest 0.5\n")
+    said = b"/metrics\n/prune 0 furthest 0.5\n"
+    code, said, _ = here("chat", rows, "--as", "Ana Zamora", "--out", run, *OPTIONS, said=said)
     assert code == 0
+    answered = [event.answer for event in read_log(run / "events.jsonl")[0] if event.type == "approve"]
+    assert [one.who for one in answered] == ["Ana Zamora"]
+    assert here("chat", run, "--as", " ")[0] == 2
     assert "coverage" in said
     assert "proposed by you: keep 50% of the rows of cluster 0" in said
     code, _, told = here("resume", run)

@@ -11,6 +11,7 @@ import urllib.parse
 import numpy as np
 import polars as pl
 import pytest
+from browsing import started
 from conversing import conversation, create, say
 from hostile import HOSTILE
 
@@ -74,16 +75,23 @@ class Client:
 
 
 @pytest.fixture
+def browser():
+    """A person's browser; the test is skipped where there is none."""
+    with started() as found:
+        yield found
+
+
+@pytest.fixture
 def serving():
     """Serve the page of a run: ``serving(root)`` to look, ``serving(root, acts=True)`` with the loop behind it."""
     with contextlib.ExitStack() as stack:
 
-        def started(root, acts=False):
+        def begin(root, acts=False, who=""):
             desk = None
             if acts:
                 directory = RunDirectory.open(root)
                 stack.enter_context(directory.lock())
-                desk = Desk(directory, Telling(quiet=True))
+                desk = Desk(directory, Telling(quiet=True), who)
             served, listening, address = server(root, desk)
             thread = threading.Thread(target=served.run, kwargs={"sockets": [listening]}, daemon=True)
             if desk is not None:
@@ -101,7 +109,7 @@ def serving():
             client.address = address
             return client
 
-        yield started
+        yield begin
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,13 @@
 
 import shutil
 
+import polars as pl
 from conversing import conversation, say, steps
 
 from recryst.agent.audit import audit
 from recryst.agent.decide.person import answers
 from recryst.agent.view import View
+from recryst.state.canonical import canonical_json
 
 _OF_A_PROCESS = {"ts", "hash", "prev_hash", "seconds"}  # what differs between two processes that do the same
 
@@ -24,16 +26,41 @@ def record(root):
 
 def test_the_page_and_the_terminal_leave_the_same_record(root, serving, tmp_path):
     other = shutil.copytree(root, tmp_path / "terminal")
-    with conversation(other) as talk:
-        say(talk, "/yes", "/k 5", "/no")
-    page = serving(root, acts=True)
-    assert page.act(page.waits()[0], "approve")[0] == 200
-    assert page.act(page.waits()[0], "choose", k={"k": 5})[0] == 200
-    assert page.act(page.waits()[0], "reject")[0] == 200
-    page.waits()
-    assert record(root) == record(other)
-    assert [event.answer.answer for event in steps(root) if event.type == "approve"] == ["approve", "choose", "reject"]
-    assert audit(root).failures == []
+    ids = View.open(root).ledger()["id"]
+    first, second, third, fourth = View.open(root).kept()[[5, 20, 40, 60]].tolist()
+    with conversation(other, "Ana") as talk:
+        say(talk, "/yes", "/k 5", "/no", f"/drop {ids[first]} {ids[second]}", "/yes", f"/restore {ids[second]}", "/yes")
+        say(talk, f"/relabel tapir1 {ids[third]}", "/yes", "/undo", f"/protect {ids[fourth]}", "/yes", "/finish")
+    page = serving(root, acts=True, who="Ana")
+
+    def act(answer, **more):
+        status, said = page.act(page.waits()[0], answer, **more)
+        assert status == 200, said
+
+    def edit(edit, *rows, **more):
+        act("choose", edit={"edit": edit, "rows": rows, **more})
+        act("approve")
+
+    act("approve")
+    act("choose", k={"k": 5})
+    act("reject")
+    edit("drop", first, second)
+    edit("restore", second)
+    edit("label", third, label="tapir1")
+    act("undo")
+    edit("protect", fourth)
+    act("finish")
+    assert page.waits() == (None, None)
+    assert canonical_json(record(root)[:-1]) == canonical_json(record(other)[:-1])
+    assert record(root)[-1]["type"] == "publish"  # whose report and card name the log's head, which has times in it
+    answers = [event.answer for event in steps(root) if event.type == "approve"]
+    assert {answer.who for answer in answers} == {"Ana"}
+    assert [answer.answer for answer in answers[:3]] == ["approve", "choose", "reject"]
+    train = [pl.read_parquet(one / "curated" / "train-00000.parquet") for one in (root, other)]
+    assert train[0].equals(train[1])
+    gone = pl.read_parquet(root / "removed" / "removed-00000.parquet")["id"]
+    assert (ids[first] in gone, ids[second] in gone) == (True, False)
+    assert audit(root).failures == audit(other).failures == []
 
 
 def test_an_answer_to_what_is_no_longer_proposed_is_refused(root, serving):

@@ -1,46 +1,18 @@
 """A person at the page: Debian's Chromium drives a small real run, drawn by software WebGL."""
 
-import shutil
 import time
 
 import pytest
+from browsing import lasso, opened, proposed, total, until
 from conversing import steps
 from hostile import HOSTILE
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
-SOFTWARE = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox"]
-
-
-@pytest.fixture
-def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE)
-        yield started
-        started.close()
-
-
-def total(page):
-    return int(page.locator("[data-tab='rows'] .count").inner_text().replace(",", ""))
-
-
-def until(holds, what):
-    for _ in range(1200):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError(what)
+pytestmark = pytest.mark.browser
 
 
 def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     served = serving(root, acts=True)
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
-    page = context.new_page()
-    faults = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda said: said.type in ("error", "warning") and faults.append(said.text))
-    page.goto(served.address)
+    page, faults = opened(browser, served.address)
     page.wait_for_selector("#approve")
     page.wait_for_selector("#map[data-names]", state="attached")
     assert page.url.endswith("/"), "the token does not stay in the address"
@@ -67,16 +39,7 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     page.select_option("#colour", "label")
     until(lambda: "tapir" in page.locator("#legend").inner_text(), "the legend tells the labels")
     assert "<b>tapir</b>" in page.locator("#legend").inner_text()
-    page.click("#lasso")
-    box = page.locator("#map").bounding_box()
-    at = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])  # noqa: E731
-    page.mouse.move(*at(0.02, 0.02))
-    page.mouse.down()
-    for corner in ((0.45, 0.02), (0.45, 0.98), (0.02, 0.98), (0.02, 0.02)):
-        page.mouse.move(*at(*corner), steps=5)
-    page.mouse.up()
-    page.wait_for_selector("#chosen:not([hidden])")
-    chosen = int(page.locator("#chosen b").inner_text().split()[0])
+    chosen = lasso(page, (0.02, 0.02), (0.45, 0.02), (0.45, 0.98), (0.02, 0.98))
     until(lambda: 0 < total(page) == chosen < everything, "the lasso narrows the rows")
 
     # the drawer, the palette, dark, three dimensions
@@ -95,13 +58,34 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
 
     # another action put forward, approved, and on the record
     page.click("[data-tab='proposal']")
-    words = page.locator("#proposal h2").inner_text()
+    words = proposed(page)
     page.locator("[data-choose]").first.click()
-    until(lambda: page.locator("#proposal h2").count() and page.locator("#proposal h2").inner_text() != words, "choose")
+    until(lambda: proposed(page) not in ("", words), "another action is put forward")
     time.sleep(0.5)  # what is answered sooner was not read
     page.click("#approve")
     until(lambda: [e.type for e in steps(root)].count("measure") == 1, "the action is carried out and measured")
     said = [event.answer.answer for event in steps(root) if event.type == "approve"]
     assert said == ["choose", "approve"]
     assert page.title().endswith("Recryst")
+    assert faults == []
+
+
+def test_an_approval_in_a_second_tab_of_something_older_is_refused(root, serving, browser):
+    served = serving(root, acts=True)
+    first, faults = opened(browser, served.address)
+    second = first.context.new_page()
+    second.goto(f"http://{served.host}/")
+    for tab in (first, second):
+        tab.wait_for_selector("#approve")
+    words = proposed(second)
+    second.route("**/api/proposal*", lambda asked: asked.abort())  # a tab that sleeps shows what was proposed before
+    first.locator("[data-choose]").first.click()
+    until(lambda: proposed(first) not in ("", words), "another action is put forward")
+    before = len(steps(root))
+    time.sleep(0.5)  # what is answered sooner was not read
+    assert proposed(second) == words
+    second.click("#approve")
+    until(lambda: "nothing was done" in second.locator("#toasts").inner_text(), "the refusal is said")
+    assert "this proposal was answered before" in second.locator("#toasts").inner_text()
+    assert len(steps(root)) == before
     assert faults == []
