@@ -171,8 +171,6 @@ def _answer(talk: Conversation, act: Act) -> tuple[Answer, str]:
 
 
 def _words(act: Act) -> str:
-    if act.answer == "review":
-        return "noted; it comes in force with Apply"
     done = {"approve": "approved", "reject": "rejected", "choose": "put forward", "keep": "kept", "undo": "taken back"}
-    done |= {"finish": "the rounds end", "apply": "what you said comes in force"}
+    done |= {"finish": "the rounds end", "review": "noted; Apply brings it in force", "apply": "that is in force"}
     return done.get(act.answer, f"{counted(act.rounds, 'round')} approved")

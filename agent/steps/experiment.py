@@ -15,6 +15,7 @@ from ...state.phrases import Advance, counted, silent
 from ...state.report import Objective
 from ...state.rows import check_ledger, counts, kept_rows
 from ...state.values import Artefacts, Role, Trial, Values
+from ...tools.vectors.score import ClusterScores
 from ..decide.caps import within_share
 from ..decide.decide import REJECTED
 from ..decide.person import pinned
@@ -216,11 +217,8 @@ class Measure(Step[_Measured | None]):
             names, budget = view.values.probes, view.values.probe_budget
             anchor = anchor_scores(view, names, budget, kept.rows, kept.vectors, advance)
         spread = view.objective.clustering_sd
-        if isinstance(view.decision.action, ChangeK):
-            reached = quality(view, clustered.result.labels, scores)
-            # What no spread of its own could let pass is not re-seeded: its spread stands at that of before.
-            if may_pay_on_clustering(view.objective, reached, view.config.objective):
-                spread = clustering_noise(view, kept, params, advance)
+        if _re_seeded(view, clustered, scores):
+            spread = clustering_noise(view, kept, params, advance)
         return _Measured(scores, anchor, spread, clustered, params)
 
     def logged(self, view: View, event: events.Measure) -> _Measured | None:
@@ -231,7 +229,9 @@ class Measure(Step[_Measured | None]):
         scores = scores_from_json(view.store.json(event.evidence["scores"]))
         anchor = np.asarray(view.store.array(event.evidence["anchor_scores"]))
         params = resolved(view.trial.clustering, clustered.result)
-        return _Measured(scores, anchor, record.after.clustering_sd, clustered, params)
+        again = _re_seeded(view, clustered, scores)
+        spread = record.after.clustering_sd if again else view.objective.clustering_sd
+        return _Measured(scores, anchor, spread, clustered, params)
 
     def derive(self, view: View, measured: _Measured | None, advance: Advance = silent) -> Draft:
         back: dict[Role, Content] = {"trial_ledger": None, **view.trial.before}
@@ -258,6 +258,14 @@ class Measure(Step[_Measured | None]):
             values = values.patched(Values(offer=verdict.outcome != "kept"))
         draft = _ended(view, record, back, values).with_fields(clustering=measured.params)
         return replace(draft, evidence=tables)
+
+
+def _re_seeded(view: View, clustered: Clustered, scores: ClusterScores) -> bool:
+    """Whether the spread of a trial's clustering is measured: where none could let it pass, that of before stands."""
+    if not isinstance(view.decision.action, ChangeK):
+        return False
+    reached = quality(view, clustered.result.labels, scores)
+    return may_pay_on_clustering(view.objective, reached, view.config.objective)
 
 
 def _verdict(view: View, measured: _Measured, after: Objective) -> Verdict:

@@ -30,7 +30,7 @@ def keys(monkeypatch):
 
 @pytest.fixture(scope="module")
 def questions(bank_questions):
-    return bank_questions(30, 14)
+    return bank_questions(40, 10)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def curate(request, vectors, tmp_path):
         if kind in WRITING:
             load = {"text_column": "text", "label_column": "category"}
             # Of so few rows a fifth held out would leave no cluster that is thin and has enough to write after.
-            more = {"cluster": {"k": 5}, "critic": "rules", "dedup": {"threshold": 0.99}, "anchor": {"fraction": 0.1}}
+            more = {"cluster": {"k": 6}, "critic": "rules", "dedup": {"threshold": 0.99}, "anchor": {"fraction": 0.1}}
             more["embed"] = {"model": "openai:any", "base_url": server.base_url("openai")}
             source = request.getfixturevalue("questions")
         else:
