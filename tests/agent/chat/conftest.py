@@ -1,8 +1,11 @@
 """Rows to talk about, and no embedding model."""
 
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
+from conversing import conversation, create
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +36,18 @@ def six_groups(tmp_path_factory):
 def data(six_groups):
     """Rows whose words occur nowhere else."""
     return six_groups(lambda n, group: f"okapi {n} of quagga {group}")
+
+
+@pytest.fixture(scope="module")
+def begun(data, tmp_path_factory):
+    """A run that waits with its first proposal."""
+    root = create(data, tmp_path_factory.mktemp("begun") / "run")
+    with conversation(root):
+        pass
+    return root
+
+
+@pytest.fixture
+def root(begun, tmp_path):
+    """A copy of it, to go on with."""
+    return shutil.copytree(begun, tmp_path / "run")

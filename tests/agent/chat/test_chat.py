@@ -25,20 +25,6 @@ from recryst.state.log import read_log
 from recryst.state.run import RunDirectory
 
 
-@pytest.fixture(scope="module")
-def begun(data, tmp_path_factory):
-    """A run that waits with its first proposal."""
-    root = create(data, tmp_path_factory.mktemp("begun") / "run")
-    with conversation(root):
-        pass
-    return root
-
-
-@pytest.fixture
-def root(begun, tmp_path):
-    return shutil.copytree(begun, tmp_path / "run")
-
-
 def test_a_decision_waits_and_leaving_changes_nothing(root):
     before = steps(root)
     assert before[-1].type == "decide"

@@ -1,7 +1,5 @@
 """What a person does with single rows: put forward, approved, measured, kept whatever the probes say, and undone."""
 
-import shutil
-
 import polars as pl
 import pytest
 from conversing import conversation, create, say
@@ -31,11 +29,6 @@ def begun(six_groups, tmp_path_factory):
     with conversation(root):
         pass
     return root
-
-
-@pytest.fixture
-def root(begun, tmp_path):
-    return shutil.copytree(begun, tmp_path / "run")
 
 
 def shown(talk, line):

@@ -1,11 +1,9 @@
 """Rows in doubt, one by one, in conversation: what is said of them is an event, comes in force when asked for, and
 counts."""
 
-import shutil
-
 import polars as pl
 import pytest
-from conversing import conversation, create, say, steps
+from conversing import conversation, say, steps
 from rich.console import Console
 
 from recryst.agent.account.explain import explain
@@ -26,20 +24,6 @@ def data(six_groups, tmp_path_factory):
     path = tmp_path_factory.mktemp("doubted") / "rows.parquet"
     rows.with_columns(label=pl.Series(wrong)).write_parquet(path)
     return path
-
-
-@pytest.fixture(scope="module")
-def begun(data, tmp_path_factory):
-    """A run that waits with its first proposal."""
-    root = create(data, tmp_path_factory.mktemp("begun") / "run")
-    with conversation(root):
-        pass
-    return root
-
-
-@pytest.fixture
-def root(begun, tmp_path):
-    return shutil.copytree(begun, tmp_path / "run")
 
 
 def shown(talk, line, by="person"):
