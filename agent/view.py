@@ -130,6 +130,11 @@ class View:
         """The row ledger in force, or the one on trial."""
         return self.frame(role)
 
+    def positions(self, ids: pl.Series) -> np.ndarray:
+        """The positions of rows by their ids (strings [n]), uint32 [n]. Each must be one of the run's."""
+        known = self.ledger().select("id", at=pl.int_range(pl.len(), dtype=pl.UInt32))
+        return ids.alias("id").to_frame().join(known, on="id", how="left", maintain_order="left")["at"].to_numpy()
+
     def kept(self, role: Role = "ledger") -> np.ndarray:
         """Positions of the kept training rows, uint32 [n], ascending."""
         return kept_rows(self.ledger(role))

@@ -138,15 +138,13 @@ def marked(view: View, action: RemoveMarked) -> Removal:
         read = kept[kept < view.values.ingested]  # no rule has judged what a language model wrote
         fails = view.frame("verdicts", action.mark)[action.mark].gather(read).to_numpy()
         return Removal(action.mark, read[fails])
-    ids = view.ledger()["id"]
     twins = _standing_twins(view).sort(["score", "row"], descending=[True, False])
     if action.target_rows is not None:
         twins = twins.head(max(0, len(view.kept()) - action.target_rows))
     twins = twins.sort("row")
-    names = pl.DataFrame({"id": ids, "at": pl.int_range(len(ids), dtype=pl.UInt32, eager=True)})
-    at = twins.join(names, left_on="duplicate_of", right_on="id", how="left", maintain_order="left")["at"]
+    kept_instead = view.positions(twins["duplicate_of"])
     return Removal(
-        NEAR_DUPLICATE, twins["row"].to_numpy(), twins["score"].to_numpy(), view.config.dedup.threshold, at.to_numpy()
+        NEAR_DUPLICATE, twins["row"].to_numpy(), twins["score"].to_numpy(), view.config.dedup.threshold, kept_instead
     )
 
 

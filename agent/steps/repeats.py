@@ -19,6 +19,7 @@ from ...tools.repeats import dedup, minhash
 from ...tools.repeats.benchmarks import index_benchmarks
 from ...tools.repeats.corpus import corpus_duplicates, open_corpus
 from ...tools.repeats.decontaminate import Contamination, contaminated
+from ...tools.repeats.edited import edited_copies
 from ...tools.repeats.groups import Together, row_groups
 from ...tools.text.filters import is_applied
 from ...tools.write.figures import near_in_words
@@ -34,7 +35,8 @@ _UNHEADED = ("pair", "two")  # shapes whose text does not tell the question from
 
 
 class Dedup(Step[pl.DataFrame | None]):
-    """Remove rows that stand in a corpus already, then near-duplicates: MinHash, LSH candidates, verified Jaccard.
+    """Remove rows that stand in a corpus already, then near-duplicates: MinHash, LSH candidates, verified Jaccard; and
+    edited copies, verified word by word.
 
     The measurement is the rows that stand in a corpus, which is not in the run; those among them, too, that the filter
     took and that may come back. None: no corpus is named.
@@ -70,6 +72,9 @@ class Dedup(Step[pl.DataFrame | None]):
             signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
             quality = quality_of_rules(view, rows)
             near = dedup.near_duplicates(signed, config.dedup, advance=advance, quality=quality, left_out=left_out)
+            if config.dedup.target_rows is None:
+                out = np.concatenate([left_out, near.rows])
+                near = _joined(near, edited_copies(content, rows, config.dedup, out))
             twins = artefacts["near_duplicates"] = _twins(view, near)
             goes, marked = _split(twins, config)
             removals.append(_taken(near, goes))
@@ -84,8 +89,17 @@ class Dedup(Step[pl.DataFrame | None]):
 OTHER_LABEL = "near_duplicate_of_another_label"
 
 
+def _joined(one: Removal, other: Removal) -> Removal:
+    """Both as one removal, ascending."""
+    columns = [(getattr(one, name), getattr(other, name)) for name in ("rows", "score", "duplicate_of")]
+    rows, score, twins = (np.concatenate(both) for both in columns)
+    order = np.argsort(rows)
+    return replace(one, rows=rows[order], score=score[order], duplicate_of=twins[order])
+
+
 def _twins(view: View, near: Removal) -> pl.DataFrame:
-    """Every near-duplicate found: row, its twin's id, their Jaccard similarity, and whether their labels differ."""
+    """Every near-duplicate found: row, its twin's id, how much of both is the same (Jaccard similarity; the share of
+    words of edited copies), and whether their labels differ."""
     labels, twins = view.labels(), np.asarray(near.duplicate_of)
     differ = labels.gather(near.rows).ne_missing(labels.gather(twins))
     ids = view.ledger()["id"].gather(twins)
@@ -246,7 +260,11 @@ def groups_of(view: View, advance: Advance = silent) -> np.ndarray:
     if view.has("given_vectors"):
         return row_groups(Together(nothing, nothing, column), view.config.dedup, advance)
     asked = original_text(view, values.text_columns[0] or "") if values.shape in _UNHEADED else None
-    return row_groups(Together(view.texts(), view.contents(), column, asked), view.config.dedup, advance)
+    twins = None
+    if view.has("near_duplicates"):
+        known = view.frame("near_duplicates")
+        twins = known["row"].to_numpy(), view.positions(known["duplicate_of"])
+    return row_groups(Together(view.texts(), view.contents(), column, asked, twins), view.config.dedup, advance)
 
 
 def original_text(view: View, name: str) -> pl.Series:

@@ -32,6 +32,7 @@ class Together(NamedTuple):
     content: pl.Series  # what rows are compared by
     column: pl.Series | None = None  # the group column
     asked: pl.Series | None = None  # what is asked, where the text does not tell; None: it does
+    twins: tuple[np.ndarray, np.ndarray] | None = None  # positions that are known to repeat, and of what
 
 
 def row_groups(rows: Together, params: DedupParams, advance: Advance = silent) -> np.ndarray:
@@ -46,6 +47,8 @@ def row_groups(rows: Together, params: DedupParams, advance: Advance = silent) -
     links = [continuations(rows.text), same(openings(rows.text) if rows.asked is None else asked(rows.asked), True)]
     if rows.column is not None:
         links.append(same(rows.column))
+    if rows.twins is not None:
+        links.append(rows.twins)
     links.append(_near(rows.content, params, advance))
     one, other = (np.concatenate(ends) for ends in zip(*links, strict=True))
     graph = coo_matrix((np.ones(len(one), dtype=np.int8), (one, other)), shape=(size, size))

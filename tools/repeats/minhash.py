@@ -50,7 +50,7 @@ def signatures(
 
     def work(batch: tuple[int, int]) -> int:
         start, count = batch
-        digests, ends = _digests(text.slice(start, count), params.ngram_size)
+        digests, ends = shingle_hashes(text.slice(start, count), params.ngram_size)
         sign(digests, ends, multiply, shift, np.asarray(signed[start : start + count]))
         return count
 
@@ -66,7 +66,7 @@ def _permutations(count: int) -> tuple[np.ndarray, np.ndarray]:
     return multiply, random.randint(0, 2**32, count, dtype=np.uint32)
 
 
-def _digests(text: pl.Series, ngram_size: int) -> tuple[np.ndarray, np.ndarray]:
+def shingle_hashes(text: pl.Series, ngram_size: int) -> tuple[np.ndarray, np.ndarray]:
     """64 bits of the SHA-1 of each shingle of some texts (uint64), and where those of each text end (int64 [n])."""
     from .shingles import digest
 
@@ -96,7 +96,7 @@ def words_apart(text: pl.Series) -> pl.Series:
 
 def shingle_sets(text: pl.Series, ngram_size: int) -> list[np.ndarray]:
     """The shingles of texts (strings, [n]) as ascending 64-bit hashes."""
-    digests, ends = _digests(text, ngram_size)
+    digests, ends = shingle_hashes(text, ngram_size)
     made = []
     for own in np.split(digests, ends[:-1]):
         own.sort()

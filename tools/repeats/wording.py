@@ -6,6 +6,7 @@ known to fail (Ribeiro et al. 2020, CheckList, §3; Hossain et al. 2020 on negat
 operators and names of any language.
 """
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -56,6 +57,16 @@ def _opposites() -> pl.DataFrame:
     """Each word with the groups it stands in: ``word`` string, ``group`` integer."""
     rows = [(word, number) for number, group in enumerate(_GROUPS) for word in group]
     return pl.DataFrame(rows, {"word": pl.String, "group": pl.Int64}, orient="row")
+
+
+def opposites() -> frozenset[str]:
+    """The words that have an opposite, or others of their kind, in the groups."""
+    return frozenset(word for group in _GROUPS for word in group)
+
+
+def is_negation(word: str) -> bool:
+    """Whether a word negates, turns or narrows what follows it."""
+    return re.search(_NEGATION, word) is not None
 
 
 def same_facts(one: pl.Series, other: pl.Series) -> np.ndarray:

@@ -1,0 +1,108 @@
+"""Edited copies: what counts as a harmless edit, and that none of a kind is missed or invented."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recryst.state.preparation import DedupParams
+from recryst.tools.noise import edited
+from recryst.tools.read.content import BETWEEN_COLUMNS
+from recryst.tools.repeats.edited import EditedCopies, edited_copies
+
+LONG = (
+    "The orchestra began the evening with a slow movement that few in the hall had ever heard, and the conductor, "
+    "who had found the score in a provincial archive two summers before, turned more than once to the audience as if "
+    "to ask whether anyone had known it all along and had only been waiting to be asked."
+)
+
+
+def share(one, other, more=()):
+    return EditedCopies(pl.Series([one, other, *more]), 0.8).share(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("please help me cancel this transaction today", "help me cancel this transaction today"),
+        ("i want to report my lost passport to you", "i want to report my lost pasport to you"),  # a slip
+        ("how do I read a file line by line", "how I do read a file line by line"),  # neighbours swapped
+        ("Return the size of the window!", "return the size of the window"),  # case and punctuation alone
+        ("it is really the same as any other text", "it is the same as any other text"),
+        (LONG, LONG.replace("provincial ", "").replace("summers", "sumers").replace("more than", "than more")),
+        ("这 家 店 的 面 很 好 吃 我 会 再 来", "这家店的面很好吃我会再来"),  # characters are words there
+    ],
+)
+def test_harmless_edits_leave_a_copy(one, other):
+    assert share(one, other) >= 0.8
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Meta path import for built-in modules only here", "Meta path import for frozen modules only here"),
+        ("Get the mapping of coroutine local variables", "Get the mapping of generator local variables"),
+        ("Return the first of the rows of this", "Return the last of the rows of this"),
+        ("Return the first of the rows of this", "Return the of the rows of this"),  # a word with an opposite
+        ("it is not allowed to enter the building", "it is allowed to enter the building"),
+        ("add 3 to each of the numbers given", "add 4 to each of the numbers given"),
+        ("add 3 to each of the numbers given", "add to each of the numbers given"),
+        ("how can I open an account for children", "why can I open an account for children"),
+        ("list all primary colours of this painting", "list all colours of this painting"),  # a word of content
+        ("self & other as a new set of these", "self | other as a new set of these"),
+        ("a b c d", "a b c"),  # too short to tell
+        (LONG, LONG.replace("orchestra", "choir")),  # one word in another's place, however long the text
+        (LONG, " ".join(LONG.split()[::2])),
+    ],
+)
+def test_what_says_something_else_is_no_copy(one, other):
+    assert share(one, other) == 0.0
+
+
+def test_two_words_that_both_stand_elsewhere_are_no_slip():
+    one, other = "he will from the lines of the letter", "he will form the lines of the letter"
+    assert share(one, other) > 0
+    assert share(one, other, ["a form for you", "they form a line", "from here on", "come from there"]) == 0.0
+
+
+@given(
+    st.lists(st.sampled_from(["alpha", "beta", "gamma", "the", "of", "to", "is"]), min_size=1, max_size=60),
+    st.integers(0, 9),
+)
+def test_it_reads_the_same_from_both_sides(words, seed):
+    text = " ".join(words)
+    copy = edited(text, np.random.default_rng(seed))
+    known = EditedCopies(pl.Series([text, copy]), 0.8)
+    assert known.share(0, 1) == known.share(1, 0)
+    assert known.share(0, 0) == 1.0
+
+
+def test_a_question_and_its_answer_are_compared_apart():
+    asked = [
+        "what is the tallest mountain in Peru",
+        "what is the tallest mountain in Peru please",
+        "and in Chile, please",
+    ]
+    content = pl.Series([BETWEEN_COLUMNS.join([one, "That is in the Cordillera Blanca."]) for one in asked])
+    found = edited_copies(content, np.arange(3, dtype=np.uint32), DedupParams(), np.zeros(0, np.uint32))
+    assert found.rows.tolist() == [1]
+    assert found.duplicate_of.tolist() == [0]
+
+
+def test_rows_of_every_length_meet_and_only_kept_ones_stay_for_others():
+    random = np.random.default_rng(3)
+    vocabulary = np.array(
+        [a + b + c for a in ("ba", "ko", "mi", "su") for b in ("la", "re", "ti") for c in ("n", "s", "x", "m")]
+    )
+    texts = [" ".join(random.choice(vocabulary, size)) for size in range(6, 66) for _ in range(4)]
+    copies = [text.replace(" ", " really ", 1) for text in texts]
+    twice = [text.replace(" ", " please ", 1) for text in texts[:8]]
+    content = pl.Series([*texts, *copies, *twice])
+    rows = np.arange(len(content), dtype=np.uint32) + 100
+    found = edited_copies(content, rows, DedupParams(), np.zeros(0, np.uint32))
+    assert found.rows.tolist() == rows[len(texts) :].tolist()
+    assert np.isin(found.duplicate_of, rows[: len(texts)]).all()
+    assert found.duplicate_of.tolist() == [*rows[: len(texts)].tolist(), *rows[:8].tolist()]
+    left = edited_copies(content, rows, DedupParams(), rows[: len(texts)])
+    assert not np.isin(left.rows, rows[: len(texts)]).any()

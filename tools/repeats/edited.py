@@ -1,0 +1,236 @@
+"""Edited copies: rows that repeat another word for word, but for a few words dropped, put in, swapped or misspelt.
+
+One edit takes a word n-gram shingle in n with it, so that a copy with a word in twelve changed has a Jaccard similarity
+of 5-grams near 0.4. Here the words themselves are aligned, by their edit distance (Levenshtein 1966). What the edits
+are decides, not only how many they are: a word in another's place says something else ("built-in" for "frozen"), a
+misspelling does not.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import polars as pl
+from rapidfuzz.distance import OSA, Indel
+
+from ...state.preparation import DedupParams
+from ...state.rows import Removal
+from ..read.content import segments
+from ..text.batches import batches
+from ..text.kinds import word_counts
+from .lsh import MAX_REPRESENTATIVES, matches
+from .minhash import BATCH_BYTES, Parts, shingle_hashes, signatures, words_apart
+from .wording import is_negation, opposites
+
+#: By which shingles candidates among longer texts are sought: one edit in eight words leaves more than half of them.
+_PAIRS_OF_WORDS = {"ngram_size": 2, "threshold": 0.54, "target_rows": None}
+_ONE_IN = 8  # words; of fewer words one edit is allowed
+_LEAST_WORDS = 5
+_LONG = 40  # words, from which one more or less, whatever it is, leaves the text what it was
+_LEAST_LETTERS = 4  # of a word that may be misspelt
+_APART = 2  # places at most between which a word was moved
+_PUNCTUATION = ".,;:!?\"'()[]{}`’‘“”…"
+_DIGITS = re.compile(r"\d+")
+#: Words of manner and of courtesy that change no request and no statement, beside the stop words.
+_PARTICLES = """
+actually basically honestly hopefully just kindly literally maybe okay ok oh perhaps quite really simply somehow thank
+thanks very hello hey hi
+"""
+_ASKING = ("how", "why", "what", "which", "else")  # stop words that do
+_SPARE = 4  # words: longer texts begin so far below, so that no pair falls between
+_BASE = np.uint64(0x9E3779B97F4A7C15)  # of the hash of a sequence, Σ hash · baseⁱ modulo 2⁶⁴; any odd number has
+_INVERSE = np.uint64(pow(int(_BASE), -1, 1 << 64))  # an inverse
+_TABLE = 1 << 24  # counts of words, by their hashes
+
+
+_Placed = tuple[int, str]  # a word and its place
+
+
+class EditedCopies(Parts):
+    """Whether of each part of two rows the words are the same but for a few harmless edits."""
+
+    def __init__(self, content: pl.Series, threshold: float) -> None:
+        """``content``: strings, [n], as ``content.content_of`` gives them. ``threshold``: the share of the words of two
+        texts that must be the same."""
+        self._content, self._threshold, self._seen = content, threshold, _word_counts(content)
+
+    def alike(self, one: int, other: int, threshold: float) -> bool:
+        """Whether rows have as many parts, and each is the same or an edited copy; ``threshold`` is the caller's."""
+        return self.share(one, other) >= self._threshold
+
+    def share(self, one: int, other: int) -> float:
+        """The share of the words of two rows that is the same, of the part in which it is least; 0 where one is no
+        edited copy of the other."""
+        first, second = (segments(self._content[row]) for row in (one, other))
+        if len(first) != len(second):
+            return 0.0
+        return min((self._share(*pair) for pair in zip(first, second, strict=True) if pair[0] != pair[1]), default=1.0)
+
+    def _share(self, one: str, other: str) -> float:
+        """The same of two texts: few words are edited, and none so that the text says something else."""
+        mine, others = _words(one), _words(other)
+        size = max(len(mine), len(others))
+        most = max(1, size // _ONE_IN)
+        if size < _LEAST_WORDS or abs(len(mine) - len(others)) > most:
+            return 0.0
+        if Indel.distance(mine, others, score_cutoff=2 * most) > 2 * most:  # a word dropped and one put in
+            return 0.0
+        dropped, put_in, misspelt = list[_Placed](), list[_Placed](), 0
+        for old, new in _gaps(mine, others):
+            slips = [(a, b) for a in old for b in new if self._is_misspelt(a[1], b[1], size)][:1] if old and new else []
+            for slip in slips:
+                misspelt += 1
+                old.remove(slip[0])
+                new.remove(slip[1])
+            if any(map(_has_content, old)) and any(map(_has_content, new)) and not _moved(old, new)[0]:
+                return 0.0  # one word in another's place
+            dropped += old
+            put_in += new
+        moved, single = _moved(dropped, put_in)
+        if not all(_may_move(word, size) for word in moved) or not all(_says_little(word, size) for word in single):
+            return 0.0
+        edits = misspelt + len(moved) + len(single)
+        return 1.0 - edits / size if edits <= most else 0.0
+
+    def _is_misspelt(self, one: str, other: str, size: int) -> bool:
+        """Whether one word of a text of so many is a slip in writing the other: few letters inside it differ, and where
+        the text is not long one of the two stands nowhere else."""
+        if one[0] != other[0] or one[-1] != other[-1] or _DIGITS.findall(one) != _DIGITS.findall(other):
+            return False
+        longest = max(len(one), len(other))
+        if longest < _LEAST_LETTERS or OSA.distance(one, other) > 1 + (longest >= 2 * _LEAST_LETTERS):
+            return False
+        if size >= _LONG:
+            return True
+        at = shingle_hashes(pl.Series([one, other]), 1)[0] % _TABLE
+        return one.isalpha() and other.isalpha() and int(self._seen[at].min()) <= 1
+
+
+def edited_copies(content: pl.Series, rows: np.ndarray, params: DedupParams, left_out: np.ndarray) -> Removal:
+    """Rows that are edited copies of a row before them that stays.
+
+    Candidates are, of texts in which one edit is allowed, those that are the same without one word each (deletion
+    neighbourhoods: Bocek, Hunt and Stiller 2007, "Fast similarity search in large dictionaries"); of longer ones those
+    that share pairs of words (MinHash and LSH).
+
+    Args:
+        content: strings [n], as ``content.content_of`` gives them.
+        rows: their positions, uint32 [n], ascending.
+        params: ``threshold``: the share of words that two texts must share; ``num_perm``.
+        left_out: positions (uint32) that are compared with nothing, as repeats that were found otherwise.
+
+    Returns:
+        The rows to remove, with the share of their words that ``duplicate_of`` has, too.
+    """
+    content = content.fill_null("")
+    known = EditedCopies(content, params.threshold)
+    free = ~np.isin(rows, left_out) & (content.str.strip_chars() != "").to_numpy()
+    words = word_counts(content).to_numpy()
+    short = np.flatnonzero(free & (words < 2 * _ONE_IN))
+    twins = _same_but_for_a_word(content, short, known)
+    free[list(twins)] = False
+    longer = np.flatnonzero(free & (words >= 2 * _ONE_IN - _SPARE))
+    params = params.model_copy(update=_PAIRS_OF_WORDS)
+    signs = signatures(content, params)
+    twins |= {
+        match.entry: match.kept
+        for match in matches((content, known), (signs[:0], signs), longer, params, 0, closed=False)
+    }
+    entries = np.array(sorted(twins), dtype=np.int64)
+    kept = np.array([twins[entry] for entry in entries.tolist()], dtype=np.int64)
+    shared = [known.share(entry, twins[entry]) for entry in entries.tolist()]
+    return Removal("near_duplicate", rows[entries], np.array(shared, dtype=np.float64), params.threshold, rows[kept])
+
+
+def _same_but_for_a_word(content: pl.Series, entries: np.ndarray, known: EditedCopies) -> dict[int, int]:
+    """Each of some short texts (int64 [m]) that is an edited copy of an earlier one that stays, and that one."""
+    bare = content.gather(entries).str.to_lowercase().str.replace_all(rf"[{re.escape(_PUNCTUATION)}]", " ")
+    hashes, ends = shingle_hashes(bare, 1)
+    sizes = np.diff(ends, prepend=0)
+    table = np.zeros((len(entries), int(sizes.max(initial=0))), dtype=np.uint64)
+    table[np.arange(table.shape[1]) < sizes[:, None]] = hashes
+    before = np.cumsum(table * (_BASE ** np.arange(table.shape[1], dtype=np.uint64)), axis=1, dtype=np.uint64)
+    whole = before[:, -1:]
+    without = np.concatenate([np.zeros_like(whole), before[:, :-1]], axis=1) + (whole - before) * _INVERSE
+    there = np.concatenate([np.ones_like(whole, dtype=bool), table != 0], axis=1)
+    neighbours = pl.DataFrame(
+        {"hash": np.concatenate([whole, without], axis=1)[there], "entry": np.repeat(entries, there.sum(axis=1))}
+    )
+    alike = neighbours.unique().filter(pl.len().over("hash") > 1).sort("entry")
+    earlier, twins = dict[int, list[int]](), dict[int, int]()
+    for (entry,), held in alike.group_by("entry", maintain_order=True):
+        buckets = held["hash"].to_list()
+        candidates = sorted({one for bucket in buckets for one in earlier.get(bucket, ())})
+        twin = next((one for one in candidates if known.alike(int(entry), one, 0.0)), None)
+        if twin is not None:
+            twins[int(entry)] = twin
+            continue
+        for bucket in buckets:
+            if len(offered := earlier.setdefault(bucket, [])) < MAX_REPRESENTATIVES:
+                offered.append(int(entry))
+    return twins
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text in lower case, without the punctuation around them; what is nothing else stays."""
+    return [word.strip(_PUNCTUATION) or word for word in words_apart(pl.Series([text]))[0].lower().split()]
+
+
+def _word_counts(content: pl.Series) -> np.ndarray:
+    """How often each word stands in the contents, at most 255, at its hash: uint8 [2²⁴]."""
+    seen = np.zeros(_TABLE, dtype=np.uint8)
+    for part in batches(content, BATCH_BYTES):
+        words = content.slice(*part).str.extract_all(r"\p{L}+").list.join(" ")
+        at, times = np.unique(shingle_hashes(words, 1)[0] % _TABLE, return_counts=True)
+        seen[at] = np.minimum(seen[at] + times, 255)
+    return seen
+
+
+def _gaps(one: list[str], other: list[str]) -> Iterator[tuple[list[_Placed], list[_Placed]]]:
+    """Between the words that two texts share, in order: those of the one alone and of the other alone, with the place
+    in the first text where they stand or would stand."""
+    old, new = list[_Placed](), list[_Placed]()
+    for step in Indel.opcodes(one, other):
+        at = step.src_start
+        if step.tag == "equal":
+            yield old, new
+            old, new = [], []
+        elif step.tag == "delete":
+            old += enumerate(one[at : step.src_end], at)
+        else:
+            new += [(at, word) for word in other[step.dest_start : step.dest_end]]
+    yield old, new
+
+
+def _moved(dropped: list[_Placed], put_in: list[_Placed]) -> tuple[list[str], list[str]]:
+    """The words that only moved, and those that are in one text alone."""
+    moved, single = list[str](), [word for _, word in put_in]
+    for at, word in dropped:
+        if word in single and any(other == word and abs(place - at) <= _APART for place, other in put_in):
+            single.remove(word)
+            moved.append(word)
+        else:
+            single.append(word)
+    return moved, single
+
+
+def _may_move(word: str, size: int) -> bool:
+    """Whether a text of so many words says the same with this word in its neighbour's place."""
+    return size >= _LONG or (word.replace("'", "").isalpha() and not is_negation(word))
+
+
+def _has_content(placed: _Placed) -> bool:
+    return placed[1] not in _function_words()
+
+
+def _says_little(word: str, size: int) -> bool:
+    """Whether a text of so many words says the same with this word and without it."""
+    return size >= _LONG or (word in _function_words() and not is_negation(word))
+
+
+@cache
+def _function_words() -> frozenset[str]:
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return frozenset(ENGLISH_STOP_WORDS | set(_PARTICLES.split())) - set(_ASKING) - opposites()
