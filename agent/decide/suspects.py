@@ -133,14 +133,21 @@ def by_fault(evidence: pl.DataFrame, removal: Removal) -> list[Removal]:
 
 def marked(view: View, action: RemoveMarked) -> Removal:
     """The kept rows that a rule marks; of near-duplicates, those whose twin is kept, the likest first."""
-    kept = np.setdiff1d(view.kept(), pinned(view))
+    kept = view.kept()
+    return marked_among(view, action, kept, kept)
+
+
+def marked_among(view: View, action: RemoveMarked, rows: np.ndarray, stay: np.ndarray) -> Removal:
+    """Of some rows (positions, uint32 [n]) those that a rule marks; of near-duplicates, those whose twin is among the
+    rows that stay (positions, uint32 [m])."""
     if action.mark != NEAR_DUPLICATE:
-        read = kept[kept < view.values.ingested]  # no rule has judged what a language model wrote
+        rows = np.setdiff1d(rows, pinned(view))
+        read = rows[rows < view.values.ingested]  # no rule has judged what a language model wrote
         fails = view.frame("verdicts", action.mark)[action.mark].gather(read).to_numpy()
         return Removal(action.mark, read[fails])
-    twins = _standing_twins(view).sort(["score", "row"], descending=[True, False])
+    twins = _standing_twins(view, rows, stay).sort(["score", "row"], descending=[True, False])
     if action.target_rows is not None:
-        twins = twins.head(max(0, len(view.kept()) - action.target_rows))
+        twins = twins.head(max(0, len(rows) - action.target_rows))
     twins = twins.sort("row")
     kept_instead = view.positions(twins["duplicate_of"])
     return Removal(
@@ -148,19 +155,18 @@ def marked(view: View, action: RemoveMarked) -> Removal:
     )
 
 
-def _standing_twins(view: View) -> pl.DataFrame:
-    """The kept near-duplicates of a kept row with the same label, but for those that a person keeps."""
+def _standing_twins(view: View, rows: np.ndarray, stay: np.ndarray) -> pl.DataFrame:
+    """The near-duplicates among some rows, of a row that stays, with the same label, but for those a person keeps."""
     twins = view.frame("near_duplicates").filter(~pl.col("other_label") & ~pl.col("row").is_in(pinned(view)))
-    kept = view.kept()
-    names = view.ledger()["id"].gather(kept)
-    return twins.filter(pl.col("row").is_in(kept) & pl.col("duplicate_of").is_in(names.implode()))
+    names = view.ledger()["id"].gather(stay)
+    return twins.filter(pl.col("row").is_in(rows) & pl.col("duplicate_of").is_in(names.implode()))
 
 
 def mark_counts(view: View) -> dict[str, int]:
     """For each mark of the first separation how many kept rows have it, those without any left out."""
     kept, counts = np.setdiff1d(view.kept(), pinned(view)), dict[str, int]()
     if view.has("near_duplicates"):
-        counts[NEAR_DUPLICATE] = _standing_twins(view).height
+        counts[NEAR_DUPLICATE] = _standing_twins(view, kept, view.kept()).height
     if view.has("verdicts"):
         verdicts = view.frame("verdicts")[kept[kept < view.values.ingested]]
         counts |= {name: int(verdicts[name].sum()) for name in sorted(verdicts.columns) if name != "row"}

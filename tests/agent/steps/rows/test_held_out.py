@@ -1,13 +1,14 @@
 """When the rounds are over the held-out rows are judged by the limits of the actions that stand, and by no others."""
 
 import numpy as np
+import polars as pl
 import pytest
 from small_view import FLIPPED, flipped_round, ignored
 
 from recryst.agent.steps.approve import UNDO
 from recryst.agent.steps.measured import HANDED_OVER, hand_over_vectors
 from recryst.agent.steps.rows.held_out import JudgeHeldOut, _Found
-from recryst.state.actions import Deduplicate, Relabel, RemoveSuspects
+from recryst.state.actions import Deduplicate, Relabel, RemoveMarked, RemoveSuspects
 from recryst.state.errors import IntegrityError
 
 LIMIT = 0.2  # of few rows each speaks for much
@@ -65,6 +66,31 @@ def test_only_what_stands_judges(run, begun):
     assert not JudgeHeldOut().due(back)
     copies = run.choosing(begun, Deduplicate(cosine=0.9999, which_to_keep="furthest"))
     assert not JudgeHeldOut().due(run.measured(run.acted(copies), met=1.0))
+
+
+def test_a_mark_that_stands_judges_them_without_evidence(run, begun):
+    ids, [one, two, three, four, *_], [inside, other, *_] = begun.ledger()["id"], begun.anchor(), begun.kept()
+    twins = pl.DataFrame(
+        {
+            "row": pl.Series([one, two, three, other], dtype=pl.UInt32),
+            "duplicate_of": ids.gather([inside, four, inside, inside]),
+            "score": [0.9, 0.9, 0.9, 0.9],
+            "other_label": [False, False, True, False],
+        }
+    )
+    kept, judged = ended(run, run.holding(begun, near_duplicates=twins), RemoveMarked(mark="near_duplicate"))
+    assert set(kept.anchor().tolist()) - set(judged.anchor().tolist()) == {one, two}
+    line = judged.ledger().row(int(one), named=True)
+    assert (line["reason"], line["stage"], line["duplicate_of"]) == (
+        "near_duplicate",
+        "judge_held_out",
+        ids[int(inside)],
+    )
+    assert judged.ref("anchor_evidence") == kept.ref("anchor_evidence")
+    fewer = RemoveMarked(mark="near_duplicate", target_rows=len(begun.kept()) - 1)
+    assert not JudgeHeldOut().due(
+        run.measured(run.acted(run.choosing(run.holding(begun, near_duplicates=twins), fewer)))
+    )
 
 
 def test_the_evidence_must_be_on_the_held_out_rows(run, begun):
