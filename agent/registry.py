@@ -177,7 +177,7 @@ _TABLE = (
     _tool("dedup", "repeats.dedup", before.DedupParams, 2,
           "Take out rows that repeat another: exact copies, near-duplicates (MinHash LSH, verified by true Jaccard), "
           "and rows of a corpus."),
-    _tool("decontaminate", "repeats.decontaminate", before.DecontaminateParams, 1,
+    _tool("decontaminate", "repeats.contamination.decontaminate", before.DecontaminateParams, 1,
           "Take out the rows whose `text` holds text of the benchmark files in `against`."),
     _tool("embed", "vectors.embed", of.EmbedTableParams, 1,
           "Turn the `text` column into unit vectors with a sentence-embedding model; adds `vector`."),

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from ..state.preparation import DecontaminateParams
-from ..tools.repeats.benchmarks import Benchmarks, open_benchmarks
-from ..tools.repeats.decontaminate import contaminated
+from ..tools.repeats.contamination.benchmarks import Benchmarks, open_benchmarks
+from ..tools.repeats.contamination.decontaminate import contaminated
 from .data import existing, loaded
 from .table import Cell, Table
 

@@ -17,7 +17,7 @@ from ...state.rows import Removal, counts, new_ledger, remove_rows
 from ...state.values import Role, Values
 from ...tools.judge.taxonomy import read_taxonomy
 from ...tools.read.load import load as load_rows
-from ...tools.repeats.benchmarks import read_benchmarks
+from ...tools.repeats.contamination.benchmarks import read_benchmarks
 from ...tools.write.choices import choices_of_run, said
 from ...tools.write.review import read_answers
 from ..session import Session

@@ -16,9 +16,9 @@ from ...state.values import Role, Values
 from ...tools.judge import select
 from ...tools.read.columns import as_text
 from ...tools.repeats import dedup, minhash
-from ...tools.repeats.benchmarks import index_benchmarks
+from ...tools.repeats.contamination.benchmarks import index_benchmarks
+from ...tools.repeats.contamination.decontaminate import Contamination, contaminated
 from ...tools.repeats.corpus import corpus_duplicates, open_corpus
-from ...tools.repeats.decontaminate import Contamination, contaminated
 from ...tools.repeats.edited import edited_copies
 from ...tools.repeats.groups import Together, row_groups
 from ...tools.text.filters import is_applied

@@ -20,7 +20,7 @@ from recryst.state.errors import InputError, UsageError
 from recryst.state.phrases import silent
 from recryst.state.preparation import CleanParams, DecontaminateParams, FilterParams
 from recryst.state.rows import Removal
-from recryst.tools.repeats import decontaminate
+from recryst.tools.repeats.contamination import decontaminate
 from recryst.tools.table_tool import TableTool
 
 

@@ -103,7 +103,7 @@ def test_documents_have_splits_where_the_training_stands_beside(tmp_path: Path) 
 
 
 def test_a_benchmark_is_read_in_all_its_splits(tmp_path: Path) -> None:
-    from recryst.tools.repeats.benchmarks import read_benchmarks
+    from recryst.tools.repeats.contamination.benchmarks import read_benchmarks
 
     words = "the quick brown fox jumps over the lazy dog while nobody at all is looking at it"
     files = {"train.jsonl": lines(f"one {words}"), "test.jsonl": lines(f"two {words}")}

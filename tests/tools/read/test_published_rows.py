@@ -13,7 +13,8 @@ from recryst.state.errors import InputError
 from recryst.state.phrases import silent
 from recryst.state.preparation import CleanParams, DecontaminateParams, DedupParams, FilterParams, LoadParams
 from recryst.tools.read.load import load
-from recryst.tools.repeats import decontaminate, dedup
+from recryst.tools.repeats import dedup
+from recryst.tools.repeats.contamination import decontaminate
 from recryst.tools.table_tool import TableTool
 from recryst.tools.text import clean, filters
 

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from recryst.tools.repeats.buckets import band_keys, shared_keys
+from recryst.tools.repeats.contamination.overlap import index_of
 from recryst.tools.repeats.lsh import MIN_RECALL, band_rows
-from recryst.tools.repeats.overlap import index_of
 from recryst.tools.repeats.shingles import overlap
 from recryst.tools.text.ngrams import gram_hashes, words_of
 

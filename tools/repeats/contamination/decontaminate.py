@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from ...state.errors import UsageError
-from ...state.phrases import Advance, silent
-from ...state.preparation import DecontaminateParams
-from ...state.rows import Removal
-from ..table_tool import TableTool
-from ..text.batches import batches
+from ....state.errors import UsageError
+from ....state.phrases import Advance, silent
+from ....state.preparation import DecontaminateParams
+from ....state.rows import Removal
+from ...table_tool import TableTool
+from ...text.batches import batches
 from .benchmarks import LEAST_WORDS, Benchmarks, open_benchmarks
 from .folded import folded, unfolded
 
 if TYPE_CHECKING:
-    from ..text.ngrams import Words
+    from ...text.ngrams import Words
 
 #: The columns of ``Contamination.matches``.
 MATCHES = {
@@ -99,7 +99,7 @@ def _removal(reason: str, matches: pl.DataFrame, score: str, threshold: float) -
 
 def _matches(text: pl.Series, benchmarks: Benchmarks, params: DecontaminateParams) -> pl.DataFrame:
     """The best match of every text that has one; ``row`` is its place in ``text``."""
-    from ..text.ngrams import words_of
+    from ...text.ngrams import words_of
     from .overlap import longest
 
     seen, known = folded(text), benchmarks.known

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..text.compiled import kernel
-from ..text.ngrams import BASE, Words, character
+from ...text.compiled import kernel
+from ...text.ngrams import BASE, Words, character
 
 #: Words that are compared for one text are bounded by so many for each of its own. Two texts that repeat the same few
 #: words over and over have as many runs in common as words of one times words of the other; then runs are cut short.

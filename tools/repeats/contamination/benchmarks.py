@@ -15,18 +15,18 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ...state.errors import InputError, storage_error
-from ...state.phrases import counted
-from ...state.preparation import CleanParams, DecontaminateParams, LoadParams
-from ..read.columns import as_text, is_json_text, is_text, strings_in, values_of
-from ..read.records import Quarantine, Reading, Records
-from ..read.sources import read_source
-from ..text.clean import normalise
-from ..text.kinds import UNSPACED
+from ....state.errors import InputError, storage_error
+from ....state.phrases import counted
+from ....state.preparation import CleanParams, DecontaminateParams, LoadParams
+from ...read.columns import as_text, is_json_text, is_text, strings_in, values_of
+from ...read.records import Quarantine, Reading, Records
+from ...read.sources import read_source
+from ...text.clean import normalise
+from ...text.kinds import UNSPACED
 from .folded import folded
 
 if TYPE_CHECKING:
-    from ..text.ngrams import Words
+    from ...text.ngrams import Words
     from .overlap import GramIndex, Known
 
 #: Words that a benchmark's text must have to be looked for at all. Shorter ones are labels and figures of speech.
@@ -101,7 +101,7 @@ def _names(paths: Sequence[str]) -> list[str]:
 
 def _read(path: str, name: str) -> tuple[pl.DataFrame, list[str]]:
     """The texts of one benchmark: ``file``, ``id``, ``column``, ``text`` and the number of their ``row``."""
-    from ..text.ngrams import words_of
+    from ...text.ngrams import words_of
 
     found: list[tuple[int, str, str, str]] = []
     try:
@@ -155,7 +155,7 @@ def _may_hold_text(field: pa.Field) -> bool:
 
 def _known(texts: pl.DataFrame, size: int) -> Known:
     """The index of texts: n-grams of those that have one, and the others whole."""
-    from ..text.ngrams import alphabet_table, gram_hashes, run_hashes, words_of
+    from ...text.ngrams import alphabet_table, gram_hashes, run_hashes, words_of
     from .overlap import Known
 
     words = words_of(folded(texts["text"]))

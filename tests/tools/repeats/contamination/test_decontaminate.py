@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from recryst.state.errors import InputError, StorageError, UsageError
 from recryst.state.preparation import DecontaminateParams
-from recryst.tools.repeats import decontaminate
-from recryst.tools.repeats.benchmarks import open_benchmarks, read_benchmarks
-from recryst.tools.repeats.decontaminate import TOOL, Contamination, contaminated
-from recryst.tools.repeats.folded import folded, unfolded
+from recryst.tools.repeats.contamination import decontaminate
+from recryst.tools.repeats.contamination.benchmarks import open_benchmarks, read_benchmarks
+from recryst.tools.repeats.contamination.decontaminate import TOOL, Contamination, contaminated
+from recryst.tools.repeats.contamination.folded import folded, unfolded
 from recryst.tools.text import ngrams as word_hashes
 
 QUESTION = "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May."
