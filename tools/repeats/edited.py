@@ -28,7 +28,8 @@ _PAIRS_OF_WORDS = {"ngram_size": 2, "threshold": 0.54, "target_rows": None}
 _ONE_IN = 8  # words; of fewer words one edit is allowed
 _LEAST_WORDS = 5
 _LONG = 40  # words, from which one more or less, whatever it is, leaves the text what it was
-_LEAST_LETTERS = 4  # of a word that may be misspelt
+_MOST_CHARACTERS = 20_000  # of a text that is aligned: the alignment of n words takes n² bits
+_LEAST_LETTERS, _MOST_LETTERS = 4, 64  # of a word that may be misspelt
 _APART = 2  # places at most between which a word was moved
 _PUNCTUATION = ".,;:!?\"'()[]{}`’‘“”…"
 _DIGITS = re.compile(r"\d+")
@@ -69,6 +70,8 @@ class EditedCopies(Parts):
 
     def _share(self, one: str, other: str) -> float:
         """The same of two texts: few words are edited, and none so that the text says something else."""
+        if max(len(one), len(other)) > _MOST_CHARACTERS:
+            return 0.0
         mine, others = _words(one), _words(other)
         size = max(len(mine), len(others))
         most = max(1, size // _ONE_IN)
@@ -78,8 +81,8 @@ class EditedCopies(Parts):
             return 0.0
         dropped, put_in, misspelt = list[_Placed](), list[_Placed](), 0
         for old, new in _gaps(mine, others):
-            slips = [(a, b) for a in old for b in new if self._is_misspelt(a[1], b[1], size)][:1] if old and new else []
-            for slip in slips:
+            slips = ((a, b) for a in old for b in new if self._is_misspelt(a[1], b[1], size))
+            if (slip := next(slips, None)) is not None:
                 misspelt += 1
                 old.remove(slip[0])
                 new.remove(slip[1])
@@ -99,7 +102,8 @@ class EditedCopies(Parts):
         if one[0] != other[0] or one[-1] != other[-1] or _DIGITS.findall(one) != _DIGITS.findall(other):
             return False
         longest = max(len(one), len(other))
-        if longest < _LEAST_LETTERS or OSA.distance(one, other) > 1 + (longest >= 2 * _LEAST_LETTERS):
+        slips = 1 + (longest >= 2 * _LEAST_LETTERS)
+        if not _LEAST_LETTERS <= longest <= _MOST_LETTERS or OSA.distance(one, other, score_cutoff=slips) > slips:
             return False
         if size >= _LONG:
             return True

@@ -60,6 +60,12 @@ def test_what_says_something_else_is_no_copy(one, other):
     assert share(one, other) == 0.0
 
 
+def test_texts_and_words_without_end_are_not_aligned():
+    endless = "word " * 1_000_000
+    assert share(endless, f"really {endless}") == 0.0
+    assert share(f"so {LONG} {'x' * 5_000}y", f"so {LONG} {'x' * 5_001}y") == 0.0
+
+
 def test_two_words_that_both_stand_elsewhere_are_no_slip():
     one, other = "he will from the lines of the letter", "he will form the lines of the letter"
     assert share(one, other) > 0
@@ -106,3 +112,10 @@ def test_rows_of_every_length_meet_and_only_kept_ones_stay_for_others():
     assert found.duplicate_of.tolist() == [*rows[: len(texts)].tolist(), *rows[:8].tolist()]
     left = edited_copies(content, rows, DedupParams(), rows[: len(texts)])
     assert not np.isin(left.rows, rows[: len(texts)]).any()
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["", "   ", "...", "?!", "...", "a", "a", None, None]])
+def test_rows_that_say_nothing_repeat_nothing(texts):
+    content = pl.Series(texts, dtype=pl.String)
+    rows = np.arange(len(texts), dtype=np.uint32)
+    assert len(edited_copies(content, rows, DedupParams(), rows[:0]).rows) == 0
