@@ -44,6 +44,7 @@ class Forger:
         self.events, (self.source, _) = self.view.events, self.view.run.read_settings()
         self.bodies = [plain(event.body()) for event in self.events]
         self.store = self.view.store
+        self._stored_refs = list(self.store.refs())  # of the run, without what is made here
         self._seen = defaultdict(list)  # type and pattern of a path → the values that stand there in this run
         for body, event in zip(self.bodies, self.events, strict=True):
             for path, value in leaves(_whole(event)):
@@ -71,7 +72,7 @@ class Forger:
                     yield from self._first(number, body, ("state", "values", name), guesses, 1)
             for role in Role.__args__:
                 if role not in event.state.artefacts:
-                    other = self.view.state.artefacts.get(role) or next(self.store.refs())
+                    other = self.view.state.artefacts.get(role) or self._stored_refs[0]
                     yield from self._first(number, body, ("state", "artefacts", role), [other], 1)
 
     def _changed(self, number, body, path, value):
@@ -117,7 +118,7 @@ class Forger:
     def contents(self, number):
         """Every artefact of an event in place of which another stands, and a copy with something changed."""
         body = self.bodies[number]
-        text, stored = orjson.dumps(body).decode(), list(self.store.refs())
+        text, stored = orjson.dumps(body).decode(), self._stored_refs
         named = {**body.get("state", {}).get("artefacts", {}), **body.get("evidence", {})}
         for role, ref in named.items():
             if ref is None:
@@ -143,9 +144,12 @@ class Forger:
                     array.flat[0] += 1
                     yield "its first number", self.store.put_array(array)
             case ".json":
-                value = self.store.json(ref)
+                value, met = self.store.json(ref), set()
                 for path, leaf in leaves(value):
+                    if pattern(path) in met:
+                        continue  # as of each cluster, each candidate: one of a kind stands for all
                     if isinstance(leaf, int | float | str) and not isinstance(leaf, bool):
+                        met.add(pattern(path))
                         other = leaf + 1 if isinstance(leaf, int | float) else f"{leaf}x"
                         yield dotted(path), self.store.put_json(_with(value, path, other))
 
