@@ -19,12 +19,12 @@ from ...state.config import Config
 from ...state.errors import InputError, UsageError, storage_error
 from ...state.log import last_step
 from ...state.run import RunDirectory
+from ..browse.reader import Reader
 from ..cli.chat import approved, person_name
 from ..cli.claim import begin, name_of
 from ..cli.options import ready
 from ..cli.progress import Telling
 from ..page.desk import Desk
-from ..page.reader import Reader
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LISTED = 200  # runs

@@ -18,14 +18,14 @@ from starlette.types import ASGIApp
 from ...state.canonical import Json
 from ...state.errors import RecrystError, UsageError
 from ..account.selected import written
+from ..browse import clusters, row, story
+from ..browse.reader import Reader
+from ..browse.rows import Query, Rows
 from ..decide.proposals import Refusal
 from ..view import View
-from . import clusters, row, story
 from .desk import Act, Desk
 from .guard import REPORT_POLICY, Guard
 from .maps import Maps
-from .reader import Reader
-from .rows import Query, Rows
 
 STATIC = Path(__file__).parent / "static"
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}

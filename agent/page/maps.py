@@ -9,9 +9,9 @@ import polars as pl
 
 from ...state.canonical import Json
 from ...state.errors import UsageError
+from ..browse.reader import Reader
+from ..browse.rows import Rows
 from ..view import View
-from .reader import Reader
-from .rows import Rows
 
 _COLUMN = re.compile(r"(\w+)_([23])d_x")
 _KINDS = ("cluster", "status", "label", "source", "language")
