@@ -31,6 +31,7 @@ const FIXED = [
   { menu: "View", title: "Light or dark", keys: "T", run: () => theme(state.theme === "dark" ? "light" : "dark") },
   { menu: "View", title: "Cluster names", keys: "N", run: () => set({ names: !state.names }), checked: () => state.names },
   { menu: "View", title: "Removed rows as ghosts", keys: "G", run: () => set({ ghosts: !state.ghosts }), checked: () => state.ghosts },
+  { menu: "View", title: "Density contours", keys: "D", run: () => set({ density: !state.density }), checked: () => state.density, able: () => state.dimensions === 2 },
   { menu: "View", title: "Fit the map", keys: "0", run: fit },
   { menu: "View", title: "Zoom in", keys: "+", run: () => zoom(1.3) },
   { menu: "View", title: "Zoom out", keys: "-", run: () => zoom(1 / 1.3) },
@@ -62,7 +63,7 @@ export function commands() {
     able: () => hasMap(method, 2) || hasMap(method, 3),
   }));
   const colourings = (state.about?.colours ?? []).map(({ by, words }) => ({
-    menu: "View", title: `Colour by ${words ?? plain(by)}`, run: () => set({ by }), checked: () => state.by === by,
+    menu: "View", title: `Colour by ${by.startsWith("column:") ? "column " : ""}${words ?? plain(by)}`, run: () => set({ by }), checked: () => state.by === by,
   }));
   const alternatives = (state.proposal?.proposal?.alternatives ?? []).map((one) => ({
     menu: "Act", title: `Put forward: ${one.words}`, run: () => deed("choose", { candidate: one.id }),

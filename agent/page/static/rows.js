@@ -115,7 +115,7 @@ async function facets() {
       const most = Math.max(...values.map((one) => one.rows), 1);
       const chosen = state.query.filters[facet] ?? [];
       const shown = values.filter((one, n) => all || n < SHOWN || chosen.includes(one.value));
-      return h("div", {}, h("h3", {}, facet), shown.map(({ value, rows }) => {
+      return h("div", {}, h("h3", { class: facet.startsWith("column:") ? "data" : "" }, facet.replace(/^column:/, "")), shown.map(({ value, rows }) => {
         const name = facet === "cluster" ? called("cluster", value) : facet === "reason" ? plain(value) || "none: they stand" : value || "none";
         return h("button", { type: "button", class: "facet-value", aria_pressed: chosen.includes(value) ? "true" : "false", title: name, onclick: () => toggle(facet, value) },
           h("span", { class: "bar", style: { width: `${(100 * rows) / most}%` } }),

@@ -13,6 +13,7 @@ export const state = {
   by: "cluster",
   names: true,
   ghosts: true,
+  density: false, // contours on the 2-D map
   lasso: false,
   query: { search: "", filters: {}, selection: "" },
   chosen: [], // positions of the rows of the selection

@@ -39,6 +39,18 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     page.select_option("#colour", "label")
     until(lambda: "tapir" in page.locator("#legend").inner_text(), "the legend tells the labels")
     assert "<b>tapir</b>" in page.locator("#legend").inner_text()
+    page.select_option("#colour", "column:<i>channel</i>")
+    until(lambda: "<u>post</u>" in page.locator("#legend").inner_text(), "the legend tells a column of the data")
+    assert "<i>channel</i>" in page.locator("#legend").inner_text()
+    assert page.locator("#legend i, #legend u").count() == 0
+    page.locator("#legend button:has-text('phone')").click()
+    until(lambda: 0 < total(page) < everything, "a value of the column narrows the rows")
+    page.locator("#legend button:has-text('phone')").click()
+    until(lambda: total(page) == everything, "every row is back")
+    page.locator("#map").focus()
+    page.keyboard.press("d")
+    page.wait_for_selector("#map[data-contours='4']")
+    page.keyboard.press("d")
     chosen = lasso(page, (0.02, 0.02), (0.45, 0.02), (0.45, 0.98), (0.02, 0.98))
     until(lambda: 0 < total(page) == chosen < everything, "the lasso narrows the rows")
 

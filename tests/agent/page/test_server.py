@@ -101,6 +101,31 @@ def test_a_selection_made_on_the_map_filters_rows_facets_and_map(page):
     assert (status, "forgotten" in json.loads(content)["error"]) == (400, True)
 
 
+def test_points_are_coloured_by_any_column_of_the_data_and_rows_filtered_by_it(page, thinned):
+    about = {one["by"]: one for one in page.get("/api/map")["colours"]}
+    channel, weight, day = (about[f"column:{name}"] for name in ("<i>channel</i>", "weight", "day"))
+    assert not {"column:text", "column:id", "column:label", "column:vector"} & set(about)
+    assert {one["value"] for one in channel["values"]} == {"<u>post</u>", "phone", ""}
+    assert 0 <= weight["low"] < weight["high"] <= 15
+    assert (weight["moment"], day["moment"]) == (False, True)
+    on_map = np.frombuffer(page.get("/api/map/rows"), dtype="<u4")
+    codes = np.frombuffer(page.get("/api/map/codes", by="column:<i>channel</i>"), dtype="<f4").astype(int)
+    values = [one["value"] for one in channel["values"]]
+    assert [values[code] for code in codes] == [("<u>post</u>", "phone", "")[row % 3] for row in on_map]
+    assert np.frombuffer(page.get("/api/map/codes", by="column:weight"), dtype="<f4") == pytest.approx(on_map / 10)
+    wanted = {"column:<i>channel</i>": ["phone"]}
+    found = page.rows(filters=wanted, limit=500)["rows"]
+    assert found
+    assert {row["row"] % 3 for row in found} == {1}
+    facets = {one["facet"]: one for one in page.get("/api/facets", q=json.dumps({"filters": wanted}))["facets"]}
+    counted = {one["value"]: one["rows"] for one in facets["column:<i>channel</i>"]["values"]}
+    assert counted["phone"] == len(found)
+    assert sum(counted.values()) == page.rows()["total"]
+    for query in ({"filters": {"column:vector": ["1"]}}, {"filters": {"found": ["1"]}}):
+        assert page.ask(f"/api/rows?q={json.dumps(query).replace(' ', '')}")[0] == 400
+    assert page.ask("/api/map/codes?by=column:text")[0] == 400
+
+
 def test_hostile_texts_come_as_they_are_in_json(page):
     found = {row["id"]: row["text"] for row in page.rows(limit=500)["rows"]}
     for n, text in enumerate(HOSTILE):
