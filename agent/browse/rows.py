@@ -18,12 +18,14 @@ from ...tools.write.reasons import in_words
 from ..decide.proposals import Arguments
 from ..view import View
 from . import columns
+from .meaning import Meaning
 from .reader import Reader
 
 Facet = Literal["status", "reason", "label", "source", "cluster", "language"]
 FACETS: tuple[Facet, ...] = ("status", "cluster", "label", "source", "language", "reason")
 _VALUES = 200  # of a facet that are listed, the commonest first
 _EXCERPT = 400  # characters of a text in a list
+_NEAREST = 200  # rows that a search by meaning finds
 _SELECTIONS = 8  # that are remembered
 _TABLES: tuple[Role, ...] = ("ledger", "rows", "relabelled", "assignments", "quality", "languages", "evidence")
 _LISTED = ["row", "id", "text", "label", "was", "source", "status", "stage", "reason", "score", "threshold"]
@@ -37,6 +39,7 @@ class Query(Arguments):
     search: str = Field("", max_length=500)
     filters: dict[str, list[str]] = Field(default_factory=dict)
     selection: str = ""
+    near: str = Field("", description="a name that ``Meaning.place`` gave: the rows nearest to that, the nearest first")
     sort: str = ""
     descending: bool = False
     offset: int = Field(0, ge=0)
@@ -57,6 +60,7 @@ class Rows:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self.meaning = Meaning(reader)
         self._selections: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def table(self, view: View) -> pl.DataFrame:
@@ -87,7 +91,7 @@ class Rows:
         """The rows that a query finds, in the order asked for; ``but``: a facet whose filter does not count.
 
         Raises:
-            UsageError: the selection is forgotten, or there is no such column to sort by.
+            UsageError: the selection or the search by meaning is forgotten, or there is no such column to sort by.
         """
         view = self._reader.view(query.at)
         table = self.table(view)
@@ -106,6 +110,9 @@ class Rows:
             chosen = pl.Series(self._selections[query.selection])
             wanted.append(pl.col("row").is_in(chosen.implode()))
         found = table.filter(pl.all_horizontal(wanted))
+        if query.near:
+            found = found.join(self.meaning.closeness(view, query.near), on="row").sort("closeness", descending=True)
+            found = found.head(_NEAREST)
         if not query.sort:
             return found
         if query.sort not in _SORTS:
@@ -122,7 +129,7 @@ class Rows:
     def page(self, query: Query) -> Json:
         """Some of the rows found, and how many there are."""
         found = self.found(query)
-        shown = found.select(_LISTED).slice(query.offset, query.limit)
+        shown = found.select(*_LISTED, *(["closeness"] if query.near else [])).slice(query.offset, query.limit)
         shown = shown.with_columns(pl.col("text").str.slice(0, _EXCERPT))
         rows = shown.to_dicts()
         for row in rows:

@@ -19,6 +19,7 @@ from ...state.canonical import Json
 from ...state.errors import RecrystError, UsageError
 from ..account.selected import written
 from ..browse import clusters, row, story
+from ..browse.meaning import Near
 from ..browse.reader import Reader
 from ..browse.rows import Query, Rows
 from ..decide.proposals import Refusal
@@ -47,7 +48,7 @@ class Page:
             Route("/", self._file),
             Route("/static/{name}", self._file),
             Route("/report", self._report),
-            Route("/api/status", self._read(lambda ask: story.status(self._view(ask)) | self._desk())),
+            Route("/api/status", self._read(lambda ask: self._status(self._view(ask)))),
             Route("/api/timeline", self._read(lambda ask: story.timeline(self.reader.view()))),
             Route("/api/clusters", self._read(lambda ask: clusters.clusters(self._view(ask)))),
             Route("/api/cluster", self._read(lambda ask: clusters.cluster(self._view(ask), _whole(ask, "n")))),
@@ -64,6 +65,7 @@ class Page:
             Route("/api/going", self._read(self._going)),
             Route("/api/export", self._read(self._export)),
             Route("/api/selection", self._select, methods=["POST"]),
+            Route("/api/near", self._near, methods=["POST"]),
             Route("/api/act", self._act, methods=["POST"]),
             Route("/api/live", self._live),
         ]
@@ -71,6 +73,9 @@ class Page:
 
     def _view(self, ask: dict[str, str]) -> View:
         return self.reader.view(_at(ask))
+
+    def _status(self, view: View) -> Json:
+        return story.status(view) | self._desk() | {"meaning": self.rows.meaning.about(view)}
 
     def _desk(self) -> Json:
         return {"desk": None if self.desk is None else self.desk.state()}
@@ -152,6 +157,14 @@ class Page:
         try:
             return JSONResponse({"selection": self.rows.select(await request.body())})
         except UsageError as error:
+            return JSONResponse({"error": str(error)}, 400)
+
+    async def _near(self, request: Request) -> Response:
+        """Where words or a row lie among the rows; the model that places words is loaded at the first of them."""
+        try:
+            near = Near.read(orjson.loads(await request.body()))
+            return JSONResponse({"near": await run_in_threadpool(self.rows.meaning.place, near)})
+        except (RecrystError, Refusal, orjson.JSONDecodeError) as error:
             return JSONResponse({"error": str(error)}, 400)
 
     async def _act(self, request: Request) -> Response:

@@ -25,14 +25,19 @@ export const buffer = async (path, words) => (await asked(address(path, words)))
 
 /** The words of a query of rows: what is searched, filtered and selected. */
 export function query(more = {}) {
-  const { search, filters, selection } = state.query;
-  return { q: JSON.stringify({ search, filters, selection, at: state.at, ...more }) };
+  return { q: JSON.stringify({ ...state.query, at: state.at, ...more }) };
 }
 
 /** Remember a selection of positions on the server; gives its name. */
 export async function select(rows) {
   const answer = await asked("/api/selection", { method: "POST", body: Uint32Array.from(rows) });
   return (await answer.json()).selection;
+}
+
+/** Place words or a row among the rows, {text} or {row}; gives the name of the place. */
+export async function near(to) {
+  const headers = { "Content-Type": "application/json" };
+  return (await (await asked("/api/near", { method: "POST", body: JSON.stringify(to), headers })).json()).near;
 }
 
 /** Do something: an answer to what is shown, which `waiting` names. */

@@ -6,6 +6,7 @@ import { keys } from "./dialogs.js";
 import { $, plain } from "./dom.js";
 import { everything, exported } from "./legend.js";
 import { clear, fit, zoom } from "./map.js";
+import { byMeaning, likeOpen } from "./search.js";
 import { set, state } from "./store.js";
 
 const METHODS = { umap: "UMAP", tsne: "t-SNE", pca: "PCA" };
@@ -42,6 +43,8 @@ const FIXED = [
   { menu: "View", title: "Timeline", keys: "H", run: () => set({ lower: "timeline" }) },
   { menu: "View", title: "Show all rows", keys: "Escape", run: () => { clear(); everything(); set({ lasso: false }); } },
   { menu: "View", title: "Search the rows", keys: "/", run: () => { set({ lower: "rows" }); $("search").focus(); } },
+  { menu: "View", title: "Search by meaning", keys: "M", run: byMeaning, checked: () => state.byMeaning, able: () => state.byMeaning || !state.status?.meaning?.why_not },
+  { menu: "View", title: "Rows like the open one", run: likeOpen, able: () => state.row !== null },
   { menu: "Run", title: "Approve what is proposed", keys: "Y", run: () => deed("approve"), able: waits },
   { menu: "Run", title: "Reject it", keys: "X", run: () => deed("reject"), able: goesOn },
   { menu: "Run", title: "Approve several rounds…", run: severalRounds, able: goesOn },

@@ -5,6 +5,7 @@ import { deed } from "./deeds.js";
 import { figure, h, percent, plain, whole } from "./dom.js";
 import { EDITS, edit } from "./edits.js";
 import { called } from "./legend.js";
+import { likeOpen } from "./search.js";
 import { set, state } from "./store.js";
 
 const KIND = { kept: "good", "held out": "warn", sealed: "accent", removed: "bad", synthetic: "accent" };
@@ -69,7 +70,8 @@ export async function drawer() {
     evidence(row),
     twin && h("div", { class: "tight" }, h("h3", {}, row.status === "removed" ? "It repeats a row that stays" : "It nearly repeats"), small(twin, twin.id)),
     h("div", { class: "tight" }, h("h3", {}, "Its life in the run"), h("ol", { class: "life" }, steps.map((step) => h("li", { class: "data" }, step.said)))),
-    neighbours.length > 0 && h("div", { class: "tight" }, h("h3", {}, "Nearest rows"),
+    neighbours.length > 0 && h("div", { class: "tight" }, h("div", { class: "line" }, h("h3", {}, "Nearest rows"),
+      h("button", { type: "button", class: "link", id: "like", onclick: likeOpen }, "Show more like this one")),
       h("div", {}, neighbours.map((one) => small(one, [one.cosine.toFixed(3), one.label, one.standing === "kept" ? "" : one.standing].filter(Boolean).join(" · "))))),
   );
 }

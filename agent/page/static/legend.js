@@ -70,14 +70,13 @@ function chosen() {
 
 /** The words of an export of what is listed. */
 export function exported(kind) {
-  const { search, filters, selection } = state.query;
-  return new URLSearchParams({ q: JSON.stringify({ search, filters, selection, at: state.at }), as: kind });
+  return new URLSearchParams({ q: JSON.stringify({ ...state.query, at: state.at }), as: kind });
 }
 
 /** Show all rows again. */
 export function everything() {
   clear();
-  ask({ search: "", filters: {} });
+  ask({ search: "", filters: {}, near: "" });
   $("search").value = "";
 }
 

@@ -15,7 +15,9 @@ export const state = {
   ghosts: true,
   density: false, // contours on the 2-D map
   lasso: false,
-  query: { search: "", filters: {}, selection: "" },
+  query: { search: "", filters: {}, selection: "", near: "" },
+  nearTo: "", // what the rows are near to, in words
+  byMeaning: false,
   chosen: [], // positions of the rows of the selection
   row: null, // the row in the drawer
   cluster: null, // the cluster in the drawer
@@ -53,4 +55,4 @@ export function toggle(facet, value) {
 }
 
 export const narrowed = () =>
-  Boolean(state.query.search.trim() || state.query.selection || Object.keys(state.query.filters).length);
+  Boolean(state.query.search.trim() || state.query.near || state.query.selection || Object.keys(state.query.filters).length);
