@@ -46,11 +46,11 @@ class Meaning:
         self._loading = Lock()
 
     def about(self, view: View) -> Json:
-        """Why words cannot be searched by meaning (None: they can), and the server that they are sent to (None: none)."""
+        """Why words cannot be searched by meaning, and the server they are sent to; None: they can, and to none."""
         given = view.config.load.vector_column
         if given is not None:
-            why = f"the vectors are those of the column {given}: no model places words among them; rows like a row are found"
-            return {"why_not": why, "sends": None}
+            why = f"the vectors are those of the column {given}: no model places words among them"
+            return {"why_not": f"{why}; rows like a row are found", "sends": None}
         why_not = None if view.has("pool", "vectors") else "the rows are not embedded yet"
         return {"why_not": why_not, "sends": sent_to(view.config.embed)}
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from ...state.canonical import Json
 from ...state.errors import RecrystError, UsageError
 from ..account.selected import written
-from ..browse import clusters, row, story
+from ..browse import clusters, compared, row, story
 from ..browse.meaning import Near
 from ..browse.reader import Reader
 from ..browse.rows import Query, Rows
@@ -52,6 +52,7 @@ class Page:
             Route("/api/timeline", self._read(lambda ask: story.timeline(self.reader.view()))),
             Route("/api/clusters", self._read(lambda ask: clusters.clusters(self._view(ask)))),
             Route("/api/cluster", self._read(lambda ask: clusters.cluster(self._view(ask), _whole(ask, "n")))),
+            Route("/api/compared", self._read(self._compared)),
             Route("/api/rows", self._read(lambda ask: self.rows.page(_query(ask)))),
             Route("/api/facets", self._read(lambda ask: self.rows.facets(_query(ask)))),
             Route("/api/row", self._read(lambda ask: row.row(self._view(ask), _whole(ask, "n")))),
@@ -120,6 +121,14 @@ class Page:
             raise UsageError("nothing waits for an answer")
         asked = {"id": ask.get("id", ""), "offset": _whole(ask, "offset"), "limit": min(500, _whole(ask, "limit"))}
         return story.going(self.reader.view(), waiting, asked)
+
+    def _compared(self, ask: dict[str, str]) -> Json:
+        """The rounds that can be compared; and where one is named ``with``, what became of its clusters."""
+        now = self._view(ask)
+        listed = {"moments": compared.moments(now)}
+        if not ask.get("with"):
+            return listed
+        return listed | compared.compared(self.reader.view(_whole(ask, "with")), now)
 
     def _export(self, ask: dict[str, str]) -> Response:
         query = _query(ask)

@@ -1,6 +1,7 @@
 // Every command once: the menus, the palette and the keys are read from this list.
 
 import { changeK, deed, drop, severalRounds, thin } from "./deeds.js";
+import { compareNext } from "./compare.js";
 import { EDITS, canEdit, edit } from "./edits.js";
 import { keys } from "./dialogs.js";
 import { $, plain } from "./dom.js";
@@ -40,6 +41,7 @@ const FIXED = [
   { menu: "View", title: "Two or three dimensions", keys: "3", run: () => set({ dimensions: state.dimensions === 2 ? 3 : 2 }) },
   { menu: "View", title: "Rows", keys: "R", run: () => set({ lower: "rows" }) },
   { menu: "View", title: "Clusters", keys: "C", run: () => set({ lower: "clusters" }) },
+  { menu: "View", title: "Compare the clusters with another round", keys: "V", run: compareNext, able: () => state.clusters.length > 0 },
   { menu: "View", title: "Timeline", keys: "H", run: () => set({ lower: "timeline" }) },
   { menu: "View", title: "Show all rows", keys: "Escape", run: () => { clear(); everything(); set({ lasso: false }); } },
   { menu: "View", title: "Search the rows", keys: "/", run: () => { set({ lower: "rows" }); $("search").focus(); } },

@@ -20,6 +20,7 @@ export const state = {
   byMeaning: false,
   chosen: [], // positions of the rows of the selection
   row: null, // the row in the drawer
+  compare: null, // the event of the round that the clusters are compared with
   cluster: null, // the cluster in the drawer
   lower: "rows",
   side: "overview",

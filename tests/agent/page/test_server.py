@@ -165,3 +165,25 @@ def test_a_selection_is_exported(page):
     assert table.height == len(lines) > 0
     assert [json.loads(line)["id"] for line in lines] == table["id"].to_list() == table["recryst_id"].to_list()
     assert set(table["recryst_status"]) == {"removed"}
+
+
+def test_the_clusters_of_two_rounds_are_compared_row_by_row(page, thinned):
+    moments = page.get("/api/compared")["moments"]
+    assert [one["round"] for one in moments] == sorted(one["round"] for one in moments)
+    assert len(moments) > 1
+    first = moments[0]["seq"]
+    told = page.get("/api/compared", **{"with": first})
+    view = View.open(thinned)
+    then, now = (one.frame("assignments").filter(pl.col("row").is_in(one.kept())) for one in (view.at(first), view))
+    assert told["then"]["rows"] == then.height
+    assert told["now"]["rows"] == now.height
+    assert sum(one["rows"] for one in told["clusters"]) == then.height
+    assert sum(one["gone"] for one in told["clusters"]) == then.height - now.height > 0
+    both = then.join(now, on="row", suffix="_now")
+    for one in told["clusters"]:
+        mine = both.filter(pl.col("cluster") == one["cluster"])
+        assert sum(part["rows"] for part in one["parts"]) == mine.height or one["more"]
+        assert one["became"] in ("same", "split", "merged", "scattered", "gone")
+    same = page.get("/api/compared", **{"with": first, "at": first})
+    assert {one["became"] for one in same["clusters"]} == {"same"}
+    assert page.ask("/api/compared?with=100000")[0] == 400
