@@ -30,9 +30,9 @@ def moments(view: View) -> list[Json]:
 def compared(then: View, now: View) -> Json:
     """The clusters of one moment, and what became of them at another.
 
-    ``became`` of a cluster: *same* where its rows that stand and one cluster now have a Jaccard similarity of 0.6 (Hennig,
-    "Cluster-wise assessment of cluster stability", 2007); *merged* where four fifths of them are in one cluster,
-    together with others'; *split* where a fifth of them or more is in each of several;
+    ``became`` of a cluster: *same* where its rows that stand and one cluster now have a Jaccard similarity of 0.6
+    (Hennig, "Cluster-wise assessment of cluster stability", 2007); *merged* where four fifths of them are in one
+    cluster, together with others'; *split* where a fifth of them or more is in each of several;
     *gone* where none of them stands; and *scattered* otherwise.
     """
     before, after = _assigned(then), _assigned(now)

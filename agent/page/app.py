@@ -24,6 +24,7 @@ from ..browse.reader import Reader
 from ..browse.rows import Query, Rows
 from ..decide.proposals import Refusal
 from ..view import View
+from .beside import Beside, Other
 from .desk import Act, Desk
 from .guard import REPORT_POLICY, Guard
 from .maps import Maps
@@ -41,6 +42,7 @@ class Page:
         self.reader, self.desk = reader, desk
         self.rows = Rows(reader)
         self.maps = Maps(reader, self.rows)
+        self.beside = Beside(reader.root)
 
     def app(self, token: str, port: int) -> ASGIApp:
         """The application, behind its guard."""
@@ -66,7 +68,10 @@ class Page:
             Route("/api/going", self._read(self._going)),
             Route("/api/export", self._read(self._export)),
             Route("/api/selection", self._select, methods=["POST"]),
-            Route("/api/near", self._near, methods=["POST"]),
+            Route("/api/runs", self._read(lambda ask: self.beside.listed())),
+            self._told("near", lambda told: {"near": self.rows.meaning.place(Near.read(told))}),
+            self._told("beside", lambda told: {"address": self.beside.open(Other.read(told))}),
+            self._told("pause", lambda told: {"done": self._pause()}),
             Route("/api/act", self._act, methods=["POST"]),
             Route("/api/live", self._live),
         ]
@@ -132,7 +137,8 @@ class Page:
 
     def _export(self, ask: dict[str, str]) -> Response:
         query = _query(ask)
-        data, kind, name = written(self.reader.view(query.at), self.rows.found(query), ask.get("as", "jsonl"))
+        how = ask.get("as", "jsonl"), ask.get("method", "")
+        data, kind, name = written(self.reader.view(query.at), self.rows.found(query), *how)
         return Response(data, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
 
     async def _file(self, request: Request) -> Response:
@@ -168,18 +174,28 @@ class Page:
         except UsageError as error:
             return JSONResponse({"error": str(error)}, 400)
 
-    async def _near(self, request: Request) -> Response:
-        """Where words or a row lie among the rows; the model that places words is loaded at the first of them."""
-        try:
-            near = Near.read(orjson.loads(await request.body()))
-            return JSONResponse({"near": await run_in_threadpool(self.rows.meaning.place, near)})
-        except (RecrystError, Refusal, orjson.JSONDecodeError) as error:
-            return JSONResponse({"error": str(error)}, 400)
+    def _pause(self) -> str:
+        if self.desk is None:
+            raise Refusal(self._only_looks())
+        return self.desk.pause()
+
+    def _told(self, name: str, answer: Callable[[Json], Json]) -> Route:
+        """The address of what is told something in JSON, and changes nothing of the run itself."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                return JSONResponse(await run_in_threadpool(answer, orjson.loads(await request.body())))
+            except (RecrystError, Refusal, orjson.JSONDecodeError) as error:
+                return JSONResponse({"error": str(error)}, 400)
+
+        return Route(f"/api/{name}", endpoint, methods=["POST"])
+
+    def _only_looks(self) -> str:
+        return f"this page only looks; `recryst chat {self.reader.root} --page` acts"
 
     async def _act(self, request: Request) -> Response:
         if self.desk is None:
-            said = f"this page only looks; `recryst chat {self.reader.root} --page` acts"
-            return JSONResponse({"error": said}, 409)
+            return JSONResponse({"error": self._only_looks()}, 409)
         try:
             act = Act.read(orjson.loads(await request.body()))
             return JSONResponse({"done": await run_in_threadpool(self.desk.act, act)})

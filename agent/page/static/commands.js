@@ -1,11 +1,13 @@
 // Every command once: the menus, the palette and the keys are read from this list.
 
-import { changeK, deed, drop, severalRounds, thin } from "./deeds.js";
+import { another } from "./another.js";
+import { changeK, deed, drop, oneMore, putForward, severalRounds, stopAndAsk, thin } from "./deeds.js";
 import { compareNext } from "./compare.js";
-import { EDITS, canEdit, edit } from "./edits.js";
+import { EDITS, canEdit, edit, note } from "./edits.js";
+import { KINDS, save } from "./exports.js";
 import { keys } from "./dialogs.js";
 import { $, plain } from "./dom.js";
-import { everything, exported } from "./legend.js";
+import { everything } from "./legend.js";
 import { clear, fit, zoom } from "./map.js";
 import { byMeaning, likeOpen } from "./search.js";
 import { set, state } from "./store.js";
@@ -13,7 +15,6 @@ import { set, state } from "./store.js";
 const METHODS = { umap: "UMAP", tsne: "t-SNE", pca: "PCA" };
 const waits = () => Boolean(state.proposal?.proposal);
 const goesOn = () => waits() && !state.proposal.proposal.stops;
-const save = (kind) => () => open(`/api/export?${exported(kind)}`, "_self");
 
 /** The theme, kept for the next time. */
 export function theme(name) {
@@ -26,9 +27,13 @@ export function theme(name) {
 
 export const hasMap = (method, dimensions) => Boolean(state.about?.maps.some((one) => one.method === method && one.dimensions === dimensions));
 
+const REFILTERS = ["refilter", "refilter_by_quality"];
+const NO_REFILTER = "no quality rule has other thresholds to try on these rows, or they were tried";
+const NOTHING_WRITTEN = "there is no language model that writes rows (--llm), or no cluster is thin enough";
+
 const FIXED = [
-  { menu: "File", title: "Export what is listed as JSONL", run: save("jsonl") },
-  { menu: "File", title: "Export what is listed as Parquet", run: save("parquet") },
+  { menu: "File", title: "Open another run beside this one…", keys: "O", run: another },
+  ...Object.entries(KINDS).map(([kind, words]) => ({ menu: "File", title: `Export what is listed as ${words}`, run: () => save(kind) })),
   { menu: "File", title: "Open the report", run: () => window.open("/report", "_blank", "noopener"), able: () => state.status?.report },
   { menu: "View", title: "Light or dark", keys: "T", run: () => theme(state.theme === "dark" ? "light" : "dark") },
   { menu: "View", title: "Cluster names", keys: "N", run: () => set({ names: !state.names }), checked: () => state.names },
@@ -49,12 +54,17 @@ const FIXED = [
   { menu: "View", title: "Rows like the open one", run: likeOpen, able: () => state.row !== null },
   { menu: "Run", title: "Approve what is proposed", keys: "Y", run: () => deed("approve"), able: waits },
   { menu: "Run", title: "Reject it", keys: "X", run: () => deed("reject"), able: goesOn },
+  { menu: "Run", title: "One more round", run: oneMore, able: waits },
+  { menu: "Run", title: "Pause: ask before the next action", keys: "P", run: stopAndAsk, able: () => Boolean(state.desk) && !state.desk.ended && !waits() },
   { menu: "Run", title: "Approve several rounds…", run: severalRounds, able: goesOn },
   { menu: "Run", title: "Finish: end the rounds and write the data", run: () => deed("finish"), able: waits },
   { menu: "Act", title: "Change the number of clusters…", run: changeK, able: waits },
+  { menu: "Act", title: "Refilter…", run: () => putForward(REFILTERS, "Refilter", NO_REFILTER), able: waits },
+  { menu: "Act", title: "Synthesise rows for thin clusters…", run: () => putForward(["synthesise"], "Which rows", NOTHING_WRITTEN), able: waits },
   { menu: "Act", title: "Thin clusters…", run: () => thin(), able: waits },
   { menu: "Act", title: "Drop clusters…", run: () => drop(), able: waits },
   ...Object.entries(EDITS).map(([name, words]) => ({ menu: "Act", title: `${words.replace("…", "")} the chosen rows`, run: () => edit(name), able: canEdit })),
+  { menu: "Act", title: "Write a note on the open row…", run: note, able: () => waits() && state.row !== null },
   { menu: "Act", title: "Apply what I said of rows", run: () => deed("apply"), able: waits },
   { menu: "Act", title: "Keep the trial that was rolled back", run: () => deed("keep"), able: () => Boolean(state.proposal?.proposal?.rolled_back) },
   { menu: "Act", title: "Undo the last change", run: () => deed("undo"), able: waits },

@@ -3,7 +3,7 @@
 import { json } from "./api.js";
 import { deed } from "./deeds.js";
 import { figure, h, percent, plain, whole } from "./dom.js";
-import { EDITS, edit } from "./edits.js";
+import { EDITS, edit, note } from "./edits.js";
 import { called } from "./legend.js";
 import { likeOpen } from "./search.js";
 import { set, state } from "./store.js";
@@ -53,6 +53,15 @@ function acts(row) {
       waits && h("button", { type: "button", class: "primary", onclick: () => deed("apply") }, "Apply what I said")));
 }
 
+/** What people noted about it. */
+function notes(row) {
+  const able = state.desk && !state.desk.ended;
+  return (able || row.notes) && h("div", { class: "tight", id: "notes" },
+    (row.notes ?? []).map((one) => h("div", { class: "card tight" }, h("p", { class: "data", dir: "auto" }, one.note),
+      h("p", { class: "soft data" }, `${one.who || "a person"}, ${new Date(one.ts).toLocaleString("en")}`))),
+    able && h("div", {}, h("button", { type: "button", id: "note", onclick: note }, "Write a note…")));
+}
+
 const small = (row, beside) => h("button", { type: "button", class: "small-row", onclick: () => set({ row: row.row }) },
   h("div", { class: "data" }, row.text || "(no text)"), h("div", { class: "soft" }, beside));
 
@@ -66,6 +75,7 @@ export async function drawer() {
     h("div", { class: "line" }, h("h2", {}, `Row ${whole(row.row)}`), h("span", { class: `pill ${KIND[row.standing]}` }, row.standing)),
     h("div", { class: "quote data", dir: "auto" }, row.text || "(no text)"),
     acts(row),
+    notes(row),
     facts(row),
     evidence(row),
     twin && h("div", { class: "tight" }, h("h3", {}, row.status === "removed" ? "It repeats a row that stays" : "It nearly repeats"), small(twin, twin.id)),

@@ -3,6 +3,7 @@
 import { colours, css, ramp } from "./colours.js";
 import { EDITS, edit } from "./edits.js";
 import { $, figure, fill, h, plain, whole } from "./dom.js";
+import { save } from "./exports.js";
 import { clear, colouring } from "./map.js";
 import { ask, on, state, toggle } from "./store.js";
 
@@ -63,14 +64,9 @@ function chosen() {
     h("b", {}, `${whole(state.chosen.length)} rows chosen`),
     state.proposal?.proposal && Object.entries(EDITS).map(([name, words]) =>
       h("button", { type: "button", "data-edit": name, onclick: () => edit(name) }, words)),
-    h("button", { type: "button", onclick: () => open(`/api/export?${exported("jsonl")}`, "_self") }, "Export"),
+    h("button", { type: "button", onclick: () => save("jsonl") }, "Export"),
     h("button", { type: "button", onclick: clear }, "Clear"),
   );
-}
-
-/** The words of an export of what is listed. */
-export function exported(kind) {
-  return new URLSearchParams({ q: JSON.stringify({ ...state.query, at: state.at }), as: kind });
 }
 
 /** Show all rows again. */

@@ -16,7 +16,7 @@ _LOOK = "name => import('/static/menus.js').then(({ look }) => look(name))"
 _THEME = "name => import('/static/commands.js').then(({ theme }) => theme(name))"
 #: What stands beside each other on a screen, and what shows that it is there.
 _TOGETHER = (
-    ({"side": "proposal", "lower": "clusters"}, "#proposal"),
+    ({"side": "proposal", "lower": "clusters", "compare": None}, "#clusters-table tbody"),
     ({"side": "overview", "lower": "timeline"}, "#timeline-panel .round"),
     ({"side": "row", "lower": "rows", "row": 5}, "#side .life li"),
     ({"side": "cluster", "lower": "rows", "cluster": 0}, "#side .small-row"),

@@ -1,6 +1,7 @@
 """A person at the page: Debian's Chromium drives a small real run, drawn by software WebGL."""
 
 import time
+from pathlib import Path
 
 import pytest
 from browsing import lasso, opened, proposed, total, until
@@ -53,6 +54,10 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     page.keyboard.press("d")
     chosen = lasso(page, (0.02, 0.02), (0.45, 0.02), (0.45, 0.98), (0.02, 0.98))
     until(lambda: 0 < total(page) == chosen < everything, "the lasso narrows the rows")
+    with page.expect_download() as saved:
+        page.click("#chosen button:has-text('Export')")
+    assert saved.value.suggested_filename == "run-rows.jsonl"
+    assert len(Path(saved.value.path()).read_text("utf-8").splitlines()) == chosen
 
     # the drawer, the palette, dark, three dimensions
     page.locator(".table-row").nth(1).click()
@@ -68,6 +73,14 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     page.keyboard.press("Escape")
     until(lambda: total(page) == everything, "Escape shows every row again")
 
+    # a note, hostile as it may be, is text
+    page.locator(".table-row").first.click()
+    page.click("#note")
+    page.fill("#ask-text", HOSTILE[0])
+    page.click("#ask button.primary")
+    until(lambda: HOSTILE[0] in page.locator("#notes").inner_text(), "the note stands on its row")
+    assert page.locator("#side img").count() == 0
+
     # another action put forward, approved, and on the record
     page.click("[data-tab='proposal']")
     words = proposed(page)
@@ -77,7 +90,7 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     page.click("#approve")
     until(lambda: [e.type for e in steps(root)].count("measure") == 1, "the action is carried out and measured")
     said = [event.answer.answer for event in steps(root) if event.type == "approve"]
-    assert said == ["choose", "approve"]
+    assert said == ["note", "choose", "approve"]
     assert page.title().endswith("Recryst")
     assert faults == []
 

@@ -1,6 +1,8 @@
 """Who is answered, and what: the token, the host and the origin; pages of rows; hostile texts as they are."""
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import polars as pl
@@ -158,13 +160,35 @@ def test_an_earlier_state_is_shown_as_it_was(page):
     assert page.get("/api/clusters", at=2) == {"clusters": []}
 
 
-def test_a_selection_is_exported(page):
+def test_a_selection_is_exported(page, tmp_path):
     query = json.dumps({"filters": {"status": ["removed"]}})
     lines = page.get("/api/export", q=query, **{"as": "jsonl"}).decode().splitlines()
     table = pl.read_parquet(page.get("/api/export", q=query, **{"as": "parquet"}))
     assert table.height == len(lines) > 0
     assert [json.loads(line)["id"] for line in lines] == table["id"].to_list() == table["recryst_id"].to_list()
     assert set(table["recryst_status"]) == {"removed"}
+    folder = tmp_path / "dataset"
+    packed = page.get("/api/export", q=query, **{"as": "hf"})
+    zipfile.ZipFile(io.BytesIO(packed)).extractall(tmp_path)
+    saved = pytest.importorskip("datasets").load_from_disk(str(folder))
+    assert saved["recryst_id"][:] == table["recryst_id"].to_list()
+    assert page.ask("/api/export?q={}&as=csv")[0] == 400
+
+
+def test_rows_on_the_map_are_exported_for_embedding_atlas(page):
+    table = pl.read_parquet(page.get("/api/export", q="{}", **{"as": "atlas", "method": "umap"}))
+    on_map = np.frombuffer(page.get("/api/map/rows"), dtype="<u4")
+    ids = {row["row"]: row["id"] for row in page.rows(limit=500)["rows"]}
+    assert set(table["recryst_id"]) == {ids[row] for row in on_map}
+    assert table.select("recryst_x", "recryst_y").null_count().row(0) == (0, 0)
+    assert table.schema["recryst_neighbors"] == pl.Struct({"ids": pl.List(pl.Int64), "distances": pl.List(pl.Float32)})
+    at = {id: n for n, id in enumerate(table["recryst_id"])}
+    rows = {id: row for row, id in ids.items()}
+    first = table.row(3, named=True)
+    shown = page.get("/api/row", n=rows[first["recryst_id"]])["neighbours"]
+    near = first["recryst_neighbors"]
+    assert near["ids"][: len(shown)] == [at[one["id"]] for one in shown]
+    assert near["distances"][: len(shown)] == pytest.approx([1 - one["cosine"] for one in shown], abs=1e-3)
 
 
 def test_the_clusters_of_two_rounds_are_compared_row_by_row(page, thinned):
