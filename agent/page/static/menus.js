@@ -22,6 +22,7 @@ function unfold(name, focus = false) {
   const before = opened;
   opened = name;
   menus(focus);
+  if (name && !focus) document.querySelector(`[data-menu="${name}"]`)?.focus(); // so that Escape closes it
   if (!name && before) document.querySelector(`[data-menu="${before}"]`)?.focus();
 }
 

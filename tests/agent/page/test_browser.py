@@ -1,5 +1,6 @@
 """A person at the page: Debian's Chromium drives a small real run, drawn by software WebGL."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -113,4 +114,44 @@ def test_an_approval_in_a_second_tab_of_something_older_is_refused(root, serving
     until(lambda: "nothing was done" in second.locator("#toasts").inner_text(), "the refusal is said")
     assert "this proposal was answered before" in second.locator("#toasts").inner_text()
     assert len(steps(root)) == before
+    assert faults == []
+
+
+def test_the_commands_of_the_menus_do_what_they_say(root, begun, serving, browser):
+    shutil.copytree(begun, root.parent / "other")
+    served = serving(root, acts=True)
+    page, faults = opened(browser, served.address)
+    page.wait_for_selector("#approve")
+
+    # a menu, by the mouse and then the keyboard
+    page.click("[data-menu='Run']")
+    assert "Pause" in page.locator(".menu-list").inner_text()
+    page.keyboard.press("Escape")
+    until(lambda: page.locator(".menu-list").count() == 0, "Escape closes the menu")
+
+    # another run, on a page of its own
+    page.locator("#map").focus()
+    page.keyboard.press("o")
+    with page.context.expect_page() as other:
+        page.click("#ask button.primary")
+    other.value.wait_for_selector("#map[data-names]", state="attached")
+    assert other.value.locator("#run-name").inner_text().endswith("other")
+    assert other.value.locator("#approve").count() == 0, "it is there to be looked at"
+
+    def command(words):
+        page.keyboard.press("Control+k")
+        page.keyboard.type(words)
+        page.keyboard.press("Enter")
+
+    # what is not open is said, what is open is put forward or done
+    command("refilter")
+    until(lambda: "no quality rule" in page.locator("#toasts").inner_text(), "why there is none is said")
+    command("compare the clusters")
+    page.wait_for_selector("#clusters-table .compared")
+    page.click("[data-tab='proposal']")
+    page.wait_for_timeout(500)
+    command("one more round")
+    until(lambda: [e.type for e in steps(root)].count("measure") == 1, "one round is carried out")
+    page.wait_for_selector("#approve")
+    assert [event.answer.answer for event in steps(root) if event.type == "approve"] == ["run"]
     assert faults == []
