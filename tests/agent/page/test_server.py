@@ -46,6 +46,11 @@ def test_an_act_without_an_origin_or_from_another_site_is_refused(page):
     assert page.ask("/api/selection", b"", Origin=None)[0] == 403
     assert page.ask("/api/selection", b"")[0] == 200
     assert page.ask("/api/status", Sec_Fetch_Site="cross-site")[0] == 403
+    led = {"Sec_Fetch_Mode": "navigate", "Cookie": None}  # by the page of another run, on another port
+    assert page.ask(f"/?token={page.token}", Sec_Fetch_Site="same-site", **led)[0] == 200
+    assert page.ask(f"/?token={page.token}", Sec_Fetch_Site="cross-site", **led)[0] == 403
+    assert page.ask("/", Sec_Fetch_Site="same-site", Sec_Fetch_Mode="navigate")[0] == 403
+    assert page.ask(f"/api/status?token={page.token}", Sec_Fetch_Site="same-site", **led)[0] == 403
 
 
 def test_the_page_may_ask_nobody_else_and_evaluates_nothing(page):
