@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from ..state import config as of
 from ..state import preparation as before
+from ..state.decision import MOST_OF_A_NOTE
 from ..state.errors import UsageError
 from .decide.proposals import Alternative, Arguments, NewK, OwnPrune
 from .mcp import asked
@@ -90,6 +91,13 @@ class LabelledRows(Arguments):
 
     label: str = Field(max_length=500)
     rows: list[str] = Field(min_length=1)
+
+
+class NotedRow(Arguments):
+    """A row and what a person notes about it."""
+
+    row: str = Field(max_length=500, description="its id; one with spaces in quotes")
+    note: str = Field(min_length=1, max_length=MOST_OF_A_NOTE)
 
 
 class Page(Arguments):
@@ -233,6 +241,7 @@ _TABLE = (
     _own("drop_rows", "/drop ROW…", SomeRows, "propose to take rows out"),
     _own("protect_rows", "/protect ROW…", SomeRows, "propose that nothing takes these rows out"),
     _own("label_rows", "/relabel NAME ROW…", LabelledRows, "propose another label for rows"),
+    _own("note_row", "/note ROW WORDS…", NotedRow, "write a note on a row, for whoever looks at it"),
     _answer("approve", "/yes", Arguments, "do what is proposed; `y` for short"),
     _answer("reject", "/no", Arguments, "reject it, `n` for short; the next action is proposed"),
     _answer("run", "/run 3", Rounds, "approve this and what comes next, so many rounds"),

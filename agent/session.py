@@ -61,6 +61,8 @@ class Session:
         self.reading = Reading()  # of the texts embedded anew, since the round began
         self.embedded_by: str | None = None  # what computed the vectors, in words; None: no text was embedded
         self.drawing: Drawing | None = None  # the maps that another process draws for the report
+        self.ask_next = False  # the next action is asked about, although it was approved beforehand …
+        self.asked = -1  # … as this one was: the event that decided on it
         self.passages: list[str] | None = None  # left out of what is embedded; None: not sought yet
         self._last_event = time.monotonic()
         self._tables: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from .actions import Action, ChangeK, EditRows, Prune, Thresholds
+from .canonical import Json
 from .config import ClusterParams
 from .preparation import SemanticParams
 from .report import Objective, Record
@@ -226,15 +227,26 @@ class RowAnswer(Record):
         return self
 
 
+MOST_OF_A_NOTE = 1000  # characters
+
+
+class RowNote(Record):
+    """What a person notes about a row, for whoever looks at it; it bears on nothing."""
+
+    row: int = Field(ge=0)  # its position
+    text: str = Field(min_length=1, max_length=MOST_OF_A_NOTE)
+
+
 class Answer(Record):
     """What is answered to a proposal; ``shown_sha`` and ``interrupt_id`` say to which.
 
-    ``review`` says something of one row while the proposal goes on waiting; ``apply`` puts in force what was said.
+    ``review`` says something of one row while the proposal goes on waiting, and ``note`` writes down what bears
+    on nothing; ``apply`` puts in force what was said.
     """
 
     shown_sha: str
     interrupt_id: str = ""  # empty where nobody was asked
-    answer: Literal["approve", "reject", "choose", "keep", "undo", "run", "finish", "review", "apply"]
+    answer: Literal["approve", "reject", "choose", "keep", "undo", "run", "finish", "review", "apply", "note"]
     # `model`: the run's own, in conversation; `agent`: another program's, through MCP. Neither may but `choose`, which
     # proposes and does nothing.
     by: Literal["person", "model", "agent"] = "person"
@@ -242,7 +254,16 @@ class Answer(Record):
     action: ChangeK | Prune | EditRows | None = Field(None, discriminator="action")  # … or an action of one's own
     rounds: int = Field(1, ge=1, le=MOST_ROUNDS)  # run: how many rounds it approves
     about: RowAnswer | None = None  # review: what is said of which row
+    note: RowNote | None = None  # note: what is noted about which row
     who: str = Field("", max_length=MOST_OF_A_NAME)  # the person's name, as they gave it
+
+    @model_serializer(mode="wrap")
+    def _as_logged(self, plain: SerializerFunctionWrapHandler) -> Json:
+        """Without a note where there is none, as the log of a run from before there were notes has it."""
+        told: Json = plain(self)
+        if self.note is None:
+            told.pop("note", None)
+        return told
 
     @model_validator(mode="after")
     def _nothing_beside_it(self) -> Answer:
@@ -251,4 +272,6 @@ class Answer(Record):
             raise ValueError("an answer names an action only to choose it, and rounds only to run them")
         if (self.about is not None) != (self.answer == "review"):
             raise ValueError("an answer is about a row where rows are reviewed, and nowhere else")
+        if (self.note is not None) != (self.answer == "note"):
+            raise ValueError("an answer has a note where one is written, and nowhere else")
         return self

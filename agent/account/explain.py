@@ -16,6 +16,7 @@ from ...tools.text import filters
 from ...tools.write.reasons import in_words
 from ..decide.undo import standing_actions
 from ..view import View
+from .notes import Note, notes_on
 from .suspicion import evidence_on_row
 from .suspicion import in_words as evidence_in_words
 
@@ -54,6 +55,7 @@ class Row(Line):
     twin: str | None = None  # the row it nearly repeats, whether or not that was applied
     label: str | None = None  # its class label in force
     label_in_input: str | None = None  # where that is another
+    notes: tuple[Note, ...] = ()  # by people
     said: str | None = None  # by a person: keep, remove or label NAME
     evidence: Json | None = None  # figures of the last evidence on single rows
     labels: Json | None = None  # domain, tags, difficulty, labelled_by; None in it where nobody was sure
@@ -132,6 +134,8 @@ def _known(view: View, line: Line) -> Json:
             found["label_in_input"] = was
     if word := _at(view, "answers", line.row):
         found["said"] = " ".join(filter(None, (word["answer"], word["label"])))
+    if notes := notes_on(view, line.row):
+        found["notes"] = notes
     if evidence := evidence_on_row(view, line.row, line.event):
         found["evidence"] = evidence
     if line.origin == "input" and view.has("verdicts", "annotations"):
@@ -278,6 +282,7 @@ def told(found: Explanation) -> list[str]:
         lines.append(f"  label {row.label}{was}")
     if row.said is not None:
         lines.append(f"  a person said: {row.said}")
+    lines += [f"  note by {one.who or 'a person'} at event {one.event}: {one.note}" for one in row.notes]
     if row.evidence is not None:
         lines += [f"  evidence: {said}" for said in evidence_in_words(row.evidence)]
     if row.marked:

@@ -5,7 +5,6 @@ data ever reaches it: it is told figures, enumerations and cluster numbers; rows
 person.
 """
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -33,6 +32,7 @@ from ..llm.ask import asked, reader, schema
 from ..llm.datamark import marked, opaque
 from ..registry import Capability, Face, OfRow, OneCluster, OneRow, Rounds, Suggestion, offered
 from .conversation import ENDED, Conversation
+from .words import first_and_rest, quoted, unquoted
 
 _MOST_CLUSTERS = 60  # that a model is told about at once
 _MOST_ROUNDS = 20
@@ -63,29 +63,17 @@ def read(command: Capability, words: list[str]) -> Json:
     """
     names = list(command.params.model_fields)
     if names == ["row"]:
-        words = [_unquoted(" ".join(words))] if words else []  # an id may hold spaces
+        words = [unquoted(" ".join(words))] if words else []  # an id may hold spaces
     elif names == ["said"]:
         words = [" ".join(words)] if words else []  # and so may a label
+    elif names[-1:] == ["note"]:
+        words = first_and_rest(" ".join(words))
     elif names[-1:] == ["rows"]:
-        words, head = _quoted(" ".join(words)), len(names) - 1
+        words, head = quoted(" ".join(words)), len(names) - 1
         return dict(zip(names, [*words[:head], words[head:]], strict=False)) if len(words) > head else {}
     if len(words) > len(names):
         raise Refusal(f"the command is {command.usage}")
     return dict(zip(names, words, strict=False))
-
-
-def _unquoted(words: str) -> str:
-    """Words without the quotes around them, which a person who knows shells may type."""
-    quoted = len(words) > 2 and words[0] == words[-1] and words[0] in "\"'"
-    return words[1:-1] if quoted else words
-
-
-def _quoted(words: str) -> list[str]:
-    """Words as a shell reads them: those in quotes may hold spaces."""
-    try:
-        return shlex.split(words)
-    except ValueError as error:
-        raise Refusal(f"{error}: an id with spaces stands between two quotes") from error
 
 
 def carry_out(talk: Conversation, command: Capability, arguments: Json, by: By) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ...state.decision import Answer, Proposal, RowAnswer
+from ...state.decision import Answer, Proposal, RowAnswer, RowNote
 from ...state.errors import UsageError
 from ..decide.approval import settle, shown_sha
 from ..decide.proposals import PutForward, Refusal
@@ -73,16 +73,18 @@ class Conversation:
         chosen = dict(instead or PutForward())
         self.answer(Answer(shown_sha=sha, interrupt_id=interrupt_id, answer=answer, rounds=rounds, **chosen))
 
-    def tell(self, about: RowAnswer) -> None:
-        """Say what a row is that was shown; the proposal that was shown goes on waiting.
+    def tell(self, about: RowAnswer | RowNote) -> None:
+        """Say what a row is that was shown, or write a note on a row; the proposal that was shown goes on waiting.
 
         Raises:
             Refusal: as ``answer``.
         """
+        noted = isinstance(about, RowNote)
         if self._seen is None or self._cycle.waiting is None:
-            raise Refusal(f"{ENDED}; `--answers` reads what you write into review.csv")
+            raise Refusal(ENDED if noted else f"{ENDED}; `--answers` reads what you write into review.csv")
         sha, interrupt_id = self._seen
-        self.answer(Answer(shown_sha=sha, interrupt_id=interrupt_id, answer="review", about=about))
+        said = {"answer": "note", "note": about} if noted else {"answer": "review", "about": about}
+        self.answer(Answer.model_validate({"shown_sha": sha, "interrupt_id": interrupt_id, **said}))
         if self._cycle.waiting is not None and self._key(self._cycle.waiting)[0] == sha:
             self.shown()
 

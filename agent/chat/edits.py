@@ -9,13 +9,14 @@ from typing import get_args
 import polars as pl
 
 from ...state.actions import Edit
+from ...state.decision import RowNote
 from ...state.phrases import counted
 from ..account import tables
 from ..account.explain import nearest_id
 from ..account.going import going
 from ..decide.person import own_edit
 from ..decide.proposals import OwnEdit, PutForward, Refusal
-from ..registry import Page, SomeRows
+from ..registry import NotedRow, Page, SomeRows
 from .commands import By, Result
 from .conversation import ENDED, Conversation
 
@@ -46,6 +47,13 @@ def _edit(edit: Edit) -> Callable[..., Result]:
 
 
 restore_rows, drop_rows, protect_rows, label_rows = map(_edit, get_args(Edit))
+
+
+def note_row(talk: Conversation, params: NotedRow, by: By) -> Result:
+    """Write a note on a row; the proposal goes on waiting."""
+    (row,) = _positions(talk, [params.row])
+    talk.tell(RowNote(row=row, text=params.note))
+    return Result((tables.line(f"noted: /why {params.row} shows it"),))
 
 
 def preview(talk: Conversation, params: Page, by: By) -> Result:

@@ -112,6 +112,10 @@ def settle(view: View, answer: Answer) -> tuple[Values, tuple[Candidate, ...]]:
             assert answer.about is not None
             person.with_answer(view, answer.about)
             change = Values()
+        case "note":
+            assert answer.note is not None
+            person.check_note(view, answer.note)
+            change = Values()
         case "apply":
             if not person.waiting(view):
                 raise UsageError("nothing that you said of single rows is still to be done")

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from ...state.actions import Edit, EditRows
-from ...state.decision import RowAnswer
+from ...state.decision import RowAnswer, RowNote
 from ...state.errors import UsageError
 from ...state.phrases import counted
 from ...state.rows import Removal, remove_rows
@@ -64,6 +64,21 @@ def with_answer(view: View, said: RowAnswer) -> pl.DataFrame:
         raise UsageError("the rows have no labels: no label column was named; nothing was done")
     line = pl.DataFrame([(said.row, said.answer, said.label)], schema=_SCHEMA, orient="row")
     return pl.concat([answers(view).filter(pl.col("row") != said.row), line]).sort("row")
+
+
+def check_note(view: View, note: RowNote) -> None:
+    """Whether a note can stand on a row.
+
+    Raises:
+        UsageError: there is no such row, or nobody looks at it yet; or the note says nothing.
+    """
+    ledger = view.ledger()
+    if note.row >= ledger.height:
+        raise UsageError("there is no such row; nothing was done")
+    if ledger["split"][note.row] == "sealed":
+        raise UsageError("that row is sealed until the rounds are over; nothing was done")
+    if not note.text.strip():
+        raise UsageError("a note says something; nothing was done")
 
 
 def own_edit(view: View, params: OwnEdit) -> tuple[EditRows, str]:

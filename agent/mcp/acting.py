@@ -15,9 +15,9 @@ from ...state.canonical import Json
 from ...state.decision import Proposal
 from ...state.errors import RecrystError
 from ...state.phrases import counted, printable, without_controls
+from ..browse import story
 from ..decide import undo as undoing
 from ..decide.proposals import NewK, OwnPrune, Refusal, put_forward
-from ..page import story
 from ..page.desk import Act, Desk
 from . import asked
 from .looking import standing

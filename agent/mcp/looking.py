@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from ...state.canonical import Json
 from ...state.decision import Candidate, Proposal
+from ..browse import clusters as of_clusters
+from ..browse import row as of_row
+from ..browse import story
+from ..browse.rows import Query, Rows
 from ..decide.approval import proposal
-from ..page import clusters as of_clusters
-from ..page import row as of_row
-from ..page import story
-from ..page.rows import Query, Rows
 from ..steps.cycle import following
 from ..view import View
 from . import asked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections import OrderedDict
@@ -19,15 +18,14 @@ from ...state.config import Config
 from ...state.errors import InputError, UsageError, storage_error
 from ...state.log import last_step
 from ...state.run import RunDirectory
+from ..browse import folder
+from ..browse.reader import Reader
 from ..cli.chat import approved, person_name
 from ..cli.claim import begin, name_of
 from ..cli.options import ready
 from ..cli.progress import Telling
 from ..page.desk import Desk
-from ..page.reader import Reader
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LISTED = 200  # runs
 _READERS = 4  # runs that are kept in memory
 _LOOK = 0.05  # seconds between two looks at the loop
 SENT = "mcp.jsonl"  # which rows went to a client, when
@@ -56,8 +54,7 @@ class Runs:
 
     def names(self) -> list[str]:
         """The runs there are."""
-        found = sorted(path.parent.name for path in self.folder.glob("*/run.yaml"))
-        return [name for name in found if _NAME.fullmatch(name)][:_LISTED]
+        return folder.names(self.folder)
 
     def root(self, run: str) -> Path:
         """The folder of a run, whether there is one or not.
@@ -65,10 +62,7 @@ class Runs:
         Raises:
             UsageError: that is no name, or it leads out of the folder of the runs.
         """
-        root = self.folder / run
-        if not _NAME.fullmatch(run) or root.resolve().parent != self.folder.resolve():
-            raise UsageError("a run is named by letters, digits, '.', '_' and '-', and lies in the folder of the runs")
-        return root
+        return folder.root(self.folder, run)
 
     def source(self, name: str) -> Path:
         """A file or folder that a run may read.

@@ -18,14 +18,16 @@ from starlette.types import ASGIApp
 from ...state.canonical import Json
 from ...state.errors import RecrystError, UsageError
 from ..account.selected import written
+from ..browse import clusters, compared, row, story
+from ..browse.meaning import Near
+from ..browse.reader import Reader
+from ..browse.rows import Query, Rows
 from ..decide.proposals import Refusal
 from ..view import View
-from . import clusters, row, story
+from .beside import Beside, Other
 from .desk import Act, Desk
 from .guard import REPORT_POLICY, Guard
 from .maps import Maps
-from .reader import Reader
-from .rows import Query, Rows
 
 STATIC = Path(__file__).parent / "static"
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -40,6 +42,7 @@ class Page:
         self.reader, self.desk = reader, desk
         self.rows = Rows(reader)
         self.maps = Maps(reader, self.rows)
+        self.beside = Beside(reader.root)
 
     def app(self, token: str, port: int) -> ASGIApp:
         """The application, behind its guard."""
@@ -47,10 +50,11 @@ class Page:
             Route("/", self._file),
             Route("/static/{name}", self._file),
             Route("/report", self._report),
-            Route("/api/status", self._read(lambda ask: story.status(self._view(ask)) | self._desk())),
+            Route("/api/status", self._read(lambda ask: self._status(self._view(ask)))),
             Route("/api/timeline", self._read(lambda ask: story.timeline(self.reader.view()))),
             Route("/api/clusters", self._read(lambda ask: clusters.clusters(self._view(ask)))),
             Route("/api/cluster", self._read(lambda ask: clusters.cluster(self._view(ask), _whole(ask, "n")))),
+            Route("/api/compared", self._read(self._compared)),
             Route("/api/rows", self._read(lambda ask: self.rows.page(_query(ask)))),
             Route("/api/facets", self._read(lambda ask: self.rows.facets(_query(ask)))),
             Route("/api/row", self._read(lambda ask: row.row(self._view(ask), _whole(ask, "n")))),
@@ -64,6 +68,10 @@ class Page:
             Route("/api/going", self._read(self._going)),
             Route("/api/export", self._read(self._export)),
             Route("/api/selection", self._select, methods=["POST"]),
+            Route("/api/runs", self._read(lambda ask: self.beside.listed())),
+            self._told("near", lambda told: {"near": self.rows.meaning.place(Near.read(told))}),
+            self._told("beside", lambda told: {"address": self.beside.open(Other.read(told))}),
+            self._told("pause", lambda told: {"done": self._pause()}),
             Route("/api/act", self._act, methods=["POST"]),
             Route("/api/live", self._live),
         ]
@@ -71,6 +79,9 @@ class Page:
 
     def _view(self, ask: dict[str, str]) -> View:
         return self.reader.view(_at(ask))
+
+    def _status(self, view: View) -> Json:
+        return story.status(view) | self._desk() | {"meaning": self.rows.meaning.about(view)}
 
     def _desk(self) -> Json:
         return {"desk": None if self.desk is None else self.desk.state()}
@@ -116,9 +127,18 @@ class Page:
         asked = {"id": ask.get("id", ""), "offset": _whole(ask, "offset"), "limit": min(500, _whole(ask, "limit"))}
         return story.going(self.reader.view(), waiting, asked)
 
+    def _compared(self, ask: dict[str, str]) -> Json:
+        """The rounds that can be compared; and where one is named ``with``, what became of its clusters."""
+        now = self._view(ask)
+        listed = {"moments": compared.moments(now)}
+        if not ask.get("with"):
+            return listed
+        return listed | compared.compared(self.reader.view(_whole(ask, "with")), now)
+
     def _export(self, ask: dict[str, str]) -> Response:
         query = _query(ask)
-        data, kind, name = written(self.reader.view(query.at), self.rows.found(query), ask.get("as", "jsonl"))
+        how = ask.get("as", "jsonl"), ask.get("method", "")
+        data, kind, name = written(self.reader.view(query.at), self.rows.found(query), *how)
         return Response(data, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
 
     async def _file(self, request: Request) -> Response:
@@ -154,10 +174,28 @@ class Page:
         except UsageError as error:
             return JSONResponse({"error": str(error)}, 400)
 
+    def _pause(self) -> str:
+        if self.desk is None:
+            raise Refusal(self._only_looks())
+        return self.desk.pause()
+
+    def _told(self, name: str, answer: Callable[[Json], Json]) -> Route:
+        """The address of what is told something in JSON, and changes nothing of the run itself."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                return JSONResponse(await run_in_threadpool(answer, orjson.loads(await request.body())))
+            except (RecrystError, Refusal, orjson.JSONDecodeError) as error:
+                return JSONResponse({"error": str(error)}, 400)
+
+        return Route(f"/api/{name}", endpoint, methods=["POST"])
+
+    def _only_looks(self) -> str:
+        return f"this page only looks; `recryst chat {self.reader.root} --page` acts"
+
     async def _act(self, request: Request) -> Response:
         if self.desk is None:
-            said = f"this page only looks; `recryst chat {self.reader.root} --page` acts"
-            return JSONResponse({"error": said}, 409)
+            return JSONResponse({"error": self._only_looks()}, 409)
         try:
             act = Act.read(orjson.loads(await request.body()))
             return JSONResponse({"done": await run_in_threadpool(self.desk.act, act)})

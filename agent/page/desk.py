@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 from queue import Queue
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ...state.canonical import Json
-from ...state.decision import Answer, Proposal, RowAnswer
+from ...state.decision import Answer, Proposal, RowAnswer, RowNote
 from ...state.errors import RecrystError
 from ...state.phrases import counted
 from ...state.run import RunDirectory
@@ -21,19 +21,23 @@ from ..decide.approval import shown_sha
 from ..decide.person import own_edit, unknown_label
 from ..decide.proposals import Arguments, NewK, OwnEdit, OwnPrune, PutForward, Refusal, put_forward
 
+if TYPE_CHECKING:
+    from ..session import Session
+
 
 class Act(Arguments):
     """What a person does on the page: an answer to what they were shown, which its hash and id name."""
 
     shown_sha: str
     interrupt_id: str
-    answer: Literal["approve", "reject", "choose", "keep", "undo", "run", "finish", "review", "apply"]
+    answer: Literal["approve", "reject", "choose", "keep", "undo", "run", "finish", "review", "apply", "note"]
     rounds: int = 1
     candidate: str = ""
     k: NewK | None = None
     prune: OwnPrune | None = None
     edit: OwnEdit | None = None
     about: RowAnswer | None = None
+    note: RowNote | None = None
     by: Literal["person", "agent"] = "person"  # an agent may only choose, which does nothing yet
 
 
@@ -45,6 +49,7 @@ class Desk:
         self.failed: BaseException | None = None
         self.ended = False
         self._directory = directory
+        self._session: Session | None = None
         self._answers: Queue[tuple[Act, Future[str]] | None] = Queue()
         self._waiting: tuple[Proposal, str] | None = None  # what is proposed, and the id of the interrupt
         self._busy = True
@@ -97,6 +102,19 @@ class Desk:
         self._answers.put((act, judged))
         return judged.result(seconds)
 
+    def pause(self) -> str:
+        """Have the loop ask before its next action although that was approved beforehand; what will happen, in words.
+
+        Raises:
+            Refusal: it asks anyway, or there is nothing more to ask.
+        """
+        if self._session is None or self.ended:
+            raise Refusal(ENDED if self.ended else "the run begins")
+        if not self._busy:
+            raise Refusal("the run waits for you already")
+        self._session.ask_next = True
+        return "the run asks you before its next action"
+
     def _work(self) -> None:
         try:
             self._converse()
@@ -112,7 +130,7 @@ class Desk:
         from ..session import Session
         from ..start import failures_noted
 
-        session = Session(self._directory, self.reporter)
+        session = self._session = Session(self._directory, self.reporter)
         session.start()
         back = f"`recryst chat {self._directory.root} --page` comes back"
         with failures_noted(session, back), placed(session) as cycle:
@@ -163,7 +181,7 @@ def _answer(talk: Conversation, act: Act) -> tuple[Answer, str]:
         chosen = PutForward(action=action)
     if act.about is not None and act.about.label is not None and (unknown := unknown_label(view, act.about.label)):
         raise Refusal(unknown)
-    given = act.model_dump(include={"shown_sha", "interrupt_id", "answer", "by", "rounds", "about"})
+    given = act.model_dump(include={"shown_sha", "interrupt_id", "answer", "by", "rounds", "about", "note"})
     try:
         return Answer(**given, **dict(chosen)), beside
     except ValueError as error:
@@ -172,5 +190,10 @@ def _answer(talk: Conversation, act: Act) -> tuple[Answer, str]:
 
 def _words(act: Act) -> str:
     done = {"approve": "approved", "reject": "rejected", "choose": "put forward", "keep": "kept", "undo": "taken back"}
-    done |= {"finish": "the rounds end", "review": "noted; Apply brings it in force", "apply": "that is in force"}
+    done |= {
+        "finish": "the rounds end",
+        "review": "noted; Apply brings it in force",
+        "apply": "that is in force",
+        "note": "the note stands on the row",
+    }
     return done.get(act.answer, f"{counted(act.rounds, 'round')} approved")

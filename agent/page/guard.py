@@ -75,7 +75,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin not in origins:
             return "a request from another origin is refused"
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not self._led_here(scope, headers):
             return "a request from another site is refused"
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return "only GET and POST are answered"
@@ -88,6 +88,11 @@ class Guard:
         if not self._given(scope) and not self._held(headers):
             return "the token is missing: open the address that the terminal shows"
         return None
+
+    def _led_here(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the page of another run, on another port of this machine, opened this one by address and token."""
+        site, mode = (headers.get(f"sec-fetch-{name}") for name in ("site", "mode"))
+        return site == "same-site" and mode == "navigate" and scope["path"] == "/" and self._given(scope)
 
     def _given(self, scope: Scope) -> bool:
         """Whether the address holds the token."""

@@ -9,9 +9,10 @@ import polars as pl
 
 from ...state.canonical import Json
 from ...state.errors import UsageError
+from ..browse import columns
+from ..browse.reader import Reader
+from ..browse.rows import Rows
 from ..view import View
-from .reader import Reader
-from .rows import Rows
 
 _COLUMN = re.compile(r"(\w+)_([23])d_x")
 _KINDS = ("cluster", "status", "label", "source", "language")
@@ -48,6 +49,10 @@ class Maps:
             if drawn[name].drop_nulls().n_unique() > 1:
                 low, high = drawn[name].quantile(0.02), drawn[name].quantile(0.98)
                 colours.append({"by": name, "words": words, "low": low, "high": high})
+        colours += self._reader.made(
+            ("colourings", view.ref("originals"), view.ref("maps"), drawn["status"].null_count()),
+            lambda: [c for n in columns.names(view) if (c := columns.colouring(view, n, self._own(view, n, drawn)))],
+        )
         version = [view.state.artefacts.get(role) for role in ("maps", "ledger", "assignments", "relabelled")]
         return {"points": drawn.height, "version": version, "maps": maps, "colours": colours}
 
@@ -73,14 +78,18 @@ class Maps:
             UsageError: points cannot be coloured by that.
         """
         view = self._reader.view(at)
+        if by.startswith(columns.PREFIX):
+            own = self._own(view, by.removeprefix(columns.PREFIX), self._drawn(view))
+            return _codes(own, None if own.dtype == pl.Float64 else list(columns.counted(own)["value"]))
         if by not in (*_KINDS, *_AMOUNTS):
             raise UsageError(f"points are coloured by one of {', '.join((*_KINDS, *_AMOUNTS))}")
         column = self._drawn(view)[by]
-        if by in _KINDS:
-            order = [value for value, _ in _values(column)]
-            column = column.cast(pl.String).fill_null("")
-            column = column.replace_strict(order, range(len(order)), return_dtype=pl.Float32)
-        return np.ascontiguousarray(column.cast(pl.Float32).fill_null(np.nan).to_numpy(), dtype="<f4").tobytes()
+        return _codes(column, [value for value, _ in _values(column)] if by in _KINDS else None)
+
+    def _own(self, view: View, name: str, drawn: pl.DataFrame) -> pl.Series:
+        """A column of the input at the points; none at rows that are sealed."""
+        found = columns.column(view, name).gather(drawn["row"])
+        return found.set(drawn["status"].is_null(), None)
 
     def _drawn(self, view: View) -> pl.DataFrame:
         """The lines of the rows' table for the points, in their order."""
@@ -97,3 +106,11 @@ def _values(column: pl.Series) -> list[tuple[str, int]]:
         table = column.fill_null("").alias("value").value_counts(name="rows")
         table = table.sort("rows", "value", descending=[True, False])
     return list(table.iter_rows())
+
+
+def _codes(column: pl.Series, values: list[str] | None) -> bytes:
+    """What colours points, float32 [n]: the amounts of a column, or the place of each of its ``values`` among them."""
+    if values is not None:
+        column = column.cast(pl.String).fill_null("")
+        column = column.replace_strict(values, range(len(values)), return_dtype=pl.Float32)
+    return np.ascontiguousarray(column.cast(pl.Float32).fill_null(np.nan).to_numpy(), dtype="<f4").tobytes()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...state.errors import MissingExtraError
 from ...state.run import RunDirectory
-from .reader import Reader
+from ..browse.reader import Reader
 
 if TYPE_CHECKING:
     import uvicorn

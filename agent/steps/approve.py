@@ -30,15 +30,17 @@ class Approve(Step[Answer]):
 
     name = "approve"
     unit = ""
-    takes = "what a person answered, who they say they are, and when; what an agent of another program put forward"
+    takes = "what a person answered or noted, their name, and when; what an agent of another program put forward"
 
     def due(self, view: View) -> bool:
         return view.config.approve
 
     def measure(self, session: Session, view: View, advance: Advance) -> Answer:
         shown = proposal(view)
-        if granted(view):
-            return Answer(shown_sha=shown_sha(shown), answer="approve")
+        if granted(view) and session.asked != shown.decided:
+            if not session.ask_next:
+                return Answer(shown_sha=shown_sha(shown), answer="approve")
+            session.asked, session.ask_next = shown.decided, False  # when this runs again it asks again
         from langgraph.types import interrupt  # here: graph.py sets LangGraph's environment before it is loaded
 
         answer = Answer.model_validate(interrupt(shown.model_dump(mode="json")))

@@ -56,7 +56,7 @@ def answered(view: View) -> str:
     match view.values.answer:
         case "keep" | "undo" | "apply" as override:
             return override
-        case "choose" | "review":
+        case "choose" | "review" | "note":
             return "approve"
     return FINISH[0].name if view.values.stop_reason else EXPERIMENT[0].name
 

@@ -23,10 +23,16 @@ export function address(path, words = {}) {
 export const json = async (path, words) => (await asked(address(path, words))).json();
 export const buffer = async (path, words) => (await asked(address(path, words))).arrayBuffer();
 
+/** A file, and the name that the server gives it. */
+export async function blob(path, words) {
+  const answer = await asked(address(path, words));
+  const name = /filename="([^"]*)"/.exec(answer.headers.get("content-disposition"))?.[1] ?? "rows";
+  return { content: await answer.blob(), name };
+}
+
 /** The words of a query of rows: what is searched, filtered and selected. */
 export function query(more = {}) {
-  const { search, filters, selection } = state.query;
-  return { q: JSON.stringify({ search, filters, selection, at: state.at, ...more }) };
+  return { q: JSON.stringify({ ...state.query, at: state.at, ...more }) };
 }
 
 /** Remember a selection of positions on the server; gives its name. */
@@ -35,12 +41,23 @@ export async function select(rows) {
   return (await answer.json()).selection;
 }
 
-/** Do something: an answer to what is shown, which `waiting` names. */
-export async function act(waiting, answer, more = {}) {
-  const body = JSON.stringify({ ...waiting, answer, ...more });
+/** Tell the server something in JSON; what it answers. */
+async function told(path, what) {
   const headers = { "Content-Type": "application/json" };
-  return (await (await asked("/api/act", { method: "POST", body, headers })).json()).done;
+  return (await asked(path, { method: "POST", body: JSON.stringify(what), headers })).json();
 }
+
+/** Place words or a row among the rows, {text} or {row}; gives the name of the place. */
+export const near = async (to) => (await told("/api/near", to)).near;
+
+/** Do something: an answer to what is shown, which `waiting` names. */
+export const act = async (waiting, answer, more = {}) => (await told("/api/act", { ...waiting, answer, ...more })).done;
+
+/** Have the run ask before its next action; what will happen. */
+export const pause = async () => (await told("/api/pause", {})).done;
+
+/** The address of the page of another run of the same folder. */
+export const beside = async (name) => (await told("/api/beside", { name })).address;
 
 /** Hear of every change of the run. */
 export function live(heard, lost) {

@@ -155,8 +155,12 @@ export class Cloud {
 
   /** Where a point lies on the page, [x, y] in pixels of the canvas. */
   project(at, into = [0, 0]) {
+    return this.placed(this.three[3 * at], this.three[3 * at + 1], this.three[3 * at + 2], into);
+  }
+
+  /** Where a place of the map lies on the page. */
+  placed(x, y, z, into = [0, 0]) {
     const m = this.matrix;
-    const [x, y, z] = [this.three[3 * at], this.three[3 * at + 1], this.three[3 * at + 2]];
     const w = m[3] * x + m[7] * y + m[11] * z + m[15];
     into[0] = (((m[0] * x + m[4] * y + m[8] * z + m[12]) / w + 1) * this.width) / 2;
     into[1] = ((1 - (m[1] * x + m[5] * y + m[9] * z + m[13]) / w) * this.height) / 2;

@@ -1,6 +1,7 @@
 // The clusters as a table, and one of them in full.
 
 import { json } from "./api.js";
+import { choice, compare } from "./compare.js";
 import { colours, css } from "./colours.js";
 import { $, figure, fill, h, percent, plain, whole } from "./dom.js";
 import { drop, thin } from "./deeds.js";
@@ -31,7 +32,7 @@ function draw() {
   const count = document.querySelector("#lower-tabs [data-tab='clusters'] .count");
   if (count) count.textContent = rows.length || "";
   if (!rows.length) {
-    fill($("clusters-panel"), h("div", { class: "table-empty" }, "the rows are not clustered yet"));
+    fill($("clusters-table"), h("div", { class: "table-empty" }, "the rows are not clustered yet"));
     return;
   }
   const heads = COLUMNS.map(([title, by]) => h("th", { class: by === "name" ? "wide" : "", scope: "col" },
@@ -45,7 +46,8 @@ function draw() {
     h("td", { class: "wide" }, issues(one)),
     h("td", {}, one.critique.verdict && h("span", { class: `pill ${KIND[one.critique.verdict]}` }, one.critique.verdict + (one.critique.review ? " ?" : ""))),
   ));
-  fill($("clusters-panel"), h("table", { class: "figures" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines)));
+  if (state.compare !== null) compare($("clusters-table"));
+  else fill($("clusters-table"), h("table", { class: "figures" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines)));
 }
 
 function sorted(by) {
@@ -87,7 +89,13 @@ export async function cluster() {
   );
 }
 
+async function chosen() {
+  fill($("compare-bar"), await choice(state.compare));
+}
+
 export function begin() {
-  on("clusters about theme cluster", draw);
+  fill($("clusters-panel"), h("div", { id: "compare-bar" }), h("div", { id: "clusters-table" }));
+  on("clusters about theme cluster compare", draw);
+  on("clusters at compare", () => chosen().catch(() => null));
   draw();
 }

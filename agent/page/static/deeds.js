@@ -1,6 +1,6 @@
 // What a person does to a run: each deed is an answer to exactly what is shown, and the server refuses any other.
 
-import { act } from "./api.js";
+import { act, pause } from "./api.js";
 import { question } from "./dialogs.js";
 import { toast } from "./dom.js";
 import { set, state } from "./store.js";
@@ -29,6 +29,35 @@ export async function deed(answer, more = {}) {
   } catch (error) {
     toast(error.message, true);
   }
+}
+
+/** One more round: what is proposed; where that is to stop, the first that might still be tried is put forward. */
+export function oneMore() {
+  const shown = state.proposal?.proposal;
+  if (!shown?.stops) deed("run", { rounds: 1 });
+  else if (shown.alternatives.length) deed("choose", { candidate: shown.alternatives[0].id });
+  else toast("nothing is left that could be tried", true);
+}
+
+/** Have a run that acts without asking, because its rounds were approved beforehand, ask again. */
+export async function stopAndAsk() {
+  try {
+    toast(await pause());
+  } catch (error) {
+    toast(error.message, true);
+  }
+}
+
+/** Put forward one of the actions of some kinds that are open; which, where there are several. */
+export async function putForward(kinds, title, why) {
+  const open = (state.proposal?.proposal?.alternatives ?? []).filter((one) => kinds.includes(one.kind));
+  if (!open.length) {
+    toast(kinds.includes(state.proposal?.proposal?.candidate.kind) ? "that is what is proposed" : why, true);
+    return;
+  }
+  const options = Object.fromEntries(open.map((one) => [one.id, one.words]));
+  const said = open.length === 1 ? { candidate: open[0].id } : await question(title, [{ name: "candidate", words: "Which", options }], "Propose");
+  if (said) deed("choose", said);
 }
 
 export async function changeK() {

@@ -3,8 +3,9 @@
 import { json } from "./api.js";
 import { deed } from "./deeds.js";
 import { figure, h, percent, plain, whole } from "./dom.js";
-import { EDITS, edit } from "./edits.js";
+import { EDITS, edit, note } from "./edits.js";
 import { called } from "./legend.js";
+import { likeOpen } from "./search.js";
 import { set, state } from "./store.js";
 
 const KIND = { kept: "good", "held out": "warn", sealed: "accent", removed: "bad", synthetic: "accent" };
@@ -52,6 +53,15 @@ function acts(row) {
       waits && h("button", { type: "button", class: "primary", onclick: () => deed("apply") }, "Apply what I said")));
 }
 
+/** What people noted about it. */
+function notes(row) {
+  const able = state.desk && !state.desk.ended;
+  return (able || row.notes) && h("div", { class: "tight", id: "notes" },
+    (row.notes ?? []).map((one) => h("div", { class: "card tight" }, h("p", { class: "data", dir: "auto" }, one.note),
+      h("p", { class: "soft data" }, `${one.who || "a person"}, ${new Date(one.ts).toLocaleString("en")}`))),
+    able && h("div", {}, h("button", { type: "button", id: "note", onclick: note }, "Write a note…")));
+}
+
 const small = (row, beside) => h("button", { type: "button", class: "small-row", onclick: () => set({ row: row.row }) },
   h("div", { class: "data" }, row.text || "(no text)"), h("div", { class: "soft" }, beside));
 
@@ -65,11 +75,13 @@ export async function drawer() {
     h("div", { class: "line" }, h("h2", {}, `Row ${whole(row.row)}`), h("span", { class: `pill ${KIND[row.standing]}` }, row.standing)),
     h("div", { class: "quote data", dir: "auto" }, row.text || "(no text)"),
     acts(row),
+    notes(row),
     facts(row),
     evidence(row),
     twin && h("div", { class: "tight" }, h("h3", {}, row.status === "removed" ? "It repeats a row that stays" : "It nearly repeats"), small(twin, twin.id)),
     h("div", { class: "tight" }, h("h3", {}, "Its life in the run"), h("ol", { class: "life" }, steps.map((step) => h("li", { class: "data" }, step.said)))),
-    neighbours.length > 0 && h("div", { class: "tight" }, h("h3", {}, "Nearest rows"),
+    neighbours.length > 0 && h("div", { class: "tight" }, h("div", { class: "line" }, h("h3", {}, "Nearest rows"),
+      h("button", { type: "button", class: "link", id: "like", onclick: likeOpen }, "Show more like this one")),
       h("div", {}, neighbours.map((one) => small(one, [one.cosine.toFixed(3), one.label, one.standing === "kept" ? "" : one.standing].filter(Boolean).join(" · "))))),
   );
 }

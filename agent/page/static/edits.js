@@ -28,3 +28,11 @@ export async function edit(name, rows = meant(), suggested = "") {
   const said = await question("Another label", fields, "Propose");
   if (said) deed("choose", { edit: { edit: name, rows, label: said.label } });
 }
+
+/** Write a note on the row that is open. */
+export async function note() {
+  const { row } = state;
+  if (row === null) return;
+  const said = await question(`A note on row ${row.toLocaleString("en")}`, [{ name: "text", words: "What whoever looks at it should know", lines: 4, most: 1000 }], "Write it down");
+  if (said) deed("note", { note: { row, text: said.text } });
+}

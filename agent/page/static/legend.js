@@ -3,6 +3,7 @@
 import { colours, css, ramp } from "./colours.js";
 import { EDITS, edit } from "./edits.js";
 import { $, figure, fill, h, plain, whole } from "./dom.js";
+import { save } from "./exports.js";
 import { clear, colouring } from "./map.js";
 import { ask, on, state, toggle } from "./store.js";
 
@@ -15,6 +16,12 @@ export function called(by, value) {
   return state.clusters.find((one) => String(one.cluster) === value)?.name ?? `cluster ${value}`;
 }
 
+/** An end of a ramp in words: a day where the amounts are moments. */
+function end({ moment }, value) {
+  if (moment) return new Date(1000 * value).toISOString().slice(0, 10);
+  return Math.abs(value) >= 100 ? value.toLocaleString("en", { maximumFractionDigits: 0 }) : figure(value);
+}
+
 function draw() {
   const chosen = colouring();
   const legend = $("legend");
@@ -24,9 +31,9 @@ function draw() {
     const stops = [0, 0.25, 0.5, 0.75, 1].map((share) => css(ramp(share, 0, 1, state.theme)));
     fill(
       legend,
-      h("div", { class: "soft" }, chosen.words),
+      h("div", { class: "soft data" }, chosen.words),
       h("div", { class: "ramp", style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }),
-      h("div", { class: "ends" }, h("span", {}, figure(chosen.low)), h("span", {}, figure(chosen.high))),
+      h("div", { class: "ends" }, h("span", {}, end(chosen, chosen.low)), h("span", {}, end(chosen, chosen.high))),
     );
     return;
   }
@@ -35,6 +42,7 @@ function draw() {
   const filters = state.query.filters[chosen.by] ?? [];
   fill(
     legend,
+    chosen.words && h("div", { class: "soft data" }, chosen.words),
     order.slice(0, MOST).map((at) => {
       const { value, rows } = chosen.values[at];
       const gone = chosen.by === "status" && value === "removed";
@@ -56,21 +64,15 @@ function chosen() {
     h("b", {}, `${whole(state.chosen.length)} rows chosen`),
     state.proposal?.proposal && Object.entries(EDITS).map(([name, words]) =>
       h("button", { type: "button", "data-edit": name, onclick: () => edit(name) }, words)),
-    h("button", { type: "button", onclick: () => open(`/api/export?${exported("jsonl")}`, "_self") }, "Export"),
+    h("button", { type: "button", onclick: () => save("jsonl") }, "Export"),
     h("button", { type: "button", onclick: clear }, "Clear"),
   );
-}
-
-/** The words of an export of what is listed. */
-export function exported(kind) {
-  const { search, filters, selection } = state.query;
-  return new URLSearchParams({ q: JSON.stringify({ search, filters, selection, at: state.at }), as: kind });
 }
 
 /** Show all rows again. */
 export function everything() {
   clear();
-  ask({ search: "", filters: {} });
+  ask({ search: "", filters: {}, near: "" });
   $("search").value = "";
 }
 

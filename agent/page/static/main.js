@@ -12,6 +12,7 @@ import * as menus from "./menus.js";
 import { overview } from "./overview.js";
 import * as palette from "./palette.js";
 import * as rows from "./rows.js";
+import * as search from "./search.js";
 import { on, set, state } from "./store.js";
 import * as timeline from "./timeline.js";
 
@@ -113,7 +114,7 @@ function begin() {
     kept = localStorage.getItem("recryst-theme");
   } catch { /* a browser that keeps nothing */ }
   theme(kept ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
-  for (const part of [menus, map, legend, rows, clusters, timeline, palette]) part.begin();
+  for (const part of [menus, map, legend, rows, search, clusters, timeline, palette]) part.begin();
   on("side row cluster", side);
   window.addEventListener("recryst-look", (event) => matchMedia("(max-width: 760px)").matches && menus.look(event.detail));
   on("at", () => {

@@ -2,9 +2,10 @@
 
 import { buffer, json, query, select } from "./api.js";
 import { Camera } from "./camera.js";
-import { DIM, GHOST, HIDDEN, Cloud } from "./cloud.js";
+import { DIM, GHOST, HIDDEN, PLAIN, Cloud } from "./cloud.js";
 import { colours, ghost, grey, ramp } from "./colours.js";
 import { $, later, toast, whole } from "./dom.js";
+import { contours } from "./density.js";
 import { hover } from "./hover.js";
 import { Names } from "./names.js";
 import { ask, narrowed, on, set, state } from "./store.js";
@@ -117,10 +118,18 @@ function paint() {
     const colour = out ? none : gone ? ghost(theme) : own;
     paint.set(colour, 4 * at);
     paint[4 * at + 3] = out ? 60 : gone ? 190 : cloud.dimensions === 3 ? 255 : 225;
-    standing[at] = gone && !state.ghosts ? HIDDEN : out ? DIM : gone ? GHOST : 1;
+    standing[at] = gone && !state.ghosts ? HIDDEN : out ? DIM : gone ? GHOST : PLAIN;
   }
   cloud.colour(paint, standing);
   names.place(cloud, held, state);
+  contour();
+}
+
+/** Find the contours anew: of the rows that stand and that the query finds. */
+function contour() {
+  const shown = state.density && cloud.dimensions === 2 && cloud.standing;
+  held.contours = shown ? contours(cloud.three, (at) => cloud.standing[at] === PLAIN) : [];
+  $("map").dataset.contours = held.contours.length;
   redraw();
 }
 
@@ -268,6 +277,7 @@ export function begin() {
   on("by", caught(recolour));
   on("query", caught(sift));
   on("theme ghosts", paint);
+  on("density", contour);
   on("names row clusters", () => {
     names.place(cloud, held, state);
     redraw();

@@ -22,6 +22,7 @@ function unfold(name, focus = false) {
   const before = opened;
   opened = name;
   menus(focus);
+  if (name && !focus) document.querySelector(`[data-menu="${name}"]`)?.focus(); // so that Escape closes it
   if (!name && before) document.querySelector(`[data-menu="${before}"]`)?.focus();
 }
 
@@ -58,7 +59,7 @@ function tools() {
     h("div", { class: "segmented", role: "group", aria_label: "Dimensions" }, [2, 3].map((dimensions) => h("button", {
       type: "button", aria_pressed: String(state.dimensions === dimensions), disabled: !methods.some((one) => hasMap(one, dimensions)),
       onclick: () => set({ dimensions }) }, `${dimensions}-D`))),
-    choose("colour", "Colour", about.colours.map(({ by, words }) => [by, words ?? plain(by)]), state.by, (by) => set({ by })),
+    choose("colour", "Colour", about.colours.map(({ by, words }) => [by, by.startsWith("column:") ? `column ${words}` : words ?? plain(by)]), state.by, (by) => set({ by })),
     h("button", { type: "button", id: "lasso", aria_pressed: String(state.lasso), title: "Choose rows by drawing around them (L, or Shift and drag)", onclick: () => set({ lasso: !state.lasso }) }, "Lasso"));
 }
 

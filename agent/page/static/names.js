@@ -1,5 +1,6 @@
 // What lies over the points: cluster names where they do not collide, the lasso, what is pointed at, pinned and linked.
 
+import { drawContours } from "./density.js";
 import { $ } from "./dom.js";
 
 const FONT = "600 11px Inter, system-ui, sans-serif";
@@ -60,6 +61,7 @@ export class Names {
     if (!cloud.count || !cloud.matrix) return;
     const look = getComputedStyle(document.documentElement);
     const [ink, surface, accent] = ["--ink", "--surface", "--accent"].map((name) => look.getPropertyValue(name));
+    drawContours(pen, cloud, held.contours ?? [], ink);
     this._links(pen, cloud, held, state, accent);
     if (state.names) this._names(pen, cloud, ink, surface);
     this._ring(pen, cloud, held.hovered ?? -1, ink, 6);

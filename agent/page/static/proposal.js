@@ -1,7 +1,7 @@
 // What waits for a person: a card with the evidence, the gain against its noise and its price, and what would go.
 
 import { json } from "./api.js";
-import { deed, severalRounds } from "./deeds.js";
+import { deed, severalRounds, stopAndAsk } from "./deeds.js";
 import { fill, h, plain, toast, whole } from "./dom.js";
 import { gains } from "./gains.js";
 import { set, state } from "./store.js";
@@ -21,7 +21,8 @@ export async function card() {
   }
   if (desk.failed) return h("p", { class: "pill bad" }, desk.failed);
   const shown = state.proposal?.proposal;
-  if (!shown) return h("div", { class: "stack" }, h("h2", {}, desk.ended ? "The run has ended" : "At work"), h("p", { class: "soft", id: "progress" }, working(desk)), h("div", { class: "tight" }, desk.said.map((line) => h("p", { class: "soft data" }, line))));
+  if (!shown) return h("div", { class: "stack" }, h("h2", {}, desk.ended ? "The run has ended" : "At work"), h("p", { class: "soft", id: "progress" }, working(desk)),
+    !desk.ended && h("div", {}, h("button", { type: "button", id: "pause", title: "Ask before the next action, although its round was approved beforehand (P)", onclick: stopAndAsk }, "Pause")), h("div", { class: "tight" }, desk.said.map((line) => h("p", { class: "soft data" }, line))));
   const one = shown.candidate;
   return h("div", { class: "stack", id: "proposal" },
     h("div", { class: "tight" },

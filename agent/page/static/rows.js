@@ -1,7 +1,7 @@
 // The rows: as many lines as there are rows to be seen, fetched page by page; and the facets beside them.
 
 import { json, query } from "./api.js";
-import { $, fill, h, later, plain, toast, whole } from "./dom.js";
+import { $, fill, h, plain, toast, whole } from "./dom.js";
 import { called, everything } from "./legend.js";
 import { narrowed, on, set, state, toggle } from "./store.js";
 
@@ -75,7 +75,8 @@ function line(n, row) {
   const top = { top: `${n * HEIGHT}px` };
   if (!row) return h("div", { class: "table-row", style: top, role: "row" }, h("span"), h("span", { class: "soft" }, "…"));
   const cluster = row.cluster === null ? "" : called("cluster", String(row.cluster));
-  const shown = row.status === "removed" ? plain(row.reason) : row.status;
+  const stands = row.status === "removed" ? plain(row.reason) : row.status;
+  const shown = row.closeness === undefined ? stands : `${row.closeness.toFixed(2)} · ${stands}`;
   const cells = [
     h("span", { role: "gridcell" }, h("span", { class: row.status === "removed" ? "dot ghost" : `dot`, style: { background: row.status === "removed" ? "transparent" : `var(--${DOTS[row.status]})` } })),
     h("span", { role: "gridcell", class: "one-line text", dir: "auto" }, row.text.replaceAll(/\s+/g, " ") || "(no text)"),
@@ -110,12 +111,13 @@ async function facets() {
   fill(
     $("facets"),
     narrowed() && h("button", { type: "button", class: "quiet", onclick: everything }, "Show all rows"),
+    state.query.near && h("p", { class: "soft data near" }, `Nearest in meaning to ${state.nearTo}`),
     listed.map(({ facet, values, more }) => {
       const all = opened.has(facet);
       const most = Math.max(...values.map((one) => one.rows), 1);
       const chosen = state.query.filters[facet] ?? [];
       const shown = values.filter((one, n) => all || n < SHOWN || chosen.includes(one.value));
-      return h("div", {}, h("h3", {}, facet), shown.map(({ value, rows }) => {
+      return h("div", {}, h("h3", { class: facet.startsWith("column:") ? "data" : "" }, facet.replace(/^column:/, "")), shown.map(({ value, rows }) => {
         const name = facet === "cluster" ? called("cluster", value) : facet === "reason" ? plain(value) || "none: they stand" : value || "none";
         return h("button", { type: "button", class: "facet-value", aria_pressed: chosen.includes(value) ? "true" : "false", title: name, onclick: () => toggle(facet, value) },
           h("span", { class: "bar", style: { width: `${(100 * rows) / most}%` } }),
@@ -148,7 +150,6 @@ export function begin() {
   table.addEventListener("scroll", draw, { passive: true });
   table.addEventListener("keydown", typed);
   new ResizeObserver(draw).observe(table);
-  $("search").addEventListener("input", later(180, () => set({ query: { ...state.query, search: $("search").value } })));
   on("query", () => reload().catch((error) => toast(error.message, true)));
   on("row clusters", draw);
   on("clusters", () => facets().catch(() => null));

@@ -13,10 +13,14 @@ export const state = {
   by: "cluster",
   names: true,
   ghosts: true,
+  density: false, // contours on the 2-D map
   lasso: false,
-  query: { search: "", filters: {}, selection: "" },
+  query: { search: "", filters: {}, selection: "", near: "" },
+  nearTo: "", // what the rows are near to, in words
+  byMeaning: false,
   chosen: [], // positions of the rows of the selection
   row: null, // the row in the drawer
+  compare: null, // the event of the round that the clusters are compared with
   cluster: null, // the cluster in the drawer
   lower: "rows",
   side: "overview",
@@ -52,4 +56,4 @@ export function toggle(facet, value) {
 }
 
 export const narrowed = () =>
-  Boolean(state.query.search.trim() || state.query.selection || Object.keys(state.query.filters).length);
+  Boolean(state.query.search.trim() || state.query.near || state.query.selection || Object.keys(state.query.filters).length);

@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 import urllib.parse
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,8 @@ from recryst.agent.cli.progress import Telling
 from recryst.agent.page.desk import Desk
 from recryst.agent.page.serve import server
 from recryst.state.run import RunDirectory
+
+CHANNEL = "<i>channel</i>"  # a column of the data with a name that a careless page would take for markup
 
 
 class Client:
@@ -123,6 +126,10 @@ def crude_rows(tmp_path_factory):
     labels[0] = "<b>tapir</b>"
     frame = pl.DataFrame(
         {"id": [f"zebra-{n}" for n in range(150)], "text": texts, "label": labels, "vector": vectors.tolist()}
+    ).with_columns(
+        pl.Series(CHANNEL, [("<u>post</u>", "phone", None)[n % 3] for n in range(150)]),
+        pl.Series("weight", [n / 10 for n in range(150)]),
+        pl.Series("day", [date(2024, 1, 1) + timedelta(days=n) for n in range(150)]),
     )
     path = tmp_path_factory.mktemp("crude") / "rows.parquet"
     frame.write_parquet(path)

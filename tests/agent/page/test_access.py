@@ -16,10 +16,14 @@ _LOOK = "name => import('/static/menus.js').then(({ look }) => look(name))"
 _THEME = "name => import('/static/commands.js').then(({ theme }) => theme(name))"
 #: What stands beside each other on a screen, and what shows that it is there.
 _TOGETHER = (
-    ({"side": "proposal", "lower": "clusters"}, "#proposal"),
+    ({"side": "proposal", "lower": "clusters", "compare": None}, "#clusters-table tbody"),
     ({"side": "overview", "lower": "timeline"}, "#timeline-panel .round"),
     ({"side": "row", "lower": "rows", "row": 5}, "#side .life li"),
     ({"side": "cluster", "lower": "rows", "cluster": 0}, "#side .small-row"),
+    (
+        {"side": "cluster", "lower": "clusters", "cluster": 1, "compare": 16, "density": True},
+        "#clusters-table .compared",
+    ),
 )
 
 
@@ -52,7 +56,7 @@ def test_nothing_keeps_a_person_out(opens):
         for shown, there in _TOGETHER:
             page.evaluate(_SHOW, shown)
             page.wait_for_selector(there, state="attached")
-            found[theme, shown["side"]] = serious(page)
+            found[theme, shown["side"], shown["lower"]] = serious(page)
     page.click("[data-menu='Act']")
     found["menu"] = serious(page)
     page.keyboard.press("Escape")

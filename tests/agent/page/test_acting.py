@@ -1,9 +1,11 @@
 """Answers given on the page: to exactly what was shown, and on the record as those of the terminal are."""
 
+import json
 import shutil
 
 import polars as pl
 from conversing import conversation, say, steps
+from hostile import HOSTILE
 
 from recryst.agent.audit import audit
 from recryst.agent.decide.person import answers
@@ -11,6 +13,9 @@ from recryst.agent.view import View
 from recryst.state.canonical import canonical_json
 
 _OF_A_PROCESS = {"ts", "hash", "prev_hash", "seconds"}  # what differs between two processes that do the same
+
+
+NOTE = f'it\'s "odd": {HOSTILE[0]} {HOSTILE[2]}'
 
 
 def record(root):
@@ -29,6 +34,7 @@ def test_the_page_and_the_terminal_leave_the_same_record(root, serving, tmp_path
     ids = View.open(root).ledger()["id"]
     first, second, third, fourth = View.open(root).kept()[[5, 20, 40, 60]].tolist()
     with conversation(other, "Ana") as talk:
+        say(talk, f"/note {ids[first]} {NOTE}")
         say(talk, "/yes", "/k 5", "/no", f"/drop {ids[first]} {ids[second]}", "/yes", f"/restore {ids[second]}", "/yes")
         say(talk, f"/relabel tapir1 {ids[third]}", "/yes", "/undo", f"/protect {ids[fourth]}", "/yes", "/finish")
     page = serving(root, acts=True, who="Ana")
@@ -41,6 +47,7 @@ def test_the_page_and_the_terminal_leave_the_same_record(root, serving, tmp_path
         act("choose", edit={"edit": edit, "rows": rows, **more})
         act("approve")
 
+    act("note", note={"row": first, "text": NOTE})
     act("approve")
     act("choose", k={"k": 5})
     act("reject")
@@ -55,12 +62,31 @@ def test_the_page_and_the_terminal_leave_the_same_record(root, serving, tmp_path
     assert record(root)[-1]["type"] == "publish"  # whose report and card name the log's head, which has times in it
     answers = [event.answer for event in steps(root) if event.type == "approve"]
     assert {answer.who for answer in answers} == {"Ana"}
-    assert [answer.answer for answer in answers[:3]] == ["approve", "choose", "reject"]
+    assert [answer.answer for answer in answers[:4]] == ["note", "approve", "choose", "reject"]
     train = [pl.read_parquet(one / "curated" / "train-00000.parquet") for one in (root, other)]
     assert train[0].equals(train[1])
     gone = pl.read_parquet(root / "removed" / "removed-00000.parquet")["id"]
     assert (ids[first] in gone, ids[second] in gone) == (True, False)
     assert audit(root).failures == audit(other).failures == []
+
+
+def test_a_note_stands_on_its_row_with_who_wrote_it_and_changes_nothing(root, serving):
+    page = serving(root, acts=True, who="Ana")
+    before, proposal = page.waits()
+    held_out = page.rows(filters={"status": ["held out"]})["rows"][0]["row"]
+    assert page.act(before, "note", note={"row": held_out, "text": "seen"})[0] == 200
+    after, same = page.waits()
+    assert same == proposal
+    assert page.act(after, "note", note={"row": held_out, "text": NOTE})[0] == 200
+    page.waits()
+    told = page.get("/api/row", n=held_out)
+    assert [(one["who"], one["note"]) for one in told["row"]["notes"]] == [("Ana", "seen"), ("Ana", NOTE)]
+    for note in ({"row": 10_000, "text": "x"}, {"row": 1, "text": "  "}, {"row": 1, "text": "x" * 1001}, None):
+        assert page.act(page.waits()[0], "note", note=note)[0] == 409
+    status, said = page.act(page.waits()[0], "note", note={"row": 1, "text": "x"}, by="agent")
+    assert (status, "only a person" in said["error"]) == (409, True)
+    assert [event.type for event in steps(root)].count("approve") == 2
+    assert audit(root).failures == []
 
 
 def test_an_answer_to_what_is_no_longer_proposed_is_refused(root, serving):
@@ -132,3 +158,37 @@ def test_a_page_without_the_loop_only_looks(begun, serving):
     assert page.get("/api/proposal") == {"waiting": None}
     status, said = page.act({"shown_sha": "0", "interrupt_id": "0"}, "approve")
     assert (status, "only looks" in said["error"]) == (409, True)
+
+
+def test_a_pause_ends_what_was_approved_beforehand(root, serving):
+    page = serving(root, acts=True)
+    assert page.act(page.waits()[0], "run", rounds=9)[0] == 200
+    assert page.ask("/api/pause", {})[0] == 200
+    waiting, _ = page.waits()
+    assert [event.type for event in steps(root)].count("measure") == 1
+    status, _, content = page.ask("/api/pause", {})
+    assert (status, "waits for you already" in json.loads(content)["error"]) == (400, True)
+    assert page.act(waiting, "approve")[0] == 200
+    page.waits()
+    given = [event.answer for event in steps(root) if event.type == "approve"]
+    assert [(one.answer, bool(one.interrupt_id)) for one in given] == [("run", True), ("approve", True)]
+    assert audit(root).failures == []
+    assert serving(root).ask("/api/pause", {})[0] == 400
+
+
+def test_another_run_of_the_folder_is_looked_at_beside_this_one(root, begun, serving):
+    shutil.copytree(begun, root.parent / "other")
+    (root.parent / "no run").mkdir()
+    page = serving(root)
+    assert page.get("/api/runs") == {"runs": ["other"]}
+    status, _, content = page.ask("/api/beside", {"name": "other"})
+    address = json.loads(content)["address"]
+    assert status == 200
+    assert page.ask("/api/beside", {"name": "other"})[2] == content, "it is opened once"
+    beside = type(page)(address)
+    assert beside.get("/api/status")["run"] == "other"
+    assert beside.get("/api/status")["desk"] is None
+    assert beside.ask("/api/status", Cookie=page.cookie)[0] == 403, "each page has a token of its own"
+    for name in ("../run", "run", "..", "none", "no run", "other/../other", ""):
+        assert page.ask("/api/beside", {"name": name})[0] == 400
+    assert page.ask("/api/beside", {"name": "other"}, Origin=None)[0] == 403

@@ -1,6 +1,8 @@
 """A person at the page: Debian's Chromium drives a small real run, drawn by software WebGL."""
 
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 from browsing import lasso, opened, proposed, total, until
@@ -39,8 +41,24 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     page.select_option("#colour", "label")
     until(lambda: "tapir" in page.locator("#legend").inner_text(), "the legend tells the labels")
     assert "<b>tapir</b>" in page.locator("#legend").inner_text()
+    page.select_option("#colour", "column:<i>channel</i>")
+    until(lambda: "<u>post</u>" in page.locator("#legend").inner_text(), "the legend tells a column of the data")
+    assert "<i>channel</i>" in page.locator("#legend").inner_text()
+    assert page.locator("#legend i, #legend u").count() == 0
+    page.locator("#legend button:has-text('phone')").click()
+    until(lambda: 0 < total(page) < everything, "a value of the column narrows the rows")
+    page.locator("#legend button:has-text('phone')").click()
+    until(lambda: total(page) == everything, "every row is back")
+    page.locator("#map").focus()
+    page.keyboard.press("d")
+    page.wait_for_selector("#map[data-contours='4']")
+    page.keyboard.press("d")
     chosen = lasso(page, (0.02, 0.02), (0.45, 0.02), (0.45, 0.98), (0.02, 0.98))
     until(lambda: 0 < total(page) == chosen < everything, "the lasso narrows the rows")
+    with page.expect_download() as saved:
+        page.click("#chosen button:has-text('Export')")
+    assert saved.value.suggested_filename == "run-rows.jsonl"
+    assert len(Path(saved.value.path()).read_text("utf-8").splitlines()) == chosen
 
     # the drawer, the palette, dark, three dimensions
     page.locator(".table-row").nth(1).click()
@@ -56,6 +74,14 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     page.keyboard.press("Escape")
     until(lambda: total(page) == everything, "Escape shows every row again")
 
+    # a note, hostile as it may be, is text
+    page.locator(".table-row").first.click()
+    page.click("#note")
+    page.fill("#ask-text", HOSTILE[0])
+    page.click("#ask button.primary")
+    until(lambda: HOSTILE[0] in page.locator("#notes").inner_text(), "the note stands on its row")
+    assert page.locator("#side img").count() == 0
+
     # another action put forward, approved, and on the record
     page.click("[data-tab='proposal']")
     words = proposed(page)
@@ -65,7 +91,7 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     page.click("#approve")
     until(lambda: [e.type for e in steps(root)].count("measure") == 1, "the action is carried out and measured")
     said = [event.answer.answer for event in steps(root) if event.type == "approve"]
-    assert said == ["choose", "approve"]
+    assert said == ["note", "choose", "approve"]
     assert page.title().endswith("Recryst")
     assert faults == []
 
@@ -88,4 +114,44 @@ def test_an_approval_in_a_second_tab_of_something_older_is_refused(root, serving
     until(lambda: "nothing was done" in second.locator("#toasts").inner_text(), "the refusal is said")
     assert "this proposal was answered before" in second.locator("#toasts").inner_text()
     assert len(steps(root)) == before
+    assert faults == []
+
+
+def test_the_commands_of_the_menus_do_what_they_say(root, begun, serving, browser):
+    shutil.copytree(begun, root.parent / "other")
+    served = serving(root, acts=True)
+    page, faults = opened(browser, served.address)
+    page.wait_for_selector("#approve")
+
+    # a menu, by the mouse and then the keyboard
+    page.click("[data-menu='Run']")
+    assert "Pause" in page.locator(".menu-list").inner_text()
+    page.keyboard.press("Escape")
+    until(lambda: page.locator(".menu-list").count() == 0, "Escape closes the menu")
+
+    # another run, on a page of its own
+    page.locator("#map").focus()
+    page.keyboard.press("o")
+    with page.context.expect_page() as other:
+        page.click("#ask button.primary")
+    other.value.wait_for_selector("#map[data-names]", state="attached")
+    assert other.value.locator("#run-name").inner_text().endswith("other")
+    assert other.value.locator("#approve").count() == 0, "it is there to be looked at"
+
+    def command(words):
+        page.keyboard.press("Control+k")
+        page.keyboard.type(words)
+        page.keyboard.press("Enter")
+
+    # what is not open is said, what is open is put forward or done
+    command("refilter")
+    until(lambda: "no quality rule" in page.locator("#toasts").inner_text(), "why there is none is said")
+    command("compare the clusters")
+    page.wait_for_selector("#clusters-table .compared")
+    page.click("[data-tab='proposal']")
+    page.wait_for_timeout(500)
+    command("one more round")
+    until(lambda: [e.type for e in steps(root)].count("measure") == 1, "one round is carried out")
+    page.wait_for_selector("#approve")
+    assert [event.answer.answer for event in steps(root) if event.type == "approve"] == ["run"]
     assert faults == []

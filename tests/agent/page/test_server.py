@@ -1,6 +1,8 @@
 """Who is answered, and what: the token, the host and the origin; pages of rows; hostile texts as they are."""
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import polars as pl
@@ -44,6 +46,11 @@ def test_an_act_without_an_origin_or_from_another_site_is_refused(page):
     assert page.ask("/api/selection", b"", Origin=None)[0] == 403
     assert page.ask("/api/selection", b"")[0] == 200
     assert page.ask("/api/status", Sec_Fetch_Site="cross-site")[0] == 403
+    led = {"Sec_Fetch_Mode": "navigate", "Cookie": None}  # by the page of another run, on another port
+    assert page.ask(f"/?token={page.token}", Sec_Fetch_Site="same-site", **led)[0] == 200
+    assert page.ask(f"/?token={page.token}", Sec_Fetch_Site="cross-site", **led)[0] == 403
+    assert page.ask("/", Sec_Fetch_Site="same-site", Sec_Fetch_Mode="navigate")[0] == 403
+    assert page.ask(f"/api/status?token={page.token}", Sec_Fetch_Site="same-site", **led)[0] == 403
 
 
 def test_the_page_may_ask_nobody_else_and_evaluates_nothing(page):
@@ -101,6 +108,31 @@ def test_a_selection_made_on_the_map_filters_rows_facets_and_map(page):
     assert (status, "forgotten" in json.loads(content)["error"]) == (400, True)
 
 
+def test_points_are_coloured_by_any_column_of_the_data_and_rows_filtered_by_it(page, thinned):
+    about = {one["by"]: one for one in page.get("/api/map")["colours"]}
+    channel, weight, day = (about[f"column:{name}"] for name in ("<i>channel</i>", "weight", "day"))
+    assert not {"column:text", "column:id", "column:label", "column:vector"} & set(about)
+    assert {one["value"] for one in channel["values"]} == {"<u>post</u>", "phone", ""}
+    assert 0 <= weight["low"] < weight["high"] <= 15
+    assert (weight["moment"], day["moment"]) == (False, True)
+    on_map = np.frombuffer(page.get("/api/map/rows"), dtype="<u4")
+    codes = np.frombuffer(page.get("/api/map/codes", by="column:<i>channel</i>"), dtype="<f4").astype(int)
+    values = [one["value"] for one in channel["values"]]
+    assert [values[code] for code in codes] == [("<u>post</u>", "phone", "")[row % 3] for row in on_map]
+    assert np.frombuffer(page.get("/api/map/codes", by="column:weight"), dtype="<f4") == pytest.approx(on_map / 10)
+    wanted = {"column:<i>channel</i>": ["phone"]}
+    found = page.rows(filters=wanted, limit=500)["rows"]
+    assert found
+    assert {row["row"] % 3 for row in found} == {1}
+    facets = {one["facet"]: one for one in page.get("/api/facets", q=json.dumps({"filters": wanted}))["facets"]}
+    counted = {one["value"]: one["rows"] for one in facets["column:<i>channel</i>"]["values"]}
+    assert counted["phone"] == len(found)
+    assert sum(counted.values()) == page.rows()["total"]
+    for query in ({"filters": {"column:vector": ["1"]}}, {"filters": {"found": ["1"]}}):
+        assert page.ask(f"/api/rows?q={json.dumps(query).replace(' ', '')}")[0] == 400
+    assert page.ask("/api/map/codes?by=column:text")[0] == 400
+
+
 def test_hostile_texts_come_as_they_are_in_json(page):
     found = {row["id"]: row["text"] for row in page.rows(limit=500)["rows"]}
     for n, text in enumerate(HOSTILE):
@@ -133,10 +165,54 @@ def test_an_earlier_state_is_shown_as_it_was(page):
     assert page.get("/api/clusters", at=2) == {"clusters": []}
 
 
-def test_a_selection_is_exported(page):
+def test_a_selection_is_exported(page, tmp_path):
     query = json.dumps({"filters": {"status": ["removed"]}})
     lines = page.get("/api/export", q=query, **{"as": "jsonl"}).decode().splitlines()
     table = pl.read_parquet(page.get("/api/export", q=query, **{"as": "parquet"}))
     assert table.height == len(lines) > 0
     assert [json.loads(line)["id"] for line in lines] == table["id"].to_list() == table["recryst_id"].to_list()
     assert set(table["recryst_status"]) == {"removed"}
+    folder = tmp_path / "dataset"
+    packed = page.get("/api/export", q=query, **{"as": "hf"})
+    zipfile.ZipFile(io.BytesIO(packed)).extractall(tmp_path)
+    saved = pytest.importorskip("datasets").load_from_disk(str(folder))
+    assert saved["recryst_id"][:] == table["recryst_id"].to_list()
+    assert page.ask("/api/export?q={}&as=csv")[0] == 400
+
+
+def test_rows_on_the_map_are_exported_for_embedding_atlas(page):
+    table = pl.read_parquet(page.get("/api/export", q="{}", **{"as": "atlas", "method": "umap"}))
+    on_map = np.frombuffer(page.get("/api/map/rows"), dtype="<u4")
+    ids = {row["row"]: row["id"] for row in page.rows(limit=500)["rows"]}
+    assert set(table["recryst_id"]) == {ids[row] for row in on_map}
+    assert table.select("recryst_x", "recryst_y").null_count().row(0) == (0, 0)
+    assert table.schema["recryst_neighbors"] == pl.Struct({"ids": pl.List(pl.Int64), "distances": pl.List(pl.Float32)})
+    at = {id: n for n, id in enumerate(table["recryst_id"])}
+    rows = {id: row for row, id in ids.items()}
+    first = table.row(3, named=True)
+    shown = page.get("/api/row", n=rows[first["recryst_id"]])["neighbours"]
+    near = first["recryst_neighbors"]
+    assert near["ids"][: len(shown)] == [at[one["id"]] for one in shown]
+    assert near["distances"][: len(shown)] == pytest.approx([1 - one["cosine"] for one in shown], abs=1e-3)
+
+
+def test_the_clusters_of_two_rounds_are_compared_row_by_row(page, thinned):
+    moments = page.get("/api/compared")["moments"]
+    assert [one["round"] for one in moments] == sorted(one["round"] for one in moments)
+    assert len(moments) > 1
+    first = moments[0]["seq"]
+    told = page.get("/api/compared", **{"with": first})
+    view = View.open(thinned)
+    then, now = (one.frame("assignments").filter(pl.col("row").is_in(one.kept())) for one in (view.at(first), view))
+    assert told["then"]["rows"] == then.height
+    assert told["now"]["rows"] == now.height
+    assert sum(one["rows"] for one in told["clusters"]) == then.height
+    assert sum(one["gone"] for one in told["clusters"]) == then.height - now.height > 0
+    both = then.join(now, on="row", suffix="_now")
+    for one in told["clusters"]:
+        mine = both.filter(pl.col("cluster") == one["cluster"])
+        assert sum(part["rows"] for part in one["parts"]) == mine.height or one["more"]
+        assert one["became"] in ("same", "split", "merged", "scattered", "gone")
+    same = page.get("/api/compared", **{"with": first, "at": first})
+    assert {one["became"] for one in same["clusters"]} == {"same"}
+    assert page.ask("/api/compared?with=100000")[0] == 400

@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from ...state.canonical import Json, sha256_bytes
 from ...state.errors import UsageError
@@ -16,12 +17,15 @@ from ...state.values import Role
 from ...tools.write.reasons import in_words
 from ..decide.proposals import Arguments
 from ..view import View
+from . import columns
+from .meaning import Meaning
 from .reader import Reader
 
 Facet = Literal["status", "reason", "label", "source", "cluster", "language"]
 FACETS: tuple[Facet, ...] = ("status", "cluster", "label", "source", "language", "reason")
 _VALUES = 200  # of a facet that are listed, the commonest first
 _EXCERPT = 400  # characters of a text in a list
+_NEAREST = 200  # rows that a search by meaning finds
 _SELECTIONS = 8  # that are remembered
 _TABLES: tuple[Role, ...] = ("ledger", "rows", "relabelled", "assignments", "quality", "languages", "evidence")
 _LISTED = ["row", "id", "text", "label", "was", "source", "status", "stage", "reason", "score", "threshold"]
@@ -33,13 +37,22 @@ class Query(Arguments):
     """Which rows are asked for. ``selection`` names rows that were chosen on the map; ``at`` an earlier event."""
 
     search: str = Field("", max_length=500)
-    filters: dict[Facet, list[str]] = Field(default_factory=dict)
+    filters: dict[str, list[str]] = Field(default_factory=dict)
     selection: str = ""
+    near: str = Field("", description="a name that ``Meaning.place`` gave: the rows nearest to that, the nearest first")
     sort: str = ""
     descending: bool = False
     offset: int = Field(0, ge=0)
     limit: int = Field(100, ge=0, le=500)
     at: int | None = None
+
+    @field_validator("filters")
+    @classmethod
+    def _known(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name in value:
+            if name not in FACETS and not name.startswith(columns.PREFIX):
+                raise PydanticCustomError("facet", "rows are filtered by a facet, or by column:NAME")
+        return value
 
 
 class Rows:
@@ -47,6 +60,7 @@ class Rows:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self.meaning = Meaning(reader)
         self._selections: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def table(self, view: View) -> pl.DataFrame:
@@ -73,25 +87,32 @@ class Rows:
             self._selections.popitem(last=False)
         return name
 
-    def found(self, query: Query, but: Facet | None = None) -> pl.DataFrame:
+    def found(self, query: Query, but: str | None = None) -> pl.DataFrame:
         """The rows that a query finds, in the order asked for; ``but``: a facet whose filter does not count.
 
         Raises:
-            UsageError: the selection is forgotten, or there is no such column to sort by.
+            UsageError: the selection or the search by meaning is forgotten, or there is no such column to sort by.
         """
-        table = self.table(self._reader.view(query.at))
+        view = self._reader.view(query.at)
+        table = self.table(view)
         wanted = [pl.lit(True)]
         for word in query.search.lower().split():
             wanted.append(pl.col("found").str.contains(word, literal=True))
         for name, values in query.filters.items():
-            if name != but and values:
-                wanted.append(pl.col(name).cast(pl.String).fill_null("").is_in(values))
+            if name == but or not values:
+                continue
+            own = name.startswith(columns.PREFIX)
+            among = pl.lit(self.column(view, name).gather(table["row"])) if own else pl.col(name)
+            wanted.append(among.cast(pl.String).fill_null("").is_in(values))
         if query.selection:
             if query.selection not in self._selections:
                 raise UsageError("that selection is forgotten: select the rows again")
             chosen = pl.Series(self._selections[query.selection])
             wanted.append(pl.col("row").is_in(chosen.implode()))
         found = table.filter(pl.all_horizontal(wanted))
+        if query.near:
+            found = found.join(self.meaning.closeness(view, query.near), on="row").sort("closeness", descending=True)
+            found = found.head(_NEAREST)
         if not query.sort:
             return found
         if query.sort not in _SORTS:
@@ -99,10 +120,16 @@ class Rows:
         by = pl.col("text").str.len_chars() if query.sort == "length" else pl.col(query.sort)
         return found.sort(by, descending=query.descending, nulls_last=True, maintain_order=True)
 
+    def column(self, view: View, name: str) -> pl.Series:
+        """A column of the input as strings, by position; the ``name`` as a filter has it. Empty: it has no value."""
+        name = name.removeprefix(columns.PREFIX)
+        key = ("filter", view.state.artefacts.get("originals"), view.ledger().height, name)
+        return self._reader.made(key, lambda: columns.column(view, name).cast(pl.String).fill_null(""))
+
     def page(self, query: Query) -> Json:
         """Some of the rows found, and how many there are."""
         found = self.found(query)
-        shown = found.select(_LISTED).slice(query.offset, query.limit)
+        shown = found.select(*_LISTED, *(["closeness"] if query.near else [])).slice(query.offset, query.limit)
         shown = shown.with_columns(pl.col("text").str.slice(0, _EXCERPT))
         rows = shown.to_dicts()
         for row in rows:
@@ -112,8 +139,12 @@ class Rows:
     def facets(self, query: Query) -> Json:
         """How many rows have which value, each facet counted among the rows that the other filters leave."""
         listed = []
-        for name in FACETS:
-            counted = self.found(query, but=name)[name].cast(pl.String).fill_null("").value_counts(name="rows")
+        own = [name for name in query.filters if name.startswith(columns.PREFIX)]
+        view = self._reader.view(query.at)
+        for name in (*FACETS, *own):
+            found = self.found(query, but=name)
+            among = self.column(view, name).gather(found["row"]).alias(name) if name in own else found[name]
+            counted = among.cast(pl.String).fill_null("").value_counts(name="rows")
             counted = counted.sort("rows", name, descending=[True, False])
             if counted.height > 1 or query.filters.get(name):
                 values = [{"value": value, "rows": rows} for value, rows in counted.head(_VALUES).iter_rows()]
