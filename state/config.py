@@ -269,10 +269,23 @@ class TrainParams(Section):
     learning_rate: float = Field(3e-3, gt=0)
 
 
-class QuantiseParams(Section):
-    """Formats the trained model is quantised to (bitsandbytes)."""
+ModelFormat = Literal["nf4", "int8", "f16", "q8_0", "q4_0"]
+GGUF_FORMATS = ("f16", "q8_0", "q4_0")
 
-    formats: tuple[Literal["nf4", "int8"], ...] = ("nf4", "int8")
+
+class QuantiseParams(Section):
+    """Formats the trained model is exported in, and which of them is the final model."""
+
+    formats: tuple[ModelFormat, ...] = Field(
+        ("nf4", "int8", "f16", "q8_0", "q4_0"),
+        description="nf4, int8: bitsandbytes, for Transformers; f16, q8_0, q4_0: GGUF, for llama.cpp and Ollama",
+    )
+    to: Literal["auto", "dense"] | ModelFormat = Field(
+        "auto", description="the final model: one of the formats, or the smallest that stays within max_loss"
+    )
+    max_loss: float = Field(
+        0.02, ge=0, description="what the final model may add to the held-out perplexity, relative to the dense one"
+    )
 
 
 class LlmParams(Section):
@@ -396,6 +409,13 @@ class Config(Section):
         if self.outcome.keep is not None and self.outcome.keep < self.stop.min_rows:
             said = f"must be at least stop.min_rows, {self.stop.min_rows}: ask for more rows, or set that lower"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": "outcome.keep", "said": said})
+        return self
+
+    @model_validator(mode="after")
+    def _the_final_format_is_exported(self) -> Config:
+        if self.quantise.to not in ("auto", "dense", *self.quantise.formats):
+            said = f"must be auto, dense or one of quantise.formats, which lacks {self.quantise.to}"
+            raise PydanticCustomError(AT_ODDS, "{said}", {"key": "quantise.to", "said": said})
         return self
 
     def backend(self, role: Literal["policy", "critic"]) -> Literal["rules", "llm"]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,10 +13,12 @@ import pyarrow as pa
 
 from ...state import events
 from ...state.canonical import sha256_file
+from ...state.config import GGUF_FORMATS
 from ...state.errors import IntegrityError, storage_error
 from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts
 from ...state.values import ModelFigures, Values
+from ...tools.model.pick import pick_final
 from ...tools.write.export import Curated, ExportResult, Synthetic, content_sha256, originals, splits_of
 from ...tools.write.export import export as export_rows
 from ...tools.write.removed import write_removed
@@ -25,6 +28,9 @@ from ..account.summary import peak_memory_mb
 from ..session import Session
 from ..view import View
 from .base import Draft, Step
+
+if TYPE_CHECKING:
+    from ...tools.model.perplexity import Evaluation
 
 TEXT_BATCH = 4096
 
@@ -64,7 +70,7 @@ class Train(Step[_Written | None]):
         result = train(_shuffled_text(view), params, folder, view.seed(5), advance)
         with session.step("evaluate", None, "tokens") as told:
             evaluation = evaluate(folder, view.text(view.anchor()).to_list(), params.context, advance=told)
-        model = _figures("dense", evaluation, result.parameters)
+        model = _figures("dense", evaluation, evaluation).model_copy(update={"parameters": result.parameters})
         fields = {
             "tokens": result.tokens,
             "epochs": result.epochs,
@@ -108,26 +114,32 @@ def _shuffled_text(view: View) -> Iterator[str]:
 
 
 class Quantise(Step[_Written | None]):
-    """Quantise the trained model, reload each format and score it on the same text. None: there is no model."""
+    """Export the trained model, read each format back, score it on the same text, and name the final one.
+
+    None: there is no model.
+    """
 
     name = "quantise"
     unit = "formats"
     takes = "the figures of the quantised models"
 
     def total(self, view: View) -> int | None:
-        return len(view.config.quantise.formats)
+        return 1 + len(view.config.quantise.formats)  # the dense one is read again, to compare with
 
     def measure(self, session: Session, view: View, advance: Advance) -> _Written | None:
         if not view.values.models:
             return None
         from ...tools.model.perplexity import evaluate
-        from ...tools.model.quantise import quantise
+        from ...tools.model.quantise import export
 
         anchor, models = view.text(view.anchor()).to_list(), view.values.models[:1]
+        source, context = view.run.model / "dense", view.config.train.context
+        dense = evaluate(source, anchor, context)
+        advance(1)
         for name in view.config.quantise.formats:
             folder = view.run.model / name
-            quantise(view.run.model / "dense", name, folder)
-            models += (_figures(name, evaluate(folder, anchor, view.config.train.context)),)
+            export(source, name, folder)
+            models += (_figures(name, evaluate(folder, anchor, context), dense),)
             advance(1)
         return _Written(_quantised(view), models)
 
@@ -147,21 +159,31 @@ class Quantise(Step[_Written | None]):
         names = ["dense", *view.config.quantise.formats]
         if [model.name for model in measured.models] != names:
             raise IntegrityError(f"the models are not {', '.join(names)}")
-        return Draft(values=Values(models=measured.models), files=measured.files)
+        final = pick_final(measured.models, view.config.quantise, {})
+        return Draft(
+            values=Values(models=measured.models, final_model=final),
+            files=measured.files,
+            reasons=(final.why,),
+            lines=((f"final model: {final.name}: {final.why}", ""),),
+        )
 
 
 def _quantised(view: View) -> dict[str, str]:
     return _below(view.run.root, *(f"model/{name}" for name in view.config.quantise.formats))
 
 
-def _figures(name: str, evaluation, parameters: int | None = None) -> ModelFigures:  # type: ignore[no-untyped-def]
+def _figures(name: str, found: "Evaluation", dense: "Evaluation") -> ModelFigures:
+    """The figures of a model beside those of the dense one."""
+    in_transformers = name not in GGUF_FORMATS  # GGUF was read back by Transformers, but that is not what will run it
     return ModelFigures(
         name=name,
-        size_bytes=evaluation.size_bytes,
-        perplexity=round(evaluation.perplexity, 4),
-        bits_per_byte=round(evaluation.bits_per_byte, 6),
-        answer=evaluation.answer,
-        parameters=parameters,
+        size_bytes=found.size_bytes,
+        perplexity=round(found.perplexity, 4),
+        bits_per_byte=round(found.bits_per_byte, 6),
+        answer=found.answer,
+        memory_bytes=found.memory_bytes,
+        agreement=round(found.agreement(dense), 4),
+        speed=round(found.tokens_per_second / dense.tokens_per_second, 2) if in_transformers else None,
     )
 
 

@@ -1,12 +1,27 @@
-"""Quantising a language model on disk with bitsandbytes, on the CPU."""
+"""Exporting a language model on disk in a smaller format: by bitsandbytes on the CPU, or as GGUF."""
 
 from pathlib import Path
 from typing import Any, Literal
 
+from ...state.config import GGUF_FORMATS, ModelFormat
 from ...state.errors import InputError, UsageError
 from .checkpoint import check_replaceable, load_model, model_settings, native_bfloat16, publish, quiet
 
 _KERNEL_ROWS, _KERNEL_COLUMNS = 32, 64  # what the CPU kernel of NF4 takes: outputs, and inputs in whole blocks
+
+
+def export(model_dir: Path, to: ModelFormat, out: Path) -> None:
+    """Write a saved causal language model in one of the formats: ``quantise``, or ``gguf_write.export_gguf``.
+
+    Raises:
+        UsageError, InputError, StorageError: as these.
+    """
+    from .gguf_write import export_gguf
+
+    if to in GGUF_FORMATS:
+        export_gguf(model_dir, to, out)  # type: ignore[arg-type]
+    else:
+        quantise(model_dir, to, out)  # type: ignore[arg-type]
 
 
 def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> None:
