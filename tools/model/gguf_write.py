@@ -49,7 +49,7 @@ def export_gguf(model_dir: Path, to: Gguf, out: Path) -> None:
     import gguf
 
     if why := why_no_gguf(model_dir):
-        raise InputError(why)
+        raise InputError(f"{model_dir} cannot be written as GGUF: {why}")
     if out.resolve() in (model_dir.resolve(), *model_dir.resolve().parents):
         raise UsageError(f"the exported model would overwrite its source {model_dir}: name another folder")
     check_replaceable(out)
@@ -76,7 +76,9 @@ def export_gguf(model_dir: Path, to: Gguf, out: Path) -> None:
 
 
 def why_no_gguf(model_dir: Path) -> str:
-    """Why a saved model cannot be exported, from its ``config.json`` and ``tokenizer.json``; empty where it can.
+    """Why a saved model cannot be exported, as the end of a sentence on it; empty where it can.
+
+    Only its ``config.json`` and ``tokenizer.json`` are read.
 
     Raises:
         InputError: the folder holds no usable model.
@@ -84,17 +86,17 @@ def why_no_gguf(model_dir: Path) -> str:
     settings = model_settings(model_dir)
     method = settings.get("quantization_config", {}).get("quant_method")
     if method is not None:
-        return f"{model_dir} is already quantised ({method}): name the model it was made from"
+        return f"it is already quantised ({method}): name the model it was made from"
     if settings.get("model_type") != "llama":
-        return f"{model_dir} is a {settings.get('model_type')}, and only Llama-shaped models are written as GGUF"
+        return f"it is a {settings.get('model_type')}, and only Llama-shaped models are"
     rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
     scaled = rope.get("rope_type", rope.get("type", "default"))
     if settings.get("attention_bias") or settings.get("mlp_bias") or scaled != "default":
-        return f"{model_dir} has biases or scaled positions, which are not written as GGUF"
+        return "it has biases or scaled positions"
     for name in ("hidden_size", "intermediate_size"):
         if settings.get(name, _BLOCK) % _BLOCK:
-            return f"{name} of {model_dir} is {settings[name]}, and blocks of GGUF need a multiple of {_BLOCK}"
-    return "" if pre_tokenizer_of(model_dir) else f"the tokenizer in {model_dir} is none of {', '.join(PRE_TOKENIZERS)}"
+            return f"its {name} is {settings[name]}, and blocks need a multiple of {_BLOCK}"
+    return "" if pre_tokenizer_of(model_dir) else f"its tokenizer is none of {', '.join(PRE_TOKENIZERS)}"
 
 
 def pre_tokenizer_of(model_dir: Path) -> str:

@@ -125,8 +125,8 @@ def test_what_is_not_written(dense: Path, tmp_path: Path):
         changed("config.json", model_type="gpt2"): "is a gpt2, and only Llama-shaped",
         changed("config.json", attention_bias=True): "biases or scaled positions",
         changed("config.json", rope_parameters={"rope_type": "yarn"}): "biases or scaled positions",
-        changed("config.json", hidden_size=72): "hidden_size of .* is 72, .* multiple of 32",
-        changed("tokenizer.json", pre_tokenizer={"type": "Whitespace"}): "is none of gpt-2, smollm",
+        changed("config.json", hidden_size=72): "its hidden_size is 72, .* multiple of 32",
+        changed("tokenizer.json", pre_tokenizer={"type": "Whitespace"}): "its tokenizer is none of gpt-2, smollm",
     }
     for folder, sentence in refused.items():
         with pytest.raises(InputError, match=sentence):
