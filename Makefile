@@ -92,7 +92,7 @@ $(INSTALLED): constraints.txt pyproject.toml $(SOURCES) | $(VENV)/.created
 	@$(MAKE) wheel
 	@if [ -n "$(filter constraints.txt pyproject.toml,$?)" ]; then \
 		echo "Installing Recryst and what it needs into $(VENV): some minutes, and a few GB on disk."; \
-		$(PIP) install --constraint constraints.txt "$$(echo dist/*.whl)[dev,extract,hf,llm,mcp,page,scrub]"; \
+		$(PIP) install --constraint constraints.txt "$$(echo dist/*.whl)[dev,extract,hf,llm,lora,mcp,page,scrub]"; \
 		$(PIP) check; \
 	fi
 	@$(PIP) install --no-deps --force-reinstall dist/*.whl

@@ -253,9 +253,13 @@ class ReviewParams(Section):
 
 
 class TrainParams(Section):
-    """The final small language model (Llama shape) and its tokenizer, trained on the curated text."""
+    """The final language model: a small one (Llama shape) and its tokenizer from scratch, or one that is fine-tuned."""
 
     enabled: bool = Field(True, description="train and quantise at the end of the run")
+    mode: Literal["scratch", "lora", "full"] = Field(
+        "scratch", description="a small model from scratch, or `model` fine-tuned: low-rank matrices, or all weights"
+    )
+    model: str | None = Field(None, description="a folder with the causal language model to fine-tune (safetensors)")
     vocab_size: int = Field(4096, ge=300, description="byte-level BPE tokens")
     hidden_size: int = Field(192, ge=64, description="width; a multiple of 64")
     layers: int = Field(4, ge=1)
@@ -266,13 +270,34 @@ class TrainParams(Section):
     epochs: int = Field(
         4, ge=1, description="passes over the text at most; more teach little (Muennighoff et al. 2023)"
     )
-    learning_rate: float = Field(3e-3, gt=0)
+    learning_rate: float | None = Field(
+        None, gt=0, description="at its peak; by default 0.003 from scratch, 0.0002 for lora, 0.00002 for full"
+    )
+
+    @property
+    def peak(self) -> float:
+        """The learning rate at its peak."""
+        usual = {"scratch": 3e-3, "lora": 2e-4, "full": 2e-5}
+        return usual[self.mode] if self.learning_rate is None else self.learning_rate
+
+
+ModelFormat = Literal["nf4", "int8", "f16", "q8_0", "q4_0"]
+GGUF_FORMATS = ("f16", "q8_0", "q4_0")
 
 
 class QuantiseParams(Section):
-    """Formats the trained model is quantised to (bitsandbytes)."""
+    """Formats the trained model is exported in, and which of them is the final model."""
 
-    formats: tuple[Literal["nf4", "int8"], ...] = ("nf4", "int8")
+    formats: tuple[ModelFormat, ...] = Field(
+        ("nf4", "int8", "f16", "q8_0", "q4_0"),
+        description="nf4, int8: bitsandbytes, for Transformers; f16, q8_0, q4_0: GGUF, for llama.cpp and Ollama",
+    )
+    to: Literal["auto", "dense"] | ModelFormat = Field(
+        "auto", description="the final model: one of the formats, or the smallest that stays within max_loss"
+    )
+    max_loss: float = Field(
+        0.02, ge=0, description="what the final model may add to the held-out perplexity, relative to the dense one"
+    )
 
 
 class LlmParams(Section):
@@ -396,6 +421,21 @@ class Config(Section):
         if self.outcome.keep is not None and self.outcome.keep < self.stop.min_rows:
             said = f"must be at least stop.min_rows, {self.stop.min_rows}: ask for more rows, or set that lower"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": "outcome.keep", "said": said})
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_fine_tuned_is_named(self) -> Config:
+        if (self.train.mode == "scratch") != (self.train.model is None):
+            needs = "needs train.mode=lora or full" if self.train.model else "needs train.model, a model's folder"
+            key = "train.model" if self.train.model else "train.mode"
+            raise PydanticCustomError(AT_ODDS, "{said}", {"key": key, "said": needs})
+        return self
+
+    @model_validator(mode="after")
+    def _the_final_format_is_exported(self) -> Config:
+        if self.quantise.to not in ("auto", "dense", *self.quantise.formats):
+            said = f"must be auto, dense or one of quantise.formats, which lacks {self.quantise.to}"
+            raise PydanticCustomError(AT_ODDS, "{said}", {"key": "quantise.to", "said": said})
         return self
 
     def backend(self, role: Literal["policy", "critic"]) -> Literal["rules", "llm"]:

@@ -480,6 +480,8 @@ class Train(StepEvent):
     epochs: float = 0.0  # passes over the text
     vocabulary: int = 0
     losses: tuple[float, ...] = ()
+    base_sha256: str | None = None  # of the weights of the model that was fine-tuned; None: it began from nothing
+    base_perplexity: float | None = None  # what that model makes of the held-out text
 
 
 class Export(StepEvent):

@@ -44,7 +44,11 @@ class LearnedQuality(Record):
 
 
 class ModelFigures(Record):
-    """A final model, dense or quantised: its size, what it makes of the held-out text, and an answer of its own."""
+    """A trained model in one format: its size, what it makes of the held-out text, and an answer of its own.
+
+    ``agreement``: at which share of the held-out tokens it takes the same for the next as the dense model does.
+    ``speed``: tokens read in a second, in a ratio to the dense model; None of GGUF, whose own runtime is not here.
+    """
 
     name: str
     size_bytes: int
@@ -52,6 +56,16 @@ class ModelFigures(Record):
     bits_per_byte: float
     answer: str
     parameters: int | None = None
+    memory_bytes: int | None = None
+    agreement: float | None = None
+    speed: float | None = None
+
+
+class FinalModel(Record):
+    """Which of the models is the final one, and why in words."""
+
+    name: str
+    why: str
 
 
 class Trial(Record):
@@ -144,6 +158,7 @@ class Values(Record):
     headline: Headline | None = None  # open_sealed
     # train, quantise, label, export
     models: tuple[ModelFigures, ...] = ()
+    final_model: FinalModel | None = None
     labelled: LabelTally | None = None
     curated_sha256: str | None = None
 

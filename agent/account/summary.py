@@ -62,6 +62,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         converged=values.converged,
         stop_reason=values.stop_reason,
         models=values.models,
+        final_model=values.final_model,
         llm=spent(view),
         synthesis=syntheses(view),
         curated_sha256=values.curated_sha256,

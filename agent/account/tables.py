@@ -85,6 +85,8 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
             console.print(Text(f"far above the average: {printable(hit_in_words(entry))}", style="yellow"))
     if result.models:
         console.print(_models(result.models))
+        if result.final_model is not None:
+            console.print(f"final model: {result.final_model.name}: {result.final_model.why}")
     if spent := result.llm:
         price = "price not known" if spent.usd is None else f"${spent.usd:.4f}"
         said = (
@@ -200,10 +202,19 @@ def _marks(marks: Sequence[Mark]) -> Table:
 
 
 def _models(models: Sequence[ModelFigures]) -> Table:
-    table = _table("Final model", ("model",), ("size", "held-out perplexity", "bits/byte"))
+    figures = ("size", "memory", "held-out perplexity", "change", "same token", "bits/byte", "speed")
+    table, dense = _table("Trained model", ("model",), figures), models[0]
     for model in models:
-        figures = (f"{model.size_bytes / 1e6:.2f} MB", f"{model.perplexity:.2f}", f"{model.bits_per_byte:.4f}")
-        table.add_row(model.name, *figures)
+        table.add_row(
+            model.name,
+            f"{model.size_bytes / 1e6:.2f} MB",
+            "" if model.memory_bytes is None else f"{model.memory_bytes / 1e6:.2f} MB",
+            f"{model.perplexity:.2f}",
+            "" if model is dense else f"{model.perplexity / dense.perplexity - 1:+.2%}",
+            "" if model.agreement is None else f"{model.agreement:.1%}",
+            f"{model.bits_per_byte:.4f}",
+            "" if model.speed is None else f"{model.speed:.2f} x",
+        )
     return table
 
 

@@ -1,10 +1,12 @@
 """``recryst open``, ``audit``, ``explain`` and ``quantise``."""
 
 from pathlib import Path
+from typing import get_args
 
 import click
 import orjson
 
+from ...state.config import ModelFormat
 from ...state.errors import IntegrityError
 from ...state.phrases import counted, printable
 
@@ -86,27 +88,31 @@ def explain(run_directory: Path, row_id: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("model_directory", metavar="MODEL_DIR", type=click.Path(path_type=Path))
-@click.option("--to", "target", type=click.Choice(["nf4", "int8"]), required=True, help="Format.")
+@click.option("--to", "target", type=click.Choice(get_args(ModelFormat)), required=True, help="Format.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write.  [default: MODEL_DIR-FORMAT]")
 @click.option("--text", type=click.Path(path_type=Path, exists=True), help="A text file to measure perplexity on.")
 @_JSON
 def quantise(model_directory: Path, target: str, out: Path | None, text: Path | None, as_json: bool) -> None:
-    """Quantise the causal language model in MODEL_DIR with bitsandbytes and reload it.
+    """Export the causal language model in MODEL_DIR in another format and read it back.
 
-    With --text, the perplexity before and after is measured on that text.
+    nf4 and int8 are made by bitsandbytes, for Transformers; f16, q8_0 and q4_0 are GGUF, with a Modelfile for Ollama.
+    With --text, the perplexity before and after is measured on that text, and how often both models take the same
+    token for the next.
     """
     from ...tools.model.checkpoint import weight_bytes
     from ...tools.model.perplexity import evaluate
-    from ...tools.model.quantise import quantise as quantise_model
+    from ...tools.model.quantise import export
 
     out = out or model_directory.with_name(f"{model_directory.name}-{target}")
-    quantise_model(model_directory, target, out)  # type: ignore[arg-type]
+    export(model_directory, target, out)  # type: ignore[arg-type]
     source, size = weight_bytes(model_directory), weight_bytes(out)
     figures = {"path": str(out), "format": target, "size_bytes": size, "source_bytes": source}
     said = f"{out}: {source / 1e6:.2f} MB → {size / 1e6:.2f} MB"
     if text is not None:
         lines = text.read_text(encoding="utf-8", errors="replace").split("\n\n")
         before, after = (evaluate(folder, lines, 128) for folder in (model_directory, out))
+        agreement = after.agreement(before)
         figures |= {"perplexity_before": before.perplexity, "perplexity_after": after.perplexity}
-        said += f", perplexity {before.perplexity:.2f} → {after.perplexity:.2f}"
+        figures |= {"agreement": agreement}
+        said += f", perplexity {before.perplexity:.2f} → {after.perplexity:.2f}, same next token {agreement:.1%}"
     click.echo(orjson.dumps(figures) if as_json else said)

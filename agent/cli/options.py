@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from ...state.config import Config
 from ...state.preparation import Option, Section
 from ...state.settings import load_config
+from ...tools.model.finetune import check_base
 from ...tools.text.filters import check_apply
 from ...tools.text.language import check_keep
 from ...tools.text.scrub import check_scrub
@@ -115,6 +116,8 @@ def ready(config: Config) -> None:
     check_scrub(config.scrub)
     check_keep(config.language)
     check_apply(config.filter)
+    if config.train.enabled and config.train.mode != "scratch":
+        check_base(config.train)
     if config.llm.model is not None:
         provider = open_provider(config.llm)
         price_of(provider.name, provider.model, config.llm, provider.local)

@@ -5,17 +5,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from ...state import events
-from ...state.canonical import sha256_file
+from ...state.canonical import sha256_file, sha256_json
+from ...state.config import GGUF_FORMATS
 from ...state.errors import IntegrityError, storage_error
 from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts
 from ...state.values import ModelFigures, Values
+from ...tools.model.pick import pick_final
 from ...tools.write.export import Curated, ExportResult, Synthetic, content_sha256, originals, splits_of
 from ...tools.write.export import export as export_rows
 from ...tools.write.removed import write_removed
@@ -25,6 +28,9 @@ from ..account.summary import peak_memory_mb
 from ..session import Session
 from ..view import View
 from .base import Draft, Step
+
+if TYPE_CHECKING:
+    from ...tools.model.perplexity import Evaluation
 
 TEXT_BATCH = 4096
 
@@ -36,6 +42,7 @@ class _Written:
     files: Mapping[str, str]
     models: tuple[ModelFigures, ...] = ()
     fields: Mapping[str, object] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)  # formats that the model cannot be written in, and why
 
 
 def _below(root: Path, *folders: str) -> dict[str, str]:
@@ -61,28 +68,41 @@ class Train(Step[_Written | None]):
         from ...tools.model.train import train
 
         params, folder = view.config.train, view.run.model / "dense"
+        anchor, base = view.text(view.anchor()).to_list(), {}
+        if params.model is not None:
+            source = Path(params.model).expanduser()
+            weights = {path.name: sha256_file(path) for path in source.glob("*.safetensors")}
+            with session.step("evaluate", None, "tokens") as told:
+                before = evaluate(source, anchor, params.context, advance=told)
+            base = {"base_sha256": sha256_json(weights), "base_perplexity": round(before.perplexity, 4)}
         result = train(_shuffled_text(view), params, folder, view.seed(5), advance)
         with session.step("evaluate", None, "tokens") as told:
-            evaluation = evaluate(folder, view.text(view.anchor()).to_list(), params.context, advance=told)
-        model = _figures("dense", evaluation, result.parameters)
+            evaluation = evaluate(folder, anchor, params.context, advance=told)
+        model = _figures("dense", evaluation, evaluation).model_copy(update={"parameters": result.parameters})
         fields = {
             "tokens": result.tokens,
             "epochs": result.epochs,
             "vocabulary": result.vocabulary,
             "losses": list(result.losses),
+            **base,
         }
         return _Written(_below(view.run.root, "model/dense"), (model,), fields)
 
     def logged(self, view: View, event: events.Train) -> _Written | None:
         if _why_not(view):
             return None
-        fields = event.model_dump(include={"tokens", "epochs", "vocabulary", "losses"})
-        return _Written(_below(view.run.root, "model/dense"), event.state.values.models, fields)
+        told = {"tokens", "epochs", "vocabulary", "losses", "base_sha256", "base_perplexity"}
+        fields = event.model_dump(include=told)
+        models = tuple(_sized(view, model) for model in event.state.values.models)
+        return _Written(_below(view.run.root, "model/dense"), models, fields)
 
     def derive(self, view: View, measured: _Written | None, advance: Advance = silent) -> Draft:
         if measured is None:
             return Draft(outcome="skipped", reasons=(_why_not(view),))
         said = f"train: {measured.fields['tokens']:,} tokens, {measured.fields['epochs']} passes over the text"
+        if view.config.train.mode != "scratch":
+            before, after = measured.fields["base_perplexity"], measured.models[0].perplexity
+            said = f"{said}, {view.config.train.mode} fine-tuning: held-out perplexity {before} → {after}"
         return Draft(
             values=Values(models=measured.models),
             inputs=("ledger", "text"),
@@ -108,33 +128,43 @@ def _shuffled_text(view: View) -> Iterator[str]:
 
 
 class Quantise(Step[_Written | None]):
-    """Quantise the trained model, reload each format and score it on the same text. None: there is no model."""
+    """Export the trained model, read each format back, score it on the same text, and name the final one.
+
+    None: there is no model.
+    """
 
     name = "quantise"
     unit = "formats"
     takes = "the figures of the quantised models"
 
     def total(self, view: View) -> int | None:
-        return len(view.config.quantise.formats)
+        return 1 + len(view.config.quantise.formats)  # the dense one is read again, to compare with
 
     def measure(self, session: Session, view: View, advance: Advance) -> _Written | None:
         if not view.values.models:
             return None
         from ...tools.model.perplexity import evaluate
-        from ...tools.model.quantise import quantise
+        from ...tools.model.quantise import export
 
         anchor, models = view.text(view.anchor()).to_list(), view.values.models[:1]
+        source, context = view.run.model / "dense", view.config.train.context
+        dense = evaluate(source, anchor, context)
+        advance(1)
+        left_out = _left_out(view)
         for name in view.config.quantise.formats:
+            if name in left_out:
+                continue
             folder = view.run.model / name
-            quantise(view.run.model / "dense", name, folder)
-            models += (_figures(name, evaluate(folder, anchor, view.config.train.context)),)
+            export(source, name, folder)
+            models += (_figures(name, evaluate(folder, anchor, context), dense),)
             advance(1)
-        return _Written(_quantised(view), models)
+        return _Written(_quantised(view), models, left_out=left_out)
 
     def logged(self, view: View, event: events.StepEvent) -> _Written | None:
         if not view.values.models:
             return None
-        return _Written(_quantised(view), (*view.values.models[:1], *event.state.values.models[1:]))
+        exports = (_sized(view, model) for model in event.state.values.models[1:])
+        return _Written(_quantised(view), (*view.values.models[:1], *exports), left_out=_left_out(view))
 
     def derive(self, view: View, measured: _Written | None, advance: Advance = silent) -> Draft:
         """As for every step.
@@ -144,25 +174,54 @@ class Quantise(Step[_Written | None]):
         """
         if measured is None:
             return Draft(outcome="skipped", reasons=("there is no trained model",))
-        names = ["dense", *view.config.quantise.formats]
+        names = ["dense", *(name for name in view.config.quantise.formats if name not in measured.left_out)]
         if [model.name for model in measured.models] != names:
             raise IntegrityError(f"the models are not {', '.join(names)}")
-        return Draft(values=Values(models=measured.models), files=measured.files)
+        final = pick_final(measured.models, view.config.quantise, measured.left_out)
+        return Draft(
+            values=Values(models=measured.models, final_model=final),
+            files=measured.files,
+            reasons=(final.why, *(f"{name} is left out: {why}" for name, why in measured.left_out.items())),
+            lines=((f"final model: {final.name}: {final.why}", ""),),
+        )
+
+
+def _left_out(view: View) -> dict[str, str]:
+    """The formats that the trained model cannot be written in, and why; one from scratch can in all."""
+    if view.config.train.mode == "scratch":
+        return {}
+    from ...tools.model.quantise import why_not
+
+    told = {name: why_not(view.run.model / "dense", name) for name in view.config.quantise.formats}
+    return {name: why for name, why in told.items() if why}
 
 
 def _quantised(view: View) -> dict[str, str]:
     return _below(view.run.root, *(f"model/{name}" for name in view.config.quantise.formats))
 
 
-def _figures(name: str, evaluation, parameters: int | None = None) -> ModelFigures:  # type: ignore[no-untyped-def]
+def _figures(name: str, found: "Evaluation", dense: "Evaluation") -> ModelFigures:
+    """The figures of a model beside those of the dense one."""
+    in_transformers = name not in GGUF_FORMATS  # GGUF was read back by Transformers, but that is not what will run it
     return ModelFigures(
         name=name,
-        size_bytes=evaluation.size_bytes,
-        perplexity=round(evaluation.perplexity, 4),
-        bits_per_byte=round(evaluation.bits_per_byte, 6),
-        answer=evaluation.answer,
-        parameters=parameters,
+        size_bytes=found.size_bytes,
+        perplexity=round(found.perplexity, 4),
+        bits_per_byte=round(found.bits_per_byte, 6),
+        answer=found.answer,
+        memory_bytes=found.memory_bytes,
+        agreement=round(found.agreement(dense), 4),
+        speed=round(found.tokens_per_second / dense.tokens_per_second, 2) if in_transformers else None,
     )
+
+
+def _sized(view: View, model: ModelFigures) -> ModelFigures:
+    """The figures with the size that the model's files have."""
+    from ...tools.model.checkpoint import weight_bytes
+
+    if model.name not in ("dense", *view.config.quantise.formats):
+        return model  # no name of a folder of ours: the event is refused
+    return model.model_copy(update={"size_bytes": weight_bytes(view.run.model / model.name)})
 
 
 class Export(Step[_Written]):

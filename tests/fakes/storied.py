@@ -18,6 +18,8 @@ TAXONOMY = {
 SETTINGS = {
     "approve": True,
     **QUICK,
+    "train": {"vocab_size": 300, "hidden_size": 64, "layers": 1, "heads": 2, "context": 16, "tokens": 2000},
+    "quantise": {"formats": ["int8", "q8_0", "q4_0"]},
     "reduce": {"methods": ["pca", "tsne"], "landmarks": 100},
     "cluster": {"k": 9},  # too many, so that fewer pay
     "critique": {"max_pairs": 2},

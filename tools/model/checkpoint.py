@@ -12,16 +12,18 @@ from typing import Any
 from ...state.errors import InputError, StorageError, UsageError, storage_error
 from ...state.store import sync
 
+GGUF_NAME = "model.gguf"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def load_model(model_dir: Path, **options: Any) -> tuple[Any, Any]:
     """The causal language model and the tokenizer of a local folder, on the CPU, for inference.
 
-    Nothing but the folder is read: no network, no code beside the weights, no pickle.
+    Nothing but the folder is read: no network, no code beside the weights, no pickle. What ``export_gguf`` wrote is
+    read back from the GGUF file alone.
 
     Args:
-        model_dir: a folder with ``config.json``, safetensors weights and a tokenizer.
+        model_dir: a folder with ``config.json``, safetensors weights and a tokenizer, or one with ``model.gguf``.
         options: further arguments of ``from_pretrained``.
 
     Raises:
@@ -30,6 +32,10 @@ def load_model(model_dir: Path, **options: Any) -> tuple[Any, Any]:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if is_gguf(model_dir):
+        from .gguf_read import read_gguf
+
+        return read_gguf(model_dir / GGUF_NAME)
     quantised = "quantization_config" in {*model_settings(model_dir), *options}
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -75,9 +81,31 @@ def model_settings(model_dir: Path) -> dict[str, Any]:
     return settings
 
 
+def is_gguf(model_dir: Path) -> bool:
+    """Whether a folder holds a model as GGUF, and in no other form."""
+    return (model_dir / GGUF_NAME).is_file() and not (model_dir / "config.json").exists()
+
+
 def weight_bytes(model_dir: Path) -> int:
-    """What the weight files of a saved model take on disk."""
-    return sum(path.stat().st_size for path in model_dir.glob("*.safetensors"))
+    """What the weight files of a saved model take on disk; a GGUF file holds the tokenizer, too."""
+    files = [model_dir / GGUF_NAME] if is_gguf(model_dir) else model_dir.glob("*.safetensors")
+    return sum(path.stat().st_size for path in files)
+
+
+def memory_bytes(model: Any, model_dir: Path) -> int:
+    """What the weights take in memory where they are used: of GGUF the tensors as llama.cpp maps them, otherwise the
+    parameters, buffers and scales of the loaded ``model``."""
+    if is_gguf(model_dir):
+        from .gguf_read import tensor_bytes
+
+        return tensor_bytes(model_dir / GGUF_NAME)
+    scales = 0
+    for parameter in model.parameters():
+        state = getattr(parameter, "quant_state", None)  # NF4: a scale per 64 weights, itself quantised
+        nested = [] if state is None else [state, state.state2] if state.nested else [state]
+        found = [one.absmax for one in nested] + [getattr(parameter, "SCB", None)]  # INT8: a scale per row
+        scales += sum(one.nbytes for one in found if one is not None)
+    return int(model.get_memory_footprint()) + scales
 
 
 def native_bfloat16() -> bool:
@@ -134,7 +162,7 @@ def check_replaceable(out: Path) -> None:
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    if not (out / "config.json").is_file() or not weight_bytes(out):
+    if not weight_bytes(out) or not (is_gguf(out) or (out / "config.json").is_file()):
         raise UsageError(f"{out} exists and is not a model, so it is not replaced: name another folder")
 
 

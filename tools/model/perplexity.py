@@ -1,16 +1,19 @@
-"""Perplexity and bits per byte of a language model on disk, dense or quantised, on held-out text."""
+"""Perplexity, bits per byte, memory and speed of a language model on disk, in any format, on held-out text."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...state.errors import InputError
 from ...state.phrases import Advance, silent
-from .checkpoint import load_model, quiet, weight_bytes
+from .checkpoint import load_model, memory_bytes, quiet, weight_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -22,27 +25,35 @@ _PROMPT_TOKENS, _ANSWER_TOKENS = 16, 20
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A saved model on held-out text; ``size_bytes`` is what its weight files take on disk."""
+    """A saved model on held-out text; ``size_bytes`` is what its weight files take on disk, ``memory_bytes`` what its
+    weights take in memory. ``likeliest`` is what it takes for the next token at each place, int32 [tokens]."""
 
     perplexity: float  # per token; comparable only between models with the same tokenizer
     bits_per_byte: float  # comparable between any two models
     tokens: int
     bytes: int
     size_bytes: int
+    memory_bytes: int
     answer: str
+    tokens_per_second: float  # read, on this CPU by Transformers: the median over the batches
+    likeliest: np.ndarray = field(compare=False, repr=False)
+
+    def agreement(self, other: Evaluation) -> float:
+        """The share of the places at which both models, measured on the same tokens, take the same one for the next."""
+        return float((self.likeliest == other.likeliest).mean())
 
 
 def evaluate(
     model_dir: Path, held_out: Sequence[str], context: int, max_tokens: int = _MOST_TOKENS, advance: Advance = silent
 ) -> Evaluation:
-    """Measure a saved causal language model, dense or quantised, on text it was not trained on.
+    """Measure a saved causal language model, dense, quantised or GGUF, on text it was not trained on.
 
     Every token is predicted exactly once, from at most ``context - 1`` tokens before it (fewer where the model
     knows fewer positions); the end-of-text token after each row counts as a token and as no byte. The answer is
     the greedy continuation, 20 tokens, of the first 16 tokens of the text.
 
     Args:
-        model_dir: a local folder with ``config.json``, safetensors weights and a tokenizer; nothing else is read.
+        model_dir: what ``load_model`` reads; nothing else is read.
         held_out: rows, taken in order until the next would pass ``max_tokens``; a row is cut to
             ``max_tokens / 4`` characters, so that no single one decides.
         advance: told the tokens of each batch.
@@ -63,13 +74,32 @@ def evaluate(
         if max(ids) >= model.get_input_embeddings().num_embeddings:
             raise InputError(f"the tokenizer in {model_dir} is not the model's: it has tokens the model does not know")
         window = min(context, getattr(model.config, "max_position_embeddings", None) or context)
-        nats = sum(_nats(model, batch, advance) for batch in _windows(torch.tensor(ids), window))
+        nats, rates, likeliest = 0.0, [], []
+        for batch in _windows(torch.tensor(ids), window):
+            began = time.perf_counter()
+            logits = model(input_ids=batch, use_cache=False).logits[:, :-1].float()
+            rates.append(batch.numel() / (time.perf_counter() - began))
+            nats += torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1), batch[:, 1:].flatten(), reduction="sum"
+            ).item()
+            likeliest.append(logits.argmax(-1).flatten().numpy().astype(np.int32))
+            advance(batch[:, 1:].numel())
         answer = tokenizer.decode(_continue(model, ids[1 : 1 + _PROMPT_TOKENS], end, window), skip_special_tokens=True)
     predicted = len(ids) - 1
     perplexity = torch.tensor(nats / predicted).exp().item()
     if not math.isfinite(perplexity):
         raise InputError(f"the model in {model_dir} gives no finite loss: its weights are damaged")
-    return Evaluation(perplexity, nats / math.log(2) / size, predicted, size, weight_bytes(model_dir), answer)
+    return Evaluation(
+        perplexity=perplexity,
+        bits_per_byte=nats / math.log(2) / size,
+        tokens=predicted,
+        bytes=size,
+        size_bytes=weight_bytes(model_dir),
+        memory_bytes=memory_bytes(model, model_dir),
+        answer=answer,
+        tokens_per_second=float(np.median(rates)),
+        likeliest=np.concatenate(likeliest),
+    )
 
 
 def _held_out_ids(tokenizer: Any, rows: Sequence[str], end: int, max_tokens: int) -> tuple[list[int], int]:
@@ -96,16 +126,6 @@ def _windows(ids: torch.Tensor, context: int) -> Iterator[torch.Tensor]:
         ids = ids[len(full) * (context - 1) :]
     if len(ids) > 1:
         yield ids[None]
-
-
-def _nats(model: Any, batch: torch.Tensor, advance: Advance) -> float:
-    """The summed cross-entropy of the batch's tokens after the first of each window."""
-    import torch
-
-    logits = model(input_ids=batch, use_cache=False).logits[:, :-1].float()
-    nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten(), reduction="sum")
-    advance(batch[:, 1:].numel())
-    return nats.item()
 
 
 def _continue(model: Any, prompt: list[int], end: int, window: int) -> list[int]:

@@ -1,12 +1,26 @@
-"""Quantising a language model on disk with bitsandbytes, on the CPU."""
+"""Exporting a language model on disk in a smaller format: by bitsandbytes on the CPU, or as GGUF."""
 
 from pathlib import Path
 from typing import Any, Literal
 
+from ...state.config import GGUF_FORMATS, ModelFormat
 from ...state.errors import InputError, UsageError
 from .checkpoint import check_replaceable, load_model, model_settings, native_bfloat16, publish, quiet
+from .gguf_write import export_gguf, why_no_gguf
 
 _KERNEL_ROWS, _KERNEL_COLUMNS = 32, 64  # what the CPU kernel of NF4 takes: outputs, and inputs in whole blocks
+
+
+def export(model_dir: Path, to: ModelFormat, out: Path) -> None:
+    """Write a saved causal language model in one of the formats: ``quantise``, or ``gguf_write.export_gguf``.
+
+    Raises:
+        UsageError, InputError, StorageError: as these.
+    """
+    if to in GGUF_FORMATS:
+        export_gguf(model_dir, to, out)  # type: ignore[arg-type]
+    else:
+        quantise(model_dir, to, out)  # type: ignore[arg-type]
 
 
 def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> None:
@@ -54,6 +68,32 @@ def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> None:
             tokenizer.save_pretrained(folder)
 
 
+def why_not(model_dir: Path, to: ModelFormat) -> str:
+    """Why a saved model cannot be written in a format, as the end of a sentence on it; empty where it can.
+
+    Weights are not read.
+
+    Raises:
+        InputError: the folder holds no usable model.
+    """
+    if to in GGUF_FORMATS:
+        return why_no_gguf(model_dir)
+    if to == "int8":
+        return ""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.pytorch_utils import Conv1D
+
+    with quiet(), torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_dir))  # type: ignore[no-untyped-call]
+    for name, layer in model.named_modules():
+        if isinstance(layer, torch.nn.Linear | Conv1D) and layer is not model.get_output_embeddings():
+            columns, rows = layer.weight.shape if isinstance(layer, Conv1D) else layer.weight.shape[::-1]
+            if why := _no_kernel(name, rows, columns):
+                return why
+    return ""
+
+
 def _check_layers(model: Any, model_dir: Path) -> None:
     """Refuse a model without a quantised layer, or with one that the CPU kernel of NF4 would choke on later."""
     from bitsandbytes.nn.modules import Linear4bit, Linear8bitLt
@@ -62,8 +102,13 @@ def _check_layers(model: Any, model_dir: Path) -> None:
     if not layers:
         raise InputError(f"{model_dir} has no linear layer to quantise")
     for name, layer in layers.items():
-        if isinstance(layer, Linear4bit) and (layer.out_features % _KERNEL_ROWS or layer.in_features % _KERNEL_COLUMNS):
-            raise InputError(
-                f"layer {name} of {model_dir} is {layer.out_features} x {layer.in_features}, and NF4 on a CPU needs "
-                f"multiples of {_KERNEL_ROWS} x {_KERNEL_COLUMNS}: quantise to int8 instead"
-            )
+        if isinstance(layer, Linear4bit) and (why := _no_kernel(name, layer.out_features, layer.in_features)):
+            raise InputError(f"{model_dir} cannot be quantised: {why}: quantise to int8 instead")
+
+
+def _no_kernel(name: str, rows: int, columns: int) -> str:
+    """Why the CPU kernel of NF4 cannot take a layer; empty where it can."""
+    if not rows % _KERNEL_ROWS and not columns % _KERNEL_COLUMNS:
+        return ""
+    needed = f"NF4 on a CPU needs multiples of {_KERNEL_ROWS} x {_KERNEL_COLUMNS}"
+    return f"its layer {name} is {rows} x {columns}, and {needed}"

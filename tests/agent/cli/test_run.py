@@ -57,9 +57,19 @@ def test_only_the_first_round_embeds(finished):
 
 def test_quantised_models_are_measured_and_smaller(finished):
     models = {model["name"]: model for model in finished[1]["models"]}
-    assert set(models) == {"dense", "nf4", "int8"}
-    assert models["nf4"]["size_bytes"] < models["dense"]["size_bytes"]
-    assert all(model["answer"] and model["perplexity"] > 1 for model in models.values())
+    assert list(models) == ["dense", "nf4", "int8", "f16", "q8_0", "q4_0"]
+    for name, model in models.items():
+        assert model["answer"]
+        assert model["perplexity"] > 1
+        assert name == "dense" or model["size_bytes"] < models["dense"]["size_bytes"]
+        assert name == "dense" or model["memory_bytes"] < models["dense"]["memory_bytes"]
+        assert 0.5 < model["agreement"] <= 1
+        assert (model["speed"] is None) == (name in ("f16", "q8_0", "q4_0"))
+    final = finished[1]["final_model"]
+    assert final["name"] in models
+    quantised = next(event for event in read_log(finished[0] / "events.jsonl")[0] if event.type == "quantise")
+    assert quantised.reasons == (final["why"],)
+    assert (finished[0] / "model" / "q8_0" / "Modelfile").is_file()
 
 
 def test_the_same_seed_gives_the_same_hash_and_decisions(finished, recryst, docstrings, tmp_path):
@@ -135,7 +145,9 @@ def test_a_kill_around_a_kept_action_and_inside_the_models_changes_nothing(recry
     assert done.returncode == 0, done.stderr
     again = json.loads(done.stdout)
     assert again["curated_sha256"] == told["curated_sha256"]
-    assert again["models"] == told["models"]
+    timed = {"speed": None}  # a clock's word
+    assert [model | timed for model in again["models"]] == [model | timed for model in told["models"]]
+    assert again["final_model"] == told["final_model"]
     assert decisions(tmp_path / "run") == decisions(tmp_path / "whole")
     events, _ = read_log(tmp_path / "run" / "events.jsonl")
     assert [event.type for event in events].count("resume") == len(PLACES)

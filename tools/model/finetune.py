@@ -1,0 +1,94 @@
+"""Fine-tuning of a causal language model on disk on the curated text: all weights, or low-rank ones beside them."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...state.config import TrainParams
+from ...state.errors import InputError, MissingExtraError, UsageError
+from ...state.phrases import Advance, silent
+from .checkpoint import check_replaceable, load_model, model_settings, publish, quiet
+from .fit import TrainResult, encode, fit, pieces, told
+
+_RANK, _SCALE = 16, 2.0  # Hu et al. 2022 find a rank of 8 to be enough; the scale is that of peft's own recipes
+
+
+def check_base(params: TrainParams) -> None:
+    """Find out before a run whether the model that is to be fine-tuned can be.
+
+    Raises:
+        MissingExtraError: peft is not installed, and ``lora`` needs it.
+        InputError: the folder holds no usable model, only pickled weights, or a quantised one.
+    """
+    if params.mode == "lora" and find_spec("peft") is None:
+        raise MissingExtraError('train.mode = lora needs `pip install "recryst[lora]"`')
+    folder = _base(params)
+    method = model_settings(folder).get("quantization_config", {}).get("quant_method")
+    if method is not None:
+        raise InputError(f"{folder} is already quantised ({method}): name the model it was made from in train.model")
+
+
+def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, advance: Advance = silent) -> TrainResult:
+    """Train the model in ``params.model`` further on ``text`` and save it whole.
+
+    ``full`` changes all weights, ``lora`` learns a pair of matrices of rank 16 beside every linear layer but the head
+    and adds their product to it at the end, so that what is saved has the shape of the model it came from, in float32.
+    Rows are joined by the tokenizer's end-of-text token and drawn as in ``train``; sequences are no longer than the
+    model's positions. The same text, model, parameters and seed give the same bytes on the same kind of CPU.
+
+    Raises:
+        UsageError: a learning rate that diverges, ``out`` holds something else than a model or is the model itself.
+        InputError: no usable model, a tokenizer without an end of text, or the text is shorter than one sequence.
+        MissingExtraError: peft is not installed, and ``lora`` needs it.
+        StorageError: ``out`` cannot be written.
+
+    Sources: Hu et al. 2022 (LoRA); Dettmers et al. 2023, section 4 (on every linear layer, learning rate 2e-4).
+    """
+    import torch
+
+    check_base(params)
+    folder = _base(params)
+    if out.resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise UsageError(f"the fine-tuned model would overwrite its source {folder}: name another folder")
+    check_replaceable(out)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model, tokenizer = load_model(folder, dtype=torch.float32)
+        backend, end = getattr(tokenizer, "backend_tokenizer", None), tokenizer.eos_token_id
+        if backend is None or end is None:
+            raise InputError(f"the tokenizer in {folder} has no tokenizer.json, or no end-of-text token")
+        context = min(params.context, getattr(model.config, "max_position_embeddings", None) or params.context)
+        params = params.model_copy(update={"context": context})
+        spelled, backend.encode_special_tokens = backend.encode_special_tokens, True  # rows that spell one are text
+        tokens = encode(backend, end, pieces(text), params)
+        backend.encode_special_tokens = spelled
+        if params.mode == "lora":
+            model, losses = _low_rank(model, lambda adapted: fit(adapted, tokens, params, seed, advance))
+        else:
+            losses = fit(model, tokens, params, seed, advance)
+        with publish(out) as part:
+            model.save_pretrained(part)
+            tokenizer.save_pretrained(part)
+    return told(out, model, tokens, losses, params)
+
+
+def _base(params: TrainParams) -> Path:
+    if params.model is None:
+        raise UsageError(f"train.mode = {params.mode} needs train.model, the folder of the model to fine-tune")
+    return Path(params.model).expanduser()
+
+
+def _low_rank(model: Any, learn: Callable[[Any], np.ndarray]) -> tuple[Any, np.ndarray]:
+    """The model with what ``learn`` taught low-rank matrices beside its linear layers, and the losses on the way."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=_RANK, lora_alpha=int(_SCALE * _RANK), target_modules="all-linear", task_type="CAUSAL_LM")
+    with warnings.catch_warnings():  # peft asks transformers under a name that transformers gives up
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+        adapted = get_peft_model(model, config)
+    losses = learn(adapted)
+    return adapted.merge_and_unload(), losses
