@@ -91,14 +91,23 @@ class Train(Step[_Written | None]):
     def logged(self, view: View, event: events.Train) -> _Written | None:
         if _why_not(view):
             return None
-        told = {"tokens", "epochs", "vocabulary", "losses", "base_sha256", "base_perplexity"}
+        told = {"tokens", "epochs", "vocabulary", "losses"}
+        if view.config.train.mode != "scratch":
+            told |= {"base_sha256", "base_perplexity"}
         fields = event.model_dump(include=told)
         models = tuple(_sized(view, model) for model in event.state.values.models)
         return _Written(_below(view.run.root, "model/dense"), models, fields)
 
     def derive(self, view: View, measured: _Written | None, advance: Advance = silent) -> Draft:
+        """As for every step.
+
+        Raises:
+            IntegrityError: the log tells of no model, or of another.
+        """
         if measured is None:
             return Draft(outcome="skipped", reasons=(_why_not(view),))
+        if [model.name for model in measured.models] != ["dense"]:
+            raise IntegrityError("the model that was trained is not told of")
         said = f"train: {measured.fields['tokens']:,} tokens, {measured.fields['epochs']} passes over the text"
         if view.config.train.mode != "scratch":
             before, after = measured.fields["base_perplexity"], measured.models[0].perplexity

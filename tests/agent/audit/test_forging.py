@@ -67,7 +67,6 @@ TAKEN = {
     ("train", "epochs"): "how many times it passed over the text",
     ("train", "vocabulary"): "of a tokenizer that was trained",
     ("train", "losses*"): "a training's result",
-    ("train", "base_*"): "the model that was fine-tuned is not in the run",
     ("train", "state.values.models.*"): "figures of a model; not its size, nor the final one",
     ("quantise", "state.values.models.*"): "figures of a model; not its size, nor the final one",
     ("publish", "peak_memory_mb"): "the memory that a process took",

@@ -21,7 +21,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 PARAMS = TrainParams(
     vocab_size=400, hidden_size=64, layers=2, heads=2, context=32, batch_size=8, tokens=8_000, learning_rate=5e-3
 )
-TRICKY = ["  double  spaces\n\ttabs ", "数据 🧪 déjà", "1234567", f"a row that spells {END} out", "It's 3.5 %\r\n\r\n"]
+TRICKY = [
+    "  double  spaces\n\ttabs ",
+    "数据 🧪 déjà",
+    "1234567",
+    f"a row that spells {END} out",
+    "It's 3.5 %, put in 'self' .\r\n\r\n",
+]
 LLAMA_CPP = "NODE_LLAMA_CPP"  # the folder where `npm install node-llama-cpp` was run
 
 
@@ -143,6 +149,13 @@ def test_what_is_not_written(dense: Path, tmp_path: Path):
         load_model(out)
 
 
+def _tidied(text: str) -> str:
+    """What llama.cpp's detokenizer makes of any text where the tokenizer cuts it as GPT-2's does; it changes no id."""
+    for mark in (" ?", " !", " .", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're"):
+        text = text.replace(mark, mark.strip())
+    return text
+
+
 def test_llama_cpp_answers_and_spells_as_transformers_does(dense: Path, tmp_path: Path):
     import torch
 
@@ -156,11 +169,12 @@ def test_llama_cpp_answers_and_spells_as_transformers_does(dense: Path, tmp_path
     prompts = [one[: 3 + number % 4] for number, one in enumerate(ids[:20])]
     asked = {"model": str(out / "model.gguf"), "context": 32, "prompts": prompts, "tokens": 8, "texts": texts}
     script = Path(__file__).parents[2] / "fakes" / "llama_cpp.mjs"
-    done = subprocess.run(
-        ["node", script, place], input=json.dumps(asked), capture_output=True, text=True, timeout=120, check=True
-    )
-    told = json.loads(done.stdout)
-    assert (told["ids"], told["spelled"]) == (ids, texts)
+    (tmp_path / "asked.json").write_text(json.dumps(asked))
+    command = ["node", script, place, tmp_path / "asked.json", tmp_path / "told.json"]
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told["ids"] == ids
+    assert told["spelled"] == [_tidied(text) for text in texts]
     for prompt, answer in zip(prompts, told["answers"], strict=True):
         told_by_us = list(prompt)
         with torch.inference_mode():
