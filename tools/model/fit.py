@@ -32,7 +32,8 @@ class TrainResult:
 
 
 def told(out: Path, model: Any, tokens: np.ndarray, losses: np.ndarray, params: TrainParams) -> TrainResult:
-    """What a training came to; ``tokens`` are those of one pass, ``losses`` those of every step."""
+    """What a training came to; ``tokens`` (int32 [n]) are those of one pass, ``losses`` (float [steps]) those of
+    every step."""
     spent = len(losses) * params.batch_size * params.context
     return TrainResult(
         path=out,
@@ -61,7 +62,7 @@ def until(pieces: Iterator[Piece], characters: int) -> Iterator[Piece]:
 
 
 def encode(tokenizer: Any, end: int, pieces: Iterator[Piece], params: TrainParams) -> np.ndarray:
-    """The first ``params.tokens`` token ids, int32, with ``end`` after each row; what lies beyond stays unread.
+    """The first ``params.tokens`` token ids, int32 [n], with ``end`` after each row; what lies beyond stays unread.
 
     Args:
         tokenizer: a ``tokenizers.Tokenizer``.
@@ -91,7 +92,9 @@ def encode(tokenizer: Any, end: int, pieces: Iterator[Piece], params: TrainParam
 
 
 def fit(model: Any, tokens: np.ndarray, params: TrainParams, seed: int, advance: Advance) -> np.ndarray:
-    """Spend the budget on those parameters of ``model`` that are to learn; the loss of every step, in nats per token.
+    """Spend the budget on those parameters of ``model`` that are to learn.
+
+    ``tokens``: int32 [n]. Returns the loss of every step, float [steps], in nats per token.
 
     Raises:
         UsageError: the learning rate diverges.
