@@ -233,6 +233,6 @@ def _add_tensors(writer: "GGUFWriter", model: Any, to: Gguf) -> None:
 
 def interleaved(weights: np.ndarray, heads: int) -> np.ndarray:
     """Rows of a query or key matrix in the order of llama.cpp, which turns neighbours, not halves, of each head:
-    float32 [heads · width, d] and the same."""
+    float32 [n, d], and the same."""
     rows, columns = weights.shape
     return weights.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
