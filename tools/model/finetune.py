@@ -12,7 +12,7 @@ from ...state.config import TrainParams
 from ...state.errors import InputError, MissingExtraError, UsageError
 from ...state.phrases import Advance, silent
 from .checkpoint import check_replaceable, load_model, model_settings, publish, quiet
-from .fit import TrainResult, encode, fit, pieces, told
+from .fit import TrainResult, encode, fit, pieces, result_of
 
 _RANK, _SCALE = 16, 2.0  # Hu et al. 2022 find a rank of 8 to be enough; the scale is that of peft's own recipes
 
@@ -73,7 +73,7 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
         with publish(out) as part:
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)
-    return told(out, model, tokens, losses, params)
+    return result_of(out, model, tokens, losses, params)
 
 
 def _base(params: TrainParams) -> Path:

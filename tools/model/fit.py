@@ -31,7 +31,7 @@ class TrainResult:
     losses: tuple[float, ...]
 
 
-def told(out: Path, model: Any, tokens: np.ndarray, losses: np.ndarray, params: TrainParams) -> TrainResult:
+def result_of(out: Path, model: Any, tokens: np.ndarray, losses: np.ndarray, params: TrainParams) -> TrainResult:
     """What a training came to; ``tokens`` (int32 [n]) are those of one pass, ``losses`` (float [steps]) those of
     every step."""
     spent = len(losses) * params.batch_size * params.context

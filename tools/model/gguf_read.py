@@ -24,9 +24,9 @@ def read_gguf(path: Path) -> tuple[Any, Any]:
 
     try:
         reader = gguf.GGUFReader(path)
-        told = {name: field.contents() for name, field in reader.fields.items()}
-        config = _config(told, {tensor.name for tensor in reader.tensors})
-        tokenizer = _tokenizer(told)
+        metadata = {name: field.contents() for name, field in reader.fields.items()}
+        config = _config(metadata, {tensor.name for tensor in reader.tensors})
+        tokenizer = _tokenizer(metadata)
         model: Any = LlamaForCausalLM(config)
         names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
         state = {}
@@ -53,46 +53,46 @@ def tensor_bytes(path: Path) -> int:
     return sum(int(tensor.n_bytes) for tensor in gguf.GGUFReader(path).tensors)
 
 
-def _config(told: dict[str, Any], tensors: set[str]) -> Any:
+def _config(metadata: dict[str, Any], tensors: set[str]) -> Any:
     from transformers import LlamaConfig
 
-    if told["general.architecture"] != "llama":
-        raise ValueError(f"it is a {told['general.architecture']}, not a Llama")
+    if metadata["general.architecture"] != "llama":
+        raise ValueError(f"it is a {metadata['general.architecture']}, not a Llama")
     shape = {
-        "vocab_size": told["llama.vocab_size"],
-        "hidden_size": told["llama.embedding_length"],
-        "intermediate_size": told["llama.feed_forward_length"],
-        "num_hidden_layers": told["llama.block_count"],
-        "num_attention_heads": told["llama.attention.head_count"],
-        "num_key_value_heads": told["llama.attention.head_count_kv"],
-        "head_dim": told["llama.attention.key_length"],
-        "rms_norm_eps": told["llama.attention.layer_norm_rms_epsilon"],
-        "rope_theta": float(told["llama.rope.freq_base"]),
-        "max_position_embeddings": told["llama.context_length"],
+        "vocab_size": metadata["llama.vocab_size"],
+        "hidden_size": metadata["llama.embedding_length"],
+        "intermediate_size": metadata["llama.feed_forward_length"],
+        "num_hidden_layers": metadata["llama.block_count"],
+        "num_attention_heads": metadata["llama.attention.head_count"],
+        "num_key_value_heads": metadata["llama.attention.head_count_kv"],
+        "head_dim": metadata["llama.attention.key_length"],
+        "rms_norm_eps": metadata["llama.attention.layer_norm_rms_epsilon"],
+        "rope_theta": float(metadata["llama.rope.freq_base"]),
+        "max_position_embeddings": metadata["llama.context_length"],
         "tie_word_embeddings": "output.weight" not in tensors,
-        "eos_token_id": told.get("tokenizer.ggml.eos_token_id"),
-        "bos_token_id": told.get("tokenizer.ggml.bos_token_id"),
+        "eos_token_id": metadata.get("tokenizer.ggml.eos_token_id"),
+        "bos_token_id": metadata.get("tokenizer.ggml.bos_token_id"),
     }
     return LlamaConfig(**shape)
 
 
-def _tokenizer(told: dict[str, Any]) -> Any:
+def _tokenizer(metadata: dict[str, Any]) -> Any:
     from gguf import TokenType
     from tokenizers import AddedToken, Tokenizer, decoders, models
     from transformers import PreTrainedTokenizerFast
 
-    tokens, kinds = told["tokenizer.ggml.tokens"], told["tokenizer.ggml.token_type"]
-    merges = [tuple(merge.split(" ")) for merge in told.get("tokenizer.ggml.merges", [])]
+    tokens, kinds = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
+    merges = [tuple(merge.split(" ")) for merge in metadata.get("tokenizer.ggml.merges", [])]
     backend = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, merges))
     spelled = json.loads(backend.to_str())
-    spelled["pre_tokenizer"] = _whole(PRE_TOKENIZERS[told["tokenizer.ggml.pre"]])
+    spelled["pre_tokenizer"] = _whole(PRE_TOKENIZERS[metadata["tokenizer.ggml.pre"]])
     backend = Tokenizer.from_str(json.dumps(spelled))
     backend.decoder = decoders.ByteLevel()
     for token, kind in zip(tokens, kinds, strict=True):
         if kind in (TokenType.CONTROL, TokenType.USER_DEFINED):
             backend.add_tokens([AddedToken(token, special=kind == TokenType.CONTROL, normalized=False)])
     backend.encode_special_tokens = True
-    end = told.get("tokenizer.ggml.eos_token_id")
+    end = metadata.get("tokenizer.ggml.eos_token_id")
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=backend, eos_token=None if end is None else tokens[end]
     )

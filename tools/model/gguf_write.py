@@ -107,12 +107,16 @@ def pre_tokenizer_of(model_dir: Path) -> str:
     """
     path = model_dir / "tokenizer.json"
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        tokenizer_file = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
-    if not isinstance(told, dict) or (told.get("model") or {}).get("type") != "BPE" or told.get("normalizer"):
+    if (
+        not isinstance(tokenizer_file, dict)
+        or (tokenizer_file.get("model") or {}).get("type") != "BPE"
+        or tokenizer_file.get("normalizer")
+    ):
         return ""
-    found = _plain(told.get("pre_tokenizer"))
+    found = _plain(tokenizer_file.get("pre_tokenizer"))
     return next((name for name, known in PRE_TOKENIZERS.items() if known == found), "")
 
 
@@ -171,8 +175,8 @@ def _add_tokenizer(writer: "GGUFWriter", tokenizer: Any, vocabulary: int, templa
     """The tokens in the order of their ids, the merges, and which tokens are for control."""
     from gguf import TokenType
 
-    told = json.loads(tokenizer.backend_tokenizer.to_str())
-    special = {one["id"]: one["special"] for one in told["added_tokens"]}
+    tokenizer_file = json.loads(tokenizer.backend_tokenizer.to_str())
+    special = {one["id"]: one["special"] for one in tokenizer_file["added_tokens"]}
     tokens = {number: token for token, number in tokenizer.get_vocab().items()}
     kinds = []
     for number in range(vocabulary):
@@ -183,9 +187,9 @@ def _add_tokenizer(writer: "GGUFWriter", tokenizer: Any, vocabulary: int, templa
             kinds.append(TokenType.CONTROL if special[number] else TokenType.USER_DEFINED)
         else:
             kinds.append(TokenType.NORMAL)
-    merges = [one if isinstance(one, str) else " ".join(one) for one in told["model"]["merges"]]
+    merges = [one if isinstance(one, str) else " ".join(one) for one in tokenizer_file["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")
-    pre = _plain(told["pre_tokenizer"])
+    pre = _plain(tokenizer_file["pre_tokenizer"])
     writer.add_tokenizer_pre(next(name for name, known in PRE_TOKENIZERS.items() if known == pre))
     writer.add_token_list([tokens[number] for number in range(vocabulary)])
     writer.add_token_types(kinds)

@@ -9,7 +9,7 @@ from ...state.config import TrainParams
 from ...state.errors import UsageError
 from ...state.phrases import Advance, silent
 from .checkpoint import check_replaceable, publish, quiet
-from .fit import Piece, TrainResult, encode, fit, pieces, told, until
+from .fit import Piece, TrainResult, encode, fit, pieces, result_of, until
 
 END = "<|endoftext|>"
 _SAMPLE_CHARACTERS = 4_000_000  # text the tokenizer learns from: four thousand merges settle long before
@@ -70,7 +70,7 @@ def train(text: Iterable[str], params: TrainParams, out: Path, seed: int, advanc
         with publish(out) as folder:
             model.save_pretrained(folder)
             wrapped.save_pretrained(folder)
-    return told(out, model, tokens, losses, params)
+    return result_of(out, model, tokens, losses, params)
 
 
 def _check_sizes(params: TrainParams) -> None:
