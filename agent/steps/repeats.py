@@ -71,10 +71,11 @@ class Dedup(Step[pl.DataFrame | None]):
             text = dedup.compared(content)
             signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
             quality = quality_of_rules(view, rows)
-            near = dedup.near_duplicates(signed, config.dedup, advance=advance, quality=quality, left_out=left_out)
+            order = dedup.keep_order(signed, config.dedup, quality=quality, left_out=left_out)
+            near = dedup.near_duplicates(signed, config.dedup, advance=advance, order=order)
             if config.dedup.target_rows is None:
-                out = np.concatenate([left_out, near.rows])
-                near = _joined(near, edited_copies(content, rows, config.dedup, out))
+                order = order[~np.isin(rows[order], near.rows)]
+                near = _joined(near, edited_copies(content, rows, config.dedup, order))
             twins = artefacts["near_duplicates"] = _twins(view, near)
             goes, marked = _split(twins, config)
             removals.append(_taken(near, goes))

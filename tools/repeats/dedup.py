@@ -21,6 +21,7 @@ from ..text.filters import bounds, choose_profile, measured, strictness
 from .corpus import corpus_duplicates, map_strings, open_corpus, signature_map
 from .lsh import matches
 from .minhash import BATCH_BYTES, Parts, SignedRows, signatures
+from .ngrams import commonness
 from .shared import shared_passages, without
 
 
@@ -29,13 +30,11 @@ def near_duplicates(
     params: DedupParams,
     settled: int = 0,
     advance: Advance = silent,
-    quality: np.ndarray | None = None,
-    left_out: ArrayLike = (),
+    order: np.ndarray | None = None,
 ) -> Removal:
     """Rows that nearly repeat a row that stays.
 
-    Rows are visited in keep order: the settled ones first, then by position, by length (longest first) or by quality
-    (best first). A row is compared with the *kept* rows it shares an LSH bucket with, so A ~ B ~ C never removes C for
+    Rows are visited in keep order. A row is compared with the *kept* rows it shares an LSH bucket with, so A ~ B ~ C never removes C for
     its likeness to a removed B. Every removal is confirmed by the true Jaccard similarity.
 
     With ``params.target_rows`` only the likest of these rows go, of equals the later in keep order first, until so many
@@ -44,18 +43,15 @@ def near_duplicates(
     Args:
         signed: n rows, signed with the same parameters.
         settled: so many entries at the front stay whatever they resemble.
-        quality: float [n], higher is better; needed where ``which_to_keep`` is ``best_quality``.
-        left_out: positions (uint32) of rows that are out already: compared with nothing and not counted.
+        order: entries (int64) in keep order, the settled ones first; those left out are compared with nothing and not
+            counted. None: all, as ``keep_order`` has them.
 
     Returns:
         The rows to remove, with their Jaccard similarity to the kept row that ``duplicate_of`` names.
-
-    Raises:
-        UsageError: ``best_quality`` without a quality.
     """
     text, rows, table = signed.text, signed.rows, (signed.signatures[:0], signed.signatures)
-    order = _keep_order(text, rows, params, settled, quality)
-    order = order[~np.isin(rows[order], left_out)]
+    if order is None:
+        order = keep_order(signed, params, settled)
     parts = None if signed.content is None else Parts(signed.content, params.ngram_size)
     found = list(matches((text, parts), table, order, params, settled, closed=False, advance=advance))
     if params.target_rows is not None:
@@ -69,20 +65,41 @@ def near_duplicates(
     return Removal("near_duplicate", gone, score, params.threshold, kept)
 
 
-def _keep_order(
-    text: pl.Series, rows: np.ndarray, params: DedupParams, settled: int, quality: np.ndarray | None
+def keep_order(
+    signed: SignedRows,
+    params: DedupParams,
+    settled: int = 0,
+    quality: np.ndarray | None = None,
+    left_out: ArrayLike = (),
 ) -> np.ndarray:
-    """The entries (int64 [n]) in the order in which they may claim a place; ties by position."""
-    if params.which_to_keep == "first":
-        quality = np.zeros(len(rows))
-    elif params.which_to_keep == "longest":
+    """The entries (int64) in the order in which they may claim a place: the settled ones first, then as
+    ``which_to_keep`` has it, ties by position.
+
+    Args:
+        signed: n rows.
+        params: ``which_to_keep``.
+        settled: so many entries at the front.
+        quality: float [n], higher is better; needed where ``which_to_keep`` is ``best_quality``.
+        left_out: positions (uint32) of rows that are out already: they are not in the order.
+
+    Raises:
+        UsageError: ``best_quality`` without a quality.
+    """
+    text, rows, which = signed.text, signed.rows, params.which_to_keep
+    if which == "commonest":
+        quality = commonness(text)
+    elif which == "longest":
         quality = text.str.len_chars().fill_null(0).to_numpy().astype(np.float64)
+    elif which == "first":
+        quality = np.zeros(len(rows))
     elif quality is None:
         raise UsageError(
-            "dedup.which_to_keep is best_quality, and no quality of the rows is known here; use first or longest"
+            "dedup.which_to_keep is best_quality, and no quality of the rows is known here; use commonest, first or "
+            "longest"
         )
-    order = np.lexsort((rows[settled:], -quality[settled:])) + settled
-    return np.concatenate([np.arange(settled), order])
+    last = np.lexsort((rows[settled:], -quality[settled:])) + settled
+    order = np.concatenate([np.arange(settled), last])
+    return order[~np.isin(rows[order], left_out)]
 
 
 def _rule_quality(text: pl.Series) -> np.ndarray:
@@ -129,7 +146,8 @@ def _removals(rows: pl.DataFrame, params: DedupParams, advance: Advance) -> list
             removals.append(corpus_duplicates(asked, corpus, params, left_out=removals[1].rows))
         quality = _rule_quality(rows["text"].gather(left)) if params.which_to_keep == "best_quality" else None
         gone = np.concatenate([removal.rows for removal in removals[1:]])
-        removals.append(near_duplicates(signed, params, quality=quality, left_out=gone))
+        order = keep_order(signed, params, quality=quality, left_out=gone)
+        removals.append(near_duplicates(signed, params, order=order))
     return removals
 
 

@@ -17,10 +17,10 @@ from rapidfuzz.distance import OSA, Indel
 from ...state.preparation import DedupParams
 from ...state.rows import Removal
 from ..read.content import segments
-from ..text.batches import batches
 from ..text.kinds import word_counts
 from .lsh import MAX_REPRESENTATIVES, matches
-from .minhash import BATCH_BYTES, Parts, shingle_hashes, signatures, words_apart
+from .minhash import Parts, shingle_hashes, signatures, words_apart
+from .ngrams import NgramCounts
 from .wording import is_negation, opposites
 
 #: By which shingles candidates among longer texts are sought: one edit in eight words leaves more than half of them.
@@ -42,7 +42,6 @@ _ASKING = ("how", "why", "what", "which", "else")  # stop words that do
 _SPARE = 4  # words: longer texts begin so far below, so that no pair falls between
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # of the hash of a sequence, Σ hash · baseⁱ modulo 2⁶⁴; any odd number has
 _INVERSE = np.uint64(pow(int(_BASE), -1, 1 << 64))  # an inverse
-_TABLE = 1 << 24  # counts of words, by their hashes
 
 
 _Placed = tuple[int, str]  # a word and its place
@@ -54,7 +53,8 @@ class EditedCopies(Parts):
     def __init__(self, content: pl.Series, threshold: float) -> None:
         """``content``: strings, [n], as ``content.content_of`` gives them. ``threshold``: the share of the words of two
         texts that must be the same."""
-        self._content, self._threshold, self._seen = content, threshold, _word_counts(content)
+        self._content, self._threshold = content, threshold
+        self._words, self._pairs = NgramCounts(content, 1), NgramCounts(content, 2)
 
     def alike(self, one: int, other: int, threshold: float) -> bool:
         """Whether rows have as many parts, and each is the same or an edited copy; ``threshold`` is the caller's."""
@@ -81,7 +81,7 @@ class EditedCopies(Parts):
             return 0.0
         dropped, put_in, misspelt = list[_Placed](), list[_Placed](), 0
         for old, new in _gaps(mine, others):
-            slips = ((a, b) for a in old for b in new if self._is_misspelt(a[1], b[1], size))
+            slips = ((a, b) for a in old for b in new if self._is_misspelt(a[1], b[1]))
             if (slip := next(slips, None)) is not None:
                 misspelt += 1
                 old.remove(slip[0])
@@ -91,28 +91,25 @@ class EditedCopies(Parts):
             dropped += old
             put_in += new
         moved, single = _moved(dropped, put_in)
-        if not all(_may_move(word, size) for word in moved) or not all(_says_little(word, size) for word in single):
+        if not all(_may_move(word, size) for word in moved) or not all(map(_says_little, single)):
             return 0.0
         edits = misspelt + len(moved) + len(single)
         return 1.0 - edits / size if edits <= most else 0.0
 
-    def _is_misspelt(self, one: str, other: str, size: int) -> bool:
-        """Whether one word of a text of so many is a slip in writing the other: few letters inside it differ, and where
-        the text is not long one of the two stands nowhere else."""
+    def _is_misspelt(self, one: str, other: str) -> bool:
+        """Whether one word is a slip in writing the other: few letters inside it differ, and one of the two stands
+        nowhere else."""
         if one[0] != other[0] or one[-1] != other[-1] or _DIGITS.findall(one) != _DIGITS.findall(other):
             return False
         longest = max(len(one), len(other))
         slips = 1 + (longest >= 2 * _LEAST_LETTERS)
         if not _LEAST_LETTERS <= longest <= _MOST_LETTERS or OSA.distance(one, other, score_cutoff=slips) > slips:
             return False
-        if size >= _LONG:
-            return True
-        at = shingle_hashes(pl.Series([one, other]), 1)[0] % _TABLE
-        return one.isalpha() and other.isalpha() and int(self._seen[at].min()) <= 1
+        return one.isalpha() and other.isalpha() and int(self._words.of(pl.Series([one, other]))[0].min()) <= 1
 
 
-def edited_copies(content: pl.Series, rows: np.ndarray, params: DedupParams, left_out: np.ndarray) -> Removal:
-    """Rows that are edited copies of a row before them that stays.
+def edited_copies(content: pl.Series, rows: np.ndarray, params: DedupParams, order: np.ndarray) -> Removal:
+    """Rows that are edited copies of a row before them, in keep order, that stays.
 
     Candidates are, of texts in which one edit is allowed, those that are the same without one word each (deletion
     neighbourhoods: Bocek, Hunt and Stiller 2007, "Fast similarity search in large dictionaries"); of longer ones those
@@ -120,75 +117,77 @@ def edited_copies(content: pl.Series, rows: np.ndarray, params: DedupParams, lef
 
     Args:
         content: strings [n], as ``content.content_of`` gives them.
-        rows: their positions, uint32 [n], ascending.
+        rows: their positions, uint32 [n].
         params: ``threshold``: the share of words that two texts must share; ``num_perm``.
-        left_out: positions (uint32) that are compared with nothing, as repeats that were found otherwise.
+        order: entries (int64) in keep order (``dedup.keep_order``); those left out are compared with nothing.
 
     Returns:
         The rows to remove, with the share of their words that ``duplicate_of`` has, too.
     """
     content = content.fill_null("")
     known = EditedCopies(content, params.threshold)
-    free = ~np.isin(rows, left_out) & (content.str.strip_chars() != "").to_numpy()
-    words = word_counts(content).to_numpy()
-    short = np.flatnonzero(free & (words < 2 * _ONE_IN))
-    twins = _same_but_for_a_word(content, short, known)
-    free[list(twins)] = False
-    longer = np.flatnonzero(free & (words >= 2 * _ONE_IN - _SPARE))
+    words = word_counts(content).to_numpy()[order]
+    says = (content.str.strip_chars() != "").to_numpy()[order]
+    twins = _same_but_for_a_word(content, order[says & (words < 2 * _ONE_IN)], known)
+    longer = order[says & (words >= 2 * _ONE_IN - _SPARE)]
+    longer = longer[~np.isin(longer, list(twins))]
+    stay = np.isin(longer, list(twins.values()))
     params = params.model_copy(update=_PAIRS_OF_WORDS)
     signs = signatures(content, params)
     twins |= {
         match.entry: match.kept
-        for match in matches((content, known), (signs[:0], signs), longer, params, 0, closed=False)
+        for match in matches(
+            (content, known),
+            (signs[:0], signs),
+            np.concatenate([longer[stay], longer[~stay]]),
+            params,
+            int(stay.sum()),
+            closed=False,
+        )
     }
-    entries = np.array(sorted(twins), dtype=np.int64)
+    entries = np.array(sorted(twins, key=rows.__getitem__), dtype=np.int64)
     kept = np.array([twins[entry] for entry in entries.tolist()], dtype=np.int64)
     shared = [known.share(entry, twins[entry]) for entry in entries.tolist()]
     return Removal("near_duplicate", rows[entries], np.array(shared, dtype=np.float64), params.threshold, rows[kept])
 
 
-def _same_but_for_a_word(content: pl.Series, entries: np.ndarray, known: EditedCopies) -> dict[int, int]:
-    """Each of some short texts (int64 [m]) that is an edited copy of an earlier one that stays, and that one."""
-    bare = content.gather(entries).str.to_lowercase().str.replace_all(rf"[{re.escape(_PUNCTUATION)}]", " ")
+def _same_but_for_a_word(content: pl.Series, order: np.ndarray, known: EditedCopies) -> dict[int, int]:
+    """Each of some short texts (int64 [m], in keep order) that is an edited copy of an earlier one that stays, and that
+    one."""
+    bare = content.gather(order).str.to_lowercase().str.replace_all(rf"[{re.escape(_PUNCTUATION)}]", " ")
     hashes, ends = shingle_hashes(bare, 1)
     sizes = np.diff(ends, prepend=0)
-    table = np.zeros((len(entries), int(sizes.max(initial=0))), dtype=np.uint64)
+    table = np.zeros((len(order), int(sizes.max(initial=0))), dtype=np.uint64)
     table[np.arange(table.shape[1]) < sizes[:, None]] = hashes
     before = np.cumsum(table * (_BASE ** np.arange(table.shape[1], dtype=np.uint64)), axis=1, dtype=np.uint64)
     whole = before[:, -1:]
     without = np.concatenate([np.zeros_like(whole), before[:, :-1]], axis=1) + (whole - before) * _INVERSE
     there = np.concatenate([np.ones_like(whole, dtype=bool), table != 0], axis=1)
     neighbours = pl.DataFrame(
-        {"hash": np.concatenate([whole, without], axis=1)[there], "entry": np.repeat(entries, there.sum(axis=1))}
+        {
+            "hash": np.concatenate([whole, without], axis=1)[there],
+            "place": np.repeat(np.arange(len(order)), there.sum(axis=1)),
+        }
     )
-    alike = neighbours.unique().filter(pl.len().over("hash") > 1).sort("entry")
+    alike = neighbours.unique().filter(pl.len().over("hash") > 1).sort("place", "hash")
     earlier, twins = dict[int, list[int]](), dict[int, int]()
-    for (entry,), held in alike.group_by("entry", maintain_order=True):
+    for (place,), held in alike.group_by("place", maintain_order=True):
         buckets = held["hash"].to_list()
         candidates = sorted({one for bucket in buckets for one in earlier.get(bucket, ())})
-        twin = next((one for one in candidates if known.alike(int(entry), one, 0.0)), None)
+        entry = int(order[place])
+        twin = next((one for one in order[candidates].tolist() if known.alike(entry, one, 0.0)), None)
         if twin is not None:
-            twins[int(entry)] = twin
+            twins[entry] = twin
             continue
         for bucket in buckets:
             if len(offered := earlier.setdefault(bucket, [])) < MAX_REPRESENTATIVES:
-                offered.append(int(entry))
+                offered.append(int(place))
     return twins
 
 
 def _words(text: str) -> list[str]:
     """The words of a text in lower case, without the punctuation around them; what is nothing else stays."""
     return [word.strip(_PUNCTUATION) or word for word in words_apart(pl.Series([text]))[0].lower().split()]
-
-
-def _word_counts(content: pl.Series) -> np.ndarray:
-    """How often each word stands in the contents, at most 255, at its hash: uint8 [2²⁴]."""
-    seen = np.zeros(_TABLE, dtype=np.uint8)
-    for part in batches(content, BATCH_BYTES):
-        words = content.slice(*part).str.extract_all(r"\p{L}+").list.join(" ")
-        at, times = np.unique(shingle_hashes(words, 1)[0] % _TABLE, return_counts=True)
-        seen[at] = np.minimum(seen[at] + times, 255)
-    return seen
 
 
 def _gaps(one: list[str], other: list[str]) -> Iterator[tuple[list[_Placed], list[_Placed]]]:
@@ -228,9 +227,9 @@ def _has_content(placed: _Placed) -> bool:
     return placed[1] not in _function_words()
 
 
-def _says_little(word: str, size: int) -> bool:
-    """Whether a text of so many words says the same with this word and without it."""
-    return size >= _LONG or (word in _function_words() and not is_negation(word))
+def _says_little(word: str) -> bool:
+    """Whether a text says the same with this word and without it."""
+    return word in _function_words() and not is_negation(word)
 
 
 @cache

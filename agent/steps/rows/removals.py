@@ -196,7 +196,8 @@ def _judged_again(view: View, thresholds: Thresholds, advance: Advance) -> tuple
     quality = quality_of_rules(view, rows)
     # What comes back repeats nothing, whatever the target.
     params = config.dedup.model_copy(update={"target_rows": None})
-    repeats = dedup.near_duplicates(signed, params, len(settled), quality=quality)
+    order = dedup.keep_order(signed, params, len(settled), quality)
+    repeats = dedup.near_duplicates(signed, params, len(settled), order=order)
     return np.setdiff1d(back, repeats.rows), filters.failing(annotations[kept], kept, bounds)
 
 
