@@ -38,13 +38,15 @@ class Found:
 
     removed: of all rows. clean_lost: of the rows without a fault, each group of rows that say the same once.
     precision: of the removed rows, those that a fault or a row that says the same gives cause to remove. recall: of the
-    planted faults, by kind.
+    planted faults, by kind. garbled: of the families with an edited copy of which a row is left, those of which only
+    edited ones are; None where there is none.
     """
 
     removed: float
     clean_lost: float
     precision: float | None
     recall: dict[str, float]
+    garbled: float | None
 
 
 def found(crude: Crude, made: Outcome, groups: Sequence[int]) -> Found:
@@ -73,7 +75,14 @@ def found(crude: Crude, made: Outcome, groups: Sequence[int]) -> Found:
         clean_lost=lost / max(1, families),
         precision=1 - min(lost, gone) / gone if gone else None,
         recall={fault: 1 - missed.get(fault, 0) / count for fault, count in planted.items()},
+        garbled=_garbled(table),
     )
+
+
+def _garbled(table: pl.DataFrame) -> float | None:
+    edited = pl.col("fault") == "edited"
+    families = table.filter(edited.any().over("origin") & pl.col("kept")).group_by("origin").agg(edited.all())
+    return families["fault"].cast(pl.Float64).mean()
 
 
 def _tally(faults: pl.Series) -> dict[str, int]:

@@ -12,6 +12,7 @@ from .faults import LABELLED_RATES, PAIR_RATES
 
 Records = Sequence[tuple[Cell, Record]]
 _LOOP = "loop"
+_GARBLED = "edited alone"
 
 
 def tables(records: Records, methods: Sequence[str], notes: Sequence[str], command: str) -> list[Table]:
@@ -25,10 +26,11 @@ def tables(records: Records, methods: Sequence[str], notes: Sequence[str], comma
         plot = of_crude(labelled, methods)
         made.append(Table("Recovered share", columns, shares, tuple(notes), command, plot))
         made.append(Table("Scores", ("set", "severity", "seed", "crude", "oracle", *methods), scores, (), command))
-        columns = ("set", "severity", "method", "removed", "precision", *LABELLED_RATES, "clean rows lost")
+        columns = ("set", "severity", "method", "removed", "precision", *LABELLED_RATES, "clean rows lost", _GARBLED)
         made.append(Table("Faults found, labelled sets", columns, _by_method(labelled, methods), _FOUND, command))
     if pairs:
-        columns = ("set", "severity", "seed", "removed", "precision", *PAIR_RATES, "mean", "least", "clean rows lost")
+        faults = (*PAIR_RATES, "mean", "least", "clean rows lost", _GARBLED)
+        columns = ("set", "severity", "seed", "removed", "precision", *faults)
         plot = of_pairs(pairs, tuple(PAIR_RATES), _LOOP)
         made.append(Table("Faults found, pairs", columns, _pairs(pairs), (*notes[1:], *_FOUND), command, plot))
     return made
@@ -38,7 +40,8 @@ _FOUND = (
     "Shares of the rows that have the fault, or of all rows (removed). A wrong label, or another fault, is found where "
     "no row that has it is left, copies of it included; a copy where it stands beside no other row of its family. "
     "Clean rows lost: groups of rows that say the same of which none is left, of those without a fault. Precision: of "
-    "the removed rows those that a fault or a copy gave cause for.",
+    "the removed rows those that a fault or a copy gave cause for. Edited alone: of the families with an edited copy of "
+    "which a row is left, those of which only edited ones are.",
 )
 
 
@@ -87,6 +90,7 @@ def _found_line(measured: Sequence[Record], faults: Iterable[str]) -> tuple[Valu
         _mean(one["precision"] for one in measured),
         *(_mean(one["recall"].get(fault) for one in measured) for fault in faults),
         _mean(one["clean_lost"] for one in measured),
+        _mean(one.get("garbled") for one in measured),
     )
 
 
@@ -94,9 +98,11 @@ def _pairs(records: Records) -> tuple[tuple[Value, ...], ...]:
     """One line for each cell, with the mean and the least recall of its kinds."""
     lines: list[tuple[Value, ...]] = []
     for cell, record in records:
-        *figures, lost = _found_line([record["methods"][_LOOP]], PAIR_RATES)
+        *figures, lost, garbled = _found_line([record["methods"][_LOOP]], PAIR_RATES)
         recall = list(record["methods"][_LOOP]["recall"].values())
-        lines.append((cell.set, cell.severity, cell.seed, *figures, _mean(recall), min(recall, default=None), lost))
+        lines.append(
+            (cell.set, cell.severity, cell.seed, *figures, _mean(recall), min(recall, default=None), lost, garbled)
+        )
     return tuple(lines)
 
 

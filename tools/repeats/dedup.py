@@ -34,8 +34,8 @@ def near_duplicates(
 ) -> Removal:
     """Rows that nearly repeat a row that stays.
 
-    Rows are visited in keep order. A row is compared with the *kept* rows it shares an LSH bucket with, so A ~ B ~ C never removes C for
-    its likeness to a removed B. Every removal is confirmed by the true Jaccard similarity.
+    Rows are visited in keep order. A row is compared with the *kept* rows it shares an LSH bucket with, so A ~ B ~ C
+    never removes C for its likeness to a removed B. Every removal is confirmed by the true Jaccard similarity.
 
     With ``params.target_rows`` only the likest of these rows go, of equals the later in keep order first, until so many
     rows are left.

@@ -7,8 +7,11 @@ misspelling does not.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -27,7 +30,7 @@ from .wording import is_negation, opposites
 _PAIRS_OF_WORDS = {"ngram_size": 2, "threshold": 0.54, "target_rows": None}
 _ONE_IN = 8  # words; of fewer words one edit is allowed
 _LEAST_WORDS = 5
-_LONG = 40  # words, from which one more or less, whatever it is, leaves the text what it was
+_LONG = 40  # words, from which some of content may be more or less
 _MOST_CHARACTERS = 20_000  # of a text that is aligned: the alignment of n words takes n² bits
 _LEAST_LETTERS, _MOST_LETTERS = 4, 64  # of a word that may be misspelt
 _APART = 2  # places at most between which a word was moved
@@ -44,17 +47,27 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)  # of the hash of a sequence, Σ hash · b
 _INVERSE = np.uint64(pow(int(_BASE), -1, 1 << 64))  # an inverse
 
 
-_Placed = tuple[int, str]  # a word and its place
+class _Placed(NamedTuple):
+    """A word, its place (or where it would stand) in the first of two texts, and which of the gaps it stands in."""
+
+    word: str
+    place: int
+    gap: int
 
 
 class EditedCopies(Parts):
-    """Whether of each part of two rows the words are the same but for a few harmless edits."""
+    """Whether of each part of two rows the words are the same but for a few edits that change nothing that is said.
+
+    Harmless is a slip (a word that differs inside by few letters, where one of the two stands nowhere else), a word
+    that moved, a function word more or less. In a text of 40 words a word of content more or less, alone in its place,
+    is taken for damage where there are as many harmless edits: alone it may be the whole difference ("a byte string").
+    """
 
     def __init__(self, content: pl.Series, threshold: float) -> None:
         """``content``: strings, [n], as ``content.content_of`` gives them. ``threshold``: the share of the words of two
         texts that must be the same."""
         self._content, self._threshold = content, threshold
-        self._words, self._pairs = NgramCounts(content, 1), NgramCounts(content, 2)
+        self._words = NgramCounts(content, 1)
 
     def alike(self, one: int, other: int, threshold: float) -> bool:
         """Whether rows have as many parts, and each is the same or an edited copy; ``threshold`` is the caller's."""
@@ -69,7 +82,7 @@ class EditedCopies(Parts):
         return min((self._share(*pair) for pair in zip(first, second, strict=True) if pair[0] != pair[1]), default=1.0)
 
     def _share(self, one: str, other: str) -> float:
-        """The same of two texts: few words are edited, and none so that the text says something else."""
+        """The share of the words of two texts that is the same; 0 where too many differ or they say two things."""
         if max(len(one), len(other)) > _MOST_CHARACTERS:
             return 0.0
         mine, others = _words(one), _words(other)
@@ -79,33 +92,33 @@ class EditedCopies(Parts):
             return 0.0
         if Indel.distance(mine, others, score_cutoff=2 * most) > 2 * most:  # a word dropped and one put in
             return 0.0
-        dropped, put_in, misspelt = list[_Placed](), list[_Placed](), 0
-        for old, new in _gaps(mine, others):
-            slips = ((a, b) for a in old for b in new if self._is_misspelt(a[1], b[1]))
-            if (slip := next(slips, None)) is not None:
-                misspelt += 1
-                old.remove(slip[0])
-                new.remove(slip[1])
-            if any(map(_has_content, old)) and any(map(_has_content, new)) and not _moved(old, new)[0]:
+        old, new, slips, unsure = list[_Placed](), list[_Placed](), 0, 0
+        for gap in _gaps(mine, others):
+            slip = next((pair for pair in product(*gap) if _is_slip(pair[0].word, pair[1].word)), None)
+            if slip is not None:
+                sure = self._stands_nowhere_else(slip)
+                slips, unsure = slips + sure, unsure + (not sure)
+                gap[0].remove(slip[0])
+                gap[1].remove(slip[1])
+            if all(any(map(_has_content, side)) for side in gap) and not _moved(*gap)[0]:
                 return 0.0  # one word in another's place
-            dropped += old
-            put_in += new
-        moved, single = _moved(dropped, put_in)
-        if not all(_may_move(word, size) for word in moved) or not all(map(_says_little, single)):
+            old += gap[0]
+            new += gap[1]
+        moved, single = _moved(old, new)
+        edits = slips + unsure + len(moved) + len(single)
+        if edits > most or any(map(_is_vital, single)) or (size < _LONG and not all(map(_may_move, moved))):
             return 0.0
-        edits = misspelt + len(moved) + len(single)
-        return 1.0 - edits / size if edits <= most else 0.0
+        said = Counter(one.gap for one in single if _has_content(one))
+        doubtful = unsure + len(said)
+        harmless = slips + len(moved) + len({one.gap for one in single} - set(said))
+        if doubtful and (size < _LONG or max(said.values(), default=1) > 1 or doubtful > harmless):
+            return 0.0
+        return 1.0 - edits / size
 
-    def _is_misspelt(self, one: str, other: str) -> bool:
-        """Whether one word is a slip in writing the other: few letters inside it differ, and one of the two stands
-        nowhere else."""
-        if one[0] != other[0] or one[-1] != other[-1] or _DIGITS.findall(one) != _DIGITS.findall(other):
-            return False
-        longest = max(len(one), len(other))
-        slips = 1 + (longest >= 2 * _LEAST_LETTERS)
-        if not _LEAST_LETTERS <= longest <= _MOST_LETTERS or OSA.distance(one, other, score_cutoff=slips) > slips:
-            return False
-        return one.isalpha() and other.isalpha() and int(self._words.of(pl.Series([one, other]))[0].min()) <= 1
+    def _stands_nowhere_else(self, slip: tuple[_Placed, _Placed]) -> bool:
+        """Whether one of two words, of letters alone, stands in no other text."""
+        words = [one.word for one in slip]
+        return all(map(str.isalpha, words)) and int(self._words.of(pl.Series(words))[0].min()) <= 1
 
 
 def edited_copies(content: pl.Series, rows: np.ndarray, params: DedupParams, order: np.ndarray) -> Removal:
@@ -191,45 +204,54 @@ def _words(text: str) -> list[str]:
 
 
 def _gaps(one: list[str], other: list[str]) -> Iterator[tuple[list[_Placed], list[_Placed]]]:
-    """Between the words that two texts share, in order: those of the one alone and of the other alone, with the place
-    in the first text where they stand or would stand."""
-    old, new = list[_Placed](), list[_Placed]()
+    """Between the words that two texts share, in order: those of the one alone and those of the other alone."""
+    old, new, gap = list[_Placed](), list[_Placed](), 0
     for step in Indel.opcodes(one, other):
         at = step.src_start
         if step.tag == "equal":
             yield old, new
-            old, new = [], []
+            old, new, gap = [], [], gap + 1
         elif step.tag == "delete":
-            old += enumerate(one[at : step.src_end], at)
+            old += [_Placed(word, at + n, gap) for n, word in enumerate(one[at : step.src_end])]
         else:
-            new += [(at, word) for word in other[step.dest_start : step.dest_end]]
+            new += [_Placed(word, at, gap) for word in other[step.dest_start : step.dest_end]]
     yield old, new
 
 
-def _moved(dropped: list[_Placed], put_in: list[_Placed]) -> tuple[list[str], list[str]]:
+def _moved(old: list[_Placed], new: list[_Placed]) -> tuple[list[_Placed], list[_Placed]]:
     """The words that only moved, and those that are in one text alone."""
-    moved, single = list[str](), [word for _, word in put_in]
-    for at, word in dropped:
-        if word in single and any(other == word and abs(place - at) <= _APART for place, other in put_in):
-            single.remove(word)
-            moved.append(word)
+    moved, single = list[_Placed](), list(new)
+    for one in old:
+        there = (other for other in single if other.word == one.word and abs(other.place - one.place) <= _APART)
+        if (other := next(there, None)) is not None:
+            single.remove(other)
+            moved.append(one)
         else:
-            single.append(word)
+            single.append(one)
     return moved, single
 
 
-def _may_move(word: str, size: int) -> bool:
-    """Whether a text of so many words says the same with this word in its neighbour's place."""
-    return size >= _LONG or (word.replace("'", "").isalpha() and not is_negation(word))
+def _is_slip(one: str, other: str) -> bool:
+    """Whether few letters, inside of them, tell two words apart."""
+    if one[0] != other[0] or one[-1] != other[-1] or _DIGITS.findall(one) != _DIGITS.findall(other):
+        return False
+    longest = max(len(one), len(other))
+    slips = 1 + (longest >= 2 * _LEAST_LETTERS)
+    return _LEAST_LETTERS <= longest <= _MOST_LETTERS and OSA.distance(one, other, score_cutoff=slips) <= slips
 
 
-def _has_content(placed: _Placed) -> bool:
-    return placed[1] not in _function_words()
+def _is_vital(one: _Placed) -> bool:
+    """Whether a word is a negation or has a number in it."""
+    return is_negation(one.word) or _DIGITS.search(one.word) is not None
 
 
-def _says_little(word: str) -> bool:
-    """Whether a text says the same with this word and without it."""
-    return word in _function_words() and not is_negation(word)
+def _may_move(one: _Placed) -> bool:
+    """Whether a short text says the same with this word in its neighbour's place."""
+    return one.word.replace("'", "").isalpha() and not is_negation(one.word)
+
+
+def _has_content(one: _Placed) -> bool:
+    return one.word not in _function_words()
 
 
 @cache

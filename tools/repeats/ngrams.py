@@ -9,6 +9,7 @@ from .minhash import BATCH_BYTES, shingle_hashes
 
 _LEAST_BITS, _MOST_BITS = 16, 26  # of a table of counts: 256 KB to 256 MB
 _BYTES_A_PLACE = 4  # of text: about a word
+_UNIT = 1 << 16  # parts of 1 to which a logarithm is rounded
 
 
 class NgramCounts:
@@ -54,6 +55,7 @@ def commonness(text: pl.Series) -> np.ndarray:
     def work(batch: tuple[int, int]) -> np.ndarray:
         counts, ends = pairs.of(text.slice(*batch))
         sizes = np.diff(ends, prepend=0)
-        return np.add.reduceat(np.log(counts), ends - sizes) / sizes
+        logs = np.rint(np.log(counts) * _UNIT).astype(np.int64)  # whole, so that on any processor sums are the same
+        return np.add.reduceat(logs, ends - sizes) / (sizes * _UNIT)
 
     return np.concatenate([np.empty(0), *in_threads(work, batches(text, BATCH_BYTES))])

@@ -55,6 +55,11 @@ def test_any_row_of_a_family_stands_for_it(crude, kept, exact, edited):
     assert (made.recall["exact"], made.recall["edited"]) == (exact, edited)
 
 
+@pytest.mark.parametrize(("kept", "garbled"), [("abcg", 0), ("bg", 0), ("cg", 1), ("g", None)])
+def test_which_row_of_an_edited_pair_is_left(crude, kept, garbled):
+    assert _found(crude, kept).garbled == garbled
+
+
 def test_a_wrong_label_that_a_copy_carries_on_is_not_found(crude):
     assert _found(crude, "aeg").recall["flip"] == 0
     assert _found(crude, "aeg", {"e": "cheque"}).recall["flip"] == 1

@@ -17,7 +17,7 @@ from recryst.state.phrases import silent
 from recryst.state.preparation import CleanParams, DedupParams
 from recryst.state.rows import Removal
 from recryst.tools.repeats.corpus import corpus_duplicates, open_corpus
-from recryst.tools.repeats.dedup import TOOL, near_duplicates
+from recryst.tools.repeats.dedup import TOOL, keep_order, near_duplicates
 from recryst.tools.repeats.minhash import SignedRows, signatures
 from recryst.tools.text.clean import exact_duplicates, normalise
 
@@ -34,7 +34,7 @@ def jaccard(one: str, other: str, size: int = 5) -> float:
 
 
 def deduplicate(text: list[str], settled: int = 0, rows: np.ndarray | None = None, **params: object) -> Removal:
-    chosen = DedupParams(**params)
+    chosen = DedupParams(**{"which_to_keep": "first", **params})
     series = pl.Series(text, dtype=pl.String)
     positions = np.arange(len(text), dtype=np.uint32) if rows is None else rows
     return near_duplicates(SignedRows(series, positions, signatures(series, chosen)), chosen, settled)
@@ -135,10 +135,10 @@ def test_the_best_row_stays():
     params = DedupParams(which_to_keep="best_quality")
     signed = SignedRows(text, rows, signatures(text, params))
     quality = np.array([0.5, 0.7, 0.9, 0.0, 0.9])
-    best = near_duplicates(signed, params, quality=quality)
+    best = near_duplicates(signed, params, order=keep_order(signed, params, quality=quality))
     assert (best.rows.tolist(), best.duplicate_of.tolist()) == ([2, 5, 8], [3, 3, 3])  # of equals the first position
-    unknown = near_duplicates(signed, params, quality=np.array([np.nan, -1.0, np.nan, 1.0, np.nan]))
-    assert set(unknown.duplicate_of.tolist()) == {2}
+    unknown = keep_order(signed, params, quality=np.array([np.nan, -1.0, np.nan, 1.0, np.nan]))
+    assert unknown.tolist()[:2] == [3, 1]
     with pytest.raises(UsageError, match="best_quality"):
         near_duplicates(signed, params)
 
@@ -146,7 +146,8 @@ def test_the_best_row_stays():
 def test_rows_left_out_are_compared_with_nothing():
     text, rows = pl.Series(["a b c", "A b c", "a b  c", "d"]), np.array([4, 5, 6, 7], dtype=np.uint32)
     signed = SignedRows(text, rows, signatures(text, DedupParams()))
-    removal = near_duplicates(signed, DedupParams(), left_out=np.array([4, 7], dtype=np.uint32))
+    order = keep_order(signed, DedupParams(), left_out=np.array([4, 7], dtype=np.uint32))
+    removal = near_duplicates(signed, DedupParams(), order=order)
     assert (removal.rows.tolist(), removal.duplicate_of.tolist()) == ([6], [5])
 
 
@@ -170,7 +171,7 @@ def test_maps_and_order_change_nothing(tmp_path):
     originals = [prose(60, rng) for _ in range(200)]
     text = originals + [edited(one, rng.randrange(0, 3), rng) for one in originals]
     rng.shuffle(text)
-    removal = deduplicate(text)
+    removal = deduplicate(text, which_to_keep="commonest")
     positions = np.arange(400, dtype=np.uint32)
     np.save(tmp_path / "signed.npy", signatures(pl.Series(text), DedupParams()))
     signed = np.load(tmp_path / "signed.npy", mmap_mode="r")
@@ -179,7 +180,7 @@ def test_maps_and_order_change_nothing(tmp_path):
     assert len(removal.rows) > 100
     assert (mapped.rows.tolist(), mapped.score.tolist()) == (removal.rows.tolist(), removal.score.tolist())
     mixed = np.random.default_rng(0).permutation(400)
-    shuffled = deduplicate([text[at] for at in mixed], rows=positions[mixed])
+    shuffled = deduplicate([text[at] for at in mixed], rows=positions[mixed], which_to_keep="commonest")
     assert shuffled.rows.tolist() == removal.rows.tolist()
     assert shuffled.duplicate_of.tolist() == removal.duplicate_of.tolist()
 
@@ -296,6 +297,6 @@ def test_real_posts_as_by_all_pairs(shared_data: Path):
         for row in range(len(text)):
             if any(other not in gone for other in kept_likes.get(row, ())):
                 gone.add(row)
-        removal = near_duplicates(signed, DedupParams(threshold=threshold))
+        removal = near_duplicates(signed, DedupParams(threshold=threshold, which_to_keep="first"))
         assert gone
         assert set(removal.rows.tolist()) == gone
