@@ -40,8 +40,8 @@ _FOUND = (
     "Shares of the rows that have the fault, or of all rows (removed). A wrong label, or another fault, is found where "
     "no row that has it is left, copies of it included; a copy where it stands beside no other row of its family. "
     "Clean rows lost: groups of rows that say the same of which none is left, of those without a fault. Precision: of "
-    "the removed rows those that a fault or a copy gave cause for. Edited alone: of the families with an edited copy of "
-    "which a row is left, those of which only edited ones are.",
+    "the removed rows those that a fault or a copy gave cause for. Edited alone: of the families with an edited copy "
+    "of which a row is left, those of which only edited ones are.",
 )
 
 
