@@ -13,8 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from .cores import cores
+
 CACHE_VARIABLE = "RECRYST_CACHE_DIR"
-_NUMBA_VARIABLE = "NUMBA_CACHE_DIR"
+_NUMBA_FOLDER, _NUMBA_THREADS = "NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS"
 _MODULES: dict[str, object] = sys.modules  # type: ignore[assignment]  # None: a module that cannot be imported
 _PROGRAM = list[bool]()  # not empty: nobody else's code runs in this process
 
@@ -43,22 +45,30 @@ def private(folder: Path) -> Path | None:
         return None
 
 
-def numba_cache() -> None:
-    """Give Numba a folder of this user's where it would find none; to be called before a kernel is kept on disk.
+def prepare_numba() -> None:
+    """Give Numba no more threads than there are cores to use, and a folder of this user's where it would find none; to
+    be called before a kernel is made.
 
-    Packages that keep kernels (umap-learn, pynndescent) cannot be imported otherwise where neither they nor the home
-    can be written to, as in a container run under another user. A run's own folder is not taken for it: a run may be
+    Numba does not ask ``OMP_NUM_THREADS``, and when its threads start it sets OpenMP's, which are torch's, to their
+    number. Packages that keep kernels (umap-learn, pynndescent) cannot be imported where neither they nor the home can
+    be written to, as in a container run under another user. A run's own folder is not taken for it: a run may be
     somebody else's, and what lies there would be executed.
     """
-    if os.environ.get(_NUMBA_VARIABLE):
-        return
-    with contextlib.suppress(OSError, RuntimeError):
-        if _writable(_caches() / "numba"):
-            return
-    temporary = Path(tempfile.gettempdir()) / f"recryst-numba-{os.geteuid()}"
-    os.environ[_NUMBA_VARIABLE] = str(private(temporary) or tempfile.mkdtemp(prefix="recryst-numba-"))
-    if "numba" in sys.modules:  # it read the environment when it was imported
-        sys.modules["numba"].config.reload_config()
+    before = {name: os.environ.get(name) for name in (_NUMBA_FOLDER, _NUMBA_THREADS)}
+    said = before[_NUMBA_THREADS] or ""
+    os.environ[_NUMBA_THREADS] = str(min(cores(), int(said)) if said.isdecimal() else cores())
+    if not before[_NUMBA_FOLDER] and not _home_takes_kernels():
+        temporary = Path(tempfile.gettempdir()) / f"recryst-numba-{os.geteuid()}"
+        os.environ[_NUMBA_FOLDER] = str(private(temporary) or tempfile.mkdtemp(prefix="recryst-numba-"))
+    if "numba" in sys.modules and before != {name: os.environ.get(name) for name in before}:
+        sys.modules["numba"].config.reload_config()  # it read the environment when it was imported
+
+
+def _home_takes_kernels() -> bool:
+    try:
+        return _writable(_caches() / "numba")
+    except (OSError, RuntimeError):  # the second: there is no home
+        return False
 
 
 def _writable(folder: Path) -> bool:

@@ -6,15 +6,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from .cores import cores
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
 def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """``work`` of every item, in order; so many at once as there are processors, and few waiting."""
-    from numba import get_num_threads
-
-    threads = get_num_threads()
+    """``work`` of every item, in order; so many at once as there are cores to use, and few waiting."""
+    threads = cores()
     with ThreadPoolExecutor(threads, "recryst") as pool:
         waiting: deque[Future[_Result]] = deque()
         for item in items:

@@ -43,8 +43,8 @@ def near_duplicates(
     Args:
         signed: n rows, signed with the same parameters.
         settled: so many entries at the front stay whatever they resemble.
-        order: entries (int64) in keep order, the settled ones first; those left out are compared with nothing and not
-            counted. None: all, as ``keep_order`` has them.
+        order: entries (int64 [m]) in keep order, the settled ones first; those left out are compared with nothing and
+            not counted. None: all, as ``keep_order`` has them.
 
     Returns:
         The rows to remove, with their Jaccard similarity to the kept row that ``duplicate_of`` names.
