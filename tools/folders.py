@@ -16,7 +16,7 @@ from pathlib import Path
 from .cores import cores
 
 CACHE_VARIABLE = "RECRYST_CACHE_DIR"
-_NUMBA_FOLDER, _NUMBA_THREADS = "NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS"
+_NUMBA_VARIABLE, _NUMBA_THREADS = "NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS"
 _MODULES: dict[str, object] = sys.modules  # type: ignore[assignment]  # None: a module that cannot be imported
 _PROGRAM = list[bool]()  # not empty: nobody else's code runs in this process
 
@@ -45,30 +45,22 @@ def private(folder: Path) -> Path | None:
         return None
 
 
-def prepare_numba() -> None:
-    """Give Numba no more threads than there are cores to use, and a folder of this user's where it would find none; to
-    be called before a kernel is made.
+def numba_cache() -> None:
+    """Give Numba a folder of this user's where it would find none; to be called before a kernel is kept on disk.
 
-    Numba does not ask ``OMP_NUM_THREADS``, and when its threads start it sets OpenMP's, which are torch's, to their
-    number. Packages that keep kernels (umap-learn, pynndescent) cannot be imported where neither they nor the home can
-    be written to, as in a container run under another user. A run's own folder is not taken for it: a run may be
+    Packages that keep kernels (umap-learn, pynndescent) cannot be imported otherwise where neither they nor the home
+    can be written to, as in a container run under another user. A run's own folder is not taken for it: a run may be
     somebody else's, and what lies there would be executed.
     """
-    before = {name: os.environ.get(name) for name in (_NUMBA_FOLDER, _NUMBA_THREADS)}
-    said = before[_NUMBA_THREADS] or ""
-    os.environ[_NUMBA_THREADS] = str(min(cores(), int(said)) if said.isdecimal() else cores())
-    if not before[_NUMBA_FOLDER] and not _home_takes_kernels():
-        temporary = Path(tempfile.gettempdir()) / f"recryst-numba-{os.geteuid()}"
-        os.environ[_NUMBA_FOLDER] = str(private(temporary) or tempfile.mkdtemp(prefix="recryst-numba-"))
-    if "numba" in sys.modules and before != {name: os.environ.get(name) for name in before}:
-        sys.modules["numba"].config.reload_config()  # it read the environment when it was imported
-
-
-def _home_takes_kernels() -> bool:
-    try:
-        return _writable(_caches() / "numba")
-    except (OSError, RuntimeError):  # the second: there is no home
-        return False
+    if os.environ.get(_NUMBA_VARIABLE):
+        return
+    with contextlib.suppress(OSError, RuntimeError):
+        if _writable(_caches() / "numba"):
+            return
+    temporary = Path(tempfile.gettempdir()) / f"recryst-numba-{os.geteuid()}"
+    os.environ[_NUMBA_VARIABLE] = str(private(temporary) or tempfile.mkdtemp(prefix="recryst-numba-"))
+    if "numba" in sys.modules:  # it read the environment when it was imported
+        sys.modules["numba"].config.reload_config()
 
 
 def _writable(folder: Path) -> bool:
@@ -94,6 +86,9 @@ def settle_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenisers' threads and forks do not mix
     # Or the last bits of a vector depend on where its operands happen to lie in memory.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+    # Numba does not ask OMP_NUM_THREADS, and its threads, when they start, set the number of OpenMP's: torch's.
+    said = os.environ.get(_NUMBA_THREADS, "")
+    os.environ[_NUMBA_THREADS] = str(min(cores(), int(said)) if said.isdecimal() and int(said) else cores())
     without_telemetry()
 
 

@@ -12,8 +12,8 @@ READ_ONLY = """
 import os, sys, tempfile
 from pathlib import Path
 {early}
-from recryst.tools.folders import prepare_numba
-prepare_numba()
+from recryst.tools.folders import numba_cache
+numba_cache()
 from numba.core import caching
 caching.CacheImpl._locator_classes = [one for one in caching.CacheImpl._locator_classes if "Tree" not in one.__name__]
 {use}
@@ -41,7 +41,7 @@ def test_kernels_are_kept_in_a_private_temporary_folder(tmp_path, early):
 
 
 def test_what_the_user_set_or_can_write_to_stays(tmp_path):
-    program = "import os; from recryst.tools.folders import prepare_numba; prepare_numba(); "
+    program = "import os; from recryst.tools.folders import numba_cache; numba_cache(); "
     program += "print(os.environ.get('NUMBA_CACHE_DIR'))"
     for given, expected in (({"NUMBA_CACHE_DIR": "/here"}, "/here"), ({"HOME": str(tmp_path)}, "None")):
         env = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
@@ -53,7 +53,8 @@ def test_what_the_user_set_or_can_write_to_stays(tmp_path):
 
 def test_no_library_takes_more_threads_than_the_user_said():
     """Numba's threads set those of OpenMP, and so of torch: with two busy workers each product waited for its turn."""
-    program = "import torch\nimport polars as pl\nfrom recryst.tools.repeats.minhash import signatures\n"
+    program = "from recryst.tools.folders import settle_libraries; settle_libraries()\n"
+    program += "import torch\nimport polars as pl\nfrom recryst.tools.repeats.minhash import signatures\n"
     program += "from recryst.state.preparation import DedupParams\nsignatures(pl.Series(['a b']), DedupParams())\n"
     program += "from numba import get_num_threads\nprint(get_num_threads(), torch.get_num_threads())"
     words = [sys.executable, "-P", "-c", program]

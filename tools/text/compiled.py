@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache, partial, wraps
 from typing import Any
 
-from ..folders import prepare_numba
+from ..folders import numba_cache
 
 
 def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -16,7 +16,7 @@ def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Ca
     A kernel runs without the interpreter's lock, so threads run it side by side. Its machine code is kept on disk for
     the next process, where Numba finds a folder that it may write to. ``options`` are Numba's own.
     """
-    prepare_numba()
+    numba_cache()
     from numba import njit
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

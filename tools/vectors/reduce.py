@@ -19,7 +19,7 @@ import polars as pl
 from ...state.config import ReduceParams
 from ...state.errors import InputError
 from ...state.phrases import Advance, silent
-from ..folders import prepare_numba
+from ..folders import numba_cache
 from ..table_tool import TableTool
 from .embed import table_vectors
 from .neighbors import nearest
@@ -205,7 +205,7 @@ def fit_umap(
 @cache
 def _umap() -> Any:
     """The class of UMAP. Its machine code, which takes seconds to make, is kept on disk for the next process."""
-    prepare_numba()
+    numba_cache()
     with warnings.catch_warnings():
         # Said on import where TensorFlow is absent, about a variant that is not used here.
         warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
