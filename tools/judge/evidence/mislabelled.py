@@ -4,7 +4,9 @@ Two views of a row's own label: its probability under a linear discriminant that
 (ranking by out-of-sample probability beats more complex detectors on real label errors in text, Chong et al. 2022),
 and its share of the votes of the nearest neighbours (Wilson 1972; SimiFeat, Zhu et al. 2022). A row is doubted where
 both doubt it. Where the labels of its neighbours agree no better than chance (junk: off-topic rows, gibberish and
-boilerplate that carry whatever label) no label is borne out.
+boilerplate that carry whatever label) no label is borne out. How well is meant beside the row's own class, as the
+thresholds of confident learning are (Northcutt et al. 2021, §3.1): the rows of a class of many kinds are all hard to
+tell, and of a small one most of them would go.
 """
 
 from functools import reduce
@@ -91,7 +93,7 @@ def label_evidence(
         vote[at], agreement[at] = voted.own, voted.agreement
         agree[at] = (other[at] == voted.elected) & (sure[at] >= _LIKELY) & (voted.agreement >= _UNITED)
         small = np.bincount(codes[at], minlength=len(names))[codes[at]] < SMALL_CLASS
-        borne_out[at] = np.where(small & ~agree[at], 1.0, support(own[at], voted))
+        borne_out[at] = np.where(small & ~agree[at], 1.0, _beside_class(support(own[at], voted), codes[at]))
     other_names = names.gather(np.where(agree, np.nan_to_num(other), 0).astype(np.int64))
     figures = {
         "own_probability": own, "own_vote": vote, "agreement": agreement, "label_support": borne_out,
@@ -188,6 +190,19 @@ def support(own: np.ndarray, voted: Votes) -> np.ndarray:
     """
     vote = np.where(np.isnan(voted.own), own, voted.own)
     return np.asarray(np.maximum(own, vote) * np.clip(np.nan_to_num(voted.agreement, nan=1.0) / _INFORMED, 0.0, 1.0))
+
+
+def _beside_class(borne_out: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """The support of labels (float64 [n]) as if the median of its class (integers [n]) were that of all, where it is
+    lower: float64 [n], 1 at most."""
+    classes = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes))[:-1]
+    median = np.array([np.median(part) if len(part) else 1.0 for part in np.split(borne_out[classes], ends)])
+    typical = median[codes]
+    usual = np.median(borne_out)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        raised = np.where(typical > 0, borne_out * (usual / typical), 1.0)
+    return np.where(typical < usual, np.minimum(raised, 1.0), borne_out)
 
 
 def support_of_views(own: np.ndarray, vote: np.ndarray, agreement: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from recryst.tools.judge.evidence.mislabelled import (
     isolation,
     label_evidence,
     like_groups,
+    support_of_views,
 )
 from recryst.tools.vectors.neighbors import neighbor_graph
 
@@ -86,6 +87,23 @@ def test_a_rare_class_is_not_doubted_for_being_varied():
     assert (found["label_support"].filter(~claimed) == 1).all()
     enough = np.concatenate([truth, np.full(few, 1)])
     assert evidence(np.concatenate([vectors, scattered]), enough)[-few:]["label_support"].min() < 0.5
+
+
+def test_a_varied_class_is_judged_by_its_own_measure():
+    """Its rows are hard to tell and few of them go; of another class's row that was called so as much is seen."""
+    rng = np.random.default_rng(5)
+    vectors, truth = clouds(rng)
+    varied = unit(rng.standard_normal((40, SIZE)))
+    labels = np.concatenate([truth, np.full(40, 9)])
+    labels[:4] = 1
+    found = evidence(np.concatenate([vectors, varied]), labels)
+    alone = support_of_views(*(found[name].to_numpy() for name in ("own_probability", "own_vote", "agreement")))
+    beside = found["label_support"].to_numpy()
+    assert np.median(beside[-40:]) == pytest.approx(np.median(alone), abs=0.05)
+    assert np.median(alone[-40:]) < 0.9 * np.median(alone)
+    assert (beside[-40:] < 0.2).sum() < (alone[-40:] < 0.2).sum()
+    assert beside[:4].max() < 0.02
+    assert beside[4 : len(truth)] == pytest.approx(alone[4 : len(truth)], abs=0.05)
 
 
 def test_a_row_of_a_rare_class_is_doubted_where_another_class_claims_it():
