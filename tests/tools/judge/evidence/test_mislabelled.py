@@ -102,7 +102,7 @@ def test_a_varied_class_is_judged_by_its_own_measure():
     assert np.median(beside[-40:]) == pytest.approx(np.median(alone), abs=0.05)
     assert np.median(alone[-40:]) < 0.9 * np.median(alone)
     assert (beside[-40:] < 0.2).sum() < (alone[-40:] < 0.2).sum()
-    assert beside[:4].max() < 0.02
+    assert beside[:4].max() < 0.1
     assert beside[4 : len(truth)] == pytest.approx(alone[4 : len(truth)], abs=0.05)
 
 
