@@ -14,7 +14,8 @@ from .clean import Clean, Filter, Language
 from .deciding.decide import Decide
 from .describe import Cluster, Critique, Embed, Score
 from .experiment import Act, Baseline, Measure
-from .finish import Export, Publish, Quantise, Train
+from .final_model import Quantise, Train
+from .finish import Export, Publish
 from .label import Label
 from .load import Load
 from .maps import Draw, Reduce

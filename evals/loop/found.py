@@ -82,7 +82,7 @@ def found(crude: Crude, made: Outcome, groups: Sequence[int]) -> Found:
 def _garbled(table: pl.DataFrame) -> float | None:
     edited = pl.col("fault") == "edited"
     families = table.filter(edited.any().over("origin") & pl.col("kept")).group_by("origin").agg(edited.all())
-    return families["fault"].cast(pl.Float64).mean()
+    return int(families["fault"].sum()) / families.height if families.height else None
 
 
 def _tally(faults: pl.Series) -> dict[str, int]:

@@ -56,6 +56,6 @@ def commonness(text: pl.Series) -> np.ndarray:
         counts, ends = pairs.of(text.slice(*batch))
         sizes = np.diff(ends, prepend=0)
         logs = np.rint(np.log(counts) * _UNIT).astype(np.int64)  # whole, so that on any processor sums are the same
-        return np.add.reduceat(logs, ends - sizes) / (sizes * _UNIT)
+        return np.asarray(np.add.reduceat(logs, ends - sizes) / (sizes * _UNIT))
 
     return np.concatenate([np.empty(0), *in_threads(work, batches(text, BATCH_BYTES))])
