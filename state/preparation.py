@@ -121,9 +121,10 @@ class DedupParams(Section):
     threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity from which two rows are near-duplicates")
     ngram_size: int = Field(5, ge=1, description="words in a shingle")
     num_perm: int = Field(128, ge=16, description="hash permutations in a signature")
-    which_to_keep: Literal["commonest", "first", "longest", "best_quality"] = Field(
-        "commonest",
-        description="the row of a group that stays; commonest: whose pairs of words stand most often in the set",
+    which_to_keep: Literal["commonest", "first", "longest", "best_quality"] | None = Field(
+        None,
+        description="the row of a group that stays: unless it is said, in a run the one whose pairs of words are the "
+        "commonest in the set, in a table the first",
     )
     against: Annotated[Names, Option("data", "accepted", "FILE", file=True)] = Field(
         (), description="files whose rows are in the corpus already; repeats of them go, exact and near"

@@ -11,6 +11,7 @@ from ...state.config import Config
 from ...state.errors import InputError
 from ...state.events import StepEvent
 from ...state.phrases import Advance, counted, silent
+from ...state.preparation import DedupParams
 from ...state.rows import Removal, hold_out, removed_by_reason
 from ...state.values import Role, Values
 from ...tools.judge import select
@@ -71,7 +72,7 @@ class Dedup(Step[pl.DataFrame | None]):
             text = dedup.compared(content)
             signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
             quality = quality_of_rules(view, rows)
-            order = dedup.keep_order(signed, config.dedup, quality=quality, left_out=left_out)
+            order = dedup.keep_order(signed, keeping(config), quality=quality, left_out=left_out)
             near = dedup.near_duplicates(signed, config.dedup, advance=advance, order=order)
             if config.dedup.target_rows is None:
                 order = order[~np.isin(rows[order], near.rows)]
@@ -144,6 +145,12 @@ def _found_in_corpus(view: View, folder: Path) -> pl.DataFrame:
     signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup))
     found = corpus_duplicates(signed, corpus, config.dedup)
     return pl.DataFrame({"row": found.rows, "score": found.score, "duplicate_of": found.duplicate_of})
+
+
+def keeping(config: Config) -> DedupParams:
+    """How a run removes near-duplicates: unless it is said which row stays, the one of the commonest wording does."""
+    which = config.dedup.which_to_keep or "commonest"
+    return config.dedup.model_copy(update={"which_to_keep": which})
 
 
 def quality_of_rules(view: View, rows: np.ndarray) -> np.ndarray | None:

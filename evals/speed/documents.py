@@ -47,7 +47,7 @@ def documents(rows: int, seed: int) -> pl.Series:
 
 def minhash(plan: Plan) -> list[Line]:
     """Near-duplicates from signatures to verified removals, beside the two libraries; a missing one leaves a gap."""
-    text, params = documents(plan.rows, plan.seed), DedupParams(which_to_keep="first")
+    text, params = documents(plan.rows, plan.seed), DedupParams()
     part = text.head(_PART)
     _removed(text.head(2), params)
     scale = len(text) / len(part)

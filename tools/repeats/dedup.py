@@ -77,7 +77,7 @@ def keep_order(
 
     Args:
         signed: n rows.
-        params: ``which_to_keep``.
+        params: ``which_to_keep``; None is the first.
         settled: so many entries at the front.
         quality: float [n], higher is better; needed where ``which_to_keep`` is ``best_quality``.
         left_out: positions (uint32) of rows that are out already: they are not in the order.
@@ -85,7 +85,7 @@ def keep_order(
     Raises:
         UsageError: ``best_quality`` without a quality.
     """
-    text, rows, which = signed.text, signed.rows, params.which_to_keep
+    text, rows, which = signed.text, signed.rows, params.which_to_keep or "first"
     if which == "commonest":
         quality = commonness(text)
     elif which == "longest":

@@ -32,7 +32,7 @@ from ...decide.suspects import by_fault, marked, suspects
 from ...view import View
 from ..measured import neighbors_among
 from ..probed import learns_labels
-from ..repeats import contamination, of_one_label, quality_of_rules
+from ..repeats import contamination, keeping, of_one_label, quality_of_rules
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _judged_again(view: View, thresholds: Thresholds, advance: Advance) -> tuple
     signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
     quality = quality_of_rules(view, rows)
     # What comes back repeats nothing, whatever the target.
-    params = config.dedup.model_copy(update={"target_rows": None})
+    params = keeping(config).model_copy(update={"target_rows": None})
     order = dedup.keep_order(signed, params, len(settled), quality)
     repeats = dedup.near_duplicates(signed, params, len(settled), order=order)
     return np.setdiff1d(back, repeats.rows), filters.failing(annotations[kept], kept, bounds)

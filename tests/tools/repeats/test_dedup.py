@@ -34,7 +34,7 @@ def jaccard(one: str, other: str, size: int = 5) -> float:
 
 
 def deduplicate(text: list[str], settled: int = 0, rows: np.ndarray | None = None, **params: object) -> Removal:
-    chosen = DedupParams(**{"which_to_keep": "first", **params})
+    chosen = DedupParams(**params)
     series = pl.Series(text, dtype=pl.String)
     positions = np.arange(len(text), dtype=np.uint32) if rows is None else rows
     return near_duplicates(SignedRows(series, positions, signatures(series, chosen)), chosen, settled)
@@ -176,7 +176,7 @@ def test_maps_and_order_change_nothing(tmp_path):
     np.save(tmp_path / "signed.npy", signatures(pl.Series(text), DedupParams()))
     signed = np.load(tmp_path / "signed.npy", mmap_mode="r")
     chunked = pl.concat([pl.Series(text[:150]), pl.Series(text[150:])])
-    mapped = near_duplicates(SignedRows(chunked, positions, signed), DedupParams())
+    mapped = near_duplicates(SignedRows(chunked, positions, signed), DedupParams(which_to_keep="commonest"))
     assert len(removal.rows) > 100
     assert (mapped.rows.tolist(), mapped.score.tolist()) == (removal.rows.tolist(), removal.score.tolist())
     mixed = np.random.default_rng(0).permutation(400)
@@ -297,6 +297,6 @@ def test_real_posts_as_by_all_pairs(shared_data: Path):
         for row in range(len(text)):
             if any(other not in gone for other in kept_likes.get(row, ())):
                 gone.add(row)
-        removal = near_duplicates(signed, DedupParams(threshold=threshold, which_to_keep="first"))
+        removal = near_duplicates(signed, DedupParams(threshold=threshold))
         assert gone
         assert set(removal.rows.tolist()) == gone

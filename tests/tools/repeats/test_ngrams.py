@@ -40,5 +40,5 @@ def test_of_two_texts_the_sound_one_stays():
     sound = [f"{a} {b} {c} on {d}s" for a in subjects for b in verbs for c in goods for d in ("monday", "friday")]
     text = pl.Series([edited(one, random) for one in sound] + sound)
     signed = SignedRows(text, np.arange(len(text), dtype=np.uint32), np.empty((len(text), 0), dtype=np.uint32))
-    place = np.argsort(keep_order(signed, DedupParams()))
+    place = np.argsort(keep_order(signed, DedupParams(which_to_keep="commonest")))
     assert (place[len(sound) :] < place[: len(sound)]).mean() > 0.9
