@@ -56,7 +56,7 @@ _USUAL = {
     "publish": _Cost(1.0, 0.02),
 }
 _ROUND = _Cost(0.5, 0.6)  # any round but the first
-_TOKENS, _FORMAT = 3500.0, 16.0  # trained on in a second; seconds to quantise to a format and measure it
+_TOKENS, _FORMAT = 3000.0, 6.0  # trained on in a second; seconds to quantise to a format and measure it
 
 
 def seconds_left(view: View, step: str) -> float | None:
