@@ -21,7 +21,14 @@ from ....state.actions import Action, Relabel, RemoveSuspects
 from ....state.rows import kept_rows
 from ....tools.judge.evidence.discriminant import Moments, discriminant, moments, predicted, probabilities
 from ....tools.judge.evidence.folds import FOLDS, group_folds
-from ....tools.judge.evidence.mislabelled import chance_agreement, label_evidence, like_groups, support, votes
+from ....tools.judge.evidence.mislabelled import (
+    beside_class,
+    chance_agreement,
+    label_evidence,
+    like_groups,
+    support,
+    votes,
+)
 from ....tools.vectors.neighbors import NeighborGraph, nearest_among, restrict
 from ...decide.person import pinned
 from ...decide.suspects import most_suspect, past_limit
@@ -93,6 +100,7 @@ class Rotation:
             chance = chance_agreement(self.codes[fold.known])
             voted = votes(own, theirs, self.graph.similarities[fold.held], chance)
             borne_out[fold.held] = support(found, voted)
+        borne_out = beside_class(borne_out, self.codes)
         return np.asarray((borne_out >= CONFIRMED) | np.isin(self.rows, self.told))
 
     @cached_property
