@@ -108,15 +108,15 @@ class EditedCopies(Parts):
         edits = slips + unsure + len(moved) + len(single)
         if edits > most or any(map(_is_vital, single)) or (size < _LONG and not all(map(_may_move, moved))):
             return 0.0
-        said = Counter(one.gap for one in single if _has_content(one))
-        doubtful = unsure + len(said)
-        harmless = slips + len(moved) + len({one.gap for one in single} - set(said))
-        if doubtful and (size < _LONG or max(said.values(), default=1) > 1 or doubtful > harmless):
+        of_content = Counter(one.gap for one in single if _has_content(one))
+        doubtful = unsure + len(of_content)
+        harmless = slips + len(moved) + len({one.gap for one in single} - set(of_content))
+        if doubtful and (size < _LONG or max(of_content.values(), default=1) > 1 or doubtful > harmless):
             return 0.0
         return 1.0 - edits / size
 
     def _stands_nowhere_else(self, slip: tuple[_Placed, _Placed]) -> bool:
-        """Whether one of two words, of letters alone, stands in no other text."""
+        """Whether one of two words, of letters alone, stands nowhere else in the set."""
         words = [one.word for one in slip]
         return all(map(str.isalpha, words)) and int(self._words.of(pl.Series(words))[0].min()) <= 1
 

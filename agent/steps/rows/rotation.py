@@ -22,10 +22,10 @@ from ....state.rows import kept_rows
 from ....tools.judge.evidence.discriminant import Moments, discriminant, moments, predicted, probabilities
 from ....tools.judge.evidence.folds import FOLDS, group_folds
 from ....tools.judge.evidence.mislabelled import (
-    beside_class,
     chance_agreement,
     label_evidence,
     like_groups,
+    relative_to_class,
     support,
     votes,
 )
@@ -100,7 +100,7 @@ class Rotation:
             chance = chance_agreement(self.codes[fold.known])
             voted = votes(own, theirs, self.graph.similarities[fold.held], chance)
             borne_out[fold.held] = support(found, voted)
-        borne_out = beside_class(borne_out, self.codes)
+        borne_out = relative_to_class(borne_out, self.codes)
         return np.asarray((borne_out >= CONFIRMED) | np.isin(self.rows, self.told))
 
     @cached_property

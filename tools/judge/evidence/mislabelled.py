@@ -93,7 +93,7 @@ def label_evidence(
         vote[at], agreement[at] = voted.own, voted.agreement
         agree[at] = (other[at] == voted.elected) & (sure[at] >= _LIKELY) & (voted.agreement >= _UNITED)
         small = np.bincount(codes[at], minlength=len(names))[codes[at]] < SMALL_CLASS
-        borne_out[at] = np.where(small & ~agree[at], 1.0, beside_class(support(own[at], voted), codes[at]))
+        borne_out[at] = np.where(small & ~agree[at], 1.0, relative_to_class(support(own[at], voted), codes[at]))
     other_names = names.gather(np.where(agree, np.nan_to_num(other), 0).astype(np.int64))
     figures = {
         "own_probability": own, "own_vote": vote, "agreement": agreement, "label_support": borne_out,
@@ -180,7 +180,7 @@ def held_out_support(known: Labelled, held_out: Labelled) -> np.ndarray:
     near, cosines = nearest(known.vectors, held_out.vectors, NEIGHBORS)
     theirs = np.where(near >= 0, known.labels[near], -1)
     voted = votes(held_out.labels, theirs, cosines, chance_agreement(known.labels))
-    return beside_class(support(own, voted), held_out.labels)
+    return relative_to_class(support(own, voted), held_out.labels)
 
 
 def support(own: np.ndarray, voted: Votes) -> np.ndarray:
@@ -192,7 +192,7 @@ def support(own: np.ndarray, voted: Votes) -> np.ndarray:
     return np.asarray(np.maximum(own, vote) * np.clip(np.nan_to_num(voted.agreement, nan=1.0) / _INFORMED, 0.0, 1.0))
 
 
-def beside_class(borne_out: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def relative_to_class(borne_out: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """The support of labels (float64 [n]) as if the median of its class (integers [n]) were that of all, where it is
     lower: float64 [n], 1 at most."""
     classes = np.argsort(codes, kind="stable")
