@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from recryst.tools.folders import settle_libraries
+
+settle_libraries()  # as a run does first: a test may be the first of its process to load what is told by it
+
 # The same examples in every run: what fails here fails everywhere, and not because a machine is busy.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")

@@ -86,9 +86,11 @@ def settle_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenisers' threads and forks do not mix
     # Or the last bits of a vector depend on where its operands happen to lie in memory.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
-    # Numba does not ask OMP_NUM_THREADS, and its threads, when they start, set the number of OpenMP's: torch's.
-    said = os.environ.get(_NUMBA_THREADS, "")
-    os.environ[_NUMBA_THREADS] = str(min(cores(), int(said)) if said.isdecimal() and int(said) else cores())
+    # Numba does not ask OMP_NUM_THREADS, and its threads, when they start, set the number of OpenMP's: torch's. Once it
+    # is imported they may be running, and it compiles nothing more where the environment comes to say another number.
+    if "numba" not in sys.modules:
+        said = os.environ.get(_NUMBA_THREADS, "")
+        os.environ[_NUMBA_THREADS] = str(min(cores(), int(said)) if said.isdecimal() and int(said) else cores())
     without_telemetry()
 
 

@@ -61,3 +61,15 @@ def test_no_library_takes_more_threads_than_the_user_said():
     env = {name: value for name, value in os.environ.items() if name != "NUMBA_NUM_THREADS"}
     done = subprocess.run(words, env={**env, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "1"]
+
+
+def test_numbas_threads_are_left_as_they_are_once_they_run():
+    """In a notebook they may: Numba then compiles nothing more where the environment has come to say another number."""
+    program = "import numba\nfrom numba import njit, prange\n"
+    program += "@njit(parallel=True)\ndef f(n):\n    s = 0\n    for i in prange(n):\n        s += i\n    return s\n"
+    program += "f(9)\nfrom recryst.tools.folders import settle_libraries\nsettle_libraries()\n"
+    program += "print(njit(lambda x: x + 1)(1))"
+    words = [sys.executable, "-P", "-c", program]
+    env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | {"NUMBA_NUM_THREADS": "3"}
+    done = subprocess.run(words, env={**env, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2"]
