@@ -20,7 +20,7 @@ from ...tools.repeats import dedup, minhash
 from ...tools.repeats.contamination.benchmarks import index_benchmarks
 from ...tools.repeats.contamination.decontaminate import Contamination, contaminated
 from ...tools.repeats.corpus import corpus_duplicates, open_corpus
-from ...tools.repeats.edited import edited_copies
+from ...tools.repeats.edited import WithoutSubstitution, edited_copies
 from ...tools.repeats.groups import Together, row_groups
 from ...tools.text.filters import is_applied
 from ...tools.write.figures import near_in_words
@@ -73,7 +73,8 @@ class Dedup(Step[pl.DataFrame | None]):
             signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
             quality = quality_of_rules(view, rows)
             order = dedup.keep_order(signed, keeping(config), quality=quality, left_out=left_out)
-            near = dedup.near_duplicates(signed, config.dedup, advance=advance, order=order)
+            same = WithoutSubstitution(content, config.dedup.ngram_size)
+            near = dedup.near_duplicates(signed, config.dedup, advance=advance, order=order, parts=same)
             if config.dedup.target_rows is None:
                 order = order[~np.isin(rows[order], near.rows)]
                 near = _joined(near, edited_copies(content, rows, config.dedup, order))

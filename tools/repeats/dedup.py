@@ -31,6 +31,7 @@ def near_duplicates(
     settled: int = 0,
     advance: Advance = silent,
     order: np.ndarray | None = None,
+    parts: Parts | None = None,
 ) -> Removal:
     """Rows that nearly repeat a row that stays.
 
@@ -45,6 +46,7 @@ def near_duplicates(
         settled: so many entries at the front stay whatever they resemble.
         order: entries (int64 [m]) in keep order, the settled ones first; those left out are compared with nothing and
             not counted. None: all, as ``keep_order`` has them.
+        parts: what else a pair must have in common; None: of rows of several parts, each part's shingles.
 
     Returns:
         The rows to remove, with their Jaccard similarity to the kept row that ``duplicate_of`` names.
@@ -52,7 +54,8 @@ def near_duplicates(
     text, rows, table = signed.text, signed.rows, (signed.signatures[:0], signed.signatures)
     if order is None:
         order = keep_order(signed, params, settled)
-    parts = None if signed.content is None else Parts(signed.content, params.ngram_size)
+    if parts is None and signed.content is not None:
+        parts = Parts(signed.content, params.ngram_size)
     found = list(matches((text, parts), table, order, params, settled, closed=False, advance=advance))
     if params.target_rows is not None:
         found.reverse()

@@ -121,6 +121,34 @@ class EditedCopies(Parts):
         return all(map(str.isalpha, words)) and int(self._words.of(pl.Series(words))[0].min()) <= 1
 
 
+class WithoutSubstitution(Parts):
+    """The parts of rows, none of the short ones with a word of content in another's place.
+
+    At its end such a word takes one shingle of 5 words in eight with it: "do I need a socket converter in Sweden" and
+    "… in France" are alike to 0.8, and what they ask is not the same. Numbers are left to the shingles.
+    """
+
+    def alike(self, one: int, other: int, threshold: float) -> bool:
+        """As ``Parts.alike``; false, too, where a word of a short part stands in another's place."""
+        if not super().alike(one, other, threshold):
+            return False
+        pairs = zip(*(segments(self._content[row] or "") for row in (one, other)), strict=True)
+        return not any(_has_substitution(*pair) for pair in pairs if pair[0] != pair[1])
+
+
+def _has_substitution(one: str, other: str) -> bool:
+    """Whether one of two short texts has a word of content where the other has another, no slip and no number."""
+    if max(len(one), len(other)) > _LONG * _MOST_LETTERS:
+        return False
+    mine, others = _words(one), _words(other)
+    return max(len(mine), len(others)) < _LONG and any(
+        all(any(_has_content(word) and not _DIGITS.search(word.word) for word in side) for side in gap)
+        and not _moved(*gap)[0]
+        and not any(_is_slip(old.word, new.word) for old, new in product(*gap))
+        for gap in _gaps(mine, others)
+    )
+
+
 def edited_copies(content: pl.Series, rows: np.ndarray, params: DedupParams, order: np.ndarray) -> Removal:
     """Rows that are edited copies of a row before them, in keep order, that stays.
 

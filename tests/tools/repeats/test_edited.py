@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recryst.state.preparation import DedupParams
 from recryst.tools.noise import edited
 from recryst.tools.read.content import BETWEEN_COLUMNS
-from recryst.tools.repeats.edited import EditedCopies, edited_copies
+from recryst.tools.repeats.edited import EditedCopies, WithoutSubstitution, edited_copies
 
 LONG = (
     "The orchestra began the evening with a slow movement that few in the hall had ever heard, and the conductor, "
@@ -61,6 +61,22 @@ def test_harmless_edits_leave_a_copy(one, other):
 )
 def test_what_says_something_else_is_no_copy(one, other):
     assert share(one, other) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("do i need a converter if i go to sweden", "do i need a converter if i go to france", False),
+        ("where can I get a card in the EU?", "when can I get a card in the EU?", False),
+        ("how can I open an account for my children?", "can I open an account for my children?", True),
+        ("i am still waiting for it to arrive today", "i am still waiting for it to arive today", True),  # a slip
+        ("we accept all cookies, reference 81", "we accept all cookies, reference 12", True),
+        (f"{LONG} Yes", f"{LONG} No", True),  # in a long text a word is left to the shingles
+        (f"a question{BETWEEN_COLUMNS}in sweden", f"a question{BETWEEN_COLUMNS}in france", False),
+    ],
+)
+def test_a_word_in_anothers_place_asks_something_else(one, other, same):
+    assert WithoutSubstitution(pl.Series([one, other]), 5).alike(0, 1, 0.0) == same
 
 
 def test_texts_and_words_without_end_are_not_aligned():
