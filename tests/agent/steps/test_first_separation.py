@@ -66,7 +66,7 @@ def test_clean_takes_copies_and_says_which_texts_have_several_labels(tmp_path):
 
 def test_a_near_copy_of_another_label_stays_and_is_said(tmp_path):
     rows = texts(6)
-    near = [rows[at].replace("and so on", "and so forth") for at in (0, 1)]
+    near = [rows[at].replace("and so on", "and so on too") for at in (0, 1)]
     run = SmallRun(tmp_path, [*rows, *near], labels=[*"aaaaaa", "b", "a"], dedup={"threshold": 0.6}, **SHORT)
     view = run.step(run.step(run.loaded(), Clean()), Filter())
     *_, (said, _) = Dedup().derive(view, None).lines
@@ -93,7 +93,7 @@ def test_a_language_is_taken_as_it_was_identified(tmp_path):
 
 def test_rules_mark_rows_and_take_none_that_no_one_named(tmp_path):
     rows = texts(8)
-    near, german = rows[0].replace("and so on", "and so forth"), "Der Hund schläft jetzt seit vielen Stunden im Haus."
+    near, german = rows[0].replace("and so on", "and so on too"), "Der Hund schläft jetzt seit vielen Stunden im Haus."
     run = SmallRun(tmp_path, [*rows, near, "?!?! ?!", german], dedup={"threshold": 0.6}, filter={"profile": "short"})
     view = run.step(run.loaded(), Clean())
     languages = pl.DataFrame(
@@ -144,7 +144,7 @@ def test_chats_under_one_prompt_and_with_calls_all_stay(tmp_path):
 
 def test_near_duplicates_of_another_label_are_a_conflict_and_stay(tmp_path):
     rows = texts(6)
-    near = [rows[n].replace("and so on", "and so forth") for n in (0, 1)]
+    near = [rows[n].replace("and so on", "and so on too") for n in (0, 1)]
     run = SmallRun(tmp_path, [*rows, *near], labels=[*"aaaaaa", "a", "b"], dedup={"threshold": 0.6}, **SHORT)
     view = run.step(run.step(run.step(run.loaded(), Clean()), Filter()), Dedup())
     assert removed(view) == {6: "near_duplicate"}
@@ -194,7 +194,7 @@ def test_no_step_empties_a_source(tmp_path):
 
 def test_near_duplicates_and_rows_of_a_corpus_go_apart(tmp_path):
     rows = texts(6)
-    near = rows[0].replace("and so on", "and so forth")
+    near = rows[0].replace("and so on", "and so on too")
     run = SmallRun(tmp_path, [*rows, near], dedup={"threshold": 0.6}, **SHORT)
     view = run.step(run.step(run.loaded(), Clean()), Filter())
     known = view.ledger().select("row").head(1).with_columns(score=0.9, duplicate_of=_set(view.ledger()["id"], ["c#1"]))
@@ -205,7 +205,7 @@ def test_near_duplicates_and_rows_of_a_corpus_go_apart(tmp_path):
 
 def test_rows_of_a_corpus_go_whatever_the_cap_and_a_refusal_of_the_others_leaves_them_out(tmp_path):
     rows = texts(4)
-    near = [rows[3].replace("so on", words) for words in ("so forth", "so away", "so further")]
+    near = [rows[3].replace("so on", words) for words in ("so on then", "so on too", "so on even")]
     settings = {"dedup": {"threshold": 0.6}, "caps": {"clean_fraction": 0.2}}
     run = SmallRun(tmp_path, [*rows, *near], sources=[*"aabbbbb"], **settings, **SHORT)
     view = run.step(run.step(run.loaded(), Clean()), Filter())
