@@ -3,6 +3,7 @@
 The form follows RFC 8785 in what matters here: UTF-8, keys sorted, no white space, no NaN or infinity.
 """
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ def canonical_json(value: Any) -> bytes:
     Raises:
         TypeError: a value that JSON cannot hold (bytes, sets, text with lone surrogates).
     """
+    with contextlib.suppress(TypeError):  # most values are plain already, which takes long to see here
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     return orjson.dumps(plain(value), option=_OPTIONS)
 
 

@@ -20,10 +20,10 @@ def encoder():
 
 @pytest.fixture
 def embedded(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(tier, "SAMPLE", 600)
-    monkeypatch.setattr(tier, "HELD_OUT", 200)
+    monkeypatch.setattr(tier, "SAMPLE", 300)
+    monkeypatch.setattr(tier, "HELD_OUT", 100)
 
-    def embed(texts, least=800):
+    def embed(texts, least=400):
         cache = VectorCache(tmp_path / "cache", encoder.name, encoder.dimensions)
         return tier.embed_by_student(texts, encoder, cache, PARAMS, 0, least=least)
 
@@ -32,7 +32,7 @@ def embedded(encoder, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def questions(shared_data):
-    return pl.read_csv(shared_data / "banking77" / "train.csv")["text"].head(1500)
+    return pl.read_csv(shared_data / "banking77" / "train.csv")["text"].head(700)
 
 
 def test_a_student_that_agrees_embeds_what_it_knows(embedded, questions, encoder, monkeypatch):
