@@ -8,8 +8,8 @@ misspelling does not.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -226,12 +226,14 @@ def _same_but_for_a_word(content: pl.Series, order: np.ndarray, known: EditedCop
     return twins
 
 
-def _words(text: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def _words(text: str) -> tuple[str, ...]:
     """The words of a text in lower case, without the punctuation around them; what is nothing else stays."""
-    return [word.strip(_PUNCTUATION) or word for word in words_apart(pl.Series([text]))[0].lower().split()]
+    apart = text if text.isascii() else words_apart(pl.Series([text]))[0]
+    return tuple(word.strip(_PUNCTUATION) or word for word in apart.lower().split())
 
 
-def _gaps(one: list[str], other: list[str]) -> Iterator[tuple[list[_Placed], list[_Placed]]]:
+def _gaps(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[list[_Placed], list[_Placed]]]:
     """Between the words that two texts share, in order: those of the one alone and those of the other alone."""
     old, new, gap = list[_Placed](), list[_Placed](), 0
     for step in Indel.opcodes(one, other):
