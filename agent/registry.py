@@ -12,10 +12,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ..state import config as of
-from ..state import preparation as before
 from ..state.decision import MOST_OF_A_NOTE
 from ..state.errors import UsageError
+from ..state.params import final_model, llm, preparation, rounds, selection, vectors
 from .decide.proposals import Alternative, Arguments, NewK, OwnPrune
 from .mcp import asked
 
@@ -176,45 +175,45 @@ def _own(name: str, usage: str, params: type[Arguments], description: str, acts:
 
 # fmt: off
 _TABLE = (
-    _tool("clean", "text.clean", before.CleanParams, 2,
+    _tool("clean", "text.clean", preparation.CleanParams, 2,
           "Normalise the text (Unicode, invisible characters, line ends) and take out exact duplicates."),
-    _tool("language", "text.language", before.LanguageParams, 1,
+    _tool("language", "text.language", preparation.LanguageParams, 1,
           "Identify the language of the `text` column; where languages to keep are named, take out the others."),
-    _tool("filter", "text.filters", before.FilterParams, 2,
+    _tool("filter", "text.filters", preparation.FilterParams, 2,
           "Take out rows whose `text` fails a quality rule (Gopher, C4, FineWeb); the profile sets which hold."),
-    _tool("dedup", "repeats.dedup", before.DedupParams, 2,
+    _tool("dedup", "repeats.dedup", preparation.DedupParams, 2,
           "Take out rows that repeat another: exact copies, near-duplicates (MinHash LSH, verified by true Jaccard), "
           "and rows of a corpus."),
-    _tool("decontaminate", "repeats.contamination.decontaminate", before.DecontaminateParams, 1,
+    _tool("decontaminate", "repeats.contamination.decontaminate", preparation.DecontaminateParams, 1,
           "Take out the rows whose `text` holds text of the benchmark files in `against`."),
-    _tool("embed", "vectors.embed", of.EmbedTableParams, 1,
+    _tool("embed", "vectors.embed", vectors.EmbedTableParams, 1,
           "Turn the `text` column into unit vectors with a sentence-embedding model; adds `vector`."),
-    _tool("semantic", "repeats.semantic", before.SemanticParams, 1,
+    _tool("semantic", "repeats.semantic", preparation.SemanticParams, 1,
           "Take out rows whose `vector` says what another's says in other words (cosine of nearest neighbours).",
           steps="act"),
-    _tool("cluster", "vectors.cluster", of.ClusterParams, 1,
+    _tool("cluster", "vectors.cluster", vectors.ClusterParams, 1,
           "Group the rows by their `vector` column with k-means, DBSCAN or HDBSCAN; adds `cluster` (-1: noise)."),
-    _tool("reduce", "vectors.reduce", of.ReduceParams, 1,
+    _tool("reduce", "vectors.reduce", vectors.ReduceParams, 1,
           "Draw the `vector` column as 2-D and 3-D maps by PCA, t-SNE and UMAP; adds `pca_2d_x`, `pca_2d_y`, …",
           steps="reduce draw"),
-    _tool("score", "vectors.score", of.ScoreParams, 1,
+    _tool("score", "vectors.score", vectors.ScoreParams, 1,
           "Score the `cluster` column over `vector`: silhouette, Davies-Bouldin, Calinski-Harabasz.", acts=False),
-    _tool("probe", "judge.probe", of.ProbeParams, 1,
+    _tool("probe", "judge.probe", rounds.ProbeParams, 1,
           "Measure the bits per byte of a small language model trained on `text`, on a held-out tenth.",
           steps="baseline ablate measure", acts=False),
-    _alone("select", "judge.selection.choose", of.SelectParams,
+    _alone("select", "judge.selection.choose", selection.SelectParams,
            "Keep so many rows by a strategy: furthest, SemDeDup, D4, k-center, hierarchical, DSIR, …"),
-    _part("quality", "..tools.judge.quality:fit_scores", of.QualityParams, "quality", "node python",
+    _part("quality", "..tools.judge.quality:fit_scores", llm.QualityParams, "quality", "node python",
           "Learn a quality score for every row from a few that were scored or endorsed."),
     _part("prune", "..tools.judge.select:prune_cluster", OwnPrune, "act", "node python",
           "Take rows out of a cluster: all, or those that a strategy does not keep."),
-    _part("synthesise", ".synthesis.gates:synthesise", of.SynthesisParams, "act", "node python",
+    _part("synthesise", ".synthesis.gates:synthesise", llm.SynthesisParams, "act", "node python",
           "Have new rows written for thin clusters, and keep those that pass every gate."),
-    _part("train", "..tools.model.train:train", of.TrainParams, "train", "node python",
+    _part("train", "..tools.model.train:train", final_model.TrainParams, "train", "node python",
           "Train a small language model and its tokenizer on the curated text."),
-    _part("quantise", "..tools.model.quantise:export", of.QuantiseParams, "quantise", "node command python",
+    _part("quantise", "..tools.model.quantise:export", final_model.QuantiseParams, "quantise", "node command python",
           "Export a local causal language model as NF4, INT8 or GGUF."),
-    _part("label", "..tools.judge.labels:by_rules", of.LabelParams, "label", "node python",
+    _part("label", "..tools.judge.labels:by_rules", llm.LabelParams, "label", "node python",
           "Label rows with domain, tags and difficulty."),
     _sight("appraise", OneCandidate,
            "Measure on the held-out rows what a candidate that takes out or relabels rows would be worth."),

@@ -24,8 +24,9 @@ from .. import __version__
 from ..state.canonical import sha256_json
 from ..state.config import Config
 from ..state.errors import IntegrityError
-from ..state.events import Event, Sent
+from ..state.events import Event
 from ..state.log import EventLog
+from ..state.notes import Sent
 from ..state.phrases import Advance, silent
 from ..state.run import RunDirectory
 from ..state.store import Store

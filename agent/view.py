@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import polars as pl
 
-from ..state.config import ClusterParams, Config
+from ..state.config import Config
 from ..state.decision import Critique, Decision, RoundRecord
 from ..state.errors import IntegrityError
-from ..state.events import Event, Measure, Start
+from ..state.events import Event, Measure
 from ..state.log import read_log
+from ..state.notes import Start
+from ..state.params.vectors import ClusterParams
 from ..state.report import ClusterReport, Objective
 from ..state.rows import kept_rows
 from ..state.run import RunDirectory

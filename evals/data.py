@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ..state.config import EmbedParams
 from ..state.errors import InputError
-from ..state.preparation import LoadParams
+from ..state.params.preparation import LoadParams
+from ..state.params.vectors import EmbedParams
 from ..tools.read.load import load
 from ..tools.vectors.embed import VectorCache, embed, open_encoder
 

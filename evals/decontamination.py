@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ..state.preparation import DecontaminateParams
+from ..state.params.preparation import DecontaminateParams
 from ..tools.repeats.contamination.benchmarks import Benchmarks, open_benchmarks
 from ..tools.repeats.contamination.decontaminate import contaminated
 from .data import existing, loaded

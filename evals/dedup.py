@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from ..agent.account.summary import peak_memory_mb
-from ..state.preparation import DedupParams
+from ..state.params.preparation import DedupParams
 from ..state.rows import Removal
 from ..tools.repeats.corpus import map_strings
 from ..tools.repeats.dedup import near_duplicates

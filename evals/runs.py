@@ -21,9 +21,10 @@ from ..state import events
 from ..state.actions import Action
 from ..state.config import Config
 from ..state.events import Event
+from ..state.notes import Base
 from ..tools.vectors.embed import write_known
 
-E = TypeVar("E", bound=events.Base)
+E = TypeVar("E", bound=Base)
 
 
 def refine(source: Path, root: Path, config: Config) -> FinishedRun:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from .canonical import sha256_json
-from .config import ClusterParams
+from .params.preparation import WhichToKeep
+from .params.vectors import ClusterParams
 from .phrases import counted
-from .preparation import WhichToKeep
 from .report import Record
 
 Strategy = Literal["drop", "keep_furthest", "keep_closest", "keep_random"]

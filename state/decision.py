@@ -8,8 +8,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from .actions import Action, ChangeK, EditRows, Prune, Thresholds
 from .canonical import Json
-from .config import ClusterParams
-from .preparation import SemanticParams
+from .params.preparation import SemanticParams
+from .params.vectors import ClusterParams
 from .report import Objective, Record
 
 Issue = Literal["mixed", "near_duplicates", "noisy", "low_quality", "too_small", "too_large", "unstable", "none"]

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from .canonical import canonical_json, plain
 from .errors import IntegrityError, storage_error
-from .events import EVENT, EVENT_VERSION, GENESIS, Event
+from .events import EVENT, Event
+from .notes import EVENT_VERSION, GENESIS
 
 
 def read_log(path: Path) -> tuple[list[Event], int]:

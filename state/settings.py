@@ -13,9 +13,10 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .config import AT_ODDS, LACKS_MODEL, Config, LlmParams
+from .config import AT_ODDS, LACKS_MODEL, Config
 from .errors import UsageError
-from .preparation import Section
+from .params.llm import LlmParams
+from .params.section import Section
 
 _SHOWN = 60  # characters of a value that an error shows
 _TOO_DEEP = "nested too deeply"

@@ -13,8 +13,8 @@ from pydantic import Field, model_serializer
 from pydantic_core import to_jsonable_python
 
 from .actions import Thresholds
-from .config import ClusterParams
 from .decision import Decision, Granularity
+from .params.vectors import ClusterParams
 from .report import Headline, Objective, ProbeName, Record
 
 if TYPE_CHECKING:

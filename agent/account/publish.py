@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from ...state.events import Quality, Start, StepEvent
+from ...state.events import Quality, StepEvent
+from ...state.notes import Start
 from ...state.run import RunDirectory
 from ...tools.write.card import write_card
 from ...tools.write.report import write_report

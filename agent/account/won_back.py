@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ...state.config import EmbedParams
 from ...state.errors import UsageError
+from ...state.params.vectors import EmbedParams
 from ...state.phrases import Advance, counted, silent
 from ...state.report import Record
 from ...tools.judge.learned import macro_f1, recovered, vectors_of

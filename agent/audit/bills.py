@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from ...state.config import Config
 from ...state.errors import RecrystError
-from ...state.events import Event, LlmCall, Resume, Start
+from ...state.events import Event
+from ...state.notes import LlmCall, Resume, Start
 from ..llm import Provider, Usage
 from ..llm.answers import Answers, Stored
 from ..llm.budget import BUDGET

@@ -15,7 +15,8 @@ import orjson
 
 from ...state.canonical import Json, canonical_json, plain
 from ...state.errors import IntegrityError, RecrystError
-from ...state.events import EVENT, EVENT_VERSION, Base, Chat, Error, Event, LlmCall, Resume, Start, StepEvent
+from ...state.events import EVENT, Event, StepEvent
+from ...state.notes import EVENT_VERSION, Base, Chat, Error, LlmCall, Resume, Start
 from ...state.rows import check_ledger
 from ...state.values import Role, RunState
 from ...tools.vectors.encoders.remote import sent_to

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from ...state.canonical import sha256_file
 from ...state.errors import RecrystError
-from ...state.events import Event, Load, Publish, Review, Start, StepEvent
+from ...state.events import Event, Load, Publish, Review, StepEvent
+from ...state.notes import Start
 from ...state.run import RunDirectory
 from ...state.store import Store
 from ...tools.write.report import page_content

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ...state.canonical import Json
 from ...state.decision import Candidate, Proposal
 from ...state.errors import UsageError
-from ...state.events import Act, Approve, Decide, Error, Measure, Override
+from ...state.events import Act, Approve, Decide, Measure, Override
+from ...state.notes import Error
 from ...state.report import Objective
 from ...state.rows import counts
 from ...state.values import RunState

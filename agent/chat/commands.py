@@ -16,10 +16,10 @@ from rich.console import RenderableType
 
 from ...state.actions import Strategy
 from ...state.canonical import Json
-from ...state.config import ClusterParams
 from ...state.decision import Candidate, Critique, Proposal, RowAnswer
 from ...state.errors import MissingExtraError, ModelError, UsageError
-from ...state.preparation import SemanticParams
+from ...state.params.preparation import SemanticParams
+from ...state.params.vectors import ClusterParams
 from ...state.report import ClusterEvidence, Record
 from ...tools.write.review import said_of_row
 from ..account import tables

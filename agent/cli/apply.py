@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from ...state.canonical import Json
 from ...state.errors import InputError, UsageError, storage_error
+from ...state.params.preparation import CleanParams, LoadParams
 from ...state.phrases import counted
-from ...state.preparation import CleanParams, LoadParams
 from ...tools.read.columns import JSON_TEXT, as_text, is_json_text
 from ...tools.read.load import LoadResult, load
 from ...tools.table_tool import Noted, TableTool

@@ -6,8 +6,8 @@ from typing import get_args
 import click
 import orjson
 
-from ...state.config import ModelFormat
 from ...state.errors import IntegrityError
+from ...state.params.final_model import ModelFormat
 from ...state.phrases import counted, printable
 
 _RUN = click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))

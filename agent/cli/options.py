@@ -9,7 +9,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from ...state.config import Config
-from ...state.preparation import Option, Section
+from ...state.params.section import Option, Section
 from ...state.settings import load_config
 from ...tools.model.finetune import check_base
 from ...tools.text.filters import check_apply

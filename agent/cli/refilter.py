@@ -9,8 +9,8 @@ import yaml
 
 from ...state.canonical import Json
 from ...state.errors import InputError, UsageError
+from ...state.params.preparation import OFF
 from ...state.phrases import printable
-from ...state.preparation import OFF
 from ...state.run import RunDirectory
 from ...state.settings import read_yaml
 from ..account.preview import EXAMPLES, Preview, preview

@@ -8,7 +8,8 @@ from ...state.actions import EditRows, Stop
 from ...state.canonical import sha256_json
 from ...state.decision import Answer, Candidate, Decision, Proposal, RolledBack
 from ...state.errors import UsageError
-from ...state.events import Approve, Decide, Resume
+from ...state.events import Approve, Decide
+from ...state.notes import Resume
 from ...state.phrases import counted
 from ...state.values import Values
 from ..view import View

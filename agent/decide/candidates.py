@@ -25,9 +25,9 @@ from ...state.actions import (
     Synthesise,
 )
 from ...state.canonical import Json, sha256_json
-from ...state.config import CapsParams
 from ...state.decision import Candidate, Critique, Facts, RoundRecord, VerdictKind
 from ...state.errors import UsageError
+from ...state.params.rounds import CapsParams
 from ...state.phrases import counted
 from ...state.report import ClusterEvidence, ClusterReport
 from .verdict import appraised

@@ -1,8 +1,8 @@
 """The decision: a pure function, called by the loop and again by the auditor."""
 
 from ...state.actions import Stop
-from ...state.config import ObjectiveParams, StopParams
 from ...state.decision import Budget, Candidate, Decision, Rejected, RoundRecord
+from ...state.params.rounds import ObjectiveParams, StopParams
 from .policy import Case, Choice, Policy
 
 ROUNDS_DONE = "the rounds allowed are done"

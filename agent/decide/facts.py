@@ -7,9 +7,9 @@ import polars as pl
 
 from ...state.actions import EditRows
 from ...state.canonical import sha256_bytes, sha256_json
-from ...state.config import ClusterParams
 from ...state.decision import Budget, Facts, RoundRecord
 from ...state.events import Event, Measure, Override, StepEvent
+from ...state.params.vectors import ClusterParams
 from ...state.report import ClusterReport
 from ...state.rows import Removal, kept_rows, synthetic_rows
 from ...tools.text import filters

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 
 from ...state.actions import Action, EditRows
-from ...state.config import ClusterParams
 from ...state.decision import RoundRecord
 from ...state.errors import UsageError
 from ...state.events import Act, Approve, Event, Measure
+from ...state.params.vectors import ClusterParams
 from ...state.values import Artefacts, Values
 from ..view import View
 from .facts import state_key

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...state.actions import Action, ChangeK, EditRows, Refilter, RemoveMarked, Stop, Synthesise
-from ...state.config import ObjectiveParams
 from ...state.decision import Change, Verdict
+from ...state.params.rounds import ObjectiveParams
 from ...state.report import Objective
 
 COVERAGE_TOLERANCE = 0.02  # share of the confirmed anchor rows that an action may uncover, whatever else it gains

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from ...state.canonical import Json
-from ...state.config import LlmParams
+from ...state.params.llm import LlmParams
 from ...state.report import Record
 
 #: The most tokens an answer of each kind may have. Some models think before they write, and that counts too.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...state.canonical import canonical_json
-from ...state.config import LlmParams
+from ...state.params.llm import LlmParams
 from . import Usage
 from .prices import Price
 

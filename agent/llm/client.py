@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from ...state.config import LlmParams
 from ...state.errors import IntegrityError
-from ...state.events import LlmCall
+from ...state.notes import LlmCall
+from ...state.params.llm import LlmParams
 from ...state.phrases import Advance, silent
 from . import BATCHED, Message, OnText, Provider, Reply, Request
 from .answers import Answers, Stored, request_sha

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...state.canonical import Json
-from ...state.config import LlmParams
 from ...state.errors import ModelError, RecrystError
-from ...state.events import LlmCall
+from ...state.notes import LlmCall
+from ...state.params.llm import LlmParams
 from ...tools.vectors.net import Fault, Retries, with_retries
 from . import OnText, Provider, Reply, Request, Usage
 from .answers import Answers, Stored, request_sha

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from ...state.config import Config, LlmParams
+from ...state.config import Config
 from ...state.errors import UsageError
-from ...state.events import Event, LlmCall
+from ...state.events import Event
+from ...state.notes import LlmCall
+from ...state.params.llm import LlmParams
 from ..decide.facts import spent_on_models
 from . import Provider
 from .answers import Answers

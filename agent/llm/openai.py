@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from ...state.canonical import Json
-from ...state.config import LlmParams
+from ...state.params.llm import LlmParams
 from ...tools.vectors import vendors
 from . import Message, OnText, Reply, Request, StopReason, ToolCall, Usage
 from .vendor import BatchVendor

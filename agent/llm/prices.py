@@ -9,8 +9,9 @@ from importlib import resources
 import yaml
 
 from ...state.canonical import Json
-from ...state.config import Config, LlmParams
+from ...state.config import Config
 from ...state.errors import UsageError
+from ...state.params.llm import LlmParams
 from ...tools.vectors.vendors import is_own
 from . import ANSWER_TOKENS, BATCHED, DECISION_QUESTIONS, Usage
 from .ask import ROWS_PER_QUESTION

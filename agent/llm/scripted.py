@@ -19,8 +19,8 @@ import yaml
 
 from ...state.actions import ACTION_NAMES, Synthesise
 from ...state.canonical import Json, canonical_json
-from ...state.config import LlmParams
 from ...state.errors import ModelError, UsageError
+from ...state.params.llm import LlmParams
 from . import ANSWER_TOKENS, OnText, Provider, Reply, Request
 from .wire import sound
 

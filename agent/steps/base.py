@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from ...state.canonical import sha256_json
-from ...state.events import Effect, Input
+from ...state.notes import Effect, Input
 from ...state.phrases import Advance, silent
 from ...state.values import Role, StatePatch, Values
 from ..view import View

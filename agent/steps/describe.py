@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...state import events
-from ...state.config import ClusterParams
 from ...state.errors import IntegrityError
+from ...state.params.vectors import ClusterParams
 from ...state.phrases import Advance, counted, silent
 from ...state.values import Values
 from ...tools.judge import objective

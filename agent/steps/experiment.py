@@ -8,9 +8,9 @@ import polars as pl
 
 from ...state import events
 from ...state.actions import ChangeK, EditRows, Synthesise
-from ...state.config import ClusterParams
 from ...state.decision import Outcome, RoundRecord, Verdict
 from ...state.errors import IntegrityError
+from ...state.params.vectors import ClusterParams
 from ...state.phrases import Advance, counted, silent
 from ...state.report import Objective
 from ...state.rows import check_ledger, counts, kept_rows

@@ -9,8 +9,8 @@ import numpy as np
 
 from ...state import events
 from ...state.canonical import sha256_file, sha256_json
-from ...state.config import GGUF_FORMATS
 from ...state.errors import IntegrityError
+from ...state.params.final_model import GGUF_FORMATS
 from ...state.phrases import Advance, silent
 from ...state.values import ModelFigures, Values
 from ...tools.model.pick import pick_final

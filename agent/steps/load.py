@@ -11,8 +11,8 @@ from pathlib import Path
 from ...state import events
 from ...state.canonical import sha256_file
 from ...state.errors import InputError
+from ...state.params.preparation import LoadParams
 from ...state.phrases import Advance, counted, silent
-from ...state.preparation import LoadParams
 from ...state.rows import Removal, counts, new_ledger, remove_rows
 from ...state.values import Role, Values
 from ...tools.judge.taxonomy import read_taxonomy

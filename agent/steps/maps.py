@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ...state import events
-from ...state.config import ReduceParams
+from ...state.params.vectors import ReduceParams
 from ...state.phrases import Advance, silent
 from ...state.values import Values
 from ...tools.vectors.reduce import DIMENSIONS, place, reduce

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 from ...state.canonical import Json
-from ...state.config import ClusterParams
 from ...state.errors import IntegrityError
 from ...state.events import Act, Embed
+from ...state.params.vectors import ClusterParams
 from ...state.phrases import Advance
 from ...state.values import Role
 from ...tools.judge import objective as objective_tool

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from ...state.config import ClusterParams
 from ...state.errors import InputError, IntegrityError
+from ...state.params.vectors import ClusterParams
 from ...state.phrases import Advance
 from ...state.report import Objective, Probe, ProbeName
 from ...tools.judge import objective as objective_tool

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from ...state.config import Config
 from ...state.errors import InputError
 from ...state.events import StepEvent
+from ...state.params.preparation import DedupParams
 from ...state.phrases import Advance, counted, silent
-from ...state.preparation import DedupParams
 from ...state.rows import Removal, hold_out, removed_by_reason
 from ...state.values import Role, Values
 from ...tools.judge import select

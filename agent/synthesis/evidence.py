@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ...state.actions import Synthesise
 from ...state.canonical import Json
 from ...state.errors import InputError
-from ...state.preparation import LoadParams, ScrubParams
+from ...state.params.preparation import LoadParams, ScrubParams
 from ...state.values import Role
 from ...tools.read.columns import batch_of, is_json_text, plain_rows
 from ...tools.read.forms import CHATS, Shape

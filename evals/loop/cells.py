@@ -13,9 +13,9 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 import orjson
 
-from ...state import events
 from ...state.config import Config
 from ...state.errors import UsageError
+from ...state.notes import Start
 from ...state.phrases import Advance, silent
 from ...state.settings import parse_config
 from ...state.store import write_whole
@@ -133,7 +133,7 @@ def refined(cell: Cell, crude: faults.Crude, folder: Path) -> tuple[Outcome, Rec
     """
     begun = time.perf_counter()
     run = refine(crude.write(folder).resolve(), folder / "run", settings(cell))
-    code = run.of_type(events.Start)[0].code
+    code = run.of_type(Start)[0].code
     return outcome(run), {
         "run_seconds": time.perf_counter() - begun,
         "code": " ".join(code[name] for name in ("version", "commit") if name in code),

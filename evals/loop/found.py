@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from ...state.preparation import DedupParams
+from ...state.params.preparation import DedupParams
 from ...tools.repeats.dedup import near_duplicates
 from ...tools.repeats.minhash import SignedRows, signatures
 from ..runs import FinishedRun

@@ -12,8 +12,8 @@ from typing import get_args
 import numpy as np
 import polars as pl
 
-from ...state.config import SelectionStrategy
 from ...state.errors import StorageError
+from ...state.params.selection import SelectionStrategy
 from ...state.phrases import Advance, silent
 from ..speed.rows import mixture
 from ..table import Table

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from ...state.preparation import DedupParams
+from ...state.params.preparation import DedupParams
 from ...tools.repeats.dedup import near_duplicates
 from ...tools.repeats.lsh import band_rows
 from ...tools.repeats.minhash import SignedRows, signatures

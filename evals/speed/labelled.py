@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ...state.config import EmbedParams
+from ...state.params.vectors import EmbedParams
 from ...tools.judge.learned import macro_f1
 from ...tools.vectors.cache import VectorCache
 from ...tools.vectors.encoders.open import Encoder, open_encoder

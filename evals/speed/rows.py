@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...state.config import ClusterParams, NeighborParams
+from ...state.params.vectors import ClusterParams, NeighborParams
 from ...tools.vectors.cluster import cluster
 from ...tools.vectors.neighbors import neighbor_graph, unit
 from ...tools.vectors.partition.lloyd import label_sums

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...state.config import EmbedParams
+from ...state.params.vectors import EmbedParams
 from ...tools.docstrings import read_docstrings
 from ...tools.vectors.encoders.minilm import model_folder
 from ...tools.vectors.encoders.open import open_encoder

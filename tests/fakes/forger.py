@@ -26,7 +26,8 @@ from recryst.agent.llm.answers import Answers
 from recryst.agent.view import View
 from recryst.state.canonical import canonical_json, sha256_file
 from recryst.state.errors import IntegrityError
-from recryst.state.events import EVENT, GENESIS
+from recryst.state.events import EVENT
+from recryst.state.notes import GENESIS
 from recryst.state.run import RunDirectory
 from recryst.state.store import Store
 from recryst.state.values import Role, Values, fold

@@ -9,7 +9,7 @@ import orjson
 import polars as pl
 import pyarrow.parquet as pq
 
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.tools.read.columns import plain_rows
 from recryst.tools.read.load import LoadResult, load
 

@@ -7,7 +7,8 @@ import polars as pl
 
 from recryst.agent.view import View
 from recryst.state.config import Config
-from recryst.state.events import Event, RowCounts
+from recryst.state.events import Event
+from recryst.state.notes import RowCounts
 from recryst.state.rows import counts, hold_out, new_ledger, remove_rows
 from recryst.state.run import RunDirectory
 from recryst.state.store import Store

@@ -12,7 +12,8 @@ from recryst.agent.llm.scripted import DEFAULTS
 from recryst.agent.registry import offered
 from recryst.state import errors
 from recryst.state.actions import ACTION_NAMES
-from recryst.state.config import Config, ObjectiveParams
+from recryst.state.config import Config
+from recryst.state.params.rounds import ObjectiveParams
 from recryst.state.report import ProbeName
 from recryst.state.settings import load_config, read_yaml
 from recryst.tools.judge.evidence.mislabelled import SMALL_CLASS

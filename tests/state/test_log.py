@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import IntegrityError, StorageError
-from recryst.state.events import EVENT_VERSION
 from recryst.state.log import EventLog, last_step, read_log
+from recryst.state.notes import EVENT_VERSION
 
 STAMP = {"run_id": "r", "ts": "2026-01-01T00:00:00Z"}
 STEP = {**STAMP, "config_sha": "", "seed": 0, "seconds": 0.0, "state": {"round": 1}}

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ...state.config import EmbedParams
+from ...state.params.preparation import CleanParams
+from ...state.params.vectors import EmbedParams
 from ...state.phrases import Advance, silent
-from ...state.preparation import CleanParams
 from ..text.clean import normalise
 from ..vectors.embed import NOTHING_KNOWN, KnownVectors, embed, open_cache, open_encoder
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...state.config import ObjectiveParams
+from ...state.params.rounds import ObjectiveParams
 from ..vectors.neighbors import NeighborGraph
 
 # Naeem et al. take 5 for sets of equal size. The anchor is about a ninth of the training rows: with 5 the balls are so

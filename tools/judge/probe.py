@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 
 from ...state.canonical import Json
-from ...state.config import ProbeParams
 from ...state.errors import UsageError
+from ...state.params.rounds import ProbeParams
 from ...state.phrases import Advance, silent
 from ..table_tool import TableTool
 from ..vectors.neighbors import nearest

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...state.actions import Strategy
-from ...state.preparation import AnchorParams, SealedParams
+from ...state.params.preparation import AnchorParams, SealedParams
 
 
 def choose_anchor(rows: np.ndarray, params: AnchorParams, seed: int, groups: np.ndarray | None = None) -> np.ndarray:

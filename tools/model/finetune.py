@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...state.config import TrainParams
 from ...state.errors import InputError, MissingExtraError, UsageError
+from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
 from .checkpoint import check_replaceable, load_model, model_settings, publish, quiet
 from .fit import TrainResult, encode, fit, pieces, result_of

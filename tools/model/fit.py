@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...state.config import TrainParams
 from ...state.errors import InputError, UsageError
+from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance
 from .checkpoint import native_bfloat16
 

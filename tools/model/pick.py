@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from ...state.config import QuantiseParams
+from ...state.params.final_model import QuantiseParams
 from ...state.values import FinalModel, ModelFigures
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from ...state.config import GGUF_FORMATS, ModelFormat
 from ...state.errors import InputError, UsageError
+from ...state.params.final_model import GGUF_FORMATS, ModelFormat
 from .checkpoint import check_replaceable, load_model, model_settings, native_bfloat16, publish, quiet
 from .gguf_write import export_gguf, why_no_gguf
 

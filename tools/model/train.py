@@ -5,8 +5,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ...state.config import TrainParams
 from ...state.errors import UsageError
+from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
 from .checkpoint import check_replaceable, publish, quiet
 from .fit import Piece, TrainResult, encode, fit, pieces, result_of, until

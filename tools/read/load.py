@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...state.errors import InputError, storage_error
+from ...state.params.preparation import LoadParams, ScrubParams
 from ...state.phrases import Advance, silent
-from ...state.preparation import LoadParams, ScrubParams
 from ..text.scrubbed import Scrubber
 from .arrow.spool import Spool, Spooled, aligned
 from .columns import VectorFile, column_of, free_name, is_json_text, json_bytes, plain_rows, row_ids, sound_vectors

@@ -10,7 +10,7 @@ from typing import IO, Any
 import orjson
 import pyarrow as pa
 
-from ...state.preparation import LoadParams
+from ...state.params.preparation import LoadParams
 from .columns import batch_of
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
 from ...state.errors import storage_error
-from ...state.preparation import CleanParams, DedupParams, LoadParams
+from ...state.params.preparation import CleanParams, DedupParams, LoadParams
 from ...state.rows import Removal
 from ..read.content import BETWEEN_COLUMNS
 from ..read.load import load

@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from ...state.errors import UsageError
+from ...state.params.preparation import CleanParams, DedupParams
 from ...state.phrases import Advance, silent
-from ...state.preparation import CleanParams, DedupParams
 from ...state.rows import Removal
 from ..table_tool import TableTool
 from ..text.batches import batches

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from rapidfuzz.distance import OSA, Indel
 
-from ...state.preparation import DedupParams
+from ...state.params.preparation import DedupParams
 from ...state.rows import Removal
 from ..read.content import segments
 from ..text.kinds import word_counts

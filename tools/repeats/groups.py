@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from ...state.params.preparation import DedupParams
 from ...state.phrases import Advance, silent
-from ...state.preparation import DedupParams
 from ..text.batches import batches
 from ..text.compiled import kernel_later
 from .dedup import compared

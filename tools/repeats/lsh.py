@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
+from ...state.params.preparation import DedupParams
 from ...state.phrases import Advance, silent
-from ...state.preparation import DedupParams
 from ..threads import in_threads
 from .minhash import ShingleSets
 

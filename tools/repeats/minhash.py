@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from ...state.params.preparation import DedupParams
 from ...state.phrases import Advance, silent
-from ...state.preparation import DedupParams
 from ..read.content import segments
 from ..text.batches import batches
 from ..text.kinds import UNSPACED

@@ -8,9 +8,9 @@ like rows than the graph has neighbours, a few may stay.
 import numpy as np
 import polars as pl
 
-from ...state.config import NeighborParams
 from ...state.errors import InputError
-from ...state.preparation import SemanticParams, WhichToKeep
+from ...state.params.preparation import SemanticParams, WhichToKeep
+from ...state.params.vectors import NeighborParams
 from ...state.rows import Removal
 from ..table_tool import TableTool
 from ..text.compiled import kernel_later

@@ -6,8 +6,8 @@ Only the text that Recryst reads and measures is normalised; the original column
 import numpy as np
 import polars as pl
 
+from ...state.params.preparation import CleanParams
 from ...state.phrases import Advance
-from ...state.preparation import CleanParams
 from ...state.rows import Removal
 from ..table_tool import TableTool
 from .batches import batches

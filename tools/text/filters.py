@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from ...state.errors import UsageError
+from ...state.params.preparation import FilterParams, LanguageParams
 from ...state.phrases import Advance, silent
-from ...state.preparation import FilterParams, LanguageParams
 from ...state.rows import Removal
 from ..table_tool import TableTool
 from .kinds import is_code, read_as, word_counts

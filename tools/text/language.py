@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from ...state.errors import UsageError
+from ...state.params.preparation import LanguageParams
 from ...state.phrases import Advance, silent
-from ...state.preparation import LanguageParams
 from ...state.rows import Removal
 from ..table_tool import TableTool
 from .kinds import word_counts

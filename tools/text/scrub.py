@@ -14,7 +14,7 @@ from importlib import import_module
 import polars as pl
 
 from ...state.errors import MissingExtraError, UsageError
-from ...state.preparation import ScrubParams
+from ...state.params.preparation import ScrubParams
 
 EMAIL, PHONE, SECRET = "[EMAIL]", "[PHONE]", "[SECRET]"
 

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...state.preparation import ScrubParams
+from ...state.params.preparation import ScrubParams
 from ..read.columns import content_id, is_json_text, is_text, json_text, plain_rows, values_of
 from ..read.records import Records
 from .scrub import check_scrub, scrub

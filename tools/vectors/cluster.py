@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ...state.config import ClusterParams, NeighborParams
+from ...state.params.vectors import ClusterParams, NeighborParams
 from ..table_tool import TableTool
 from ..threads import one_thread
 from .embed import table_vectors

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ...state.config import ReduceParams
+from ...state.params.vectors import ReduceParams
 from .reduce import Maps, load_libraries, reduce
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from ...state.config import EmbedParams, EmbedTableParams
 from ...state.errors import InputError, storage_error
+from ...state.params.vectors import EmbedParams, EmbedTableParams
 from ...state.phrases import Advance, counted, printable, silent
 from ...state.store import whole_file
 from ..read.columns import sound_vectors

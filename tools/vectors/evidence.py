@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ...state.config import CritiqueParams
+from ...state.params.rounds import CritiqueParams
 from ...state.report import ClusterEvidence, ClusterReport
 from .cluster import ClusterResult
 from .neighbors import NeighborGraph

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...state.config import NeighborParams
+from ...state.params.vectors import NeighborParams
 from ...state.phrases import Advance, silent
 from ..threads import in_threads
 

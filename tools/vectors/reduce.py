@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ...state.config import ReduceParams
 from ...state.errors import InputError
+from ...state.params.vectors import ReduceParams
 from ...state.phrases import Advance, silent
 from ..folders import numba_cache
 from ..table_tool import TableTool

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from ...state.canonical import Json
-from ...state.config import ClusterParams, ScoreParams
 from ...state.errors import InputError
+from ...state.params.vectors import ClusterParams, ScoreParams
 from ...state.phrases import Advance, silent
 from ..table_tool import TableTool
 from ..threads import one_thread

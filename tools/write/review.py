@@ -13,8 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from ...state.errors import InputError, storage_error
+from ...state.params.preparation import LoadParams
 from ...state.phrases import printable
-from ...state.preparation import LoadParams
 from ...state.store import whole_file
 from ..read.records import Quarantine, Reading
 from ..read.sources import read_source

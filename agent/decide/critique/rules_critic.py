@@ -2,8 +2,8 @@
 
 from statistics import median_high
 
-from ....state.config import CritiqueParams
 from ....state.decision import Critique, Issue, VerdictKind
+from ....state.params.rounds import CritiqueParams
 from ....state.report import ClusterEvidence, ClusterReport
 
 STABLE = 0.75  # bootstrap Jaccard from which a cluster counts as stable (Hennig 2007, §4)

@@ -9,9 +9,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from ....state.config import ClusterParams
 from ....state.errors import IntegrityError
 from ....state.events import Decide
+from ....state.params.vectors import ClusterParams
 from ....state.phrases import Advance, silent
 from ....state.values import Role
 from ...decide.looking import MONEY_SHORT, OVER, TIME_OVER, Drive, Turn, plainly

@@ -17,8 +17,8 @@ from ....state.actions import (
     RemoveSuspects,
     Thresholds,
 )
+from ....state.params.preparation import SemanticParams
 from ....state.phrases import Advance, silent
-from ....state.preparation import SemanticParams
 from ....state.rows import Removal, kept_rows, remove_rows, restore_rows, without
 from ....tools.judge.select import prune_cluster, standing
 from ....tools.repeats import dedup, minhash

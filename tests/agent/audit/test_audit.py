@@ -16,7 +16,8 @@ from recryst.agent.audit import audit
 from recryst.agent.view import View
 from recryst.state.canonical import plain, sha256_json
 from recryst.state.errors import UsageError
-from recryst.state.events import EVENT_VERSION, Act, JudgeHeldOut
+from recryst.state.events import Act, JudgeHeldOut
+from recryst.state.notes import EVENT_VERSION
 
 
 @pytest.fixture

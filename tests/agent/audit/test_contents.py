@@ -8,7 +8,8 @@ from recryst.agent.audit.bills import lost
 from recryst.agent.audit.contents import differences, of_arrays, of_json, of_tables
 from recryst.agent.audit.rows import unlike_originals
 from recryst.agent.view import View
-from recryst.state.events import LlmCall, Load
+from recryst.state.events import Load
+from recryst.state.notes import LlmCall
 
 
 def test_tables_differ_at_a_column_and_a_row():

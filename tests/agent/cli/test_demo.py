@@ -11,9 +11,9 @@ from sklearn.metrics import f1_score
 
 from recryst.agent.account.won_back import WonBack, in_words
 from recryst.agent.view import View
-from recryst.state.config import EmbedParams
 from recryst.state.log import read_log
-from recryst.state.preparation import CleanParams
+from recryst.state.params.preparation import CleanParams
+from recryst.state.params.vectors import EmbedParams
 from recryst.tools.text.clean import normalise
 from recryst.tools.vectors.embed import embed, open_cache, open_encoder
 

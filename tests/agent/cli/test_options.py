@@ -8,8 +8,8 @@ from commands import SHORT
 
 from recryst.agent.cli.claim import begin as begin_run
 from recryst.agent.llm.open import open_provider
-from recryst.state.config import LlmParams
 from recryst.state.errors import LockedError, ModelError, UsageError
+from recryst.state.params.llm import LlmParams
 from recryst.state.run import RunDirectory
 from recryst.state.settings import load_config, parse_config
 from recryst.tools.vectors.net import Fault

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recryst.state.preparation import PROFILES
+from recryst.state.params.preparation import PROFILES
 
 SENTENCE = (
     "The library {} opens at nine in the morning and closes at five, and on Sundays nobody is there to be asked. "

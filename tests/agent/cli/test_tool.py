@@ -17,8 +17,8 @@ from recryst.agent.cli.progress import Reporter
 from recryst.agent.cli.tool import read_params
 from recryst.agent.registry import CAPABILITIES, table_tools
 from recryst.state.errors import InputError, UsageError
+from recryst.state.params.preparation import CleanParams, DecontaminateParams, FilterParams
 from recryst.state.phrases import silent
-from recryst.state.preparation import CleanParams, DecontaminateParams, FilterParams
 from recryst.state.rows import Removal
 from recryst.tools.repeats.contamination import decontaminate
 from recryst.tools.table_tool import TableTool

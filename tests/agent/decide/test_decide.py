@@ -5,9 +5,9 @@ from recryst.agent.decide.critique.rules_critic import critique
 from recryst.agent.decide.decide import converged, decide, ends_converged
 from recryst.agent.decide.policy import Case, Choice, policy
 from recryst.state.actions import ChangeK, Deduplicate, Refilter, Relabel, RemoveMarked, RemoveSuspects, Stop
-from recryst.state.config import CapsParams, CritiqueParams, ObjectiveParams, StopParams
 from recryst.state.decision import Budget, Change, Facts, RoundRecord, Verdict
-from recryst.state.preparation import SemanticParams
+from recryst.state.params.preparation import SemanticParams
+from recryst.state.params.rounds import CapsParams, CritiqueParams, ObjectiveParams, StopParams
 from recryst.state.report import ClusterEvidence, ClusterReport, Objective, Probe
 
 BUDGET = Budget(rounds_left=5, minutes_left=None, held_still=False)

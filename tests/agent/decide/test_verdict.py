@@ -17,8 +17,8 @@ from recryst.agent.decide.verdict import (
     pays_on_rows,
 )
 from recryst.state.actions import RemoveMarked, RemoveSuspects
-from recryst.state.config import ObjectiveParams
 from recryst.state.decision import Change
+from recryst.state.params.rounds import ObjectiveParams
 from recryst.state.report import Objective
 
 PROBES = ("nearest_neighbor", "linear_discriminant")

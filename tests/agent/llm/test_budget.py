@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from recryst.agent.llm import Usage
 from recryst.agent.llm.budget import BudgetSpent, Purse
 from recryst.agent.llm.prices import ANSWER_TOKENS, FREE, Price, _table, estimate, exceeds, price_of, said
-from recryst.state.config import LlmParams
 from recryst.state.errors import UsageError
+from recryst.state.params.llm import LlmParams
 from recryst.state.settings import parse_config
 
 PRICE = Price(input=3.0, output=15.0, cache_write=3.75, cache_read=0.3)

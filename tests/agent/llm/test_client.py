@@ -14,8 +14,8 @@ from recryst.agent.llm.budget import BUDGET, LOST, Purse
 from recryst.agent.llm.client import Model
 from recryst.agent.llm.open import open_provider
 from recryst.agent.llm.prices import Price
-from recryst.state.config import LlmParams
 from recryst.state.errors import IntegrityError, ModelError, UsageError
+from recryst.state.params.llm import LlmParams
 from recryst.tools.vectors.net import Fault
 
 PROVIDERS = ["anthropic", "openai", "ollama"]

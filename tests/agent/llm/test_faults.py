@@ -18,8 +18,8 @@ from recryst.agent.llm.client import RE_ASKS, Model
 from recryst.agent.llm.open import open_provider
 from recryst.agent.llm.openai import _call
 from recryst.agent.llm.wire import sound, tokens
-from recryst.state.config import LlmParams
 from recryst.state.errors import ModelError
+from recryst.state.params.llm import LlmParams
 from recryst.tools.vectors.net import Fault, Retries, with_retries
 
 PROVIDERS = ["anthropic", "openai", "ollama"]

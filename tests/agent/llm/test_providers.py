@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 from recryst.agent.llm import Message, Request, ToolSpec, Usage
 from recryst.agent.llm.ask import parse, schema
 from recryst.agent.llm.open import open_provider
-from recryst.state.config import LlmParams
 from recryst.state.errors import UsageError
+from recryst.state.params.llm import LlmParams
 from recryst.tools.vectors.net import Fault
 
 PROVIDERS = ["anthropic", "openai", "ollama"]

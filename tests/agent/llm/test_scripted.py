@@ -15,8 +15,8 @@ from recryst.agent.steps.label import answer_form
 from recryst.agent.steps.quality.lessons import RowScores, teacher_scores
 from recryst.agent.synthesis.generator import RowVerdicts
 from recryst.evals.runs import FinishedRun
-from recryst.state.config import LlmParams
 from recryst.state.errors import ModelError, UsageError
+from recryst.state.params.llm import LlmParams
 from recryst.state.settings import parse_config
 from recryst.tools.judge.taxonomy import Entry, Taxonomy
 

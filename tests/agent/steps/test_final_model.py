@@ -4,8 +4,8 @@ import pytest
 from small_view import Round
 
 from recryst.agent.steps.final_model import Models, Quantise, Train
-from recryst.state.config import QuantiseParams
 from recryst.state.errors import IntegrityError, UsageError
+from recryst.state.params.final_model import QuantiseParams
 from recryst.state.settings import parse_config
 from recryst.state.values import ModelFigures
 from recryst.tools.model.pick import pick_final

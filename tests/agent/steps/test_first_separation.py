@@ -11,7 +11,7 @@ from recryst.agent.account.summary import conflicts
 from recryst.agent.steps.clean import Clean, Filter, Language
 from recryst.agent.steps.repeats import Decontaminate, Dedup, HoldOut
 from recryst.state.errors import InputError
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.tools.read.load import load
 
 SHORT = {"filter": {"profile": "short", "apply": "all"}}

@@ -16,7 +16,7 @@ from recryst.agent.view import View
 from recryst.evals.runs import refine
 from recryst.state.actions import Deduplicate
 from recryst.state.log import read_log
-from recryst.state.preparation import SemanticParams
+from recryst.state.params.preparation import SemanticParams
 from recryst.state.settings import parse_config
 from recryst.state.store import Store
 from recryst.state.values import Values

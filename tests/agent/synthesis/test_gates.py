@@ -21,10 +21,10 @@ from recryst.agent.synthesis.generator import Example, Target
 from recryst.agent.synthesis.placement import Placed
 from recryst.agent.view import View
 from recryst.evals.runs import FinishedRun, refine
-from recryst.state.config import ClusterParams, EmbedParams
 from recryst.state.errors import InputError
 from recryst.state.events import Act, Measure
-from recryst.state.preparation import ScrubParams
+from recryst.state.params.preparation import ScrubParams
+from recryst.state.params.vectors import ClusterParams, EmbedParams
 from recryst.state.rows import (
     Removal,
     add_synthetic,

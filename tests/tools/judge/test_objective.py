@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recryst.state.config import ObjectiveParams
+from recryst.state.params.rounds import ObjectiveParams
 from recryst.tools.judge.objective import (
     Clustering,
     anchor_radii,

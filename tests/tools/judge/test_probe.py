@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recryst.state.config import ProbeParams
 from recryst.state.errors import UsageError
+from recryst.state.params.rounds import ProbeParams
 from recryst.tools.judge.evidence.discriminant import Labelled
 from recryst.tools.judge.probe import bits_per_byte, linear_discriminant, nearest_neighbor, text_by_row
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recryst.state.preparation import AnchorParams
+from recryst.state.params.preparation import AnchorParams
 from recryst.tools.judge.select import choose_anchor, choose_sealed, prune_cluster
 
 similarity = st.lists(st.floats(-1, 1), min_size=1, max_size=40).map(np.array)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recryst.state.config import TrainParams
 from recryst.state.errors import InputError, MissingExtraError, UsageError
+from recryst.state.params.final_model import TrainParams
 from recryst.state.settings import parse_config
 from recryst.tools.model.checkpoint import load_model, weight_bytes
 from recryst.tools.model.finetune import check_base

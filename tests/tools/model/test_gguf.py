@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recryst.state.config import TrainParams
 from recryst.state.errors import InputError, UsageError
+from recryst.state.params.final_model import TrainParams
 from recryst.tools.model.checkpoint import load_model
 from recryst.tools.model.gguf_write import export_gguf, why_no_gguf
 from recryst.tools.model.perplexity import evaluate

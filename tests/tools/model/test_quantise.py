@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recryst.state.config import TrainParams
 from recryst.state.errors import InputError, UsageError
+from recryst.state.params.final_model import TrainParams
 from recryst.tools.model.checkpoint import load_model, weight_bytes
 from recryst.tools.model.perplexity import Evaluation, evaluate
 from recryst.tools.model.quantise import quantise

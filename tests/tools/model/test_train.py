@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recryst.state.config import TrainParams
 from recryst.state.errors import InputError, UsageError
+from recryst.state.params.final_model import TrainParams
 from recryst.tools.model.perplexity import evaluate
 from recryst.tools.model.train import END, TrainResult, train
 

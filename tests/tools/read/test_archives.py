@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import InputError
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.tools.read.archives import members
 from recryst.tools.read.load import LoadResult, load
 from recryst.tools.read.pages.extract import Unreadable

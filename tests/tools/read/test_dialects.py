@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recryst.state.errors import InputError
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.tools.read.columns import plain_rows
 from recryst.tools.read.load import LoadResult, load
 from recryst.tools.read.tabular import Dialect, dialect_of

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recryst.state.errors import InputError
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.tools.read.load import LoadResult, load
 from recryst.tools.read.splits import partitions_of, splits
 

@@ -8,7 +8,7 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.tools.read.forms import CHATS, FORMS, KINDS, recognise
 from recryst.tools.read.load import LoadResult, load
 

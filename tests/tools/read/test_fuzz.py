@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import InputError, RecrystError
+from recryst.state.params.preparation import CleanParams, FilterParams, LoadParams
 from recryst.state.phrases import silent
-from recryst.state.preparation import CleanParams, FilterParams, LoadParams
 from recryst.tools.read.columns import plain_rows
 from recryst.tools.read.load import LoadResult, load
 from recryst.tools.text.clean import normalise

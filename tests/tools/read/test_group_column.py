@@ -5,7 +5,7 @@ import json
 import pytest
 
 from recryst.state.errors import InputError
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.tools.read.load import load
 
 

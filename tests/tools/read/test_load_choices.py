@@ -17,7 +17,7 @@ import pytest
 from loaded_rows import ROWS, json_lines, loaded, originals, quarantined, texts, write
 
 from recryst.state.errors import InputError, MissingExtraError, StorageError, UsageError
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.tools.read.columns import plain_rows
 from recryst.tools.read.records import Quarantine, Reading
 from recryst.tools.read.sources import read_source

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import UsageError
-from recryst.state.preparation import LoadParams, ScrubParams
+from recryst.state.params.preparation import LoadParams, ScrubParams
 from recryst.tools.read.columns import content_id, json_bytes, plain_rows
 from recryst.tools.read.load import LoadResult, load
 from recryst.tools.read.records import Records

@@ -16,8 +16,8 @@ from frames import framed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recryst.state.params.preparation import CleanParams, LoadParams
 from recryst.state.phrases import silent
-from recryst.state.preparation import CleanParams, LoadParams
 from recryst.tools.read.columns import plain_rows
 from recryst.tools.read.load import LoadResult, load
 from recryst.tools.text.clean import TOOL, normalise

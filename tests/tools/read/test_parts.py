@@ -6,7 +6,7 @@ import io
 import pyarrow as pa
 import pytest
 
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.tools.read.arrow.spool import Spool, aligned
 from recryst.tools.read.columns import JSON_TEXT, free_name
 from recryst.tools.read.pages.documents import files_in

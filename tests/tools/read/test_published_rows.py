@@ -10,8 +10,8 @@ import pytest
 from frames import framed
 
 from recryst.state.errors import InputError
+from recryst.state.params.preparation import CleanParams, DecontaminateParams, DedupParams, FilterParams, LoadParams
 from recryst.state.phrases import silent
-from recryst.state.preparation import CleanParams, DecontaminateParams, DedupParams, FilterParams, LoadParams
 from recryst.tools.read.load import load
 from recryst.tools.repeats import dedup
 from recryst.tools.repeats.contamination import decontaminate

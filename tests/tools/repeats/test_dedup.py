@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import InputError, UsageError
+from recryst.state.params.preparation import CleanParams, DedupParams
 from recryst.state.phrases import silent
-from recryst.state.preparation import CleanParams, DedupParams
 from recryst.state.rows import Removal
 from recryst.tools.repeats.corpus import corpus_duplicates, open_corpus
 from recryst.tools.repeats.dedup import TOOL, keep_order, near_duplicates

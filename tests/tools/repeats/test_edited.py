@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recryst.state.preparation import DedupParams
+from recryst.state.params.preparation import DedupParams
 from recryst.tools.noise import edited
 from recryst.tools.read.content import BETWEEN_COLUMNS
 from recryst.tools.repeats.edited import EditedCopies, WithoutSubstitution, edited_copies

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.preparation import AnchorParams, DedupParams
+from recryst.state.params.preparation import AnchorParams, DedupParams
 from recryst.tools.judge.select import anchor_size, choose_anchor
 from recryst.tools.repeats.groups import Together, continuations, openings, row_groups
 

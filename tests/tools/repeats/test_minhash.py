@@ -10,7 +10,7 @@ import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recryst.state.preparation import DedupParams
+from recryst.state.params.preparation import DedupParams
 from recryst.tools.repeats import minhash
 from recryst.tools.repeats.minhash import ShingleSets, _permutations, signatures, words_apart
 from recryst.tools.text.compiled import kernel

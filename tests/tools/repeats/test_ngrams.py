@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recryst.state.preparation import DedupParams
+from recryst.state.params.preparation import DedupParams
 from recryst.tools.noise import edited
 from recryst.tools.repeats.dedup import keep_order
 from recryst.tools.repeats.minhash import SignedRows

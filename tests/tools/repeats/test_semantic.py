@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import NeighborParams
 from recryst.state.errors import InputError
-from recryst.state.preparation import SemanticParams
+from recryst.state.params.preparation import SemanticParams
+from recryst.state.params.vectors import NeighborParams
 from recryst.tools.repeats.semantic import TOOL, keep_order, semantic_duplicates
 from recryst.tools.vectors.neighbors import NeighborGraph, neighbor_graph
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.preparation import DedupParams
+from recryst.state.params.preparation import DedupParams
 from recryst.tools.repeats.dedup import compared, near_duplicates
 from recryst.tools.repeats.minhash import SignedRows, signatures
 from recryst.tools.repeats.shared import shared_passages, without

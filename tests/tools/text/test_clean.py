@@ -9,7 +9,7 @@ from frames import framed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.preparation import CleanParams
+from recryst.state.params.preparation import CleanParams
 from recryst.tools.text.clean import TOOL, exact_duplicates, normalise
 
 # Plain text mixed with what normalisation is about: line ends, invisible characters, joiners, marks that compose.

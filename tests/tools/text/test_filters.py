@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import UsageError
-from recryst.state.preparation import PROFILES as PROFILE_NAMES
-from recryst.state.preparation import FilterParams
+from recryst.state.params.preparation import PROFILES as PROFILE_NAMES
+from recryst.state.params.preparation import FilterParams
 from recryst.tools.text.filters import (
     PROFILES,
     TOOL,

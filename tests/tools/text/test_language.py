@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import UsageError
-from recryst.state.preparation import LanguageParams
+from recryst.state.params.preparation import LanguageParams
 from recryst.tools.text.kinds import word_counts
 from recryst.tools.text.language import (
     TOOL,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import MissingExtraError, UsageError
-from recryst.state.preparation import ScrubParams
+from recryst.state.params.preparation import ScrubParams
 from recryst.tools.text.scrub import check_scrub, scrub, secret_patterns
 
 ALL = ("email", "phone", "secret")

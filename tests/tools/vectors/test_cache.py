@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recryst.state.config import EmbedParams
+from recryst.state.params.vectors import EmbedParams
 from recryst.tools.folders import private, user_cache
 from recryst.tools.vectors import cache as module
 from recryst.tools.vectors.cache import VectorCache, groups, open_cache

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import ClusterParams, NeighborParams
 from recryst.state.errors import InputError
+from recryst.state.params.vectors import ClusterParams, NeighborParams
 from recryst.tools.vectors import cluster as module
 from recryst.tools.vectors.cluster import TOOL, _by_size, cluster, default_k, density_space
 from recryst.tools.vectors.neighbors import nearest, neighbor_graph

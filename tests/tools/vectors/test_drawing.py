@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from recryst.state.config import ReduceParams
+from recryst.state.params.vectors import ReduceParams
 from recryst.tools.vectors.drawing import Drawing
 from recryst.tools.vectors.reduce import reduce
 

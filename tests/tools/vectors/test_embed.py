@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recryst.state.config import EmbedParams, EmbedTableParams
 from recryst.state.errors import InputError, IntegrityError, UsageError
+from recryst.state.params.vectors import EmbedParams, EmbedTableParams
 from recryst.tools.vectors import embed as module
 from recryst.tools.vectors.embed import (
     Encoder,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import CritiqueParams
+from recryst.state.params.rounds import CritiqueParams
 from recryst.tools.vectors.cluster import ClusterResult
 from recryst.tools.vectors.evidence import Evidence, class_tfidf, cluster_report, density
 from recryst.tools.vectors.neighbors import NeighborGraph

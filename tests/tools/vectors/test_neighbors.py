@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import NeighborParams
+from recryst.state.params.vectors import NeighborParams
 from recryst.tools.vectors import neighbors
 from recryst.tools.vectors.neighbors import NeighborGraph, nearest, nearest_among, neighbor_graph, restrict
 

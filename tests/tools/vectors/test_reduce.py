@@ -2,8 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recryst.state.config import ReduceParams
 from recryst.state.errors import InputError
+from recryst.state.params.vectors import ReduceParams
 from recryst.tools.vectors.reduce import TOOL, Maps, pca, reduce
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recryst.state.config import EmbedParams
 from recryst.state.errors import ModelError, UsageError
+from recryst.state.params.vectors import EmbedParams
 from recryst.tools.vectors.embed import VectorCache, embed, open_encoder
 from recryst.tools.vectors.encoders.remote import RemoteEncoder, _requests, sent_to
 from recryst.tools.vectors.net import Retries

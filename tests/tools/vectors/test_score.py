@@ -7,8 +7,8 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_moons
 from sklearn.metrics import silhouette_score
 
-from recryst.state.config import ClusterParams, ScoreParams
 from recryst.state.errors import InputError
+from recryst.state.params.vectors import ClusterParams, ScoreParams
 from recryst.tools.vectors.cluster import ClusterResult, cluster
 from recryst.tools.vectors.score import TOOL, Clustered, dbcv, overlap, score, silhouette
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.state.settings import parse_config
 from recryst.state.values import Values
 from recryst.tools.read.load import load

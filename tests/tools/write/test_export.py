@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recryst.state.preparation import LoadParams
+from recryst.state.params.preparation import LoadParams
 from recryst.state.rows import Removal, new_ledger, remove_rows
 from recryst.tools.read.load import load
 from recryst.tools.write.export import Curated, content_sha256, export

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ....state.config import ClusterParams, SelectionStrategy, SelectParams
 from ....state.errors import InputError, UsageError
-from ....state.preparation import LoadParams
+from ....state.params.preparation import LoadParams
+from ....state.params.selection import SelectionStrategy, SelectParams
+from ....state.params.vectors import ClusterParams
 from ...table_tool import TableTool
 from ...threads import one_thread
 from ...vectors.cluster import cluster

@@ -16,8 +16,8 @@ import polars as pl
 import pyarrow as pa
 
 from ....state.errors import InputError, storage_error
+from ....state.params.preparation import CleanParams, DecontaminateParams, LoadParams
 from ....state.phrases import counted
-from ....state.preparation import CleanParams, DecontaminateParams, LoadParams
 from ...read.columns import as_text, is_json_text, is_text, strings_in, values_of
 from ...read.records import Quarantine, Reading, Records
 from ...read.sources import read_source

@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 
 from ....state.errors import UsageError
+from ....state.params.preparation import DecontaminateParams
 from ....state.phrases import Advance, silent
-from ....state.preparation import DecontaminateParams
 from ....state.rows import Removal
 from ...table_tool import TableTool
 from ...text.batches import batches

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ....state.config import EmbedParams
 from ....state.errors import UsageError
+from ....state.params.vectors import EmbedParams
 from ...cores import cores
 from ...folders import without_telemetry
 from . import minilm

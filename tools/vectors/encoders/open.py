@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....state.config import EmbedParams
+from ....state.params.vectors import EmbedParams
 from .embedded import MiniLMEncoder, openvino_is_there
 from .remote import RemoteEncoder, is_remote
 from .sentence import SentenceEncoder, minilm_by_torch, named_model

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import orjson
 
-from ....state.config import EmbedParams
 from ....state.errors import ModelError, UsageError
+from ....state.params.vectors import EmbedParams
 from ..neighbors import unit
 from ..net import Fault, Retries, with_retries
 from ..vendors import Vendor, address, faults, ollama_client, openai_client, reach, stays_local

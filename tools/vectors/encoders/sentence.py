@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ....state.config import EmbedParams
 from ....state.errors import InputError, UsageError
+from ....state.params.vectors import EmbedParams
 from . import minilm
 from .windows import POLICY, Reading, Windows
 

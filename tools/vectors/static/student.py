@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from ....state.config import NeighborParams
 from ....state.errors import InputError, IntegrityError
+from ....state.params.vectors import NeighborParams
 from ....state.store import write_whole
 from ..neighbors import neighbor_graph, unit
 from .pieces import Pieces, Words, batches, read_tokenizer

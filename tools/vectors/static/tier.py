@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from ....state.config import EmbedParams
+from ....state.params.vectors import EmbedParams
 from ....state.phrases import Advance, silent
 from ..cache import VectorCache
 from ..embed import embed

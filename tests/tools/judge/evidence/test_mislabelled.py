@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recryst.state.config import NeighborParams
+from recryst.state.params.vectors import NeighborParams
 from recryst.tools.judge.evidence.discriminant import Labelled
 from recryst.tools.judge.evidence.mislabelled import (
     SMALL_CLASS,

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recryst.state.config import EmbedParams
+from recryst.state.params.vectors import EmbedParams
 from recryst.tools.judge.evidence import pairs
 from recryst.tools.judge.evidence.answers import boilerplate, refusals
 from recryst.tools.judge.evidence.pairs import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recryst.state.config import SelectParams
+from recryst.state.params.selection import SelectParams
 from recryst.tools.judge.selection import hierarchy, places, redundancy, spread, target, weighted
 from recryst.tools.judge.selection.choose import chosen
 from recryst.tools.vectors.neighbors import unit

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recryst.state.errors import InputError, StorageError, UsageError
-from recryst.state.preparation import DecontaminateParams
+from recryst.state.params.preparation import DecontaminateParams
 from recryst.tools.repeats.contamination import decontaminate
 from recryst.tools.repeats.contamination.benchmarks import open_benchmarks, read_benchmarks
 from recryst.tools.repeats.contamination.decontaminate import TOOL, Contamination, contaminated

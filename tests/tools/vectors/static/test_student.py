@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recryst.state.config import EmbedParams
 from recryst.state.errors import InputError, IntegrityError
+from recryst.state.params.vectors import EmbedParams
 from recryst.tools.vectors.encoders.minilm import model_folder
 from recryst.tools.vectors.encoders.open import open_encoder
 from recryst.tools.vectors.neighbors import unit

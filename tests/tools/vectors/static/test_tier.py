@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recryst.state.config import EmbedParams
+from recryst.state.params.vectors import EmbedParams
 from recryst.tools.vectors.cache import VectorCache
 from recryst.tools.vectors.encoders.embedded import MiniLMEncoder
 from recryst.tools.vectors.static import tier

@@ -1,38 +1,14 @@
-"""The configuration of the first separation: what is read, and what is taken out before the loop begins.
-
-Each section is also the input model of the tool of that name.
-"""
+"""The configuration of the first separation: what is read, and what is taken out before the loop begins."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
+
+from .section import Option, Section
 
 OFF = "off"  # what a rule's threshold is set to where the rule is not to hold
 PROFILES = Literal["auto", "prose", "web", "instruction", "chat", "short", "notes", "code", "none"]
-
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-@dataclass(frozen=True)
-class Option:
-    """Marks a key that has a short name: an option of the commands that start a run, a keyword of the Python API.
-
-    ``group`` says which commands take it: ``run`` and ``model`` all of them, ``data`` those that are told what to read.
-    ``name``: where it is not the key's own. ``file``: the value is the path of a file that must be there. ``text``: it
-    is read by the key, not by the command line.
-    """
-
-    group: Literal["data", "run", "model"]
-    name: str = ""
-    metavar: str | None = None
-    file: bool = False
-    text: bool = False
 
 
 Column = Annotated[str | None, Option("data")]
