@@ -19,7 +19,8 @@ from ...state.decision import Change, Verdict
 from ...state.params.rounds import ObjectiveParams
 from ...state.report import Objective
 
-COVERAGE_TOLERANCE = 0.02  # share of the confirmed anchor rows that an action may uncover, whatever else it gains
+# Share of the confirmed anchor rows that an action may uncover beyond what as many rows out by chance would.
+COVERAGE_TOLERANCE = 0.02
 _CHANCE = 0.025  # that noise passes for a gain in any of the looks taken so far
 NEAR_DUPLICATE = "near_duplicate"
 
@@ -94,8 +95,8 @@ class Look(NamedTuple):
     """One look at the held-out rows: what the probes made of them before an action and after it.
 
     ``before`` and ``after``: float64 [probes, m], NaN where a probe says nothing of a row; ``names``: of the probes.
-    ``coverage``: how the share of confirmed rows of the anchor moved that are covered; ``removed``: share of the kept
-    rows that went. ``looks``: how many there were so far, this one among them.
+    ``coverage``: how the share of confirmed rows of the anchor that are covered moved, beside as many rows out by
+    chance; ``removed``: share of the kept rows that went. ``looks``: how many there were so far, this one among them.
     """
 
     before: np.ndarray
@@ -141,7 +142,8 @@ def pays_on_rows(action: Action, look: Look, params: ObjectiveParams) -> Verdict
     uncovered, noise = -look.coverage.gain, params.noise_multiplier * look.coverage.error
     if uncovered - noise > COVERAGE_TOLERANCE:
         against.append(
-            f"coverage falls by {uncovered:.4f}, more than {COVERAGE_TOLERANCE} and its noise of {noise:.4f}"
+            f"coverage falls by {uncovered:.4f} beyond chance, more than {COVERAGE_TOLERANCE} and its noise of "
+            f"{noise:.4f}"
         )
     kept = f"probes {mean.gain:+.4f}, more than {needed:.4f}"
     if mean.gain <= needed and seen_by:

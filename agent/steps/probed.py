@@ -213,6 +213,15 @@ def covered_rows(view: View, mask: np.ndarray) -> np.ndarray:
     return np.asarray(cosines >= view.array("anchor_radii"))
 
 
+def covered_by_chance(view: View, mask: np.ndarray, share: float) -> np.ndarray:
+    """How likely each held-out row is covered once a share of the rows that ``mask`` (bool [pool]) keeps went by
+    chance: float64 [m]. Of those within its radius up to ``_NEAR`` are counted, which is exact to 1e-6 for a third."""
+    near, radii = near_anchor(view), np.asarray(view.array("anchor_radii"))
+    within = (near.indices >= 0) & mask[near.indices] & (near.similarities >= radii[:, None])
+    covered = covered_rows(view, mask)
+    return np.asarray(covered * (1.0 - share ** np.maximum(within.sum(axis=1), 1)))
+
+
 @dataclass(frozen=True)
 class Probed:
     """What is not derived of an objective: the scores of the clustering, those of the held-out rows by probe (float64

@@ -26,6 +26,7 @@ from ..probed import (
     KnownRows,
     anchor_held_out,
     confirmed_rows,
+    covered_by_chance,
     covered_rows,
     held_out_scores,
     held_out_weights,
@@ -271,10 +272,13 @@ def _rotation(view: View) -> Rotation | None:
 
 
 def coverage(view: View, before: np.ndarray, after: np.ndarray) -> Change:
-    """How the share of confirmed anchor rows moves that positions cover, ``before`` and ``after`` (uint32 [n])."""
+    """How many more of the confirmed anchor rows positions ``after`` (uint32 [n]) cover than as many of those
+    ``before`` would by chance: thinner rows cover less, whichever they are."""
     pool, confirmed = view.array("pool"), confirmed_rows(view)
-    was, stays = (covered_rows(view, np.isin(pool, rows))[confirmed].astype(float) for rows in (before, after))
-    return change("coverage", was, stays, np.ones(len(was)))
+    share = max(0.0, 1.0 - len(after) / max(1, len(before)))
+    by_chance = covered_by_chance(view, np.isin(pool, before), share)[confirmed]
+    stays = covered_rows(view, np.isin(pool, after))[confirmed].astype(float)
+    return change("coverage", by_chance, stays, np.ones(len(stays)))
 
 
 @dataclass(frozen=True)

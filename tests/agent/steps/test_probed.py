@@ -13,6 +13,8 @@ from recryst.agent.steps.probed import (
     anchor_scores,
     choose_probes,
     codes_of,
+    covered_by_chance,
+    covered_rows,
     held_out_scores,
     held_out_weights,
     learns_labels,
@@ -75,3 +77,22 @@ def test_the_nearest_rows_that_are_known_give_the_scores_that_a_search_gives(vie
     held = replace(anchor_held_out(view, view.values.probes), near=near_anchor(view))
     known = KnownRows(kept[left], vectors[left])
     assert np.array_equal(held_out_scores(view, (view.values.probes, 0), known, held, silent), plain)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.35])
+def test_what_rows_out_by_chance_cover_is_foreseen(view, share):
+    rows, random = len(view.array("pool")), np.random.default_rng(0)
+    out = round(rows * share)
+    drawn = [covered_rows(view, random.permutation(rows) >= out) for _ in range(400)]
+    foreseen = covered_by_chance(view, np.ones(rows, dtype=bool), out / rows)
+    assert abs(np.mean(drawn) - foreseen.mean()) < 0.01
+    assert np.abs(np.mean(drawn, axis=0) - foreseen).max() < 0.1
+
+
+def test_an_emptied_region_covers_less_than_chance(view):
+    codes = codes_of(view, np.asarray(view.array("pool")))
+    gone = codes == codes[0]
+    lost = codes_of(view, view.anchor()) == codes[0]
+    by_chance = covered_by_chance(view, np.ones(len(gone), dtype=bool), gone.mean())
+    assert by_chance[lost].mean() > 0.8
+    assert covered_rows(view, ~gone)[lost].mean() < 0.5
