@@ -55,7 +55,8 @@ def test_no_library_takes_more_threads_than_the_user_said():
     """Numba's threads set those of OpenMP, and so of torch: with two busy workers each product waited for its turn."""
     program = "from recryst.tools.folders import settle_libraries; settle_libraries()\n"
     program += "import torch\nimport polars as pl\nfrom recryst.tools.repeats.minhash import signatures\n"
-    program += "from recryst.state.preparation import DedupParams\nsignatures(pl.Series(['a b']), DedupParams())\n"
+    program += "from recryst.state.params.preparation import DedupParams\n"
+    program += "signatures(pl.Series(['a b']), DedupParams())\n"
     program += "from numba import get_num_threads\nprint(get_num_threads(), torch.get_num_threads())"
     words = [sys.executable, "-P", "-c", program]
     env = {name: value for name, value in os.environ.items() if name != "NUMBA_NUM_THREADS"}

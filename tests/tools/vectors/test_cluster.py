@@ -102,7 +102,7 @@ def test_rounds_on_a_sample_end_where_those_on_all_rows_do(monkeypatch: pytest.M
 DIGESTS = """
 import hashlib
 import numpy as np
-from recryst.state.config import ClusterParams
+from recryst.state.params.vectors import ClusterParams
 from recryst.tools.vectors.cluster import cluster
 
 def digests():

@@ -48,7 +48,7 @@ def test_the_process_ends_with_the_one_that_started_it(begun, vectors, tmp_path)
     program = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from recryst.state.config import ReduceParams\n"
+        "from recryst.state.params.vectors import ReduceParams\n"
         "from recryst.tools.vectors.drawing import Drawing\n"
         "drawing = Drawing()\n"
         f"wanted = Path({str(vectors)!r}), ReduceParams(methods=('umap',)), 0, Path({str(tmp_path)!r})\n"

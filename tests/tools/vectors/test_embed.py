@@ -102,7 +102,7 @@ def test_the_embedded_model_asks_nothing_of_the_network() -> None:
         "def refuse(event, _):\n"
         "    if event in ('socket.connect', 'socket.getaddrinfo'): raise SystemExit(event)\n"
         "sys.addaudithook(refuse)\n"
-        "from recryst.state.config import EmbedParams\n"
+        "from recryst.state.params.vectors import EmbedParams\n"
         "from recryst.tools.vectors.embed import open_encoder\n"
         "assert 'torch' not in sys.modules\n"
         "print(open_encoder(EmbedParams()).encode(['a text']).shape)\n"

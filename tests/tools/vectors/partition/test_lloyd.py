@@ -63,7 +63,7 @@ def test_rounds_end_when_they_bring_little_and_a_centroid_without_rows_stays():
 PROGRAM = """
 import hashlib, sys
 import numpy as np
-from recryst.state.config import ClusterParams, NeighborParams
+from recryst.state.params.vectors import ClusterParams, NeighborParams
 from recryst.tools.vectors.cluster import cluster
 from recryst.tools.vectors.neighbors import neighbor_graph
 vectors = np.load(sys.argv[1])
