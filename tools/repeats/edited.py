@@ -8,7 +8,7 @@ misspelling does not.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import product
 from typing import NamedTuple
@@ -100,8 +100,8 @@ class EditedCopies(Parts):
                 slips, unsure = slips + sure, unsure + (not sure)
                 gap[0].remove(slip[0])
                 gap[1].remove(slip[1])
-            if all(any(map(_has_content, side)) for side in gap) and not _moved(*gap)[0]:
-                return 0.0  # one word in another's place
+            if _is_substituted(gap, _has_content):
+                return 0.0
             old += gap[0]
             new += gap[1]
         moved, single = _moved(old, new)
@@ -142,8 +142,7 @@ def _has_substitution(one: str, other: str) -> bool:
         return False
     mine, others = _words(one), _words(other)
     return max(len(mine), len(others)) < _LONG and any(
-        all(any(_has_content(word) and not _DIGITS.search(word.word) for word in side) for side in gap)
-        and not _moved(*gap)[0]
+        _is_substituted(gap, lambda one: _has_content(one) and not _DIGITS.search(one.word))
         and not any(_is_slip(old.word, new.word) for old, new in product(*gap))
         for gap in _gaps(mine, others)
     )
@@ -246,6 +245,11 @@ def _gaps(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[list[_Plac
         else:
             new += [_Placed(word, at, gap) for word in other[step.dest_start : step.dest_end]]
     yield old, new
+
+
+def _is_substituted(gap: tuple[list[_Placed], list[_Placed]], says: Callable[[_Placed], bool]) -> bool:
+    """Whether one word that ``says`` something stands in the place of another, and none of them only moved."""
+    return all(any(map(says, side)) for side in gap) and not _moved(*gap)[0]
 
 
 def _moved(old: list[_Placed], new: list[_Placed]) -> tuple[list[_Placed], list[_Placed]]:
