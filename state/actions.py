@@ -92,9 +92,11 @@ class Deduplicate(_Kind):
 
 
 #: What a row is suspected for, and whether it is by a high or a low value of that evidence.
-Suspicion = Literal["label_support", "pair_doubt", "surprise"]
+Suspicion = Literal["label_support", "label_margin", "pair_doubt", "surprise"]
+LOW_IF_SUSPECT: frozenset[Suspicion] = frozenset({"label_support", "label_margin"})
 _SUSPECTED = {
     "label_support": "whose label the other rows do not bear out",
+    "label_margin": "for which another label is likelier",
     "pair_doubt": "whose answer fits other questions better, breaks off, is empty or boilerplate",
     "surprise": "whose text is unlike any other in its characters",
 }
@@ -109,7 +111,7 @@ class RemoveSuspects(_Kind):
     target_rows: int | None = None
 
     def in_words(self) -> str:
-        side = "below" if self.by == "label_support" else "from"
+        side = "below" if self.by in LOW_IF_SUSPECT else "from"
         return f"remove rows {_SUSPECTED[self.by]} ({self.by} {side} {self.threshold:g}){_until(self.target_rows)}"
 
 

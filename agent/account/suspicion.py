@@ -6,6 +6,7 @@ from ...state.values import Role
 from ..view import View
 
 _FIGURES = {
+    "label_margin": "beside its class, the log-odds of its label less those of the likeliest other come to {:.1f}",
     "pairing_rank": "{:.1%} of the other answers fit its question better than its own",
     "broken_off": "its answer breaks off, with a probability of {:.1%}",
     "boilerplate": "{:.1%} of the rows have the same answer to unrelated questions",

@@ -236,6 +236,7 @@ def _thin_large(report: ClusterReport, limit: int) -> Iterable[Candidate]:
 
 _METHODS = {
     "label_support": "out-of-sample probability and neighbours' votes; Chong et al. 2022, Wilson 1972",
+    "label_margin": "logit margin of the own label beside its class, with the neighbours' votes; Northcutt et al. 2021",
     "pair_doubt": "a map from questions to answers that was fitted without the row, and how the set's answers end",
     "surprise": "bits per byte under a model of the other rows; Wenzek et al. 2020",
 }

@@ -6,20 +6,22 @@ Each kind of evidence comes in a few strengths. Which of them pays is measured; 
 import numpy as np
 import polars as pl
 
-from ...state.actions import Relabel, RemoveMarked, RemoveSuspects, Suspicion
+from ...state.actions import LOW_IF_SUSPECT, Relabel, RemoveMarked, RemoveSuspects, Suspicion
 from ...state.rows import Removal
 from ..view import View
 from .person import pinned
 from .verdict import NEAR_DUPLICATE
 
-#: Evidence → the thresholds at which it is offered, the strictest first. Only ``label_support`` is low where a row is
-#: suspect.
+#: Evidence → the thresholds at which it is offered, the strictest first.
 STRENGTHS: dict[Suspicion, tuple[float, ...]] = {
     "label_support": (0.001, 0.005, 0.02),
+    "label_margin": (-4.0, -2.5, -1.0),
     "pair_doubt": (3.0, 2.0, 1.0),
     "surprise": (8.0, 6.0),
 }
-_LOW: frozenset[Suspicion] = frozenset({"label_support"})
+#: From where a row counts as in doubt for who asks for a share of noise, or for so many rows. ``label_margin`` is for
+#: actions, whose gain is measured: by its weaker limits many a sound row that is hard to tell would be in doubt.
+IN_DOUBT: dict[Suspicion, float] = {kind: limits[-1] for kind, limits in STRENGTHS.items() if kind != "label_margin"}
 
 
 def suspect_counts(view: View) -> dict[str, dict[str, int]]:
@@ -43,14 +45,14 @@ def _open(view: View) -> pl.DataFrame:
 def past(evidence: pl.DataFrame, kind: Suspicion, limit: float) -> np.ndarray:
     """Which rows of the evidence are past a limit: bool [n]."""
     column = evidence[kind]
-    past = column < limit if kind in _LOW else column >= limit
+    past = column < limit if kind in LOW_IF_SUSPECT else column >= limit
     return past.fill_null(False).to_numpy()
 
 
 def doubts(view: View, rows: np.ndarray) -> pl.DataFrame | None:
     """How much the evidence in force speaks against positions (uint32 [n], ascending), whatever its kind.
 
-    A row is in doubt past the weakest limit of any kind. Kinds have no common scale: ``doubt`` goes by the limits that
+    A row is in doubt past a limit of ``IN_DOUBT``. Kinds have no common scale: ``doubt`` goes by the limits that
     a row is past and by its place among the rows, of the kind that speaks against it most. Nothing speaks against a row
     of which a person has spoken.
 
@@ -61,7 +63,7 @@ def doubts(view: View, rows: np.ndarray) -> pl.DataFrame | None:
     if not view.has("evidence"):
         return None
     evidence = pl.DataFrame({"row": rows}).join(_open(view), on="row", how="left", maintain_order="left")
-    kinds = [kind for kind in STRENGTHS if kind in evidence.columns]
+    kinds = [kind for kind in IN_DOUBT if kind in evidence.columns]
     if not kinds:
         return None
     each = np.stack([_doubt(evidence, kind) for kind in kinds])
@@ -75,7 +77,7 @@ def _doubt(evidence: pl.DataFrame, kind: Suspicion) -> np.ndarray:
     """The same by one kind of evidence, float64 [n]."""
     limits = STRENGTHS[kind]
     passed = np.mean([past(evidence, kind, limit) for limit in limits], axis=0)
-    place = (evidence[kind].rank("average", descending=kind in _LOW) / max(1, evidence.height)).fill_null(0.0)
+    place = (evidence[kind].rank("average", descending=kind in LOW_IF_SUSPECT) / max(1, evidence.height)).fill_null(0.0)
     return np.asarray(past(evidence, kind, limits[-1]) + (passed + place.to_numpy()) / 2)
 
 
@@ -95,7 +97,7 @@ def _leaving_classes(view: View, removal: Removal) -> Removal:
     taken = pl.DataFrame({"at": np.arange(len(score)), "label": labels.gather(removal.rows), "score": score})
     stay = labels.gather(np.setdiff1d(view.kept(), removal.rows)).unique()
     emptied = taken.drop_nulls("label").filter(~pl.col("label").is_in(stay.implode()))
-    low = removal.reason in _LOW
+    low = removal.reason in LOW_IF_SUSPECT
     spared = emptied.sort("score", "at", descending=[low, False]).unique("label", keep="first")["at"]
     left = np.setdiff1d(np.arange(len(score)), spared.to_numpy())
     return Removal(removal.reason, removal.rows[left], score[left], removal.threshold)
@@ -104,7 +106,7 @@ def _leaving_classes(view: View, removal: Removal) -> Removal:
 def most_suspect(removal: Removal, rows: int) -> Removal:
     """At most so many rows of a removal: those that the evidence speaks against most."""
     assert removal.score is not None
-    low = removal.reason in _LOW
+    low = removal.reason in LOW_IF_SUSPECT
     order = np.lexsort((removal.rows, removal.score if low else -removal.score))
     chosen = np.sort(order[: max(0, rows)])
     return Removal(removal.reason, removal.rows[chosen], removal.score[chosen], removal.threshold)

@@ -111,11 +111,11 @@ class Look(NamedTuple):
 def pays_on_rows(action: Action, look: Look, params: ObjectiveParams) -> Verdict:
     """Whether an action on rows paid.
 
-    It pays when the mean over the probes gains more than the price of the rows it takes, when it or one of the probes
-    gains more than noise (models of different kinds gain from different things), when no probe falls by more than its
-    noise over rows alike, nor their mean over classes alike, and the anchor stays covered. Verified near-duplicates are
-    the exception: the harm they do is known (memorisation, leaks between splits; Lee et al. 2022), so that they go
-    where nothing falls.
+    It pays when the mean over the probes gains more than the price of the rows it takes and more than noise, when no
+    probe falls by more than its noise over rows alike, nor their mean over classes alike, and the anchor stays covered.
+    One probe by itself is not enough: nearest neighbours gain by tidier rows whatever other models learn of them.
+    Verified near-duplicates are the exception: the harm they do is known (memorisation, leaks between splits; Lee et
+    al. 2022), so that they go where nothing falls.
     """
     sure = sure_after(look.looks, params)
     scores = list(zip(look.names, look.before, look.after, strict=True))
@@ -125,15 +125,13 @@ def pays_on_rows(action: Action, look: Look, params: ObjectiveParams) -> Verdict
     by_class = change("mean over classes", before, after, look.weights.by_class)
     price = round(params.price * look.removed, 6)
     needed = round(max(params.min_gain, sure * mean.error, price), 6)
-    surer = sure_after(look.looks * (len(changes) + 1), params)  # each probe by itself is one more look
-    seen_by = [one.name for one in changes if one.gain > max(params.min_gain, surer * one.error)]
     against = []
     duplicates = isinstance(action, RemoveMarked) and action.mark == NEAR_DUPLICATE
     if not duplicates and mean.gain <= price:
         against.append(
             f"probes {mean.gain:+.4f}, needs more than {price:.4f}, the price of {look.removed:.1%} of the rows"
         )
-    elif not duplicates and mean.gain <= needed and not seen_by:
+    elif not duplicates and mean.gain <= needed:
         against.append(f"probes {mean.gain:+.4f}, needs more than {needed:.4f}, what stands out from noise")
     for one in (*changes, by_class):
         allowed = max(params.min_gain, params.noise_multiplier * one.error)
@@ -146,8 +144,6 @@ def pays_on_rows(action: Action, look: Look, params: ObjectiveParams) -> Verdict
             f"{noise:.4f}"
         )
     kept = f"probes {mean.gain:+.4f}, more than {needed:.4f}"
-    if mean.gain <= needed and seen_by:
-        kept = f"probes {mean.gain:+.4f}, more than the price of {price:.4f}, and {seen_by[0]} stands out from noise"
     if duplicates:
         kept = f"verified near-duplicates, and no probe falls by more than its noise ({mean.gain:+.4f})"
     return Verdict(

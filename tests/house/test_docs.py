@@ -103,5 +103,7 @@ def test_the_figures_of_the_objective_are_those_in_force() -> None:
     assert f"no more than {COVERAGE_TOLERANCE:.0%}".replace("%", " %") in said
     strictest, middle, keen = STRENGTHS["label_support"]
     assert f"below {strictest:g}, {middle:g} and {keen:g} are offered" in said
+    margins = [f"{limit:g}".replace("-", "−") for limit in STRENGTHS["label_margin"]]
+    assert f"rows below {margins[0]}, {margins[1]} and {margins[2]} of it may be removed" in said
     assert f"fewer than {SMALL_CLASS} rows" in said
     assert set(re.findall(r"\| `(\w+)` \|", said)) == set(get_args(ProbeName))

@@ -23,6 +23,7 @@ REASONS = {
     "prune_keep_closest": "its cluster was thinned, and it lay further from the middle than those that stay",
     "prune_keep_random": "its cluster was thinned by lot",
     "label_support": "the other rows do not bear out its label",
+    "label_margin": "another label is likelier for it",
     "pair_doubt": "its answer does not fit its question, breaks off, is empty or says what many others say",
     "mispaired": "its answer fits other questions better than its own",
     "broken_off": "its answer breaks off",

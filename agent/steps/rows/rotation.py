@@ -17,7 +17,7 @@ from operator import or_
 import numpy as np
 import polars as pl
 
-from ....state.actions import Action, Relabel, RemoveSuspects
+from ....state.actions import LOW_IF_SUSPECT, Action, Relabel, RemoveSuspects
 from ....state.rows import kept_rows
 from ....tools.judge.evidence.discriminant import Moments, discriminant, moments, predicted, probabilities
 from ....tools.judge.evidence.folds import FOLDS, group_folds
@@ -180,4 +180,4 @@ def rotated(view: View) -> np.ndarray:
 
 def _by_labels(action: RemoveSuspects | Relabel) -> bool:
     """Whether what an action selects depends on labels."""
-    return isinstance(action, Relabel) or action.by == "label_support"
+    return isinstance(action, Relabel) or action.by in LOW_IF_SUSPECT

@@ -12,7 +12,7 @@ from ....state.rows import Removal
 from ....tools.judge.coreset import Bounds, at_large, in_proportion, nearness, representative
 from ...decide.caps import synthetic_bound
 from ...decide.person import pinned
-from ...decide.suspects import STRENGTHS, by_fault, doubts
+from ...decide.suspects import IN_DOUBT, by_fault, doubts
 from ...view import View
 from ..probed import codes_of, learns_labels
 from ..quality.lessons import held_out_endorsed
@@ -139,10 +139,10 @@ def _by_evidence(view: View, rows: _Rows) -> tuple[Removal, ...]:
     """Rows in doubt as they would go by the evidence of its kind that speaks against them most."""
     found, removals = rows.found, list[Removal]()
     assert found is not None
-    for kind, limits in STRENGTHS.items():
+    for kind, limit in IN_DOUBT.items():
         mine = found.filter(pl.col("kind") == kind)
         if mine.height:
-            removal = Removal(kind, mine["row"].to_numpy(), mine["figure"].to_numpy(), limits[-1])
+            removal = Removal(kind, mine["row"].to_numpy(), mine["figure"].to_numpy(), limit)
             removals += by_fault(view.frame("evidence"), removal)
     return tuple(removals)
 

@@ -84,12 +84,20 @@ def discriminant(of: Moments) -> Discriminant:
     return Discriminant(weights, np.where(of.counts > 0, offsets, -np.inf).astype(np.float32))
 
 
+def log_odds(model: Discriminant, vectors: np.ndarray) -> np.ndarray:
+    """What speaks for each class of each row (float32 [n, d]): float32 [n, classes], of which differences count."""
+    return np.asarray((np.asarray(vectors) @ model.weights + model.offsets) * np.float32(_TEMPERATURE))
+
+
 def probabilities(model: Discriminant, vectors: np.ndarray) -> np.ndarray:
     """The probability of each class for each row (float32 [n, d]): float32 [n, classes]."""
-    logits = (np.asarray(vectors) @ model.weights + model.offsets) * np.float32(_TEMPERATURE)
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    return np.asarray(logits / logits.sum(axis=1, keepdims=True))
+    return softmax(log_odds(model, vectors))
+
+
+def softmax(odds: np.ndarray) -> np.ndarray:
+    """Probabilities (float32 [n, classes]) of log-odds of the same shape."""
+    shares = np.exp(odds - odds.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 def predicted(model: Discriminant, vectors: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from ...vectors.neighbors import NeighborGraph, nearest
-from .discriminant import Labelled, discriminant, fit, moments, probabilities
+from .discriminant import Labelled, discriminant, fit, log_odds, moments, probabilities, softmax
 from .folds import FOLDS, group_folds
 from .pairs import above_median
 
@@ -27,6 +27,8 @@ _INFORMED = 0.1  # agreement of the neighbours' labels, chance set to 0, from wh
 _NEAREST = 5  # neighbours that tell how isolated a row is
 _LIKELY = 0.5  # probability from which another class is named as the right one,
 _UNITED = 0.2  # where the neighbours' labels agree as far (chance set to 0): junk has no right label
+_FAR = 50.0  # log-odds below which it does not matter how far: a class without another row has none
+_UNCERTAIN = 0.05  # added to shares whose logarithm is taken: of 15 votes none is no proof
 SMALL_CLASS = 12  # rows below which an error cannot be told from a class's variety, unless another class claims the row
 
 
@@ -74,7 +76,8 @@ def label_evidence(
 
     Returns:
         [n] rows, null where a row has no label: ``own_probability``, ``own_vote``, ``agreement`` of the neighbours'
-        labels (1 all alike, 0 as by chance), ``label_support`` in [0, 1], ``other_label`` and ``other_probability``
+        labels (1 all alike, 0 as by chance), ``label_support`` in [0, 1], ``label_margin`` (see there; below 0 another
+        class is likelier), ``other_label`` and ``other_probability``
         (the class that both views prefer, null where they differ, or are unsure, or the neighbours are of many
         labels). In a class of fewer than ``SMALL_CLASS`` rows a label is borne out unless there is such another.
     """
@@ -82,22 +85,25 @@ def label_evidence(
     names = labels.drop_nulls().unique().sort()
     codes = np.full(len(labels), -1)
     codes[known] = labels.drop_nulls().replace_strict(names, pl.Series(range(len(names)), dtype=pl.Int64)).to_numpy()
-    own, other, sure, borne_out, vote, agreement = (np.full(len(labels), np.nan) for _ in range(6))
+    own, other, sure, borne_out, lead, vote, agreement = (np.full(len(labels), np.nan) for _ in range(7))
     agree = np.zeros(len(labels), dtype=bool)
     if len(names) > 1:
         at = np.flatnonzero(known)
-        own[at], other[at], sure[at] = _out_of_fold(vectors, codes, groups, at, len(names), seed)
+        own[at], other[at], sure[at], margin = _out_of_fold(vectors, codes, groups, at, len(names), seed)
         near = graph.indices[at]
         theirs = np.where((near >= 0) & (groups[near] != groups[at][:, None]), codes[near], -1)
         voted = votes(codes[at], theirs, graph.similarities[at], chance_agreement(codes[at]))
         vote[at], agreement[at] = voted.own, voted.agreement
         agree[at] = (other[at] == voted.elected) & (sure[at] >= _LIKELY) & (voted.agreement >= _UNITED)
         small = np.bincount(codes[at], minlength=len(names))[codes[at]] < SMALL_CLASS
-        borne_out[at] = np.where(small & ~agree[at], 1.0, relative_to_class(support(own[at], voted), codes[at]))
+        spared = small & ~agree[at]
+        borne_out[at] = np.where(spared, 1.0, relative_to_class(support(own[at], voted), codes[at]))
+        together = label_margin(margin, voted, codes[at])
+        lead[at] = np.where(spared, np.maximum(together, 0.0), together)
     other_names = names.gather(np.where(agree, np.nan_to_num(other), 0).astype(np.int64))
     figures = {
         "own_probability": own, "own_vote": vote, "agreement": agreement, "label_support": borne_out,
-        "other_probability": np.where(agree, sure, np.nan),
+        "label_margin": lead, "other_probability": np.where(agree, sure, np.nan),
     }  # fmt: skip
     frame = pl.DataFrame({name: value.astype(np.float32) for name, value in figures.items()}).fill_nan(None)
     nobody = pl.Series([None] * len(labels), dtype=pl.String)
@@ -106,22 +112,25 @@ def label_evidence(
 
 def _out_of_fold(
     vectors: np.ndarray, codes: np.ndarray, groups: np.ndarray, at: np.ndarray, classes: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For the labelled rows ``at`` [m]: the own class's probability, the likeliest other class and its own."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """For the labelled rows ``at`` [m]: the own class's probability, the likeliest other class, its own, and by how
+    much the log-odds of the former exceed those of the latter."""
     folds = group_folds(groups[at], FOLDS, seed)
-    own, other, sure = np.ones(len(at)), np.zeros(len(at)), np.zeros(len(at))
+    own, other, sure, margin = np.ones(len(at)), *np.zeros((3, len(at)))
     parts = [moments(vectors[at[folds == fold]], codes[at[folds == fold]], classes) for fold in range(FOLDS)]
     for fold in range(FOLDS):
         out = np.flatnonzero(folds == fold)
         if not len(out) or len(out) == len(at):
             continue
         rest = reduce(or_, [part for other, part in enumerate(parts) if other != fold])
-        found = probabilities(discriminant(rest), vectors[at[out]])
-        rows, mine = np.arange(len(out)), codes[at[out]]
-        own[out] = found[rows, mine]
-        found[rows, mine] = -1.0
-        other[out], sure[out] = found.argmax(axis=1), found.max(axis=1)
-    return own, other, sure
+        odds = log_odds(discriminant(rest), vectors[at[out]])
+        found, rows, mine = softmax(odds), np.arange(len(out)), codes[at[out]]
+        own[out], margin[out] = found[rows, mine], np.nan_to_num(odds[rows, mine], neginf=-_FAR)
+        odds[rows, mine] = -np.inf
+        likeliest = odds.argmax(axis=1)
+        other[out], sure[out] = likeliest, found[rows, likeliest]
+        margin[out] = np.maximum(margin[out] - odds[rows, likeliest], -_FAR)
+    return own, other, sure, margin
 
 
 class Votes(NamedTuple):
@@ -192,14 +201,38 @@ def support(own: np.ndarray, voted: Votes) -> np.ndarray:
     return np.asarray(np.maximum(own, vote) * np.clip(np.nan_to_num(voted.agreement, nan=1.0) / _INFORMED, 0.0, 1.0))
 
 
+def label_margin(margin: np.ndarray, voted: Votes, codes: np.ndarray) -> np.ndarray:
+    """By how much the log-odds of a row's class exceed those of the likeliest other, both views taken together, beside
+    its class: float64 [m].
+
+    The normalised margin of a row's own label ranks label errors (Northcutt et al. 2021, §3.2). Views add up as
+    independent evidence does, the neighbours at half weight, for both read the same vectors. A class whose median is
+    lower than that of all is raised to it, as for ``label_support``.
+
+    Args:
+        margin: that of the model, float64 [m].
+        voted: what the neighbours say.
+        codes: the class of each row, integers [m].
+    """
+    vote = np.where(np.isnan(voted.own), 0.5, voted.own)
+    agreement = np.clip(np.nan_to_num(voted.agreement, nan=1.0) / _INFORMED, 0.0, 1.0)
+    together = margin + 0.5 * np.log((vote + _UNCERTAIN) / (1.0 - vote + _UNCERTAIN))
+    raised = together + np.maximum(0.0, np.median(together) - _class_medians(together, codes))
+    return np.asarray(raised + 0.5 * np.log(agreement + _UNCERTAIN))
+
+
+def _class_medians(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """The median of each row's class, float64 [n]; ``values`` float64 [n], ``codes`` integers [n]."""
+    rows = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes))[:-1]
+    medians = np.array([np.median(part) if len(part) else 0.0 for part in np.split(values[rows], ends)])
+    return np.asarray(medians[codes])
+
+
 def relative_to_class(borne_out: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """The support of labels (float64 [n]) as if the median of its class (integers [n]) were that of all, where it is
     lower: float64 [n], 1 at most."""
-    classes = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes))[:-1]
-    median = np.array([np.median(part) if len(part) else 1.0 for part in np.split(borne_out[classes], ends)])
-    typical = median[codes]
-    usual = np.median(borne_out)
+    typical, usual = _class_medians(borne_out, codes), np.median(borne_out)
     with np.errstate(divide="ignore", invalid="ignore"):
         raised = np.where(typical > 0, borne_out * (usual / typical), 1.0)
     return np.where(typical < usual, np.minimum(raised, 1.0), borne_out)

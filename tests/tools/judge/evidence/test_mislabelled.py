@@ -85,6 +85,7 @@ def test_a_rare_class_is_not_doubted_for_being_varied():
     claimed = found["other_label"].is_not_null()
     assert claimed.sum() <= 2
     assert (found["label_support"].filter(~claimed) == 1).all()
+    assert (found["label_margin"].filter(~claimed) >= 0).all()
     enough = np.concatenate([truth, np.full(few, 1)])
     assert evidence(np.concatenate([vectors, scattered]), enough)[-few:]["label_support"].min() < 0.5
 
@@ -106,6 +107,24 @@ def test_a_varied_class_is_judged_by_its_own_measure():
     assert beside[4 : len(truth)] == pytest.approx(alone[4 : len(truth)], abs=0.05)
 
 
+def test_the_margin_ranks_wrong_labels_before_the_varied_rows_of_a_class():
+    """Rows of a class of many kinds are all hard to tell; of wrong labels another class is the likelier one."""
+    rng = np.random.default_rng(6)
+    vectors, truth = clouds(rng)
+    varied = unit(vectors[:40] + 0.4 * rng.standard_normal((40, SIZE)))
+    together, labels = np.concatenate([vectors, varied]), np.concatenate([truth, np.full(40, truth[0])])
+    flipped = rng.choice(len(truth), 30, replace=False)
+    right = labels.copy()
+    labels[flipped] = (labels[flipped] + 1 + rng.integers(0, CLASSES - 1, len(flipped))) % CLASSES
+    found = evidence(together, labels)
+    margin, support = (found[name].to_numpy() for name in ("label_margin", "label_support"))
+    wrong = labels != right
+    assert (margin[wrong] < 0).mean() > 0.9
+    assert (margin[~wrong] > 0).mean() > 0.8
+    least = np.argsort(margin)[: wrong.sum()]
+    assert wrong[least].sum() >= wrong[np.argsort(support)[: wrong.sum()]].sum()
+
+
 def test_a_row_of_a_rare_class_is_doubted_where_another_class_claims_it():
     vectors, truth = clouds(np.random.default_rng(3))
     few = SMALL_CLASS - 2
@@ -115,6 +134,7 @@ def test_a_row_of_a_rare_class_is_doubted_where_another_class_claims_it():
     found = evidence(np.concatenate([vectors, tight]), labels)
     assert found["label_support"][0] < 0.05
     assert found["other_label"][0] == str(truth[0])
+    assert found["label_margin"][0] < 0 <= found["label_margin"][-few:].min()
     assert (found["label_support"][-few:] == 1).all()
 
 
@@ -123,7 +143,7 @@ def test_rows_without_a_label_have_no_evidence_and_the_rest_is_the_same_twice():
     labels = [None if at % 10 == 0 else one for at, one in enumerate(truth.tolist())]
     found = evidence(vectors, labels)
     blank = pl.Series(labels).is_null()
-    for name in ("own_probability", "label_support", "other_label"):
+    for name in ("own_probability", "label_support", "label_margin", "other_label"):
         assert found[name].is_null().filter(blank).all()
     assert found["label_support"].is_not_null().filter(~blank).all()
     assert found.equals(evidence(vectors, labels))
