@@ -27,7 +27,8 @@ _INFORMED = 0.1  # agreement of the neighbours' labels, chance set to 0, from wh
 _NEAREST = 5  # neighbours that tell how isolated a row is
 _LIKELY = 0.5  # probability from which another class is named as the right one,
 _UNITED = 0.2  # where the neighbours' labels agree as far (chance set to 0): junk has no right label
-_FAR = 50.0  # log-odds below which it does not matter how far: a class without another row has none
+_FAR = 50.0  # a margin of log-odds from which it does not matter how far
+_ABSENT = -1e6  # log-odds of a class of which the other folds have no row
 _UNCERTAIN = 0.05  # added to shares whose logarithm is taken: of 15 votes none is no proof
 SMALL_CLASS = 12  # rows below which an error cannot be told from a class's variety, unless another class claims the row
 
@@ -125,11 +126,12 @@ def _out_of_fold(
         rest = reduce(or_, [part for other, part in enumerate(parts) if other != fold])
         odds = log_odds(discriminant(rest), vectors[at[out]])
         found, rows, mine = softmax(odds), np.arange(len(out)), codes[at[out]]
-        own[out], margin[out] = found[rows, mine], np.nan_to_num(odds[rows, mine], neginf=-_FAR)
+        odds = np.nan_to_num(odds, neginf=_ABSENT)
+        own[out], margin[out] = found[rows, mine], odds[rows, mine]
         odds[rows, mine] = -np.inf
         likeliest = odds.argmax(axis=1)
         other[out], sure[out] = likeliest, found[rows, likeliest]
-        margin[out] = np.maximum(margin[out] - odds[rows, likeliest], -_FAR)
+        margin[out] = np.clip(margin[out] - odds[rows, likeliest], -_FAR, _FAR)
     return own, other, sure, margin
 
 

@@ -125,6 +125,15 @@ def test_the_margin_ranks_wrong_labels_before_the_varied_rows_of_a_class():
     assert wrong[least].sum() >= wrong[np.argsort(support)[: wrong.sum()]].sum()
 
 
+def test_a_class_of_one_row_has_a_finite_margin_and_so_have_the_others():
+    vectors, truth = clouds(np.random.default_rng(7))
+    labels = np.zeros(len(truth), dtype=int)
+    labels[5] = 1
+    margin = evidence(vectors, labels)["label_margin"]
+    assert margin.is_finite().all()
+    assert 0 <= margin[5] < margin.median()
+
+
 def test_a_row_of_a_rare_class_is_doubted_where_another_class_claims_it():
     vectors, truth = clouds(np.random.default_rng(3))
     few = SMALL_CLASS - 2
