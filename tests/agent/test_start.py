@@ -274,12 +274,13 @@ def test_too_little_memory_is_said_in_a_sentence(recryst, tmp_path, monkeypatch)
     assert not (tmp_path / "run").exists()
 
     from recryst.agent import graph
+    from recryst.agent.start import LowMemoryError
 
     def no_memory(session):
         raise MemoryError
 
     monkeypatch.setattr(graph, "run", no_memory)
-    with pytest.raises(package.agent.start.LowMemoryError, match=r"memory ran out.*`recryst resume .*run` goes on"):
+    with pytest.raises(LowMemoryError, match=r"memory ran out.*`recryst resume .*run` goes on"):
         package.refine(few, out=tmp_path / "run", vector_column="v", quiet=True)
     assert "memory ran out" in read_log(tmp_path / "run" / "events.jsonl")[0][-1].error
 
