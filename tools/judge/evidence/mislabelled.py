@@ -78,9 +78,9 @@ def label_evidence(
     Returns:
         [n] rows, null where a row has no label: ``own_probability``, ``own_vote``, ``agreement`` of the neighbours'
         labels (1 all alike, 0 as by chance), ``label_support`` in [0, 1], ``label_margin`` (see there; below 0 another
-        class is likelier), ``other_label`` and ``other_probability``
-        (the class that both views prefer, null where they differ, or are unsure, or the neighbours are of many
-        labels). In a class of fewer than ``SMALL_CLASS`` rows a label is borne out unless there is such another.
+        class is likelier), ``other_label`` and ``other_probability`` (the class that both views prefer, null where they
+        differ, or are unsure, or the neighbours are of many labels). In a class of fewer than ``SMALL_CLASS`` rows a
+        label is borne out unless there is such another.
     """
     known = labels.is_not_null().to_numpy()
     names = labels.drop_nulls().unique().sort()
@@ -207,7 +207,7 @@ def label_margin(margin: np.ndarray, voted: Votes, codes: np.ndarray) -> np.ndar
     """By how much the log-odds of a row's class exceed those of the likeliest other, both views taken together, beside
     its class: float64 [m].
 
-    The normalised margin of a row's own label ranks label errors (Northcutt et al. 2021, §3.2). Views add up as
+    The margin of a row's own label ranks label errors (Northcutt et al. 2021, of probabilities). Views add up as
     independent evidence does, the neighbours at half weight, for both read the same vectors. A class whose median is
     lower than that of all is raised to it, as for ``label_support``.
 
