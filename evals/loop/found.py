@@ -160,6 +160,11 @@ def oracle(crude: Crude) -> Outcome:
     return Outcome(frozenset(mine["id"]), dict(zip(mine["id"], mine["truth"], strict=True)))
 
 
+def faults_out(crude: Crude) -> Outcome:
+    """What perfect removal would make: no row with a fault, no copy, no label put right."""
+    return Outcome(frozenset(crude.side.filter(pl.col("fault") == "")["id"]))
+
+
 def labels_of(crude: Crude, made: Outcome) -> list[str]:
     """The label of every row of the set after an outcome."""
     return [made.labels.get(row, label) for row, label in crude.rows.select("id", "label").iter_rows()]

@@ -9,7 +9,7 @@ import pytest
 
 from recryst.evals.loop import clean, crude
 from recryst.evals.loop.cells import Plan
-from recryst.evals.loop.faults import PAIR_RATES
+from recryst.evals.loop.faults import LABELLED_RATES, PAIR_RATES
 from recryst.evals.loop.results import tables
 from recryst.evals.loop.sets import ALPACA
 from recryst.state.errors import UsageError
@@ -51,13 +51,16 @@ def test_crude_sets_are_refined_measured_and_read_back(data, tmp_path):
     shares, scores, found = made
     (share,), (score,) = _lines(shares), _lines(scores)
     assert score["oracle"] > score["crude"], "the faults cost nothing"
-    for method in ("loop", "random", "exact + MinHash", "one per group", "own probability"):
+    for method in ("loop", "faults out", "random", "exact + MinHash", "one per group", "own probability"):
         gap = score["oracle"] - score["crude"]
         assert share[method] == pytest.approx((score[method] - score["crude"]) / gap)
     by_method = {line["method"]: line for line in _lines(found)}
     assert by_method["exact + MinHash"]["exact"] == 1
     assert by_method["exact + MinHash"]["clean rows lost"] == 0
     assert by_method["own probability"]["flip"] > 0.7
+    removal = by_method["faults out"]
+    assert {removal["precision"], *(removal[fault] for fault in LABELLED_RATES)} == {1}
+    assert removal["clean rows lost"] == 0
     assert by_method["random"]["removed"] == by_method["loop"]["removed"] > 0.05
 
     runs = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
