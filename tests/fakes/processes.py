@@ -17,7 +17,10 @@ from subprocess import CompletedProcess, TimeoutExpired
 from recryst.agent.cli import main
 
 FORK = multiprocessing.get_context("forkserver")
+#: What a run comes to import, its kernels among it: else much of a short run's time.
 HEAVY = ["recryst.agent.cli.run", "recryst.agent.graph", "langgraph.graph", "sentence_transformers", "sklearn", "umap"]
+HEAVY += ["recryst.tools.repeats.shingles", "recryst.tools.repeats.buckets", "recryst.tools.vectors.partition.descent"]
+HEAVY += ["recryst.tools.text.ngrams", "spacy.pipeline", "openvino", "fasttext", "plotly.graph_objects"]
 FORK.set_forkserver_preload(HEAVY)
 
 
