@@ -14,8 +14,8 @@ TEST_JOBS ?= 2
 # another, which costs a quarter more processor time.
 TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); \
 	jobs=$(or $(filter-out 0 auto logical,$(TEST_JOBS)),1); echo $$((cores > jobs ? cores / jobs : 1)))
-# More arguments for pytest, as in `make test TEST_ARGS=tests/house`.
-TEST_ARGS ?=
+# Arguments for pytest, as in `make test TEST_ARGS=tests/house`; what needs a browser is `make test-page`.
+TEST_ARGS ?= -m "not browser"
 
 VENV := .venv
 PY := $(VENV)/bin/python

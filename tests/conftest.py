@@ -1,6 +1,7 @@
 """Fixtures for every test: the real data sets, where they lie beside the repository, and scripted language models."""
 
 import contextlib
+import functools
 import ipaddress
 import socket
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from recryst.tools import docstrings
 from recryst.tools.folders import settle_libraries
 
 settle_libraries()  # as a run does first: a test may be the first of its process to load what is told by it
@@ -29,6 +31,14 @@ def cache_of_the_tests(tmp_path_factory):
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("RECRYST_CACHE_DIR", str(folder / "shared"))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def library_parsed_once():
+    """The standard library is parsed once in a process, which takes seconds, whoever asks for its docstrings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(docstrings, "read_docstrings", functools.cache(docstrings.read_docstrings))
+        yield
 
 
 @pytest.fixture(autouse=True)

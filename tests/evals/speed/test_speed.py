@@ -12,6 +12,7 @@ from recryst.evals.loop.sets import banking77
 from recryst.evals.speed import documents, experiment, labelled, pairs, rows, texts
 from recryst.evals.speed.pairs import Line, Plan, paired
 from recryst.state.errors import UsageError
+from recryst.tools import docstrings
 from recryst.tools.vectors.static import tier
 
 
@@ -32,6 +33,7 @@ def test_the_command_prints_what_is_asked_for(monkeypatch):
 def test_each_name_is_that_of_a_comparison(name, monkeypatch, request):
     for bound, few in (("_SHORT", 100), ("_LONG", 30), ("_TRIED", 20)):
         monkeypatch.setattr(texts, bound, few)
+    monkeypatch.setattr(texts, "read_docstrings", docstrings.read_docstrings)  # parsed once
     monkeypatch.setattr(labelled, "_ROWS", 200)
     monkeypatch.setattr(labelled, "_PEER_TEXTS", 20)
     for bound, few in (("SAMPLE", 300), ("HELD_OUT", 100)):
