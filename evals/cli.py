@@ -25,6 +25,7 @@ from .speed.pairs import Plan
 from .table import Table, shown
 
 T = TypeVar("T")
+_WIDEST = 1000  # characters of a table that is not on a screen
 _DATA = click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
                      help="The folder of the data sets.")  # fmt: skip
 _PRINTING = [
@@ -323,16 +324,20 @@ def _print(result: Table | list[Table], markdown: bool, as_json: bool) -> None:
 
 
 def _show(table: Table) -> None:
+    """Print a table; no figure is cut: in a narrow terminal it folds, in a file the table is as wide as it needs."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table as Grid
 
     grid = Grid(title=table.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name, numeric in zip(table.columns, table.numeric(), strict=True):
-        grid.add_column(name, justify="right" if numeric else "left")
+        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in table.rows:
         grid.add_row(*(shown(cell) for cell in row))
     console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        room = console.options.update(width=_WIDEST)
+        console.width = max(console.width, console.measure(grid, options=room).maximum)
     console.print(grid)
     for note in table.notes:
         console.print(note)

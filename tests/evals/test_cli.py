@@ -49,3 +49,11 @@ def test_a_planned_experiment_gives_its_table_and_its_plot(finished, tmp_path):
     assert again.stdout.startswith("### What the loop takes from clean sets")
     assert "banking77" not in plot.read_text("utf-8")
     assert "macro-F1" not in plot.read_text("utf-8"), "a set without a score has an axis for it"
+
+
+def test_no_figure_is_cut_where_nobody_sees_the_width(finished, tmp_path):
+    made = _run("--data", str(tmp_path), "--set", "banking77", "--seeds", "1", "--out", str(finished))
+    assert "…" not in made.stdout
+    (row,) = [line for line in made.stdout.splitlines() if "banking77" in line]
+    assert "non-duplicate rows lost" in made.stdout.splitlines()[2]
+    assert "0.88" in row
