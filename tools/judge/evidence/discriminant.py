@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...threads import one_thread
+
 _RIDGE = 0.002  # added to the covariance's diagonal; unit vectors of 384 dimensions have a variance of about as much
 _TEMPERATURE = 0.5  # Gaussian likelihoods in hundreds of dimensions are far too sure of themselves
 _BLOCK = 4096
@@ -79,7 +81,8 @@ def discriminant(of: Moments) -> Discriminant:
     means = of.sums / np.maximum(of.counts, 1)[:, None]
     within = of.products - (means * of.counts[:, None]).T @ means
     covariance = within / max(1, int(of.counts.sum())) + _RIDGE * np.eye(len(within))
-    weights = np.linalg.solve(covariance, means.T).astype(np.float32)
+    with one_thread():  # two are no faster at this size, and wait for each other where others use the cores
+        weights = np.linalg.solve(covariance, means.T).astype(np.float32)
     offsets = -0.5 * np.einsum("kd,dk->k", means, weights)
     return Discriminant(weights, np.where(of.counts > 0, offsets, -np.inf).astype(np.float32))
 
