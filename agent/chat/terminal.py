@@ -7,19 +7,13 @@ import time
 
 from rich.console import Console
 
-from ...state.errors import MissingExtraError, ModelError, UsageError
 from ...state.phrases import printable
 from ..account import tables
-from ..decide.proposals import Refusal
-from .commands import COMMANDS, carry_out, read
 from .conversation import Conversation
 from .keyboard import keyboard
-from .talk import Talk
+from .lines import Lines, spelled
 
 PROMPT = "recryst> "
-_SHORT = {"y": "/yes", "yes": "/yes", "n": "/no", "no": "/no", "help": "/help", "?": "/help"}
-_SHORT |= dict.fromkeys(("/quit", "quit", "q", "/exit", "exit"), "/quit")
-
 _CARRIES_OUT = ("/yes", "/run")
 _UNREAD = 0.3  # seconds: a proposal that was answered sooner was not read
 
@@ -45,8 +39,7 @@ class Terminal:
         self._console = Console(highlight=False, emoji=False)
         if not self._console.is_terminal:
             self._console.width = 120
-        model = conversation.session.model
-        self._talk = None if model is None else Talk(conversation, model, self._console.print)
+        self._lines = Lines(conversation, self._console.print, self._stream)
         self._shown_at = -_UNREAD  # when the last new proposal was shown
 
     def run(self) -> None:
@@ -86,7 +79,7 @@ class Terminal:
             given_up = False
             if not sys.stdin.isatty():
                 self._console.print(tables.line(line))  # so that what is left of a piped conversation can be read
-            if _SHORT.get(line) == "/quit":
+            if spelled(line) == "/quit":
                 return
             if self._too_soon(line):
                 self._console.print(tables.line("that was before the proposal could be read: type it again", "yellow"))
@@ -105,49 +98,17 @@ class Terminal:
         """Whether somebody at a keyboard approves what they cannot have read; a script knows what it is about."""
         if not sys.stdin.isatty() or time.monotonic() - self._shown_at >= _UNREAD:
             return False
-        command, *_ = _SHORT.get(line, line).split() or [""]
+        command, *_ = spelled(line).split() or [""]
         return command in _CARRIES_OUT
 
     def _do(self, line: str) -> None:
-        """One line of the person's; an error is one sentence, and the conversation goes on."""
-        command, *words = _SHORT.get(line, line).split() or [""]
-        try:
-            if command == "/help":
-                self._help()
-            elif tool := COMMANDS.get(command):
-                found = carry_out(self._conversation, tool, read(tool, words), "person")
-                self._conversation.note([tool.name])
-                for shown in found.shown:
-                    self._console.print(shown)
-            elif command.startswith("/"):
-                raise Refusal(f"there is no command {command}; /help lists them")
-            elif not line:
-                self._show_proposal(again=True)
-            elif self._talk is not None:
-                self._say(self._talk, line)
-            else:
-                raise Refusal("no language model is configured (--llm PROVIDER:NAME): only commands work; /help")
-        except Refusal as refusal:
-            self._console.print(tables.line(str(refusal), "yellow"))
-
-    def _say(self, talk: Talk, line: str) -> None:
-        """A message to the language model. That it is out of reach or lacks a key harms nothing but the message."""
-        try:
-            talk.say(line, self._stream)
-        except (ModelError, UsageError, MissingExtraError) as error:
-            self._console.print(tables.line(str(error), "yellow"))
-        self._console.print(tables.line(str(talk.model.purse), "dim"))
-
-    def _help(self) -> None:
-        for tool in COMMANDS.values():
-            self._console.print(tables.line(f"  {tool.usage:<26} {tool.description}"))
-        self._console.print(
-            tables.line(f"  {'/quit':<26} leave; `recryst chat {self._conversation.session.run.root}` comes back")
-        )
-        if self._talk is not None:
-            self._console.print(
-                tables.line("  anything else is for the language model, which sees figures and no rows")
-            )
+        if not line:
+            self._show_proposal(again=True)
+            return
+        self._lines.do(line)
+        if spelled(line) == "/help":
+            back = f"leave; `recryst chat {self._conversation.session.run.root}` comes back"
+            self._console.print(tables.line(f"  {'/quit':<26} {back}"))
 
     def _stream(self, piece: str) -> None:
         """A piece of the model's answer; it must not steer the terminal either."""

@@ -25,7 +25,7 @@ from ..browse.rows import Query, Rows
 from ..decide.proposals import Refusal
 from ..view import View
 from .beside import Beside, Other
-from .desk import Act, Desk
+from .desk import Act, Desk, Said
 from .guard import REPORT_POLICY, Guard
 from .maps import Maps
 
@@ -71,7 +71,9 @@ class Page:
             Route("/api/runs", self._read(lambda ask: self.beside.listed())),
             self._told("near", lambda told: {"near": self.rows.meaning.place(Near.read(told))}),
             self._told("beside", lambda told: {"address": self.beside.open(Other.read(told))}),
-            self._told("pause", lambda told: {"done": self._pause()}),
+            Route("/api/talk", self._read(lambda ask: self._acting().conversation(_whole(ask, "from")))),
+            self._told("say", lambda told: {"done": self._acting().act(Said.read(told))}),
+            self._told("pause", lambda told: {"done": self._acting().pause()}),
             Route("/api/act", self._act, methods=["POST"]),
             Route("/api/live", self._live),
         ]
@@ -174,10 +176,15 @@ class Page:
         except UsageError as error:
             return JSONResponse({"error": str(error)}, 400)
 
-    def _pause(self) -> str:
+    def _acting(self) -> Desk:
+        """The loop behind the page.
+
+        Raises:
+            UsageError: there is none.
+        """
         if self.desk is None:
-            raise Refusal(self._only_looks())
-        return self.desk.pause()
+            raise UsageError(self._only_looks())
+        return self.desk
 
     def _told(self, name: str, answer: Callable[[Json], Json]) -> Route:
         """The address of what is told something in JSON, and changes nothing of the run itself."""

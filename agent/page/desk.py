@@ -8,18 +8,24 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 from queue import Queue
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import StringConstraints
 
 from ...state.canonical import Json
 from ...state.decision import Answer, Proposal, RowAnswer, RowNote
 from ...state.errors import RecrystError
 from ...state.phrases import counted
 from ...state.run import RunDirectory
+from ..account import tables
 from ..chat.conversation import ENDED, Conversation
+from ..chat.lines import Lines, spelled
+from ..chat.talk import LONGEST
 from ..cli.progress import Telling
 from ..decide.approval import shown_sha
 from ..decide.person import own_edit, unknown_label
 from ..decide.proposals import Arguments, NewK, OwnEdit, OwnPrune, PutForward, Refusal, put_forward
+from .transcript import Transcript
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -41,6 +47,14 @@ class Act(Arguments):
     by: Literal["person", "agent"] = "person"  # an agent may only choose, which does nothing yet
 
 
+class Said(Arguments):
+    """A line that a person writes beside what they were shown, which its hash and id name."""
+
+    shown_sha: str
+    interrupt_id: str
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST)]
+
+
 class Desk:
     """Where what waits lies, and where answers are handed in. ``start`` begins the thread; the run must be locked."""
 
@@ -50,7 +64,8 @@ class Desk:
         self.ended = False
         self._directory = directory
         self._session: Session | None = None
-        self._answers: Queue[tuple[Act, Future[str]] | None] = Queue()
+        self.transcript = Transcript()
+        self._answers: Queue[tuple[Act | Said, Future[str]] | None] = Queue()
         self._waiting: tuple[Proposal, str] | None = None  # what is proposed, and the id of the interrupt
         self._busy = True
         self._lock = threading.Lock()
@@ -86,10 +101,16 @@ class Desk:
             "now": self.reporter.now,
             "said": self.reporter.lines[-5:],
             "waiting": shown,
+            "said_so_far": self.transcript.size,
         }
 
-    def act(self, act: Act, seconds: float = 60) -> str:
-        """Hand in what a person does; returns once it is judged: what was taken up.
+    def conversation(self, first: int) -> Json:
+        """What was said beside the run, from an entry on; and the language model that hears it, if there is one."""
+        model = None if self._session is None else self._session.model
+        return {**self.transcript.since(first), "model": None if model is None else model.name}
+
+    def act(self, act: Act | Said, seconds: float = 60) -> str:
+        """Hand in what a person does or says; returns once it is judged: what was taken up.
 
         Raises:
             Refusal: the loop is at work, or this is an answer to something else than what waits, or cannot be done.
@@ -136,19 +157,37 @@ class Desk:
         with failures_noted(session, back), placed(session) as cycle:
             cycle.go_on()
             talk = Conversation(session, cycle, self._who)
+            lines = Lines(talk, self.transcript.show, self.transcript.stream)
             while self._show(talk):
                 given = self._answers.get()
                 if given is None:
                     return
-                self._take(talk, *given)
+                did, judged = given
+                if isinstance(did, Said):
+                    self._hear(talk, lines, did, judged)
+                else:
+                    self._take(talk, did, judged)
 
     def _show(self, talk: Conversation) -> bool:
         """Lay out what waits; whether anything does."""
+        if talk.unseen and talk.proposal is not None:
+            self.transcript.show(tables.proposal(talk.proposal))
         talk.shown()
         with self._lock:
             self._waiting = talk.waiting
             self._busy = False
         return self._waiting is not None
+
+    def _hear(self, talk: Conversation, lines: Lines, said: Said, judged: Future[str]) -> None:
+        """Do what a line says, as at the terminal: a command may answer what waits."""
+        if talk.waiting is None or (said.shown_sha, said.interrupt_id) != (shown_sha(talk.waiting[0]), talk.waiting[1]):
+            judged.set_exception(Refusal("something else waits for an answer by now: read that first"))
+            return
+        judged.set_result("heard")
+        self.transcript.heard(said.text)
+        if spelled(said.text).startswith("/"):
+            self._waiting = None
+        lines.do(said.text)
 
     def _take(self, talk: Conversation, act: Act, judged: Future[str]) -> None:
         try:

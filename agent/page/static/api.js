@@ -53,6 +53,9 @@ export const near = async (to) => (await told("/api/near", to)).near;
 /** Do something: an answer to what is shown, which `waiting` names. */
 export const act = async (waiting, answer, more = {}) => (await told("/api/act", { ...waiting, answer, ...more })).done;
 
+/** Say a line beside what is shown, which `waiting` names. */
+export const say = async (waiting, text) => (await told("/api/say", { ...waiting, text })).done;
+
 /** Have the run ask before its next action; what will happen. */
 export const pause = async () => (await told("/api/pause", {})).done;
 

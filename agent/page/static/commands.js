@@ -48,6 +48,7 @@ const FIXED = [
   { menu: "View", title: "Clusters", keys: "C", run: () => set({ lower: "clusters" }) },
   { menu: "View", title: "Compare the clusters with another round", keys: "V", run: compareNext, able: () => state.clusters.length > 0 },
   { menu: "View", title: "Timeline", keys: "H", run: () => set({ lower: "timeline" }) },
+  { menu: "View", title: "Chat", keys: "A", run: () => set({ side: "talk" }), able: () => Boolean(state.desk) },
   { menu: "View", title: "Show all rows", keys: "Escape", run: () => { clear(); everything(); set({ lasso: false }); } },
   { menu: "View", title: "Search the rows", keys: "/", run: () => { set({ lower: "rows" }); $("search").focus(); } },
   { menu: "View", title: "Search by meaning", keys: "M", run: byMeaning, checked: () => state.byMeaning, able: () => state.byMeaning || !state.status?.meaning?.why_not },

@@ -14,13 +14,15 @@ import * as palette from "./palette.js";
 import * as rows from "./rows.js";
 import * as search from "./search.js";
 import { on, set, state } from "./store.js";
+import { hear, talk } from "./talk.js";
 import * as timeline from "./timeline.js";
 
-const SIDES = { overview, proposal: card, row: drawer, cluster: clusters.cluster };
+const SIDES = { overview, proposal: card, row: drawer, cluster: clusters.cluster, talk };
 let drawn = 0;
 
 /** Draw the panel of details; a late answer for another panel is dropped. */
 async function side(keep) {
+  if (keep === true && state.side === "talk") return hear(); // what is being typed stays
   const now = ++drawn;
   let shown;
   try {
@@ -63,7 +65,7 @@ async function proposed() {
   const before = JSON.stringify(state.proposal?.proposal ?? null);
   const found = await json("/api/proposal");
   const now = JSON.stringify(found.proposal ?? null);
-  set({ proposal: found, ...(now !== before && found.proposal ? { side: "proposal" } : {}) });
+  set({ proposal: found, ...(now !== before && found.proposal && state.side !== "talk" ? { side: "proposal" } : {}) });
   standing();
   if (now !== before && state.side === "proposal") await side();
 }
@@ -81,8 +83,10 @@ async function heard(told) {
   busy = true;
   try {
     const ended = Boolean(told.desk?.ended) !== Boolean(state.desk?.ended);
+    const spoke = String(told.desk?.said_so_far) !== String(state.desk?.said_so_far);
     set({ desk: told.desk });
-    if (ended && state.side === "proposal") await side();
+    if (ended && ["proposal", "talk"].includes(state.side)) await side();
+    else if (spoke) await hear();
     standing();
     const progress = $("progress");
     if (progress && told.desk) progress.textContent = working(told.desk);

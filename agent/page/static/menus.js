@@ -64,7 +64,7 @@ function tools() {
 }
 
 const LOWER = { rows: "Rows", clusters: "Clusters", timeline: "Timeline" };
-const SIDE = { overview: "Overview", proposal: "Proposal", row: "Row", cluster: "Cluster" };
+const SIDE = { overview: "Overview", proposal: "Proposal", row: "Row", cluster: "Cluster", talk: "Chat" };
 
 function tabs(where, names, chosen, act) {
   const waits = Boolean(state.proposal?.proposal);

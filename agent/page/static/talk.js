@@ -1,0 +1,77 @@
+// The conversation beside the run: commands as at the terminal, and words for the language model, if there is one.
+
+import { json, say } from "./api.js";
+import { $, fill, h, toast } from "./dom.js";
+import { set, state } from "./store.js";
+
+const LINES = { person: "said", shown: "shown", model: "answer" };
+let entries = [];
+let model = null;
+let begun = ""; // what is written and not sent yet
+let reading = false;
+let more = false;
+
+async function read() {
+  const from = Math.max(0, entries.length - 1); // the last may have grown
+  const found = await json("/api/talk", { from });
+  entries = [...entries.slice(0, found.first), ...found.entries];
+  model = found.model;
+}
+
+/** The clusters that an answer names can be opened. */
+const linked = (text) => text.split(/\b(cluster \d+)\b/i).map((part, at) => at % 2
+  ? h("button", { type: "button", class: "link", onclick: () => set({ cluster: Number(part.split(" ")[1]), side: "cluster" }) }, part) : part);
+
+const line = ({ kind, text }) => kind === "shown" && !text.includes("\n") ? h("p", { class: "soft data" }, text) : h(kind === "shown" ? "pre" : "p", { class: `${LINES[kind]} data`, dir: "auto" }, kind === "model" ? linked(text.trimEnd()) : text);
+
+async function send(event) {
+  event.preventDefault();
+  const field = $("say");
+  const text = field.value.trim();
+  if (!text) return;
+  try {
+    if (!state.proposal?.waiting) throw new Error("the run is at work: wait until it asks");
+    await say(state.proposal.waiting, text);
+    field.value = begun = "";
+  } catch (error) {
+    toast(error.message, true);
+  }
+}
+
+/** The panel; without a loop behind the page nobody answers. */
+export async function talk() {
+  if (!state.desk) return h("p", { class: "soft" }, "This page only looks: nobody listens here.");
+  await read();
+  const hint = model ? "Ask the language model, or /help" : "A command; /help lists them";
+  const field = h("input", { id: "say", type: "text", value: begun, placeholder: hint, aria_label: hint, autocomplete: "off", maxlength: 4000,
+    disabled: state.desk.ended, oninput: (event) => { begun = event.target.value; } });
+  setTimeout(() => { lowest(); if (state.side === "talk") field.focus(); });
+  return h("div", { class: "stack" },
+    h("div", { id: "talk", class: "tight", role: "log", aria_label: "Conversation" }, entries.map(line)),
+    h("form", { class: "talk-form", onsubmit: send }, field, h("button", { type: "submit", class: "primary", disabled: state.desk.ended }, "Send")));
+}
+
+/** Show what was said since. */
+export async function hear() {
+  if (state.side !== "talk" || !$("talk")) return;
+  if (reading) {
+    more = true;
+    return;
+  }
+  reading = true;
+  try {
+    await read();
+    fill($("talk"), entries.map(line));
+    lowest();
+  } finally {
+    reading = false;
+  }
+  if (more) {
+    more = false;
+    await hear();
+  }
+}
+
+function lowest() {
+  $("side").scrollTop = $("side").scrollHeight;
+}

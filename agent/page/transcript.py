@@ -1,0 +1,58 @@
+"""What was said in the page's conversation, for the page to read as it grows."""
+
+import io
+import threading
+
+from rich.console import Console, RenderableType
+
+from ...state.canonical import Json
+from ...state.phrases import printable
+
+_WIDTH = 84  # characters of a table
+
+
+class Transcript:
+    """Entries in order, each with ``kind`` (person, shown, model) and ``text``; the last may still grow."""
+
+    def __init__(self) -> None:
+        self._entries: list[dict[str, str]] = []
+        self._lock = threading.Lock()
+
+    def heard(self, line: str) -> None:
+        """What the person wrote."""
+        self._add("person", _safe(line))
+
+    def show(self, shown: RenderableType) -> None:
+        """What a command shows, as a terminal would."""
+        page = io.StringIO()
+        Console(file=page, width=_WIDTH, color_system=None, highlight=False, emoji=False).print(shown)
+        self._add("shown", "\n".join(line.rstrip() for line in _safe(page.getvalue()).split("\n")).strip("\n"))
+
+    def stream(self, piece: str) -> None:
+        """A piece of the language model's answer."""
+        with self._lock:
+            if self._entries and self._entries[-1]["kind"] == "model":
+                self._entries[-1]["text"] += _safe(piece)
+                return
+        self._add("model", _safe(piece))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Entries, and characters of the last one: both only grow."""
+        with self._lock:
+            return len(self._entries), len(self._entries[-1]["text"]) if self._entries else 0
+
+    def since(self, first: int) -> Json:
+        """The entries from one on, and where they begin."""
+        with self._lock:
+            first = min(max(first, 0), len(self._entries))
+            return {"first": first, "entries": [dict(one) for one in self._entries[first:]]}
+
+    def _add(self, kind: str, text: str) -> None:
+        if text:
+            with self._lock:
+                self._entries.append({"kind": kind, "text": text})
+
+
+def _safe(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))

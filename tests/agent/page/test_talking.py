@@ -1,0 +1,108 @@
+"""A person writes on the page what they would type at the terminal, and a scripted model answers them there."""
+
+import json
+import time
+
+import pytest
+from browsing import opened, until
+from conversing import conversation, create, steps
+from hostile import HOSTILE
+
+from recryst.agent.audit import audit
+
+
+def said(page, text, waiting=None):
+    """Status and answer of a line, and the entries that it left once the loop waits again."""
+    before = page.get("/api/talk", **{"from": 0})["entries"]
+    status, _, content = page.ask("/api/say", {**(waiting or page.waits()[0]), "text": text})
+    for _ in range(600):
+        if not page.get("/api/status")["desk"]["busy"]:
+            break
+        time.sleep(0.05)
+    told = page.get("/api/talk", **{"from": len(before)})
+    return status, json.loads(content), told["entries"]
+
+
+def test_commands_do_what_they_do_at_the_terminal(root, serving):
+    page = serving(root, acts=True, who="Ana")
+    first, proposal = page.waits()
+    (shown,) = page.get("/api/talk", **{"from": 0})["entries"]
+    assert shown["kind"] == "shown"
+    assert "round 1, proposed by the rules" in shown["text"]
+    _, _, (mine, metrics) = said(page, "/metrics")
+    assert (mine, metrics["kind"]) == ({"kind": "person", "text": "/metrics"}, "shown")
+    assert "coverage" in metrics["text"]
+    assert page.waits() == (first, proposal), "a look answered what waits"
+    _, _, (_, refused) = said(page, "what is this about?")
+    assert "no language model is configured" in refused["text"]
+    _, _, (_, unknown) = said(page, "/approve")
+    assert unknown["text"] == "there is no command /approve; /help lists them"
+    _, _, (_, listed) = said(page, "/k 5")
+    assert "round 1, proposed by you: cluster anew: kmeans k=5" in listed["text"]
+    status, answer, entries = said(page, "yes", first)
+    assert (status, entries) == (400, [])
+    assert "read that first" in answer["error"]
+    said(page, "n")
+    approvals = [event.answer for event in steps(root) if event.type == "approve"]
+    assert [(one.answer, one.who) for one in approvals] == [("choose", "Ana"), ("reject", "Ana")]
+    assert audit(root).failures == []
+
+
+def test_what_is_written_is_shown_as_text_and_bounded(root, serving):
+    page = serving(root, acts=True)
+    for text in HOSTILE[:3]:
+        _, _, entries = said(page, text)
+        assert not {"\u202e", "\x1b", "\x00"} & set("".join(one["text"] for one in entries))
+    for text in ("", "  ", "x" * 4001):
+        assert page.ask("/api/say", {**page.waits()[0], "text": text})[0] == 400
+
+
+def test_nobody_listens_where_the_page_only_looks(root, serving):
+    page = serving(root)
+    assert page.ask("/api/say", {"shown_sha": "", "interrupt_id": "", "text": "/yes"})[0] == 400
+    assert page.ask("/api/talk?from=0")[0] == 400
+
+
+@pytest.fixture
+def with_model(crude_rows, tmp_path, script):
+    """A run whose model looks at the metrics once, and then names a cluster."""
+
+    def policy(question):
+        if not question["tools"]:
+            return {"about": "animals", "outliers": ""}
+        asked = [turn["role"] for turn in question["messages"]]
+        return "Look at cluster 2 first." if asked[-1] == "tool" else {"tool": "metrics", "arguments": {}}
+
+    root = create(crude_rows, tmp_path / "run", f"llm.model={script(policy).model}")
+    with conversation(root):
+        pass
+    return root
+
+
+def test_a_model_answers_beside_the_run(with_model, serving):
+    page = serving(with_model, acts=True)
+    page.waits()
+    assert page.get("/api/talk", **{"from": 0})["model"].startswith("scripted:")
+    _, _, entries = said(page, "where would you begin?")
+    assert [one["kind"] for one in entries] == ["person", "shown", "model", "shown"]
+    assert entries[2]["text"].strip() == "Look at cluster 2 first."
+    assert audit(with_model).failures == []
+
+
+@pytest.mark.browser
+def test_a_person_converses_on_the_page(with_model, serving, browser):
+    page, faults = opened(browser, serving(with_model, acts=True).address)
+    page.wait_for_selector("#approve")
+    page.keyboard.press("a")
+    page.wait_for_selector("#say:focus")
+    page.keyboard.type("where would you begin?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#talk .answer button:has-text('cluster 2')")
+    assert page.locator("#say").input_value() == ""
+    page.keyboard.type("/k 5")
+    page.keyboard.press("Enter")
+    until(lambda: "kmeans k=5" in page.locator("#talk .shown").last.inner_text(), "what is proposed stands in the talk")
+    assert page.locator("#say").is_visible(), "a proposal took the conversation's place"
+    page.locator("#talk .answer button").click()
+    page.wait_for_selector("[data-tab='cluster'][aria-selected='true']")
+    assert faults == []
