@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from .llm.client import Model
 
 _T = TypeVar("_T")
-_Tables = dict[tuple[str, tuple[str, ...]], pl.DataFrame]
+_Held = dict[tuple[str, tuple[str, ...]], Any]
 
 
 @dataclass(frozen=True)
 class View:
-    """One run, read. ``tables`` holds the frames in memory, shared by the views of one process."""
+    """One run, read. ``held`` keeps in memory what follows from artefacts, shared by the views of one process."""
 
     run: RunDirectory
     store: Store
@@ -46,7 +46,7 @@ class View:
     state: RunState
     events: Sequence[Event]
     open_model: Callable[[], Model | None] = lambda: None
-    tables: _Tables = field(default_factory=dict, compare=False, repr=False)
+    held: _Held = field(default_factory=dict, compare=False, repr=False)
     tried_labels: pl.DataFrame | None = None  # in force instead of those in the state: row, label
     memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)  # derived once per view
 
@@ -65,7 +65,7 @@ class View:
     def at(self, seq: int) -> View:
         """The same run as it stood before the event ``seq``."""
         events = self.events[:seq]
-        return View(self.run, self.store, self.config, fold(events), events, tables=self.tables)
+        return View(self.run, self.store, self.config, fold(events), events, held=self.held)
 
     @property
     def seq(self) -> int:
@@ -105,14 +105,19 @@ class View:
             raise IntegrityError(f"the log names no {role}") from None
 
     def frame(self, role: Role, *columns: str) -> pl.DataFrame:
-        """The table of a role, or some of its columns; kept in memory while it is in force."""
-        key = (self.ref(role), columns)
-        if key not in self.tables:
+        """The table of a role, or some of its columns."""
+        return self.follows(role, columns, lambda: self.store.frame(self.ref(role), list(columns) or None))
+
+    def follows(self, role: Role, what: tuple[str, ...], make: Callable[[], _T]) -> _T:
+        """What follows from the artefact of a role, named by ``what``; kept in memory while that is in force."""
+        key = (self.ref(role), what)
+        if key not in self.held:
             in_force = set(self.state.artefacts.values())
-            for other in [other for other in self.tables if other[0] not in in_force]:
-                del self.tables[other]
-            self.tables[key] = self.store.frame(key[0], list(columns) or None)
-        return self.tables[key]
+            for other in [other for other in self.held if other[0] not in in_force]:
+                del self.held[other]
+            self.held[key] = make()
+        found: _T = self.held[key]
+        return found
 
     def array(self, role: Role) -> np.ndarray:
         """The array of a role, of the shape it was stored in, memory-mapped."""

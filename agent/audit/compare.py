@@ -56,7 +56,7 @@ class Replay:
         whole, event = self._whole, self.events[number]
         before, state = self.events[:number], self._states[number]
         return View(
-            whole.run, whole.store, whole.config, state, before, lambda: recorded_model(whole, event), whole.tables
+            whole.run, whole.store, whole.config, state, before, lambda: recorded_model(whole, event), whole.held
         )
 
     def failures(self, number: int, with_files: bool = True) -> Iterator[str]:

@@ -38,7 +38,7 @@ class Reader:
         if self._now is None or size != self._size:
             opened = View.open(self.root)
             # The tables in memory go with the run, not with the view: what is in force mostly stays so.
-            self._now = opened if self._now is None else replace(opened, tables=self._now.tables)
+            self._now = opened if self._now is None else replace(opened, held=self._now.held)
             self._size = size
         if at is None or at == self._now.seq:
             return self._now
@@ -46,7 +46,7 @@ class Reader:
             raise UsageError(f"there is no event {at}; the log has {self._now.seq}")
         if at not in self._then:
             # With tables of its own: reading an earlier state must not put those in force out of memory.
-            self._then[at] = replace(self._now.at(at), tables={})
+            self._then[at] = replace(self._now.at(at), held={})
             self._trim(self._then)
         return self._then[at]
 

@@ -12,7 +12,7 @@ from ...state.params.vectors import ClusterParams
 from ...state.phrases import Advance
 from ...state.report import Objective, Probe, ProbeName
 from ...tools.judge import objective as objective_tool
-from ...tools.judge.evidence.discriminant import Labelled
+from ...tools.judge.evidence.discriminant import Labelled, Moments, discriminant, moments, predicted, updated
 from ...tools.judge.evidence.pairs import nearest_answer
 from ...tools.judge.probe import linear_discriminant, nearest_neighbor, text_by_row
 from ...tools.vectors import score as score_tool
@@ -94,14 +94,38 @@ class KnownRows:
 @dataclass(frozen=True)
 class HeldOut:
     """Rows that probes are scored on: positions uint32 [m], ascending; vectors float32 [m, d]; and where they ask and
-    answer, those of questions and of answers. ``near``: their nearest rows of the pool, where they are known and the
-    probes learn from the pool alone."""
+    answer, those of questions and of answers. ``pool``: what is known of the pool, where the probes learn from it
+    alone."""
 
     rows: np.ndarray
     vectors: np.ndarray
     questions: np.ndarray | None = None
     answers: np.ndarray | None = None
-    near: NeighborGraph | None = None
+    pool: Pool | None = None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What is found once of the pool, and changes little in a trial: the rows of it that are nearest to each held-out
+    one, the labels of all its rows (integers [p], −1 for none), and the moments of those that are ``kept`` (bool [p])
+    and have one."""
+
+    near: NeighborGraph
+    labels: np.ndarray
+    kept: np.ndarray
+    moments: Moments
+
+    @classmethod
+    def of(cls, view: View) -> Pool:
+        """That of a run as it stands."""
+        if "pool" not in view.memo:
+            vectors, pool = np.asarray(view.array("vectors")), view.array("pool")
+            labels, kept = codes_of(view, np.asarray(pool)), np.isin(pool, view.kept())
+            classes = view.frame("rows", "label")["label"].drop_nulls().n_unique()
+            there = kept & (labels >= 0)
+            view.memo["pool"] = cls(near_anchor(view), labels, kept, moments(vectors[there], labels[there], classes))
+        found: Pool = view.memo["pool"]
+        return found
 
 
 def anchor_held_out(view: View, names: tuple[ProbeName, ...]) -> HeldOut:
@@ -116,11 +140,12 @@ def anchor_held_out(view: View, names: tuple[ProbeName, ...]) -> HeldOut:
 
 def near_anchor(view: View) -> NeighborGraph:
     """The nearest rows of the pool to every held-out row, found once: a trial leaves one of them nearly always."""
-    if "near_anchor" not in view.memo:
-        indices, cosines = nearest(np.asarray(view.array("vectors")), np.asarray(view.array("anchor_vectors")), _NEAR)
-        view.memo["near_anchor"] = NeighborGraph(indices, cosines)
-    found: NeighborGraph = view.memo["near_anchor"]
-    return found
+
+    def found() -> NeighborGraph:
+        pool, anchor = np.asarray(view.array("vectors")), np.asarray(view.array("anchor_vectors"))
+        return NeighborGraph(*nearest(pool, anchor, _NEAR))
+
+    return view.follows("vectors", ("nearest to", view.ref("anchor_vectors")), found)
 
 
 def held_out_scores(
@@ -132,6 +157,8 @@ def held_out_scores(
         float64 [probes, m]; NaN where a probe says nothing of a row.
     """
     (names, budget), found = probes, list[np.ndarray]()
+    if held.pool is not None:
+        return _in_pool(view, known.rows, held, held.pool)
     for name in names:
         if name == "bits_per_byte":
             params, seed, text = view.config.probe, view.seed(1), view.text(known.rows)
@@ -139,9 +166,6 @@ def held_out_scores(
             continue
         if name == "nearest_answer":
             found.append(_nearest_answers(view, known.rows, held))
-            continue
-        if name == "nearest_neighbor" and held.near is not None:
-            found.append(_nearest_met(view, known.rows, held, held.near))
             continue
         probe = nearest_neighbor if name == "nearest_neighbor" else linear_discriminant
         has_label = codes_of(view, held.rows) >= 0
@@ -153,13 +177,15 @@ def held_out_scores(
     return np.stack(found)
 
 
-def _nearest_met(view: View, rows: np.ndarray, held: HeldOut, near: NeighborGraph) -> np.ndarray:
-    """``nearest_neighbor`` for positions of the pool (uint32 [n]), by the neighbours that are known: float64 [m]."""
-    pool, own = view.array("pool"), codes_of(view, held.rows)
-    codes = codes_of(view, np.asarray(pool))
-    known = np.isin(pool, rows) & (codes >= 0)
-    at, _ = nearest_among(near, np.asarray(view.array("vectors")), held.vectors, known)
-    return np.where(own >= 0, (at >= 0) & (codes[at] == own), np.nan)
+def _in_pool(view: View, rows: np.ndarray, held: HeldOut, of: Pool) -> np.ndarray:
+    """The two probes of labels that learn from positions of the pool (uint32 [n]), by what is known of it: [2, m]."""
+    pool, own = np.asarray(view.array("pool")), codes_of(view, held.rows)
+    labels = of.labels if view.tried_labels is None else codes_of(view, pool)
+    codes, vectors = np.where(np.isin(pool, rows), labels, -1), np.asarray(view.array("vectors"))
+    at, _ = nearest_among(of.near, vectors, held.vectors, codes >= 0)
+    model = discriminant(updated(of.moments, vectors, np.where(of.kept, of.labels, -1), codes))
+    right = np.stack([(at >= 0) & (codes[at] == own), predicted(model, held.vectors) == own])
+    return np.where(own >= 0, right, np.nan)
 
 
 def _nearest_answers(view: View, rows: np.ndarray, held: HeldOut) -> np.ndarray:

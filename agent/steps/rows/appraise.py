@@ -24,13 +24,13 @@ from ...view import View
 from ..base import Content, Draft, Step
 from ..probed import (
     KnownRows,
+    Pool,
     anchor_held_out,
     confirmed_rows,
     covered_by_chance,
     covered_rows,
     held_out_scores,
     held_out_weights,
-    near_anchor,
 )
 from .removals import LedgerChange, changed
 from .rotation import Rotation, rotated
@@ -256,7 +256,10 @@ def trial_scores(view: View, trial: Trial) -> np.ndarray:
     vectors = np.asarray(view.array("vectors"))[mask]
     after = view if trial.change.relabelled is None else view.with_labels(trial.change.relabelled)
     probes = (view.values.probes, view.values.probe_budget)
-    held = replace(anchor_held_out(view, view.values.probes), near=near_anchor(view))
+    held = replace(
+        anchor_held_out(view, view.values.probes),
+        pool=Pool.of(view) if "nearest_neighbor" in view.values.probes else None,
+    )
     anchor = held_out_scores(after, probes, KnownRows(rows, vectors), held, silent)
     rotation = _rotation(view)
     if rotation is None:

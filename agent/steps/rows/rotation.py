@@ -19,7 +19,14 @@ import polars as pl
 
 from ....state.actions import LOW_IF_SUSPECT, Action, Relabel, RemoveSuspects
 from ....state.rows import kept_rows
-from ....tools.judge.evidence.discriminant import Moments, discriminant, moments, predicted, probabilities
+from ....tools.judge.evidence.discriminant import (
+    Moments,
+    discriminant,
+    moments,
+    predicted,
+    probabilities,
+    updated,
+)
 from ....tools.judge.evidence.folds import FOLDS, group_folds
 from ....tools.judge.evidence.mislabelled import (
     chance_agreement,
@@ -152,17 +159,10 @@ class Rotation:
         for (fold, known, codes), whole in zip(states, self._moments, strict=True):
             own = self.codes[fold.held]
             right[0, fold.held] = codes[self._nearest(fold.held, known)] == own
-            model = discriminant(self._changed(whole, fold, known, codes))
+            now = np.where(known, codes, -1)
+            model = discriminant(updated(whole, self.vectors, np.where(fold.known, self.codes, -1), now))
             right[1, fold.held] = predicted(model, self.vectors[fold.held]) == own
         return right
-
-    def _changed(self, whole: Moments, fold: Fold, known: np.ndarray, codes: np.ndarray) -> Moments:
-        """The moments of the ``known`` rows (bool [n]) with the labels ``codes`` (integers [n])."""
-        other = fold.known & (~known | (codes != self.codes))
-        back = known & other
-        before = moments(self.vectors[other], self.codes[other], len(self.names))
-        after = moments(self.vectors[back], codes[back], len(self.names))
-        return whole.without(before) | after
 
     def _nearest(self, held: np.ndarray, known: np.ndarray) -> np.ndarray:
         """The nearest of the ``known`` rows to each of the ``held`` ones (bool [n] both): integers [held]."""

@@ -65,6 +65,19 @@ def moments(vectors: np.ndarray, codes: np.ndarray, classes: int) -> Moments:
     return Moments(counts, np.asarray(member @ np.asarray(vectors), dtype=np.float64), products)
 
 
+def updated(whole: Moments, vectors: np.ndarray, before: np.ndarray, after: np.ndarray) -> Moments:
+    """The moments of rows once some of them are gone or have another class, at what those rows cost.
+
+    Args:
+        whole: of the rows (float32 [n, d]) of the classes ``before``, integers [n]; −1 where a row does not count.
+        after: their classes then.
+    """
+    was, comes = ((before != after) & (codes >= 0) for codes in (before, after))
+    classes = len(whole.counts)
+    gone, new = (moments(vectors[at], codes[at], classes) for at, codes in ((was, before), (comes, after)))
+    return whole.without(gone) | new
+
+
 def fit(vectors: np.ndarray, codes: np.ndarray, classes: int) -> Discriminant:
     """The discriminant of labelled rows.
 
