@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from small_view import ROWS, Round, SmallRun, texts
 
 from recryst.agent.steps.measured import KeptRows
 from recryst.agent.steps.probed import (
     KnownRows,
+    Pool,
     anchor_held_out,
     anchor_scores,
     choose_probes,
@@ -18,7 +20,6 @@ from recryst.agent.steps.probed import (
     held_out_scores,
     held_out_weights,
     learns_labels,
-    near_anchor,
     row_groups,
 )
 from recryst.state.errors import InputError
@@ -70,13 +71,18 @@ def test_held_out_rows_weigh_by_group_and_by_class(view):
     assert nobody.confirmed.sum() == 0 < nobody.raw.sum()
 
 
-def test_the_nearest_rows_that_are_known_give_the_scores_that_a_search_gives(view):
+@pytest.mark.parametrize("relabelled", [0, 9])
+def test_what_is_known_of_the_pool_gives_the_scores_of_a_training(view, relabelled):
     kept, vectors = view.kept(), np.asarray(view.array("vectors"))
-    left = np.arange(len(kept)) % 3 > 0
-    plain = anchor_scores(view, view.values.probes, 0, kept[left], vectors[left], silent)
-    held = replace(anchor_held_out(view, view.values.probes), near=near_anchor(view))
+    left, names = np.arange(len(kept)) % 3 > 0, view.labels().drop_nulls().unique().sort()
+    held = replace(anchor_held_out(view, view.values.probes), pool=Pool.of(view))
+    after = view
+    if relabelled:
+        rows = pl.Series(kept[left][:relabelled])
+        after = view.with_labels(pl.DataFrame({"row": rows, "label": [names[0]] * relabelled}))
+    plain = anchor_scores(after, view.values.probes, 0, kept[left], vectors[left], silent)
     known = KnownRows(kept[left], vectors[left])
-    assert np.array_equal(held_out_scores(view, (view.values.probes, 0), known, held, silent), plain)
+    assert np.array_equal(held_out_scores(after, (view.values.probes, 0), known, held, silent), plain)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.35])
