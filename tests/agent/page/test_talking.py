@@ -91,17 +91,27 @@ def test_a_model_answers_beside_the_run(with_model, serving):
 
 @pytest.mark.browser
 def test_a_person_converses_on_the_page(with_model, serving, browser):
-    page, faults = opened(browser, serving(with_model, acts=True).address)
+    served = serving(with_model, acts=True)
+    page, faults = opened(browser, served.address)
+    named = "state.desk?.busy ? '' : state.proposal?.waiting?.interrupt_id"
+    state = f"import('/static/store.js').then(({{ state }}) => {named})"
+
+    def waits():
+        """Until the page has what waits now; what comes later would open in the place of what is looked at."""
+        until(lambda: page.evaluate(state) == served.waits()[0]["interrupt_id"], "the page has what waits")
+
     page.wait_for_selector("#approve")
     page.keyboard.press("a")
     page.wait_for_selector("#say:focus")
     page.keyboard.type("where would you begin?")
     page.keyboard.press("Enter")
     page.wait_for_selector("#talk .answer button:has-text('cluster 2')")
+    waits()
     assert page.locator("#say").input_value() == ""
     page.keyboard.type("/k 5")
     page.keyboard.press("Enter")
     until(lambda: "kmeans k=5" in page.locator("#talk .shown").last.inner_text(), "what is proposed stands in the talk")
+    waits()
     assert page.locator("#say").is_visible(), "a proposal took the conversation's place"
     page.locator("#talk .answer button").click()
     page.wait_for_selector("[data-tab='cluster'][aria-selected='true']")
