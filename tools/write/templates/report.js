@@ -79,6 +79,29 @@
     return values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
   }
 
+  // The range of an axis that all but a few points take, so that some far away do not make all others small.
+  const FEW = 0.03, MARGIN = 0.15;
+  function frame(values) {
+    const sorted = Float64Array.from(values).sort();
+    const few = Math.floor(FEW * (sorted.length - 1));
+    const low = sorted[few], high = sorted[sorted.length - 1 - few], margin = MARGIN * (high - low || 1);
+    return [low - margin, high + margin];
+  }
+
+  // A flat map begins with that frame; what lies beyond is told, and a double-click shows it.
+  function framed(element, rows, axes) {
+    const caption = element.parentElement.querySelector("figcaption");
+    if (!rows.length) return {};
+    const kept = rows.filter((row) => points.status[row] !== 1);
+    const [x, y] = axes.map((axis) => frame((kept.length ? kept : rows).map((row) => axis[row])));
+    const within = ([low, high], value) => low <= value && value <= high;
+    const beyond = rows.filter((row) => !within(x, axes[0][row]) || !within(y, axes[1][row])).length;
+    caption.textContent = beyond
+      ? `2-D; drag to zoom. ${beyond.toLocaleString("en")} rows lie beyond the frame: double-click shows all, and once more goes back`
+      : "2-D; drag to zoom, double-click to go back";
+    return { x, y };
+  }
+
   function clusterNumbers(rows, axes, theme, limit) {
     const members = new Map();
     for (const row of rows) {
@@ -132,12 +155,13 @@
     const wall = {
       ...bare, showgrid: true, gridcolor: css("--line"), showbackground: false, showspikes: false,
     };
+    const { x, y } = flat ? framed(element, rows, axes) : {};
     const layout = {
       margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       showlegend: false, hovermode: "closest", dragmode: flat ? (coarse ? false : "zoom") : "orbit",
       uirevision: chosen("method"), // keeps zoom and camera when only the colours change
       modebar: { color: css("--muted"), activecolor: css("--ink"), bgcolor: "rgba(0,0,0,0)" },
-      xaxis: bare, yaxis: { ...bare, scaleanchor: "x" },
+      xaxis: { ...bare, ...(x && { range: [...x] }) }, yaxis: { ...bare, scaleanchor: "x", ...(y && { range: [...y] }) },
       scene: { xaxis: wall, yaxis: wall, zaxis: wall, aspectmode: "cube", camera: { eye: { x: 1.05, y: 1.05, z: 0.7 } } },
     };
     if (flat && by === "cluster") layout.annotations = clusterNumbers(rows, axes, theme, element.clientWidth / LABEL_PIXELS);
