@@ -94,14 +94,12 @@ class KnownRows:
 @dataclass(frozen=True)
 class HeldOut:
     """Rows that probes are scored on: positions uint32 [m], ascending; vectors float32 [m, d]; and where they ask and
-    answer, those of questions and of answers. ``pool``: what is known of the pool, where the probes learn from it
-    alone."""
+    answer, those of questions and of answers."""
 
     rows: np.ndarray
     vectors: np.ndarray
     questions: np.ndarray | None = None
     answers: np.ndarray | None = None
-    pool: Pool | None = None
 
 
 @dataclass(frozen=True)
@@ -157,8 +155,6 @@ def held_out_scores(
         float64 [probes, m]; NaN where a probe says nothing of a row.
     """
     (names, budget), found = probes, list[np.ndarray]()
-    if held.pool is not None:
-        return _in_pool(view, known.rows, held, held.pool)
     for name in names:
         if name == "bits_per_byte":
             params, seed, text = view.config.probe, view.seed(1), view.text(known.rows)
@@ -177,8 +173,9 @@ def held_out_scores(
     return np.stack(found)
 
 
-def _in_pool(view: View, rows: np.ndarray, held: HeldOut, of: Pool) -> np.ndarray:
-    """The two probes of labels that learn from positions of the pool (uint32 [n]), by what is known of it: [2, m]."""
+def pool_scores(view: View, rows: np.ndarray, held: HeldOut, of: Pool) -> np.ndarray:
+    """As :func:`held_out_scores`, of the two probes of labels where they learn from positions of the pool alone
+    (uint32 [n]): by what is known of it. float64 [2, m]."""
     pool, own = np.asarray(view.array("pool")), codes_of(view, held.rows)
     labels = of.labels if view.tried_labels is None else codes_of(view, pool)
     codes, vectors = np.where(np.isin(pool, rows), labels, -1), np.asarray(view.array("vectors"))

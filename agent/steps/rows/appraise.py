@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from ..probed import (
     covered_rows,
     held_out_scores,
     held_out_weights,
+    pool_scores,
 )
 from .removals import LedgerChange, changed
 from .rotation import Rotation, rotated
@@ -251,16 +252,14 @@ def logged_standing(view: View, evidence: Mapping[Role, str]) -> Standing:
 
 def trial_scores(view: View, trial: Trial) -> np.ndarray:
     """What the probes make of the held-out rows once an action was carried out: float64 [probes, held]."""
-    rows = trial.kept
-    mask = np.isin(view.array("pool"), rows)
-    vectors = np.asarray(view.array("vectors"))[mask]
     after = view if trial.change.relabelled is None else view.with_labels(trial.change.relabelled)
-    probes = (view.values.probes, view.values.probe_budget)
-    held = replace(
-        anchor_held_out(view, view.values.probes),
-        pool=Pool.of(view) if "nearest_neighbor" in view.values.probes else None,
-    )
-    anchor = held_out_scores(after, probes, KnownRows(rows, vectors), held, silent)
+    held, rows = anchor_held_out(view, view.values.probes), trial.kept
+    if "nearest_neighbor" in view.values.probes:
+        anchor = pool_scores(after, rows, held, Pool.of(view))
+    else:
+        vectors = np.asarray(view.array("vectors"))[np.isin(view.array("pool"), rows)]
+        known = KnownRows(rows, vectors)
+        anchor = held_out_scores(after, (view.values.probes, view.values.probe_budget), known, held, silent)
     rotation = _rotation(view)
     if rotation is None:
         return anchor

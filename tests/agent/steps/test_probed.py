@@ -1,7 +1,5 @@
 """What rows are worth: which probes learn from them, and that held-out rows are met by those that are left."""
 
-from dataclasses import replace
-
 import numpy as np
 import polars as pl
 import pytest
@@ -9,7 +7,6 @@ from small_view import ROWS, Round, SmallRun, texts
 
 from recryst.agent.steps.measured import KeptRows
 from recryst.agent.steps.probed import (
-    KnownRows,
     Pool,
     anchor_held_out,
     anchor_scores,
@@ -17,9 +14,9 @@ from recryst.agent.steps.probed import (
     codes_of,
     covered_by_chance,
     covered_rows,
-    held_out_scores,
     held_out_weights,
     learns_labels,
+    pool_scores,
     row_groups,
 )
 from recryst.state.errors import InputError
@@ -75,14 +72,12 @@ def test_held_out_rows_weigh_by_group_and_by_class(view):
 def test_what_is_known_of_the_pool_gives_the_scores_of_a_training(view, relabelled):
     kept, vectors = view.kept(), np.asarray(view.array("vectors"))
     left, names = np.arange(len(kept)) % 3 > 0, view.labels().drop_nulls().unique().sort()
-    held = replace(anchor_held_out(view, view.values.probes), pool=Pool.of(view))
-    after = view
+    held, after = anchor_held_out(view, view.values.probes), view
     if relabelled:
         rows = pl.Series(kept[left][:relabelled])
         after = view.with_labels(pl.DataFrame({"row": rows, "label": [names[0]] * relabelled}))
     plain = anchor_scores(after, view.values.probes, 0, kept[left], vectors[left], silent)
-    known = KnownRows(kept[left], vectors[left])
-    assert np.array_equal(held_out_scores(after, (view.values.probes, 0), known, held, silent), plain)
+    assert np.array_equal(pool_scores(after, kept[left], held, Pool.of(view)), plain)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.35])
