@@ -16,8 +16,9 @@ LINES = {
     **dict.fromkeys(("kmeans", "neighbours"), "rows"),
     "minhash": "documents",
     **dict.fromkeys(("banking", "static"), "labelled"),
+    "whole": "whole",
 }
-_OF_DATA = ("banking", "static")
+_OF_DATA = ("banking", "static", "whole")
 _COMPUTED_BY = ("recryst", "numpy", "scikit-learn", "numba")
 
 

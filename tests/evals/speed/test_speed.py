@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from recryst.evals.cli import eval as evals
 from recryst.evals.loop.sets import banking77
-from recryst.evals.speed import documents, experiment, labelled, pairs, rows, texts
+from recryst.evals.speed import documents, experiment, labelled, pairs, rows, texts, whole
 from recryst.evals.speed.pairs import Line, Plan, paired
 from recryst.state.errors import UsageError
 from recryst.tools import docstrings
@@ -34,6 +34,9 @@ def test_each_name_is_that_of_a_comparison(name, monkeypatch, request):
     for bound, few in (("_SHORT", 100), ("_LONG", 30), ("_TRIED", 20)):
         monkeypatch.setattr(texts, bound, few)
     monkeypatch.setattr(texts, "read_docstrings", docstrings.read_docstrings)  # parsed once
+    monkeypatch.setattr(whole, "read_docstrings", docstrings.read_docstrings)
+    monkeypatch.setattr(whole, "_ROWS", 150)
+    monkeypatch.setattr(whole, "_SETTINGS", {**whole._SETTINGS, "reduce": {"methods": ["pca"]}})
     monkeypatch.setattr(labelled, "_ROWS", 200)
     monkeypatch.setattr(labelled, "_PEER_TEXTS", 20)
     for bound, few in (("SAMPLE", 300), ("HELD_OUT", 100)):
