@@ -46,6 +46,8 @@ def test_each_name_is_that_of_a_comparison(name, monkeypatch, request):
         few = banking77(data)
         few = replace(few, train=few.train[:300], test=few.test[:100])
         monkeypatch.setattr(labelled, "banking77", lambda _: few)
+        monkeypatch.setattr(whole, "banking77", lambda _: few)
+        monkeypatch.setattr(whole, "newsgroups20", lambda _: few)
     assert {line.name for line in experiment._lines(name, Plan(rows=1000, repeats=1, data=data))} == {name}
 
 
