@@ -234,7 +234,16 @@ class RowNote(Record):
     """What a person notes about a row, for whoever looks at it; it bears on nothing."""
 
     row: int = Field(ge=0)  # its position
-    text: str = Field(min_length=1, max_length=MOST_OF_A_NOTE)
+    text: str = Field(max_length=MOST_OF_A_NOTE)  # empty: the note that it takes the place of is withdrawn
+    replaces: int | None = None  # the number of the event that wrote the note whose place it takes
+
+    @model_serializer(mode="wrap")
+    def _as_logged(self, plain: SerializerFunctionWrapHandler) -> Json:
+        """Without what it replaces where that is nothing, as it was before notes could be changed."""
+        told: Json = plain(self)
+        if self.replaces is None:
+            told.pop("replaces", None)
+        return told
 
 
 class Answer(Record):

@@ -6,7 +6,7 @@ from ..view import View
 
 
 class Note(Record):
-    """A note on a row; the text is a person's."""
+    """A note on a row as it stands; the text is a person's."""
 
     event: int
     who: str
@@ -15,10 +15,12 @@ class Note(Record):
 
 
 def notes_on(view: View, row: int) -> tuple[Note, ...]:
-    """The notes on the row at a position, the oldest first."""
-    answers = (event for event in view.events if isinstance(event, Approve))
-    return tuple(
-        Note(event=event.seq, who=event.answer.who, ts=event.ts, note=event.answer.note.text)
-        for event in answers
-        if event.answer.note is not None and event.answer.note.row == row
-    )
+    """The notes on the row at a position that stand, the oldest first: not those changed or withdrawn since."""
+    found = dict[int, Note]()
+    for event in view.events:
+        if isinstance(event, Approve) and (note := event.answer.note) is not None and note.row == row:
+            if note.replaces is not None:
+                found.pop(note.replaces, None)
+            if note.text:
+                found[event.seq] = Note(event=event.seq, who=event.answer.who, ts=event.ts, note=note.text)
+    return tuple(found.values())

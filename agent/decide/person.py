@@ -17,6 +17,7 @@ from ...state.errors import UsageError
 from ...state.phrases import counted
 from ...state.rows import Removal, remove_rows
 from ...tools.write.reasons import in_words
+from ..account.notes import notes_on
 from ..view import View
 from .proposals import OwnEdit, Refusal
 
@@ -70,15 +71,17 @@ def check_note(view: View, note: RowNote) -> None:
     """Whether a note can stand on a row.
 
     Raises:
-        UsageError: there is no such row, or nobody looks at it yet; or the note says nothing.
+        UsageError: there is no such row, or nobody looks at it yet; or the note says nothing, or replaces none.
     """
     ledger = view.ledger()
     if note.row >= ledger.height:
         raise UsageError("there is no such row; nothing was done")
     if ledger["split"][note.row] == "sealed":
         raise UsageError("that row is sealed until the rounds are over; nothing was done")
-    if not note.text.strip():
+    if note.replaces is None and not note.text.strip():
         raise UsageError("a note says something; nothing was done")
+    if note.replaces is not None and note.replaces not in {one.event for one in notes_on(view, note.row)}:
+        raise UsageError("the note that this would take the place of stands on that row no more; nothing was done")
 
 
 def own_edit(view: View, params: OwnEdit) -> tuple[EditRows, str]:

@@ -229,10 +229,11 @@ def _answer(talk: Conversation, act: Act) -> tuple[Answer, str]:
 
 def _words(act: Act) -> str:
     done = {"approve": "approved", "reject": "rejected", "choose": "put forward", "keep": "kept", "undo": "taken back"}
+    changed = act.note is not None and act.note.replaces is not None
     done |= {
         "finish": "the rounds end",
         "review": "noted; Apply brings it in force",
         "apply": "that is in force",
-        "note": "the note stands on the row",
+        "note": "the note is changed" if changed else "the note stands on the row",
     }
     return done.get(act.answer, f"{counted(act.rounds, 'round')} approved")

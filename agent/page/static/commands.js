@@ -65,7 +65,7 @@ const FIXED = [
   { menu: "Act", title: "Thin clusters…", run: () => thin(), able: waits },
   { menu: "Act", title: "Drop clusters…", run: () => drop(), able: waits },
   ...Object.entries(EDITS).map(([name, words]) => ({ menu: "Act", title: `${words.replace("…", "")} the chosen rows`, run: () => edit(name), able: canEdit })),
-  { menu: "Act", title: "Write a note on the open row…", run: note, able: () => waits() && state.row !== null },
+  { menu: "Act", title: "Write a note on the open row…", run: () => note(), able: () => waits() && state.row !== null },
   { menu: "Act", title: "Apply what I said of rows", run: () => deed("apply"), able: waits },
   { menu: "Act", title: "Keep the trial that was rolled back", run: () => deed("keep"), able: () => Boolean(state.proposal?.proposal?.rolled_back) },
   { menu: "Act", title: "Undo the last change", run: () => deed("undo"), able: waits },

@@ -3,7 +3,7 @@
 import { json } from "./api.js";
 import { deed } from "./deeds.js";
 import { figure, h, percent, plain, whole } from "./dom.js";
-import { EDITS, edit, note } from "./edits.js";
+import { EDITS, edit, note, withdraw } from "./edits.js";
 import { called } from "./legend.js";
 import { likeOpen } from "./search.js";
 import { set, state } from "./store.js";
@@ -58,8 +58,11 @@ function notes(row) {
   const able = state.desk && !state.desk.ended;
   return (able || row.notes) && h("div", { class: "tight", id: "notes" },
     (row.notes ?? []).map((one) => h("div", { class: "card tight" }, h("p", { class: "data", dir: "auto" }, one.note),
-      h("p", { class: "soft data" }, `${one.who || "a person"}, ${new Date(one.ts).toLocaleString("en")}`))),
-    able && h("div", {}, h("button", { type: "button", id: "note", onclick: note }, "Write a note…")));
+      h("p", { class: "soft data" }, `${one.who || "a person"}, ${new Date(one.ts).toLocaleString("en")}`),
+      able && h("div", { class: "actions" },
+        h("button", { type: "button", onclick: () => note(one) }, "Change…"),
+        h("button", { type: "button", onclick: () => withdraw(one) }, "Withdraw")))),
+    able && h("div", {}, h("button", { type: "button", id: "note", onclick: () => note() }, "Write a note…")));
 }
 
 const small = (row, beside) => h("button", { type: "button", class: "small-row", onclick: () => set({ row: row.row }) },

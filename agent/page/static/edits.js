@@ -29,10 +29,13 @@ export async function edit(name, rows = meant(), suggested = "") {
   if (said) deed("choose", { edit: { edit: name, rows, label: said.label } });
 }
 
-/** Write a note on the row that is open. */
-export async function note() {
+/** Write a note on the row that is open, or another in the place of the one that an event wrote. */
+export async function note({ event = null, note: value = "" } = {}) {
   const { row } = state;
   if (row === null) return;
-  const said = await question(`A note on row ${row.toLocaleString("en")}`, [{ name: "text", words: "What whoever looks at it should know", lines: 4, most: 1000 }], "Write it down");
-  if (said) deed("note", { note: { row, text: said.text } });
+  const said = await question(`A note on row ${row.toLocaleString("en")}`, [{ name: "text", words: "What whoever looks at it should know", lines: 4, most: 1000, value }], "Write it down");
+  if (said) deed("note", { note: { row, text: said.text, replaces: event } });
 }
+
+/** Take a note back; the log keeps that it stood there. */
+export const withdraw = ({ event }) => deed("note", { note: { row: state.row, text: "", replaces: event } });

@@ -60,12 +60,16 @@ async function refresh(keep) {
   if (state.side !== "proposal" || !state.desk || !state.proposal?.proposal) await side(keep);
 }
 
+let last = ""; // the proposal that waited last: while a note is written down none does, and then the same one again
+
 /** What is proposed; it is shown in full, and only what is shown can be answered. */
 async function proposed() {
   const before = JSON.stringify(state.proposal?.proposal ?? null);
   const found = await json("/api/proposal");
   const now = JSON.stringify(found.proposal ?? null);
-  set({ proposal: found, ...(now !== before && found.proposal && state.side !== "talk" ? { side: "proposal" } : {}) });
+  const another = found.proposal && now !== last;
+  if (another) last = now;
+  set({ proposal: found, ...(another && state.side !== "talk" ? { side: "proposal" } : {}) });
   standing();
   if (now !== before && state.side === "proposal") await side();
 }

@@ -81,11 +81,20 @@ def test_a_note_stands_on_its_row_with_who_wrote_it_and_changes_nothing(root, se
     page.waits()
     told = page.get("/api/row", n=held_out)
     assert [(one["who"], one["note"]) for one in told["row"]["notes"]] == [("Ana", "seen"), ("Ana", NOTE)]
+    seen, held = (one["event"] for one in told["row"]["notes"])
+    assert page.act(page.waits()[0], "note", note={"row": held_out, "text": "seen twice", "replaces": seen})[0] == 200
+    assert page.act(page.waits()[0], "note", note={"row": held_out, "text": "", "replaces": held})[0] == 200
+    page.waits()
+    left = page.get("/api/row", n=held_out)["row"]["notes"]
+    assert [one["note"] for one in left] == ["seen twice"]
+    for replaced in (seen, held, 0):  # changed, withdrawn, and none at all
+        status, said = page.act(page.waits()[0], "note", note={"row": held_out, "text": "x", "replaces": replaced})
+        assert (status, "stands on that row no more" in said["error"]) == (409, True)
     for note in ({"row": 10_000, "text": "x"}, {"row": 1, "text": "  "}, {"row": 1, "text": "x" * 1001}, None):
         assert page.act(page.waits()[0], "note", note=note)[0] == 409
     status, said = page.act(page.waits()[0], "note", note={"row": 1, "text": "x"}, by="agent")
     assert (status, "only a person" in said["error"]) == (409, True)
-    assert [event.type for event in steps(root)].count("approve") == 2
+    assert [event.type for event in steps(root)].count("approve") == 4
     assert audit(root).failures == []
 
 

@@ -81,6 +81,14 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     page.click("#ask button.primary")
     until(lambda: HOSTILE[0] in page.locator("#notes").inner_text(), "the note stands on its row")
     assert page.locator("#side img").count() == 0
+    page.click("#notes button:text('Change…')")
+    assert page.input_value("#ask-text") == HOSTILE[0]
+    page.fill("#ask-text", "read, and harmless")
+    page.click("#ask button.primary")
+    until(lambda: "read, and harmless" in page.locator("#notes").inner_text(), "the note is another")
+    assert HOSTILE[0] not in page.locator("#notes").inner_text()
+    page.click("#notes button:text('Withdraw')")
+    until(lambda: page.locator("#notes .card").count() == 0, "the note is withdrawn")
 
     # another action put forward, approved, and on the record
     page.click("[data-tab='proposal']")
@@ -91,7 +99,7 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     page.click("#approve")
     until(lambda: [e.type for e in steps(root)].count("measure") == 1, "the action is carried out and measured")
     said = [event.answer.answer for event in steps(root) if event.type == "approve"]
-    assert said == ["note", "choose", "approve"]
+    assert said == ["note", "note", "note", "choose", "approve"]
     assert page.title().endswith("Recryst")
     assert faults == []
 
