@@ -6,8 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,31 +22,22 @@ from ..browse.reader import Reader
 from ..cli.chat import approved, person_name
 from ..cli.claim import begin, name_of
 from ..cli.options import ready
-from ..cli.progress import Telling
-from ..page.desk import Desk
+from ..page.owned import OwnedRuns
 
 _READERS = 4  # runs that are kept in memory
 _LOOK = 0.05  # seconds between two looks at the loop
 SENT = "mcp.jsonl"  # which rows went to a client, when
 
 
-@dataclass(frozen=True)
-class _Owned:
-    """A run that this process works on; ``freed`` ends when its folder is unlocked again."""
-
-    desk: Desk
-    freed: threading.Thread
-
-
-class Runs:
+class Runs(OwnedRuns):
     """Every run below ``folder``. ``config`` makes the settings of a new one from what a client may choose; ``data`` is
     the folder whose files may be read, None: no run can be begun."""
 
     def __init__(self, folder: Path, data: Path | None, config: Callable[[Json], Config]) -> None:
+        super().__init__(person_name(None))
         self.folder, self.data = folder, data
         self._config = config
-        self._lock = threading.RLock()
-        self._owned: dict[str, _Owned] = {}
+        self._reading = threading.RLock()
         self._readers: OrderedDict[str, Reader] = OrderedDict()
 
     # Names and paths ------------------------------------------------------------------------------------------------
@@ -92,7 +82,7 @@ class Runs:
         Raises:
             UsageError: there is no such run.
         """
-        with self._lock:
+        with self._reading:
             if run not in self._readers:
                 self._readers[run] = Reader(RunDirectory.open(self.root(run)).root)
             reader = self._readers[run]
@@ -111,7 +101,7 @@ class Runs:
         line = {"ts": datetime.now(UTC).isoformat(timespec="milliseconds"), "run": run, "tool": tool, "rows": rows}
         path = self.folder / SENT
         try:
-            with self._lock, path.open("ab") as file:
+            with self._reading, path.open("ab") as file:
                 file.write(orjson.dumps(line) + b"\n")
         except OSError as error:
             raise storage_error(error, path, "noting which rows go to") from error
@@ -129,9 +119,9 @@ class Runs:
         run = run or name_of(str(path))
         config = self._config(asked)
         ready(config)
-        if self._works_on(run) and RunDirectory.open(self.root(run)).read_settings() != (str(path), config):
+        if self.works_on(run) and RunDirectory.open(self.root(run)).read_settings() != (str(path), config):
             raise UsageError("another run of that name is at work here: name this one by `run`")
-        self._own(run, lambda: begin(str(path), config, self.root(run), lambda said: None))
+        self.own(run, lambda: begin(str(path), config, self.root(run), lambda said: None))
         return run
 
     def resume(self, run: str) -> None:
@@ -144,12 +134,7 @@ class Runs:
         directory = RunDirectory.open(self.root(run))
         if last_step(directory.log) != "publish":
             approved(directory, directory.read_settings()[1])
-            self._own(run, lambda: _locked(directory))
-
-    def desk(self, run: str) -> Desk | None:
-        """The loop of a run that this process owns, or has owned when it ended."""
-        found = self._owned.get(run)
-        return None if found is None else found.desk
+            self.own(run, lambda: _locked(directory))
 
     def settled(self, run: str, seconds: float) -> bool:
         """Wait until the loop of a run is at rest, for so many seconds at most; whether it is."""
@@ -160,47 +145,8 @@ class Runs:
             time.sleep(_LOOK)
         return True
 
-    def let_go(self, run: str, seconds: float = 10) -> bool:
-        """Leave a run that waits for an answer to whoever opens it next; whether it was left in time."""
-        found = self._owned.get(run)
-        if found is not None:
-            found.desk.leave(seconds)
-            found.freed.join(seconds)
-        return found is None or not found.freed.is_alive()
-
-    def leave(self, seconds: float) -> bool:
-        """Let go of every run; whether all of them are at rest."""
-        rested = [self.let_go(run, seconds) for run in list(self._owned)]
-        return all(rested)
-
-    def _works_on(self, run: str) -> bool:
-        return (owned := self._owned.get(run)) is not None and owned.freed.is_alive()
-
-    def _own(self, run: str, opening: Callable[[], AbstractContextManager[RunDirectory]]) -> None:
-        with self._lock:
-            if self._works_on(run):
-                return
-            with ExitStack() as stack:
-                directory = stack.enter_context(opening())
-                if last_step(directory.log) == "publish":
-                    return
-                desk = Desk(directory, Telling(quiet=True), person_name(None))
-                kept = stack.pop_all()
-            freed = threading.Thread(target=_free, args=(desk, kept), name="recryst-lock", daemon=True)
-            self._owned[run] = _Owned(desk, freed)
-            desk.start()
-            freed.start()
-
 
 @contextmanager
 def _locked(directory: RunDirectory) -> Iterator[RunDirectory]:
     with directory.lock():
         yield directory
-
-
-def _free(desk: Desk, claim: ExitStack) -> None:
-    """Unlock a run when its loop has ended; one that failed before a row was read leaves nothing behind."""
-    desk.wait()
-    with suppress(BaseException), claim:  # the desk says what failed
-        if desk.failed is not None:
-            raise desk.failed

@@ -24,10 +24,11 @@ from ..browse.reader import Reader
 from ..browse.rows import Query, Rows
 from ..decide.proposals import Refusal
 from ..view import View
-from .beside import Beside, Other
+from .beside import Beside, NewRun, Other
 from .desk import Act, Desk, Said
 from .guard import REPORT_POLICY, Guard
 from .maps import Maps
+from .owned import OwnedRuns
 
 STATIC = Path(__file__).parent / "static"
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -36,13 +37,14 @@ _ALIVE = 15  # seconds after which a silent stream says that it is there
 
 
 class Page:
-    """The answers to every request. ``desk`` is the loop behind the page; without one the page only looks."""
+    """The answers to every request. ``desk`` is the loop behind the page; without one the page only looks. ``owned``:
+    the runs that are begun from it; without them none is."""
 
-    def __init__(self, reader: Reader, desk: Desk | None = None) -> None:
+    def __init__(self, reader: Reader, desk: Desk | None = None, owned: OwnedRuns | None = None) -> None:
         self.reader, self.desk = reader, desk
         self.rows = Rows(reader)
         self.maps = Maps(reader, self.rows)
-        self.beside = Beside(reader.root)
+        self.beside = Beside(reader.root, owned)
 
     def app(self, token: str, port: int) -> ASGIApp:
         """The application, behind its guard."""
@@ -71,6 +73,7 @@ class Page:
             Route("/api/runs", self._read(lambda ask: self.beside.listed())),
             self._told("near", lambda told: {"near": self.rows.meaning.place(Near.read(told))}),
             self._told("beside", lambda told: {"address": self.beside.open(Other.read(told))}),
+            self._told("begin", lambda told: {"address": self.beside.begin(NewRun.read(told))}),
             Route("/api/talk", self._read(lambda ask: self._acting().conversation(_whole(ask, "from")))),
             self._told("say", lambda told: {"done": self._acting().act(Said.read(told))}),
             self._told("pause", lambda told: {"done": self._acting().pause()}),

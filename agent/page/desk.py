@@ -59,7 +59,7 @@ class Desk:
     """Where what waits lies, and where answers are handed in. ``start`` begins the thread; the run must be locked."""
 
     def __init__(self, directory: RunDirectory, reporter: Telling, who: str = "") -> None:
-        self.reporter, self._who = reporter, who
+        self.reporter, self.who = reporter, who
         self.failed: BaseException | None = None
         self.ended = False
         self._directory = directory
@@ -156,7 +156,7 @@ class Desk:
         back = f"`recryst chat {self._directory.root} --page` comes back"
         with failures_noted(session, back), placed(session) as cycle:
             cycle.go_on()
-            talk = Conversation(session, cycle, self._who)
+            talk = Conversation(session, cycle, self.who)
             lines = Lines(talk, self.transcript.show, self.transcript.stream)
             while self._show(talk):
                 given = self._answers.get()

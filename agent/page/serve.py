@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from .desk import Desk
+    from .owned import OwnedRuns
 
 _LEAVE = 3.0  # seconds that the loop has to come to an end
 
@@ -34,8 +35,13 @@ def need_server() -> None:
         raise MissingExtraError('the page needs `pip install "recryst[page]"`') from error
 
 
-def server(root: Path, desk: Desk | None = None) -> tuple[uvicorn.Server, socket.socket, str]:
-    """The server of the page of a run on a free port of 127.0.0.1, its socket, and the address with the token."""
+def server(
+    root: Path, desk: Desk | None = None, owned: OwnedRuns | None = None
+) -> tuple[uvicorn.Server, socket.socket, str]:
+    """The server of the page of a run on a free port of 127.0.0.1, its socket, and the address with the token.
+
+    ``desk``: the loop behind it; ``owned``: the runs that are begun from it.
+    """
     import uvicorn
 
     from .app import Page
@@ -45,7 +51,7 @@ def server(root: Path, desk: Desk | None = None) -> tuple[uvicorn.Server, socket
     listening.bind(("127.0.0.1", 0))
     listening.listen()  # so that a browser that is quicker than the server waits
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
-    app = Page(Reader(root), desk).app(token, port)
+    app = Page(Reader(root), desk, owned).app(token, port)
     config = uvicorn.Config(
         app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=1, lifespan="off"
     )
@@ -63,16 +69,20 @@ def converse(directory: RunDirectory, desk: Desk, say: Callable[[str], None], br
     """Serve the page of a run that this process owns, and carry the run out behind it, until Ctrl-C.
 
     Returns:
-        Whether the loop has come to rest; if not, it is in the middle of a step.
+        Whether the loop has come to rest, and that of every run begun from the page; if not, one is in the middle of a
+        step.
 
     Raises:
         RecrystError: a step of the run failed.
     """
     need_server()
-    served, listening, address = server(directory.root, desk)
+    from .owned import OwnedRuns
+
+    owned = OwnedRuns(desk.who)
+    served, listening, address = server(directory.root, desk, owned)
     desk.start()
     _serve(served, listening, address, say, browser)
-    rested = desk.leave(_LEAVE)
+    rested = desk.leave(_LEAVE) & owned.leave(_LEAVE)
     if desk.failed is not None:
         raise desk.failed
     return rested

@@ -1,6 +1,6 @@
-// Another run of the same folder, on a page of its own.
+// Another run, on a page of its own: one of the same folder, or one that is begun.
 
-import { beside, json } from "./api.js";
+import { begun, beside, json } from "./api.js";
 import { question } from "./dialogs.js";
 import { toast } from "./dom.js";
 
@@ -15,6 +15,21 @@ export async function another() {
     const options = Object.fromEntries(runs.map((name) => [name, name]));
     const said = await question("Another run", [{ name: "name", words: "Run of the same folder", options }], "Open beside this one");
     if (said) window.open(await beside(said.name), "_blank", "noopener");
+  } catch (error) {
+    toast(error.message, true);
+  }
+}
+
+/** Ask of which rows, and begin a run with the settings of this one. */
+export async function begin() {
+  const fields = [
+    { name: "source", words: "Rows: a file or folder on this machine, or hf:NAME; empty: the same rows", optional: true },
+    { name: "seed", words: "Seed; empty: the same", type: "number", min: 0, step: 1, optional: true },
+    { name: "name", words: "Name of the run; empty: that of the rows", optional: true },
+  ];
+  try {
+    const said = await question("A new run with the settings of this one", fields, "Begin it");
+    if (said) window.open(await begun({ ...said, seed: said.seed === "" ? null : Number(said.seed) }), "_blank", "noopener");
   } catch (error) {
     toast(error.message, true);
   }

@@ -62,6 +62,9 @@ export const pause = async () => (await told("/api/pause", {})).done;
 /** The address of the page of another run of the same folder. */
 export const beside = async (name) => (await told("/api/beside", { name })).address;
 
+/** Begin a run beside this one; the address of its page. */
+export const begun = async (run) => (await told("/api/begin", run)).address;
+
 /** Hear of every change of the run. */
 export function live(heard, lost) {
   const stream = new EventSource("/api/live");

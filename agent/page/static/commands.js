@@ -1,6 +1,6 @@
 // Every command once: the menus, the palette and the keys are read from this list.
 
-import { another } from "./another.js";
+import { another, begin } from "./another.js";
 import { changeK, deed, drop, oneMore, putForward, severalRounds, stopAndAsk, thin } from "./deeds.js";
 import { compareNext } from "./compare.js";
 import { EDITS, canEdit, edit, note } from "./edits.js";
@@ -32,6 +32,7 @@ const NO_REFILTER = "no quality rule has other thresholds to try on these rows, 
 const NOTHING_WRITTEN = "there is no language model that writes rows (--llm), or no cluster is thin enough";
 
 const FIXED = [
+  { menu: "File", title: "New run…", run: begin, able: () => Boolean(state.desk) },
   { menu: "File", title: "Open another run beside this one…", keys: "O", run: another },
   ...Object.entries(KINDS).map(([kind, words]) => ({ menu: "File", title: `Export what is listed as ${words}`, run: () => save(kind) })),
   { menu: "File", title: "Open the report", run: () => window.open("/report", "_blank", "noopener"), able: () => state.status?.report },

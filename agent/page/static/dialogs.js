@@ -12,7 +12,7 @@ export function question(title, fields, done) {
       if (field.lines) return h("textarea", { name: field.name, id: `ask-${field.name}`, rows: field.lines, maxlength: field.most, required: true }, field.value ?? "");
       return h("input", {
         name: field.name, id: `ask-${field.name}`, type: field.type ?? "text", min: field.min, max: field.max, step: field.step,
-        value: field.value ?? "", required: true, list: field.list ? "ask-list" : null, autocomplete: "off",
+        value: field.value ?? "", required: !field.optional, list: field.list ? "ask-list" : null, autocomplete: "off",
       });
     });
     const list = fields.find((field) => field.list)?.list;

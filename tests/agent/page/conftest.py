@@ -18,6 +18,7 @@ from hostile import HOSTILE
 
 from recryst.agent.cli.progress import Telling
 from recryst.agent.page.desk import Desk
+from recryst.agent.page.owned import OwnedRuns
 from recryst.agent.page.serve import server
 from recryst.state.run import RunDirectory
 
@@ -90,12 +91,13 @@ def serving():
     with contextlib.ExitStack() as stack:
 
         def begin(root, acts=False, who=""):
-            desk = None
+            desk = owned = None
             if acts:
                 directory = RunDirectory.open(root)
                 stack.enter_context(directory.lock())
-                desk = Desk(directory, Telling(quiet=True), who)
-            served, listening, address = server(root, desk)
+                desk, owned = Desk(directory, Telling(quiet=True), who), OwnedRuns(who)
+                stack.callback(owned.leave, 60)
+            served, listening, address = server(root, desk, owned)
             thread = threading.Thread(target=served.run, kwargs={"sockets": [listening]}, daemon=True)
             if desk is not None:
                 desk.start()

@@ -11,6 +11,7 @@ from recryst.agent.audit import audit
 from recryst.agent.decide.person import answers
 from recryst.agent.view import View
 from recryst.state.canonical import canonical_json
+from recryst.state.run import RunDirectory
 
 _OF_A_PROCESS = {"ts", "hash", "prev_hash", "seconds"}  # what differs between two processes that do the same
 
@@ -201,3 +202,32 @@ def test_another_run_of_the_folder_is_looked_at_beside_this_one(root, begun, ser
     for name in ("../run", "run", "..", "none", "no run", "other/../other", ""):
         assert page.ask("/api/beside", {"name": name})[0] == 400
     assert page.ask("/api/beside", {"name": "other"}, Origin=None)[0] == 403
+
+
+def test_a_new_run_is_begun_beside_this_one_and_acts(root, serving):
+    page = serving(root, acts=True, who="Ana")
+    page.waits()
+    status, _, content = page.ask("/api/begin", {"seed": 7})
+    assert status == 200, content
+    beside = type(page)(json.loads(content)["address"])
+    waiting, _ = beside.waits()
+    told = beside.get("/api/status")
+    new = root.parent / told["run"]
+    assert new != root
+    assert told["desk"]["ended"] is False
+    (one, own), (other, its) = (RunDirectory.open(at).read_settings() for at in (root, new))
+    assert (one, own.model_copy(update={"seed": 7})) == (other, its)
+    assert beside.act(waiting, "reject")[0] == 200
+    beside.waits()
+    assert [event.answer.who for event in steps(new) if event.type == "approve"] == ["Ana"]
+    assert [event.type for event in steps(root)].count("approve") == 0
+    refused = [{"name": new.name}, {"name": "../x"}, {"source": "nowhere.jsonl"}, {"source": "-"}, {"seed": -1}]
+    assert [page.ask("/api/begin", one)[0] for one in refused] == [400] * len(refused)
+    assert page.ask("/api/begin", {"seed": 1}, Origin=None)[0] == 403
+    assert json.loads(page.ask("/api/runs")[2])["runs"] == [new.name]
+
+
+def test_a_page_that_looks_begins_nothing(root, serving):
+    status, _, content = serving(root).ask("/api/begin", {})
+    assert (status, "only looks" in json.loads(content)["error"]) == (400, True)
+    assert [path.name for path in root.parent.iterdir() if (path / "run.yaml").is_file()] == [root.name]

@@ -151,6 +151,15 @@ def test_the_commands_of_the_menus_do_what_they_say(root, begun, serving, browse
         page.keyboard.type(words)
         page.keyboard.press("Enter")
 
+    # a new run of the same rows, on a page of its own that acts
+    command("new run")
+    page.fill("#ask-seed", "3")
+    with page.context.expect_page() as new:
+        page.click("#ask button.primary")
+    new.value.wait_for_selector("#approve")
+    assert new.value.locator("#run-name").inner_text() != page.locator("#run-name").inner_text()
+    new.value.close()
+
     # what is not open is said, what is open is put forward or done
     command("refilter")
     until(lambda: "no quality rule" in page.locator("#toasts").inner_text(), "why there is none is said")
