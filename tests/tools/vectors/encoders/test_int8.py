@@ -5,7 +5,7 @@ import pytest
 
 from recryst.state.errors import UsageError
 from recryst.state.params.vectors import EmbedParams
-from recryst.tools.docstrings import read_docstrings
+from recryst.tools import docstrings
 from recryst.tools.vectors.encoders import embedded, int8
 from recryst.tools.vectors.encoders.embedded import MiniLMEncoder
 
@@ -14,7 +14,7 @@ NEIGHBOURS = 10
 
 @pytest.fixture(scope="module")
 def texts():
-    rows = read_docstrings()
+    rows = docstrings.read_docstrings()  # parsed once
     return [rows[at]["text"] for at in np.random.default_rng(7).permutation(len(rows))[:300]]
 
 
