@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ...state.errors import UsageError
 from ...state.params.vectors import EmbedParams
 from ...tools.judge.learned import macro_f1
 from ...tools.vectors.cache import VectorCache
@@ -15,7 +16,7 @@ from ...tools.vectors.encoders.open import Encoder, open_encoder
 from ...tools.vectors.static.tier import Tier, embed_by_student
 from ..loop.sets import LabelledSet, banking77
 from .pairs import Line, Plan, paired, versioned
-from .texts import peer
+from .texts import not_here, peer
 
 _ROWS = 5000  # texts that are timed, and trained on
 _MANY = 100_000  # texts of the static student
@@ -31,7 +32,13 @@ def banking(plan: Plan) -> list[Line]:
     found, encode = _opened(plan)
     texts = _drawn([text for text, _ in found.train], _ROWS, plan.seed)
     theirs = 100 * _score(found, encode)
-    return [_banking(found, (texts, encode, theirs), precision, bar, plan) for precision, bar in _BANKING]
+    lines = []
+    for precision, bar in _BANKING:
+        try:
+            lines.append(_banking(found, (texts, encode, theirs), precision, bar, plan))
+        except UsageError as error:
+            lines.append(not_here("banking", f"{len(texts):,} questions, {precision}", bar, error))
+    return lines
 
 
 def _banking(

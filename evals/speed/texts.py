@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...state.errors import UsageError
 from ...state.params.vectors import EmbedParams
 from ...tools.docstrings import read_docstrings
 from ...tools.vectors.encoders.minilm import model_folder
@@ -60,15 +61,25 @@ def peer(texts: list[str]) -> Callable[[list[str]], Any]:
     return partial(encode, batch_size=batch)
 
 
+def not_here(name: str, size: str, bar: float, why: UsageError) -> Line:
+    """A comparison in a precision that this processor has not."""
+    peer = versioned("sentence-transformers")
+    return Line(name, size, peer, None, None, bar, "not on this processor", None, str(why))
+
+
 def _line(name: str, texts: list[str], encode: Any, precision: Any, bar: float, plan: Plan) -> Line:
-    encoder = open_encoder(EmbedParams(precision=precision, max_tokens=_WINDOW))
+    size = f"{len(texts):,} texts, {precision}"
+    try:
+        encoder = open_encoder(EmbedParams(precision=precision, max_tokens=_WINDOW))
+    except UsageError as error:
+        return not_here(name, size, bar, error)
     encoder.encode(texts[:_TRIED])
     measured = paired(lambda: encoder.encode(texts), lambda: encode(texts), plan.repeats)
     near, truth = (nearest(rows, rows, _NEIGHBORS + 1)[0][:, 1:] for rows in (measured.result, measured.peer))
     same = float(np.mean([len({*mine} & {*theirs}) for mine, theirs in zip(near, truth, strict=True)])) / _NEIGHBORS
     return Line(
         name=name,
-        size=f"{len(texts):,} texts, {precision}",
+        size=size,
         peer=versioned("sentence-transformers"),
         seconds=(measured.ours, measured.theirs),
         faster=measured.faster,

@@ -34,6 +34,7 @@ _BATCH = 32  # texts in a batch: more gain nothing, and a group is to feed every
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _EIGHT_BITS = "int8"  # of the linear layers, beside the best of the others for the rest
+_NO_BYTES = "embed.precision: this processor multiplies bytes too coarsely for int8: set embed.precision=auto"
 
 
 def openvino_is_there() -> bool:
@@ -168,7 +169,12 @@ def _compiled(precision: str) -> _Compiled:
     if precision in _HINTS:  # otherwise what OpenVINO finds best here
         settings["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
     layers = partial(int8.Int8Layers, ranges=int8.known_ranges()) if precision == _EIGHT_BITS else None
-    model = openvino.Core().compile_model(minilm.graph(folder, layers), "CPU", settings)
+    try:
+        model = openvino.Core().compile_model(minilm.graph(folder, layers), "CPU", settings)
+    except RuntimeError as error:
+        if layers is None:
+            raise
+        raise UsageError(_NO_BYTES) from error
     found = model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     named = _PRECISIONS.get(found, found)
     if precision in _HINTS and named != precision:
@@ -182,5 +188,5 @@ def _compiled(precision: str) -> _Compiled:
         batches = _Batches(compiled, 1)
         batches.start([0], [tokenizer.encode(int8.CHECKED, add_special_tokens=False).ids])
         if not int8.computes(batches.done()[0]):
-            raise UsageError("embed.precision: int8 overflows on this processor: set embed.precision=auto")
+            raise UsageError(_NO_BYTES)
     return compiled
