@@ -1,6 +1,6 @@
 // Where the map is looked at from: moved and zoomed in two dimensions, turned in three.
 
-const FEW = 0.02; // of the points may lie outside the first look, so that some far away do not make all others small
+const FEW = 0.03; // of the points may lie outside the first look, so that some far away do not make all others small
 const WIDEST = 1.6; // how much one axis of a flat map may be drawn wider than the other
 const MARGIN = 0.84; // of the room that the points take
 
@@ -17,11 +17,13 @@ export class Camera {
     Object.assign(this, HOME);
   }
 
-  /** Look at all points but a few; `inset` pixels at the right are taken by the legend. */
-  fit({ three, dimensions, width, height }, inset = 0) {
+  /** Look at all points that count but a few; `inset` pixels at the right are taken by the legend. */
+  fit({ three, dimensions, width, height }, inset = 0, counts = () => true) {
     Object.assign(this, HOME);
     if (!three?.length) return;
-    const axes = [0, 1, 2].map((axis) => ends(three.filter((_, at) => at % 3 === axis), dimensions === 3 ? 3 * FEW : FEW));
+    const kept = three.filter((_, at) => counts(Math.floor(at / 3)));
+    const seen = kept.length ? kept : three;
+    const axes = [0, 1, 2].map((axis) => ends(seen.filter((_, at) => at % 3 === axis), dimensions === 3 ? 2 * FEW : FEW));
     const middle = axes.map(([low, high]) => (low + high) / 2);
     const half = axes.map(([low, high]) => (high - low) / 2 || 1);
     this.middle = middle;

@@ -76,14 +76,19 @@ async function places() {
   let chosen = maps.find(fits) ?? maps.find((one) => one.dimensions === state.dimensions) ?? maps[0];
   cloud.load(new Float32Array(await buffer("/api/map/places", chosen)), chosen.dimensions);
   const name = `${chosen.method} ${chosen.dimensions}`;
-  if (name !== held.name) camera.fit(cloud, narrow() ? 0 : LEGEND);
+  const [another, first] = [name !== held.name, !held.gone];
+  if (another) look();
   held.name = name;
   const said = { pca: "PCA", umap: "UMAP", tsne: "t-SNE" }[chosen.method] ?? chosen.method;
   const instead = fits(chosen) ? "" : " until the other map is drawn";
   $("map-note").textContent = `${whole(held.rows.length)} embedded rows · ${said}, ${chosen.dimensions}-D${instead}`;
   $("map").dataset.map = name;
   await recolour();
+  if (first) fit(); // only now is it known which rows were removed
 }
+
+/** Look at all rows that stand, but a few far out. */
+const look = () => camera.fit(cloud, narrow() ? 0 : LEGEND, (at) => !held.gone?.has(held.status[at]));
 
 async function recolour() {
   if (!cloud || !state.about?.points) return;
@@ -222,7 +227,7 @@ export function clear() {
 
 /** Look at the map as at first. */
 export function fit() {
-  camera.fit(cloud, narrow() ? 0 : LEGEND);
+  look();
   redraw();
 }
 
@@ -253,7 +258,7 @@ export function begin() {
   const resized = () => {
     const first = !cloud.width;
     cloud.resize();
-    if (first || !held.moved) camera.fit(cloud, narrow() ? 0 : LEGEND);
+    if (first || !held.moved) look();
     names.resize(cloud);
     redraw();
   };

@@ -18,6 +18,7 @@ function draw(input) {
   const list = $("palette").querySelector("ul");
   fill(list, found.map((one, n) => h("li", { role: "option", id: `command-${n}`, aria_selected: String(n === at), onclick: () => run(one) },
     h("span", {}, one.title), h("span", { class: "soft" }, one.menu), one.keys && h("kbd", {}, one.keys))));
+  if (!found.length) fill(list, h("li", { role: "option", aria_disabled: "true", class: "soft" }, "no command is called that here"));
   input.setAttribute("aria-activedescendant", found.length ? `command-${at}` : "");
   list.children[at]?.scrollIntoView({ block: "nearest" });
 }

@@ -104,6 +104,26 @@ def test_a_run_is_looked_at_and_approved_on_the_page(root, serving, browser):
     assert faults == []
 
 
+#: Ninety rows around the middle, and ten that were removed far away from them: where the first look is at.
+FIRST_LOOK = """async () => {
+  const { Camera } = await import("/static/camera.js");
+  const three = new Float32Array(300).map((_, at) => (at % 3 === 2 ? 0 : at < 270 ? Math.sin(at) : 50));
+  return [(at) => at < 90, () => true].map((counts) => {
+    const camera = new Camera();
+    camera.fit({ three, dimensions: 2, width: 800, height: 600 }, 0, counts);
+    return camera.x;
+  });
+}"""
+
+
+def test_the_first_look_is_at_the_rows_that_stand(root, serving, browser):
+    page, faults = opened(browser, serving(root).address)
+    kept, all_of_them = page.evaluate(FIRST_LOOK)
+    assert abs(kept) < 0.2
+    assert all_of_them > 10
+    assert faults == []
+
+
 def test_an_approval_in_a_second_tab_of_something_older_is_refused(root, serving, browser):
     served = serving(root, acts=True)
     first, faults = opened(browser, served.address)
