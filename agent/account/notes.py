@@ -21,6 +21,6 @@ def notes_on(view: View, row: int) -> tuple[Note, ...]:
         if isinstance(event, Approve) and (note := event.answer.note) is not None and note.row == row:
             if note.replaces is not None:
                 found.pop(note.replaces, None)
-            if note.text:
+            if note.text.strip():
                 found[event.seq] = Note(event=event.seq, who=event.answer.who, ts=event.ts, note=note.text)
     return tuple(found.values())

@@ -29,7 +29,7 @@ def run(names: Sequence[str], plan: Plan) -> Table:
         UsageError: one of them is of a data set, and there is no folder of those.
     """
     if plan.data is None and (lacking := [name for name in names if name in _OF_DATA]):
-        raise UsageError(f"{lacking[0]} is measured on Banking77: name the folder of the data sets with --data")
+        raise UsageError(f"{lacking[0]} is measured on data sets: name their folder with --data")
     wanted = names or [name for name in LINES if plan.data is not None or name not in _OF_DATA]
     lines = [line for name in wanted for line in _lines(name, plan)]
     where = (
