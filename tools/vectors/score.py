@@ -16,6 +16,7 @@ from ...state.phrases import Advance, silent
 from ..table_tool import TableTool
 from ..threads import one_thread
 from .cluster import ClusterResult, cluster
+from .dispersion import dispersion
 from .embed import table_vectors
 from .neighbors import unit
 from .partition.lloyd import label_sums
@@ -77,20 +78,31 @@ def score(
     vectors, result, space = clustered.vectors, clustered.result, clustered.space
     labels, k = result.labels, len(result.centroids)
     mean_silhouette, by_cluster = silhouette(vectors, labels, k, params.silhouette_per_cluster, seed)
-    davies, calinski = _dispersion(vectors, labels)
+    davies, calinski = dispersion(vectors, labels)
     stabilities = stability(clustered, params, seed, advance)
-    known = stabilities[~np.isnan(stabilities)]
     return ClusterScores(
         silhouette=mean_silhouette,
         silhouette_by_cluster=by_cluster,
         davies_bouldin=davies,
         calinski_harabasz=calinski,
         dbcv=None if space is None else dbcv(space, labels, params.dbcv_rows, seed),
-        stability=float(known.mean()) if len(known) else None,
+        stability=_mean(stabilities),
         stability_by_cluster=stabilities,
         overlap_2d=None if map_2d is None else overlap(map_2d, labels, seed),
         overlap_3d=None if map_3d is None else overlap(map_3d, labels, seed),
     )
+
+
+def silhouette_and_stability(clustered: Clustered, params: ScoreParams, seed: int) -> tuple[float | None, float | None]:
+    """The two scores of a clustering that its quality is made of, as ``score`` has them."""
+    labels, k = clustered.result.labels, len(clustered.result.centroids)
+    found = silhouette(clustered.vectors, labels, k, params.silhouette_per_cluster, seed)[0]
+    return found, _mean(stability(clustered, params, seed, silent))
+
+
+def _mean(stabilities: np.ndarray) -> float | None:
+    known = stabilities[~np.isnan(stabilities)]
+    return float(known.mean()) if len(known) else None
 
 
 def silhouette(
@@ -243,17 +255,6 @@ def overlap(drawn: np.ndarray, labels: np.ndarray, seed: int) -> float | None:
     return float((foreign.sum(axis=1) * 2 > places).mean())
 
 
-def _dispersion(vectors: np.ndarray, labels: np.ndarray) -> tuple[float | None, float | None]:
-    """Davies-Bouldin and Calinski-Harabasz of the rows that are not noise, None where undefined."""
-    from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
-
-    members = labels >= 0
-    rows, kept = (vectors, labels) if members.all() else (vectors[members], labels[members])
-    if not 2 <= len(np.unique(kept)) < len(kept):
-        return None, None
-    return float(davies_bouldin_score(rows, kept)), float(calinski_harabasz_score(rows, kept))
-
-
 def _per_label(labels: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
     """``counts[c]`` random positions of every label c ≥ 0, ascending: int64 [counts.sum()]."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
@@ -275,7 +276,7 @@ def _scores_of(frame: pl.DataFrame, params: ScoreParams, seed: int) -> Json:
         raise InputError("the `cluster` column holds no cluster, only noise (-1); cluster the rows first")
     k = int(labels.max()) + 1
     mean, by_cluster = silhouette(vectors, labels, k, params.silhouette_per_cluster, seed)
-    davies, calinski = _dispersion(vectors, labels)
+    davies, calinski = dispersion(vectors, labels)
     return {
         "rows": frame.height,
         "clusters": len(np.unique(labels[labels >= 0])),
