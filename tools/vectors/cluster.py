@@ -23,6 +23,8 @@ from .partition.seeding import seeded
 from .reduce import fit_umap, pca
 
 _BLOCK = 8192
+# Above: from one start, not the best of five to its end: 0.4 % more inertia on 20,000 texts, in a third of the time.
+_CONVERGED_ROWS = 10_000
 _LLOYD_ROWS = 50_000  # above: most rounds on a sample of that size,
 _SAMPLED = 64  # or of so many rows a cluster, if these are more
 _SAMPLE_ROUNDS = 20
@@ -162,7 +164,7 @@ def _kmeans(vectors: np.ndarray, k: int, seed: int, start: np.ndarray | None) ->
 
         # More clusters wanted than there are distinct rows: the empty ones are simply not numbered.
         warnings.filterwarnings("ignore", message="Number of distinct clusters", category=ConvergenceWarning)
-        few = len(vectors) <= _LLOYD_ROWS
+        few = len(vectors) <= _CONVERGED_ROWS
         if start is None or start.shape != (k, vectors.shape[1]):
             start = _start(vectors, k, seed, 5 if few else 1)
             start = start if few else _on_sample(vectors, seed, start)
