@@ -13,6 +13,8 @@ import orjson
 from ..agent.cli.values import read_price
 from ..state.store import write_whole
 from .attacks import FAMILIES
+from .embedding.dimensions import NAMES as SMALLER
+from .embedding.dimensions import DimensionsPlan
 from .loop.faults import FLIPS, SEVERITIES
 from .loop.sets import LABELLED, NAMES
 from .plan import command_of, plan_option
@@ -289,6 +291,24 @@ def pruning_mnist(data: Path, out: Path | None, **options: Any) -> Table:
 
     plan = PruningPlan(**{name: value for name, value in options.items() if value != ()})
     with Reporter().step("pruning-mnist", len(plan.cells()), "cells") as advance:
+        return run(data, plan, out, command_of(click.get_current_context()), advance)
+
+
+@_experiment
+@click.option("--set", "sets", multiple=True, type=click.Choice(SMALLER), help="Which set.  [default: all]")
+@click.option("--seeds", default=DimensionsPlan.seeds, show_default=True, type=click.IntRange(1), help="Draws of each.")
+@click.option(
+    "--rows", default=DimensionsPlan.rows, show_default=True, type=click.IntRange(50), help="Of each, at most."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the cells there; finished ones are read back.")
+@plan_option
+def dimensions(data: Path, out: Path | None, **options: Any) -> list[Table]:
+    """Vectors of fewer dimensions or bits: the neighbours they keep, and what they teach."""
+    from ..agent.cli.progress import Reporter
+    from .embedding.dimensions import run
+
+    plan = DimensionsPlan(**{name: value for name, value in options.items() if value != ()})
+    with Reporter().step("dimensions", len(plan.cells()), "cells") as advance:
         return run(data, plan, out, command_of(click.get_current_context()), advance)
 
 

@@ -1,0 +1,1 @@
+"""What can be taken off the vectors, and what that costs."""

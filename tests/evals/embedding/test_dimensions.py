@@ -1,0 +1,51 @@
+"""The experiment on smaller vectors at a size a test can afford."""
+
+import csv
+import json
+from functools import partial
+
+import pytest
+from click.testing import CliRunner
+
+from recryst.evals.cli import eval as evals
+from recryst.tools.vectors import compact
+
+INTENTS = 8
+
+
+@pytest.fixture
+def few_intents(shared_data, tmp_path):
+    """A data folder in which Banking77 has eight intents."""
+    (tmp_path / "data/banking77").mkdir(parents=True)
+    (tmp_path / "data/gsm8k").symlink_to(shared_data / "gsm8k")
+    for split in ("train", "test"):
+        with (shared_data / f"banking77/{split}.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        chosen = sorted({row["category"] for row in rows})[:INTENTS]
+        with (tmp_path / f"data/banking77/{split}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, ["text", "category"])
+            writer.writeheader()
+            writer.writerows(row for row in rows if row["category"] in chosen)
+    return tmp_path / "data"
+
+
+def test_smaller_vectors_keep_less_and_finished_cells_are_read_back(few_intents, tmp_path, monkeypatch):
+    monkeypatch.setattr(compact, "matryoshka_axes", partial(compact.matryoshka_axes, steps=40))
+    words = ["dimensions", "--data", few_intents, "--set", "banking77", "--seeds", 1, "--rows", 300]
+    words += ["--out", tmp_path / "out", "--json"]
+
+    def run() -> list[dict]:
+        return json.loads(CliRunner().invoke(evals, [*map(str, words)], catch_exceptions=False).stdout)
+
+    smaller, beside = run()
+    by = {(row["method"], row["dimensions"]): row for row in smaller["rows"]}
+    assert by["all of it", 384]["recall@10"] == 1.0
+    for method in ("truncated", "principal axes", "Matryoshka adapter"):
+        recalls = [by[method, size]["recall@10"] for size in (192, 96, 48, 32)]
+        assert recalls == sorted(recalls, reverse=True)
+    assert by["one bit", 384]["recall@10"] < by["one bit, rescored", 384]["recall@10"]
+    assert all(row["recall@10, least lead"] > 0 for row in beside["rows"])
+    cell = tmp_path / "out/dimensions/banking77-0/cell.json"
+    written = cell.stat().st_mtime_ns
+    assert run()[0]["rows"] == smaller["rows"]
+    assert cell.stat().st_mtime_ns == written
