@@ -8,9 +8,10 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from ..state.decision import MOST_OF_A_NOTE
 from ..state.errors import UsageError
@@ -24,6 +25,7 @@ Face = Literal["node", "policy", "chat", "command", "python", "mcp"]
 
 
 _SERVED = "mcp."
+READ_ROWS = "read_rows"  # offered in a conversation whose person has said so
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,22 @@ class Capability:
 
 class OneCluster(Arguments):
     cluster: int = Field(description="its number")
+
+
+class Reading(Arguments):
+    """What a question without tools is to find out about some rows: those that stand for a cluster, or some by id."""
+
+    cluster: int | None = Field(None, description="the cluster whose rows are read; null where rows are named")
+    rows: list[str] = Field(
+        default_factory=list, max_length=12, description="ids of rows, as the person wrote them; empty with a cluster"
+    )
+    question: str = Field(min_length=1, max_length=300, description="what the person wants to know, in their words")
+
+    @model_validator(mode="after")
+    def _of_some_rows(self) -> Self:
+        if (self.cluster is None) != bool(self.rows):
+            raise PydanticCustomError("which", "name a cluster or rows by their ids, one of the two")
+        return self
 
 
 class OneCandidate(Arguments):
@@ -148,6 +166,12 @@ def _look(name: str, usage: str, params: type[Arguments], description: str, does
     return Capability(name, description, params, f".chat.commands:_{does or name}", faces, usage=usage)
 
 
+def _read(name: str, usage: str, params: type[Arguments], description: str) -> Capability:
+    """A question about rows to a language model without tools, whose answer is for the person alone."""
+    faces = _of("chat command" if usage else "chat")
+    return Capability(name, description, params, f".chat.reading:{name}", faces, usage=usage)
+
+
 def _sight(name: str, params: type[Arguments], description: str) -> Capability:
     """What the language model that decides may look at before it chooses: figures, and trial measurements."""
     return Capability(name, description, params, f".steps.deciding.tools:{name}", _of("policy"))
@@ -224,7 +248,8 @@ _TABLE = (
     _sight("critique_cluster", OneCluster, "The verdict on one cluster, by the critic and by the rules."),
     _look("list_clusters", "/clusters", Arguments, "all clusters in figures"),
     _look("show_cluster", "/show 7", OneCluster, "evidence on a cluster: figures, terms, rows"),
-    _look("describe_cluster", "/describe 7", OneCluster, "a model's words on a cluster"),
+    _read("describe_cluster", "/describe 7", OneCluster, "a model's words on a cluster"),
+    _read(READ_ROWS, "", Reading, "have rows read by a model without tools; its answer is shown to the person alone"),
     _look("why_row", "/why ROW", OneRow, "why a row stayed or went"),
     _look("review", "/review", Arguments, "the row in doubt that tells most, and how many there are"),
     _look("metrics", "/metrics", Arguments, "the objective and its parts"),

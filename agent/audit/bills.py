@@ -21,7 +21,7 @@ from ..session import code_version
 from ..view import View
 from .files import where
 
-TALK = ("chat", "describe")  # asked in conversation, which is not derived again
+TALK = ("chat", "describe", "read")  # asked in conversation, which is not derived again
 _CENT = 1e-6  # dollars, for sums of rounded parts
 
 

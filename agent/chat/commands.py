@@ -9,18 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-import numpy as np
 import polars as pl
-from pydantic import Field
 from rich.console import RenderableType
 
 from ...state.actions import Strategy
 from ...state.canonical import Json
 from ...state.decision import Candidate, Critique, Proposal, RowAnswer
-from ...state.errors import MissingExtraError, ModelError, UsageError
+from ...state.errors import UsageError
 from ...state.params.preparation import SemanticParams
 from ...state.params.vectors import ClusterParams
-from ...state.report import ClusterEvidence, Record
+from ...state.report import ClusterEvidence
 from ...tools.write.review import said_of_row
 from ..account import tables
 from ..account.explain import explain, told
@@ -28,8 +26,6 @@ from ..account.summary import rounds
 from ..decide.person import unknown_label
 from ..decide.proposals import Arguments, Refusal, put_forward
 from ..decide.review import in_doubt, listed
-from ..llm.ask import asked, reader, schema
-from ..llm.datamark import marked, opaque
 from ..registry import Capability, Face, OfRow, OneCluster, OneRow, Rounds, Suggestion, offered
 from .conversation import ENDED, Conversation
 from .words import first_and_rest, quoted, unquoted
@@ -93,8 +89,12 @@ def carry_out(talk: Conversation, command: Capability, arguments: Json, by: By) 
 # What stands in the run ------------------------------------------------------------------------------------------
 
 
-def _judged(talk: Conversation, number: int) -> tuple[ClusterEvidence, Critique]:
-    """The cluster of that number and its critique."""
+def judged(talk: Conversation, number: int) -> tuple[ClusterEvidence, Critique]:
+    """The cluster of that number and its critique.
+
+    Raises:
+        Refusal: there is none.
+    """
     view = talk.session.view
     report = view.report()
     for cluster, critique in zip(report.clusters, view.critiques(), strict=True):
@@ -123,7 +123,7 @@ def _list_clusters(talk: Conversation, params: Arguments, by: By) -> Result:
     return Result((shown,), {**whole, "clusters": listed, "smaller_ones_left_out": left_out})
 
 
-def _examples(cluster: ClusterEvidence) -> dict[int, str]:
+def examples(cluster: ClusterEvidence) -> dict[int, str]:
     """Positions of the rows that stand for a cluster, the most typical first, and what each is."""
     roles = {cluster.medoid: "medoid"}
     for at, role in [*((at, "boundary") for at in cluster.boundary), *((at, "random") for at in cluster.random)]:
@@ -132,38 +132,11 @@ def _examples(cluster: ClusterEvidence) -> dict[int, str]:
 
 
 def _show_cluster(talk: Conversation, params: OneCluster, by: By) -> Result:
-    cluster, critique = _judged(talk, params.cluster)
+    cluster, critique = judged(talk, params.cluster)
     ids, texts = talk.session.view.ledger()["id"], talk.session.view.texts()
-    rows = [(role, str(ids[at]), texts[at] or "") for at, role in _examples(cluster).items()]
+    rows = [(role, str(ids[at]), texts[at] or "") for at, role in examples(cluster).items()]
     told_model = {**_figures(cluster, critique), "rows_on_the_person's_screen": len(rows)}
     return Result((tables.cluster(cluster, critique, rows),), told_model)
-
-
-class _Description(Record):
-    """The model's words on one cluster."""
-
-    about: str = Field(max_length=600)
-    outliers: str = Field(max_length=400)
-
-
-def _describe_cluster(talk: Conversation, params: OneCluster, by: By) -> Result:
-    """What its example rows have in common, in words that only a person reads: a question without tools."""
-    cluster, _ = _judged(talk, params.cluster)
-    problem = "the language model gave no usable description"
-    try:
-        model = talk.session.model
-        if model is None:
-            raise Refusal(f"no language model is configured; /show {params.cluster} shows rows and terms")
-        rows = talk.session.view.text(np.asarray(list(_examples(cluster)), dtype=np.uint32)).to_list()
-        texts = [marked(text) for text in rows]
-        about = {"rows": [{"id": opaque("describe", at, *texts), "text": text} for at, text in enumerate(texts)]}
-        found = model.ask(asked("describe", about, schema(_Description)), reader(_Description))
-    except (ModelError, UsageError, MissingExtraError) as error:  # UsageError: a key is not in the environment
-        found, problem = None, str(error)
-    if found is None:  # a server's sentence may repeat what it was asked, which holds rows
-        return Result((tables.line(problem, "yellow"),), {"error": "there is no description"})
-    lines = [f"cluster {params.cluster}: {found.about}", *([found.outliers] if found.outliers else [])]
-    return Result(tuple(tables.line(said) for said in lines), {"on_the_person's_screen": True})
 
 
 def _why_row(talk: Conversation, params: OneRow, by: By) -> Result:

@@ -22,11 +22,13 @@ AnswerKind = Literal["approve", "reject", "choose", "keep", "undo", "run", "fini
 class Conversation:
     """A run that a person talks about. The run directory must be locked and the cycle begun by the caller.
 
-    ``who``: the person's name, which stands beside each of their answers.
+    ``who``: the person's name, which stands beside each of their answers. ``show_rows``: the language model may have
+    rows read, by a question of its own that has no tools.
     """
 
-    def __init__(self, session: Session, cycle: Cycle, who: str = "") -> None:
+    def __init__(self, session: Session, cycle: Cycle, who: str = "", show_rows: bool = False) -> None:
         self.session = session
+        self.show_rows = show_rows
         self._who = who
         self._cycle = cycle
         self._seen: tuple[str, str] | None = None

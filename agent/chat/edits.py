@@ -21,7 +21,7 @@ from .commands import By, Result
 from .conversation import ENDED, Conversation
 
 
-def _positions(talk: Conversation, ids: list[str]) -> list[int]:
+def positions(talk: Conversation, ids: list[str]) -> list[int]:
     """Where rows stand, by their ids.
 
     Raises:
@@ -38,7 +38,7 @@ def _positions(talk: Conversation, ids: list[str]) -> list[int]:
 
 def _edit(edit: Edit) -> Callable[..., Result]:
     def put(talk: Conversation, params: SomeRows, by: By) -> Result:
-        own = OwnEdit(edit=edit, rows=_positions(talk, params.rows), label=getattr(params, "label", None))
+        own = OwnEdit(edit=edit, rows=positions(talk, params.rows), label=getattr(params, "label", None))
         action, beside = own_edit(talk.session.view, own)
         talk.put_forward("person", PutForward(action=action))
         return Result((tables.line(beside, "yellow"),) if beside else ())
@@ -51,7 +51,7 @@ restore_rows, drop_rows, protect_rows, label_rows = map(_edit, get_args(Edit))
 
 def note_row(talk: Conversation, params: NotedRow, by: By) -> Result:
     """Write a note on a row; the proposal goes on waiting."""
-    (row,) = _positions(talk, [params.row])
+    (row,) = positions(talk, [params.row])
     talk.tell(RowNote(row=row, text=params.note))
     return Result((tables.line(f"noted: /why {params.row} shows it"),))
 

@@ -68,3 +68,5 @@ class Lines:
             self._show(tables.line(f"  {tool.usage:<26} {tool.description}"))
         if self._talk is not None:
             self._show(tables.line("  anything else is for the language model, which sees figures and no rows"))
+            if self._conversation.show_rows:
+                self._show(tables.line("  and may have rows read by another question, whose answer only you see"))

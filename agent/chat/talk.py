@@ -12,6 +12,7 @@ from ..decide.proposals import Refusal
 from ..llm import Message, OnText, Reply, Request, ToolCall, ToolSpec
 from ..llm.ask import Unusable, schema
 from ..llm.client import Model
+from ..registry import READ_ROWS
 from .commands import MODEL_TOOLS, carry_out
 from .conversation import Conversation
 
@@ -32,6 +33,7 @@ class Talk:
         self._specs = tuple(
             ToolSpec(name=tool.name, description=tool.description, parameters=schema(tool.params))
             for tool in MODEL_TOOLS.values()
+            if conversation.show_rows or tool.name != READ_ROWS
         )
 
     def say(self, text: str, on_text: OnText) -> None:

@@ -27,6 +27,9 @@ MAX_ROUNDS = 50  # a person ends the rounds; this only bounds `run N` and forgot
 @click.option("--page", is_flag=True, help="Converse in the browser: the workbench, on this machine's own address.")
 @click.option("--no-browser", is_flag=True, help="With --page: only show the address.")
 @click.option("--as", "who", metavar="NAME", help="Who answers, as the log has it.  [default: the account's name]")
+@click.option(
+    "--show-rows", is_flag=True, help="Let the language model have rows read, by a question without tools, for you."
+)
 @with_options([*DATA_OPTIONS, *RUN_OPTIONS, *MODEL_OPTIONS])
 def chat(
     source: str,
@@ -34,20 +37,22 @@ def chat(
     page: bool,
     no_browser: bool,
     who: str | None,
+    show_rows: bool,
     **options: Any,
 ) -> int:
     """Talk about the rows of SOURCE, or come back to the conversation in the run directory RUN.
 
     Each action is shown before it is carried out, and waits for your approval. Slash commands (/help) always work; with
-    --llm anything else you type is answered by the language model, which sees figures and no rows.
+    --llm anything else you type is answered by the language model, which sees figures and no rows. --show-rows sends
+    rows that you ask about to the same server, in a question of their own that can do nothing but answer you.
     """
     name = person_name(who)
-    converse = partial(_converse, who=name)
+    converse = partial(_converse, who=name, show_rows=show_rows)
     if page:
         from ..page.serve import need_server
 
         need_server()
-        converse = partial(_on_the_page, browser=not no_browser, who=name)
+        converse = partial(_on_the_page, browser=not no_browser, who=name, show_rows=show_rows)
     reporter = Reporter()
     if (Path(source) / "run.yaml").is_file():
         if out or any(value not in (None, (), False) for value in options.values()):
@@ -95,7 +100,7 @@ def with_a_person(options: Mapping[str, Any]) -> Config:
     return config
 
 
-def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool, who: str) -> int:
+def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool, who: str, show_rows: bool) -> int:
     """The same on the page; returns the exit code."""
     from ...state.log import last_step
     from ..account.summary import summary
@@ -108,8 +113,11 @@ def _on_the_page(directory: RunDirectory, reporter: Reporter, browser: bool, who
         reporter.say("this run has ended: you can look, and change nothing")
         look(directory.root, reporter.say, browser)
         return 0
-    approved(directory, directory.read_settings()[1])
-    rested = converse(directory, Desk(directory, Telling(), who), reporter.say, browser)
+    config = directory.read_settings()[1]
+    approved(directory, config)
+    if show_rows:
+        reporter.say(_where_rows_go(config))
+    rested = converse(directory, Desk(directory, Telling(), who, show_rows), reporter.say, browser)
     if last_step(directory.log) == "publish":
         show_summary(directory, summary(View.open(directory.root)))
     else:
@@ -129,7 +137,21 @@ def approved(directory: RunDirectory, config: Config) -> None:
         raise UsageError(f"{directory.root} runs unattended: `recryst resume {directory.root}` goes on with it")
 
 
-def _converse(directory: RunDirectory, reporter: Reporter, who: str) -> int:
+def _where_rows_go(config: Config) -> str:
+    """What --show-rows does in a run of these settings.
+
+    Raises:
+        UsageError: there is no language model.
+    """
+    from ..chat.reading import sent_to
+    from ..llm.open import open_provider
+
+    if config.llm.model is None:
+        raise UsageError("--show-rows is about a language model: name one with --llm PROVIDER:NAME")
+    return sent_to(open_provider(config.llm))
+
+
+def _converse(directory: RunDirectory, reporter: Reporter, who: str, show_rows: bool) -> int:
     """The conversation about a run that this process owns; returns the exit code."""
     from ..session import Session
 
@@ -137,6 +159,8 @@ def _converse(directory: RunDirectory, reporter: Reporter, who: str) -> int:
     ended = session.state.last == "publish"
     if not ended:
         approved(directory, session.config)
+    if show_rows:
+        reporter.say(_where_rows_go(session.config))
     from ..account.summary import summary
     from ..account.tables import show_summary
     from ..chat.conversation import Conversation
@@ -153,7 +177,7 @@ def _converse(directory: RunDirectory, reporter: Reporter, who: str) -> int:
     try:
         with failures_noted(session, back), placed(session) as cycle:
             cycle.go_on()
-            Terminal(Conversation(session, cycle, who)).run()
+            Terminal(Conversation(session, cycle, who, show_rows)).run()
     except KeyboardInterrupt:
         reporter.say("")
         reporter.say(f"stopped; {back}")

@@ -26,6 +26,7 @@ ANSWER_TOKENS = {
     "judge": 4096,
     "chat": 2048,
     "describe": 1024,
+    "read": 1024,
 }
 
 DECISION_QUESTIONS = 4  #: at most, for one decision: what a model looks at takes all but the last
@@ -64,7 +65,7 @@ class Message(Record):
 class Request(Record):
     """One question. ``answer`` is the JSON schema (an object) the answer must follow, or None for free text."""
 
-    kind: str  # critique | same_theme | decide | generate | judge | quality | label | chat | describe
+    kind: str  # critique | same_theme | decide | generate | judge | quality | label | chat | describe | read
     prompt: str  # name@version of the prompt text
     system: str  # the same for all questions of a kind, so that providers can cache it
     messages: tuple[Message, ...]
@@ -117,6 +118,11 @@ class Provider(ABC):
     @abstractmethod
     def local(self) -> bool:
         """Whether texts stay on this machine."""
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """Where questions are sent; empty where they are sent nowhere."""
 
     @abstractmethod
     def body(self, request: Request) -> Json:

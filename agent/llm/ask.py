@@ -164,8 +164,7 @@ def ask_about(
         if len(set(ids)) < len(ids) or frozenset(ids) not in known:
             raise Unusable("each row needs exactly one entry under the id it was given, and there are no other rows")
 
-    rows = [[{"id": one, "text": text} for one, text in sheet.items()] for sheet in shown]
-    questions = [asked(kind, {"rows": some}, schema(form), system) for some in rows]
+    questions = [asked(kind, {"rows": listed(sheet)}, schema(form), system) for sheet in shown]
     answers = model.ask_many(questions, reader(form, check), advance)
     found: list[E | None] = []
     for sheet, answer in zip(shown, answers, strict=True):  # an answer may be to another sheet
@@ -177,14 +176,20 @@ def ask_about(
 def sheets(kind: str, texts: list[str]) -> list[Sheet]:
     """The texts, ten to a question, in their order."""
     groups = [texts[start : start + ROWS_PER_QUESTION] for start in range(0, len(texts), ROWS_PER_QUESTION)]
-    return [_sheet(kind, [marked(text) for text in group]) for group in groups]
+    return [sheet(kind, group) for group in groups]
 
 
-def _sheet(kind: str, texts: list[str]) -> Sheet:
-    """One sheet. Two rows of it get the same six digits once in 400,000 sheets; then all of them get others."""
+def sheet(kind: str, rows: list[str]) -> Sheet:
+    """The texts of one question. Two get the same six digits once in 400,000 sheets; then all of them get others."""
+    texts = [marked(text) for text in rows]
     for salt in itertools.count():
         salted = (salt,) if salt else ()
-        sheet = {opaque(kind, at, *texts, *salted): text for at, text in enumerate(texts)}
-        if len(sheet) == len(texts):
-            return sheet
+        found = {opaque(kind, at, *texts, *salted): text for at, text in enumerate(texts)}
+        if len(found) == len(texts):
+            return found
     raise AssertionError
+
+
+def listed(shown: Sheet) -> list[Json]:
+    """The rows of a sheet as a question shows them."""
+    return [{"id": one, "text": text} for one, text in shown.items()]

@@ -46,6 +46,7 @@ class Scripted(Provider):
 
     name = "scripted"
     local = True
+    address = ""
 
     def __init__(self, model: str, params: LlmParams) -> None:
         super().__init__(model, params)

@@ -25,6 +25,11 @@ class Vendor(Provider):
         """Whether texts stay on this machine."""
         return vendors.stays_local(self.name, self.model, self._params.base_url)
 
+    @property
+    def address(self) -> str:
+        """As ``Provider.address``."""
+        return vendors.address(self.name, self._params.base_url)
+
     def ready(self) -> None:
         """As ``Provider.ready``."""
         with self._client(1.0):

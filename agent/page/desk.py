@@ -20,6 +20,7 @@ from ...state.run import RunDirectory
 from ..account import tables
 from ..chat.conversation import ENDED, Conversation
 from ..chat.lines import Lines, spelled
+from ..chat.reading import sent_to
 from ..chat.talk import LONGEST
 from ..cli.progress import Telling
 from ..decide.approval import shown_sha
@@ -58,8 +59,8 @@ class Said(Arguments):
 class Desk:
     """Where what waits lies, and where answers are handed in. ``start`` begins the thread; the run must be locked."""
 
-    def __init__(self, directory: RunDirectory, reporter: Telling, who: str = "") -> None:
-        self.reporter, self.who = reporter, who
+    def __init__(self, directory: RunDirectory, reporter: Telling, who: str = "", show_rows: bool = False) -> None:
+        self.reporter, self.who, self.show_rows = reporter, who, show_rows
         self.failed: BaseException | None = None
         self.ended = False
         self._directory = directory
@@ -156,7 +157,9 @@ class Desk:
         back = f"`recryst chat {self._directory.root} --page` comes back"
         with failures_noted(session, back), placed(session) as cycle:
             cycle.go_on()
-            talk = Conversation(session, cycle, self.who)
+            talk = Conversation(session, cycle, self.who, self.show_rows)
+            if self.show_rows and session.model is not None:
+                self.transcript.show(tables.line(sent_to(session.model.provider)))
             lines = Lines(talk, self.transcript.show, self.transcript.stream)
             while self._show(talk):
                 given = self._answers.get()

@@ -22,10 +22,10 @@ class _Owned:
 
 
 class OwnedRuns:
-    """By the names of their folders; ``who`` answers for the person."""
+    """By the names of their folders; ``who`` answers for the person, and ``show_rows`` as in ``Conversation``."""
 
-    def __init__(self, who: str) -> None:
-        self._who = who
+    def __init__(self, who: str, show_rows: bool = False) -> None:
+        self._who, self._show_rows = who, show_rows
         self._owned: dict[str, _Owned] = {}
         self._lock = threading.RLock()
 
@@ -44,7 +44,7 @@ class OwnedRuns:
                 directory = stack.enter_context(opening())
                 if last_step(directory.log) == "publish":
                     return
-                desk = Desk(directory, Telling(quiet=True), self._who)
+                desk = Desk(directory, Telling(quiet=True), self._who, self._show_rows)
                 kept = stack.pop_all()
             freed = threading.Thread(target=_free, args=(desk, kept), name="recryst-lock", daemon=True)
             self._owned[run] = _Owned(desk, freed)

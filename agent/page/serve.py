@@ -78,7 +78,7 @@ def converse(directory: RunDirectory, desk: Desk, say: Callable[[str], None], br
     need_server()
     from .owned import OwnedRuns
 
-    owned = OwnedRuns(desk.who)
+    owned = OwnedRuns(desk.who, desk.show_rows)
     served, listening, address = server(directory.root, desk, owned)
     desk.start()
     _serve(served, listening, address, say, browser)

@@ -15,7 +15,7 @@ STAMP = "2026-01-01T00:00:00Z"
 # What an answer holds tells the kind of its question.
 KINDS = {
     "candidate": "decide", "coherence": "critique", "same": "same_theme", "score": "quality", "labels": "label",
-    "verdict": "judge", "about": "describe",
+    "verdict": "judge", "about": "describe", "answer": "read",
 }  # fmt: skip
 
 

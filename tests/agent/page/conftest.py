@@ -90,12 +90,13 @@ def serving():
     """Serve the page of a run: ``serving(root)`` to look, ``serving(root, acts=True)`` with the loop behind it."""
     with contextlib.ExitStack() as stack:
 
-        def begin(root, acts=False, who=""):
+        def begin(root, acts=False, who="", show_rows=False):
             desk = owned = None
             if acts:
                 directory = RunDirectory.open(root)
                 stack.enter_context(directory.lock())
-                desk, owned = Desk(directory, Telling(quiet=True), who), OwnedRuns(who)
+                desk = Desk(directory, Telling(quiet=True), who, show_rows)
+                owned = OwnedRuns(who, show_rows)
                 stack.callback(owned.leave, 60)
             served, listening, address = server(root, desk, owned)
             thread = threading.Thread(target=served.run, kwargs={"sockets": [listening]}, daemon=True)

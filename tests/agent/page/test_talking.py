@@ -89,6 +89,13 @@ def test_a_model_answers_beside_the_run(with_model, serving):
     assert audit(with_model).failures == []
 
 
+def test_the_page_says_where_rows_go_before_any_does(with_model, serving):
+    page = serving(with_model, acts=True, show_rows=True)
+    page.waits()
+    first = page.get("/api/talk", **{"from": 0})["entries"][0]
+    assert "rows that you ask about are sent to scripted:" in " ".join(first["text"].split())
+
+
 @pytest.mark.browser
 def test_a_person_converses_on_the_page(with_model, serving, browser):
     served = serving(with_model, acts=True)
