@@ -97,6 +97,7 @@ class Desk:
         shown = None if waiting is None else {"shown_sha": shown_sha(waiting[0]), "interrupt_id": waiting[1]}
         return {
             "busy": self._busy,
+            "pausing": self._busy and self._session is not None and self._session.ask_next,
             "ended": self.ended,
             "failed": None if self.failed is None else str(self.failed),
             "now": self.reporter.now,
@@ -132,9 +133,10 @@ class Desk:
         """
         if self._session is None or self.ended:
             raise Refusal(ENDED if self.ended else "the run begins")
-        if not self._busy:
-            raise Refusal("the run waits for you already")
-        self._session.ask_next = True
+        with self._lock:
+            if not self._busy:
+                raise Refusal("the run waits for you already")
+            self._session.ask_next = True
         return "the run asks you before its next action"
 
     def _work(self) -> None:
@@ -178,7 +180,7 @@ class Desk:
         talk.shown()
         with self._lock:
             self._waiting = talk.waiting
-            self._busy = False
+            self._busy = talk.session.ask_next = False  # whoever wanted to be asked is asked
         return self._waiting is not None
 
     def _hear(self, talk: Conversation, lines: Lines, said: Said, judged: Future[str]) -> None:

@@ -94,6 +94,7 @@ async function heard(told) {
     standing();
     const progress = $("progress");
     if (progress && told.desk) progress.textContent = working(told.desk);
+    if ($("pause")) $("pause").disabled = Boolean(told.desk?.pausing);
     const names = JSON.stringify(told.desk?.waiting ?? null);
     if (names !== waiting) {
       waiting = names;

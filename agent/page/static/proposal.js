@@ -22,7 +22,7 @@ export async function card() {
   if (desk.failed) return h("p", { class: "pill bad" }, desk.failed);
   const shown = state.proposal?.proposal;
   if (!shown) return h("div", { class: "stack" }, h("h2", {}, desk.ended ? "The run has ended" : "At work"), h("p", { class: "soft", id: "progress" }, working(desk)),
-    !desk.ended && h("div", {}, h("button", { type: "button", id: "pause", title: "Ask before the next action, although its round was approved beforehand (P)", onclick: stopAndAsk }, "Pause")), h("div", { class: "tight" }, desk.said.map((line) => h("p", { class: "soft data" }, line))));
+    !desk.ended && h("div", {}, h("button", { type: "button", id: "pause", disabled: desk.pausing, title: "Ask before the next action, although its round was approved beforehand (P)", onclick: stopAndAsk }, "Pause")), h("div", { class: "tight" }, desk.said.map((line) => h("p", { class: "soft data" }, line))));
   const one = shown.candidate;
   return h("div", { class: "stack", id: "proposal" },
     h("div", { class: "tight" },
@@ -48,9 +48,10 @@ export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1
 
 export function working(desk) {
   if (desk.ended) return "Nothing waits for an answer.";
-  if (!desk.now) return "The run goes on…";
+  const then = desk.pausing ? "; then it asks you" : "";
+  if (!desk.now) return `The run goes on${then || "…"}`;
   const { step, done, total, unit } = desk.now;
-  return `${plain(step)}: ${whole(done)}${total ? ` of ${whole(total)}` : ""} ${unit}`;
+  return `${plain(step)}: ${whole(done)}${total ? ` of ${whole(total)}` : ""} ${unit}${then}`;
 }
 
 /** What a candidate would be worth, where that was measured. */

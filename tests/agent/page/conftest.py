@@ -148,6 +148,25 @@ def begun(crude_rows, tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def thinking(crude_rows, tmp_path, script):
+    """A run whose language model decides; before each choice but the first it thinks until ``thought`` is set."""
+    thought, decided = threading.Event(), []
+
+    def policy(question):
+        decided.append(question)
+        assert len(decided) == 1 or thought.wait(60)
+        return {}
+
+    model = script(lambda question: policy(question) if question["kind"] == "decide" else {}).model
+    settings = (f"llm.model={model}", "policy=llm", "llm.looks=0", "stop.patience=50")
+    root = create(crude_rows, tmp_path / "run", *settings)
+    with conversation(root):
+        pass
+    yield root, thought
+    thought.set()
+
+
 @pytest.fixture(scope="session")
 def thinned(begun, tmp_path_factory):
     """The same, with half of the rows of two clusters taken out by a person."""

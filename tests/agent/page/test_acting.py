@@ -186,6 +186,20 @@ def test_a_pause_ends_what_was_approved_beforehand(root, serving):
     assert serving(root).ask("/api/pause", {})[0] == 400
 
 
+def test_a_pause_while_nothing_is_approved_holds_back_nothing_later(thinking, serving):
+    root, thought = thinking
+    page = serving(root, acts=True)
+    assert page.act(page.waits()[0], "approve")[0] == 200
+    assert page.ask("/api/pause", {})[0] == 200
+    assert page.get("/api/status")["desk"]["pausing"]
+    thought.set()
+    waiting, _ = page.waits()
+    assert not page.get("/api/status")["desk"]["pausing"]
+    assert page.act(waiting, "run", rounds=2)[0] == 200
+    page.waits()
+    assert [event.type for event in steps(root)].count("measure") == 3
+
+
 def test_another_run_of_the_folder_is_looked_at_beside_this_one(root, begun, serving):
     shutil.copytree(begun, root.parent / "other")
     (root.parent / "no run").mkdir()

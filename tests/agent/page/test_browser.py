@@ -5,9 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
-from browsing import lasso, opened, proposed, total, until
+from browsing import approve, lasso, opened, proposed, total, until
 from conversing import steps
 from hostile import HOSTILE
+
+from recryst.agent.audit import audit
 
 pytestmark = pytest.mark.browser
 
@@ -142,6 +144,40 @@ def test_an_approval_in_a_second_tab_of_something_older_is_refused(root, serving
     until(lambda: "nothing was done" in second.locator("#toasts").inner_text(), "the refusal is said")
     assert "this proposal was answered before" in second.locator("#toasts").inner_text()
     assert len(steps(root)) == before
+    assert faults == []
+
+
+def test_a_run_that_goes_on_is_paused_and_goes_on(thinking, serving, browser):
+    root, thought = thinking
+    page, faults = opened(browser, serving(root, acts=True).address)
+    page.wait_for_selector("#approve")
+    time.sleep(0.5)  # what is answered sooner was not read
+    page.click("#proposal button:has-text('Several…')")
+    page.fill("#ask-rounds", "9")
+    page.click("#ask button.primary")
+    until(lambda: [event.type for event in steps(root)].count("measure") == 1, "the first round is carried out")
+    page.wait_for_selector("#pause")
+    page.click("[data-menu='Run']")
+    page.click(".menu-list button:has-text('Pause')")
+    until(lambda: "asks you before its next action" in page.locator("#toasts").inner_text(), "what will happen is said")
+    until(lambda: page.locator("#run-state").inner_text().endswith("then it asks you"), "and goes on being said")
+    until(lambda: page.locator("#pause").is_disabled(), "it is said once")
+    thought.set()
+    page.wait_for_selector("#approve")
+    until(lambda: "waits for you" in page.locator("#run-state").inner_text(), "the page says that the run waits")
+    rested = len(steps(root))
+    time.sleep(1.5)
+    assert [event.type for event in steps(root)][-1] != "act"
+    assert len(steps(root)) == rested, "a step began in the pause"
+    page.click("[data-menu='Run']")
+    assert page.locator(".menu-list button:has-text('Pause')").is_disabled(), "it rests"
+    page.keyboard.press("Escape")
+    approve(page)
+    until(lambda: [event.type for event in steps(root)].count("measure") == 2, "it goes on")
+    page.wait_for_selector("#approve")
+    given = [event.answer for event in steps(root) if event.type == "approve"]
+    assert [(one.answer, bool(one.interrupt_id)) for one in given] == [("run", True), ("approve", True)]
+    assert audit(root).failures == []
     assert faults == []
 
 
