@@ -15,7 +15,7 @@ from pydantic import StringConstraints
 from ...state.canonical import Json
 from ...state.decision import Answer, Proposal, RowAnswer, RowNote
 from ...state.errors import RecrystError
-from ...state.phrases import counted
+from ...state.phrases import counted, printable
 from ...state.run import RunDirectory
 from ..account import tables
 from ..chat.conversation import ENDED, Conversation
@@ -56,6 +56,9 @@ class Said(Arguments):
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST)]
 
 
+_MOST_LINES = 8  # that wait until the language model has answered
+
+
 class Desk:
     """Where what waits lies, and where answers are handed in. ``start`` begins the thread; the run must be locked."""
 
@@ -66,7 +69,9 @@ class Desk:
         self._directory = directory
         self._session: Session | None = None
         self.transcript = Transcript()
-        self._answers: Queue[tuple[Act | Said, Future[str]] | None] = Queue()
+        self._answers: Queue[tuple[Act | Said, Future[str] | None] | None] = Queue()
+        self._lines: list[str] = []  # what is said while the language model still answers
+        self._leaving = False
         self._waiting: tuple[Proposal, str] | None = None  # what is proposed, and the id of the interrupt
         self._busy = True
         self._lock = threading.Lock()
@@ -78,6 +83,7 @@ class Desk:
 
     def leave(self, seconds: float) -> bool:
         """Ask the thread to end once it waits for an answer; whether it has within so many seconds."""
+        self._leaving = True
         self._answers.put(None)
         return self.wait(seconds)
 
@@ -103,21 +109,30 @@ class Desk:
             "now": self.reporter.now,
             "said": self.reporter.lines[-5:],
             "waiting": shown,
-            "said_so_far": self.transcript.size,
+            "said_so_far": (*self.transcript.size, len(self._lines)),
         }
 
     def conversation(self, first: int) -> Json:
-        """What was said beside the run, from an entry on; and the language model that hears it, if there is one."""
+        """What was said beside the run, from an entry on, what waits to be heard, and the language model, if any."""
         model = None if self._session is None else self._session.model
-        return {**self.transcript.since(first), "model": None if model is None else model.name}
+        said = {**self.transcript.since(first), "unheard": list(map(printable, self._lines))}
+        return {**said, "model": None if model is None else model.name}
 
     def act(self, act: Act | Said, seconds: float = 60) -> str:
-        """Hand in what a person does or says; returns once it is judged: what was taken up.
+        """Hand in what a person does or says; returns once it is judged: what was taken up. A line that is said while
+        the language model answers waits for the end of that.
 
         Raises:
-            Refusal: the loop is at work, or this is an answer to something else than what waits, or cannot be done.
+            Refusal: the loop is at work, or this is an answer to something else than what waits, or cannot be done, or
+                too many lines wait.
         """
         with self._lock:
+            if isinstance(act, Said) and self._busy and self._waiting is not None:
+                if len(self._lines) >= _MOST_LINES:
+                    raise Refusal(f"{_MOST_LINES} lines wait already: wait for an answer")
+                self._lines.append(act.text)
+                self._answers.put((act, None))
+                return "waiting"
             if self._busy or self._waiting is None:
                 raise Refusal(ENDED if self.ended else "the run is at work: nothing waits for an answer now")
             self._busy = True
@@ -147,7 +162,7 @@ class Desk:
             known = isinstance(error, RecrystError)
             self.reporter.say(str(error) if known else f"{type(error).__name__}: {error}", "red")
         finally:
-            self._waiting, self.ended, self._busy = None, True, False
+            self._waiting, self.ended, self._busy, self._lines = None, True, False, []
 
     def _converse(self) -> None:
         from ..graph import placed
@@ -165,13 +180,15 @@ class Desk:
             lines = Lines(talk, self.transcript.show, self.transcript.stream)
             while self._show(talk):
                 given = self._answers.get()
-                if given is None:
+                if given is None or self._leaving:
                     return
                 did, judged = given
                 if isinstance(did, Said):
                     self._hear(talk, lines, did, judged)
-                else:
+                elif judged is not None:
                     self._take(talk, did, judged)
+            if self._lines:
+                self.transcript.show(tables.line(f"{counted(len(self._lines), 'line')} not heard: {ENDED}", "yellow"))
 
     def _show(self, talk: Conversation) -> bool:
         """Lay out what waits; whether anything does."""
@@ -180,17 +197,30 @@ class Desk:
         talk.shown()
         with self._lock:
             self._waiting = talk.waiting
-            self._busy = talk.session.ask_next = False  # whoever wanted to be asked is asked
+            talk.session.ask_next = False  # whoever wanted to be asked is asked
+            self._busy = bool(self._lines)
         return self._waiting is not None
 
-    def _hear(self, talk: Conversation, lines: Lines, said: Said, judged: Future[str]) -> None:
-        """Do what a line says, as at the terminal: a command may answer what waits."""
-        if talk.waiting is None or (said.shown_sha, said.interrupt_id) != (shown_sha(talk.waiting[0]), talk.waiting[1]):
-            judged.set_exception(Refusal("something else waits for an answer by now: read that first"))
+    def _hear(self, talk: Conversation, lines: Lines, said: Said, judged: Future[str] | None) -> None:
+        """Do what a line says, as at the terminal: a command may answer what waits, and is to name it. ``judged``:
+        None where the line had to wait."""
+        command = spelled(said.text).startswith("/")
+        now = None if talk.waiting is None else (shown_sha(talk.waiting[0]), talk.waiting[1])
+        refused = "something else waits for an answer by now: read that first"
+        late = command and (said.shown_sha, said.interrupt_id) != now
+        if judged is None:
+            with self._lock:
+                self._lines.pop(0)
+        elif late:
+            judged.set_exception(Refusal(refused))
             return
-        judged.set_result("heard")
+        else:
+            judged.set_result("heard")
         self.transcript.heard(said.text)
-        if spelled(said.text).startswith("/"):
+        if late:
+            self.transcript.show(tables.line(refused, "yellow"))
+            return
+        if command:
             self._waiting = None
         lines.do(said.text)
 

@@ -2,6 +2,8 @@
 
 import io
 import threading
+from collections import deque
+from itertools import islice
 
 from rich.console import Console, RenderableType
 
@@ -9,13 +11,15 @@ from ...state.canonical import Json
 from ...state.phrases import printable
 
 _WIDTH = 84  # characters of a table
+_MOST = 2000  # entries that are kept
 
 
 class Transcript:
-    """Entries in order, each with ``kind`` (person, shown, model) and ``text``; the last may still grow."""
+    """The last entries in order, each with ``kind`` (person, shown, model) and ``text``; the last may still grow."""
 
     def __init__(self) -> None:
-        self._entries: list[dict[str, str]] = []
+        self._entries: deque[dict[str, str]] = deque(maxlen=_MOST)
+        self._count = 0  # of all entries there were
         self._lock = threading.Lock()
 
     def heard(self, line: str) -> None:
@@ -38,20 +42,23 @@ class Transcript:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Entries, and characters of the last one: both only grow."""
+        """Entries there were, and characters of the last one: while that is the last they only grow."""
         with self._lock:
-            return len(self._entries), len(self._entries[-1]["text"]) if self._entries else 0
+            return self._count, len(self._entries[-1]["text"]) if self._entries else 0
 
     def since(self, first: int) -> Json:
-        """The entries from one on, and where they begin."""
+        """The entries from one on, the number of the ``first`` of them, and how many at the beginning are ``gone``."""
         with self._lock:
-            first = min(max(first, 0), len(self._entries))
-            return {"first": first, "entries": [dict(one) for one in self._entries[first:]]}
+            gone = self._count - len(self._entries)
+            first = min(max(first, gone), self._count)
+            entries = [dict(one) for one in islice(self._entries, first - gone, None)]
+            return {"first": first, "gone": gone, "entries": entries}
 
     def _add(self, kind: str, text: str) -> None:
         if text:
             with self._lock:
                 self._entries.append({"kind": kind, "text": text})
+                self._count += 1
 
 
 def _safe(text: str) -> str:

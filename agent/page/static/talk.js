@@ -1,21 +1,23 @@
 // The conversation beside the run: commands as at the terminal, and words for the language model, if there is one.
 
 import { json, say } from "./api.js";
-import { $, fill, h, toast } from "./dom.js";
+import { $, fill, h, toast, whole } from "./dom.js";
 import { set, state } from "./store.js";
 
 const LINES = { person: "said", shown: "shown", model: "answer" };
 let entries = [];
+let gone = 0; // entries before these
+let unheard = []; // lines that wait until the model has answered
 let model = null;
 let begun = ""; // what is written and not sent yet
 let reading = false;
 let more = false;
 
 async function read() {
-  const from = Math.max(0, entries.length - 1); // the last may have grown
+  const from = Math.max(0, gone + entries.length - 1); // the last may have grown
   const found = await json("/api/talk", { from });
-  entries = [...entries.slice(0, found.first), ...found.entries];
-  model = found.model;
+  entries = [...entries.slice(found.gone - gone, found.first - gone), ...found.entries];
+  ({ gone, unheard, model } = found);
 }
 
 /** The clusters that an answer names can be opened. */
@@ -23,6 +25,12 @@ const linked = (text) => text.split(/\b(cluster \d+)\b/i).map((part, at) => at %
   ? h("button", { type: "button", class: "link", onclick: () => set({ cluster: Number(part.split(" ")[1]), side: "cluster" }) }, part) : part);
 
 const line = ({ kind, text }) => kind === "shown" && !text.includes("\n") ? h("p", { class: "soft data" }, text) : h(kind === "shown" ? "pre" : "p", { class: `${LINES[kind]} data`, dir: "auto" }, kind === "model" ? linked(text.trimEnd()) : text);
+
+const lines = () => [
+  gone > 0 && h("p", { class: "soft" }, `${whole(gone)} earlier entries are gone; what was done stands in the log`),
+  entries.map(line),
+  unheard.map((text) => h("p", { class: "said data", dir: "auto" }, text, h("span", { class: "soft" }, " · waiting"))),
+];
 
 async function send(event) {
   event.preventDefault();
@@ -47,7 +55,7 @@ export async function talk() {
     disabled: state.desk.ended, oninput: (event) => { begun = event.target.value; } });
   setTimeout(() => { lowest(); if (state.side === "talk") field.focus(); });
   return h("div", { class: "stack" },
-    h("div", { id: "talk", class: "tight", role: "log", aria_label: "Conversation" }, entries.map(line)),
+    h("div", { id: "talk", class: "tight", role: "log", aria_label: "Conversation" }, lines()),
     h("form", { class: "talk-form", onsubmit: send }, field, h("button", { type: "submit", class: "primary", disabled: state.desk.ended }, "Send")));
 }
 
@@ -61,7 +69,7 @@ export async function hear() {
   reading = true;
   try {
     await read();
-    fill($("talk"), entries.map(line));
+    fill($("talk"), lines());
     lowest();
   } finally {
     reading = false;

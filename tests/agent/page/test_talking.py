@@ -1,7 +1,7 @@
 """A person writes on the page what they would type at the terminal, and a scripted model answers them there."""
 
 import json
-import time
+import threading
 
 import pytest
 from browsing import opened, until
@@ -9,16 +9,19 @@ from conversing import conversation, create, steps
 from hostile import HOSTILE
 
 from recryst.agent.audit import audit
+from recryst.agent.page.transcript import Transcript
+
+
+def rests(page):
+    """Until the loop waits for an answer, and nobody is heard."""
+    until(lambda: not page.get("/api/status")["desk"]["busy"], "the loop rests")
 
 
 def said(page, text, waiting=None):
     """Status and answer of a line, and the entries that it left once the loop waits again."""
     before = page.get("/api/talk", **{"from": 0})["entries"]
     status, _, content = page.ask("/api/say", {**(waiting or page.waits()[0]), "text": text})
-    for _ in range(600):
-        if not page.get("/api/status")["desk"]["busy"]:
-            break
-        time.sleep(0.05)
+    rests(page)
     told = page.get("/api/talk", **{"from": len(before)})
     return status, json.loads(content), told["entries"]
 
@@ -94,6 +97,80 @@ def test_the_page_says_where_rows_go_before_any_does(with_model, serving):
     page.waits()
     first = page.get("/api/talk", **{"from": 0})["entries"][0]
     assert "rows that you ask about are sent to scripted:" in " ".join(first["text"].split())
+
+
+@pytest.fixture
+def slow_model(crude_rows, tmp_path, script):
+    """A run whose model answers once ``thought`` is set; it proposes nine clusters when it is told to."""
+    thought = threading.Event()
+
+    def policy(question):
+        assert thought.wait(60)
+        nine = "nine" in question["said"] and question["messages"][-1]["role"] != "tool"
+        return {"tool": "propose_k", "arguments": {"k": 9}} if nine else f"You said {question['said']}."
+
+    root = create(crude_rows, tmp_path / "run", f"llm.model={script(policy).model}")
+    with conversation(root):
+        pass
+    yield root, thought
+    thought.set()
+
+
+def test_what_is_said_while_the_model_answers_waits(slow_model, serving):
+    root, thought = slow_model
+    page = serving(root, acts=True)
+    named, _ = page.waits()
+    lines = ["nine clusters", "why", "/metrics", "y", *("and" for _ in range(5))]
+    done = [json.loads(page.ask("/api/say", {**named, "text": text})[2])["done"] for text in lines]
+    assert done == ["heard", *["waiting"] * 8]
+    status, _, content = page.ask("/api/say", {**named, "text": "too much"})
+    assert (status, "8 lines wait already" in json.loads(content)["error"]) == (400, True)
+    assert page.get("/api/talk", **{"from": 0})["unheard"] == lines[1:]
+    thought.set()
+    rests(page)
+    told = page.get("/api/talk", **{"from": 0})
+    assert told["unheard"] == []
+    entries = told["entries"]
+    assert [one["text"] for one in entries if one["kind"] == "person"] == lines
+    answers = [one["text"].strip() for one in entries if one["kind"] == "model"]
+    assert answers == ["You said nine clusters.", "You said why.", *["You said and."] * 5]
+    late = [entries[at + 1]["text"] for at, one in enumerate(entries) if one["text"] in ("y", "/metrics")]
+    assert ["read that first" in one for one in late] == [True, True], "both were said of what waited before"
+    assert page.waits()[1]["by"] == "model"
+    assert not [event for event in steps(root) if event.type == "measure"]
+    assert audit(root).failures == []
+
+
+def test_a_long_conversation_keeps_its_end():
+    transcript = Transcript()
+    for number in range(2005):
+        transcript.heard(f"line {number}")
+    assert transcript.size == (2005, 9)
+    told = transcript.since(0)
+    assert (told["first"], told["gone"], len(told["entries"])) == (5, 5, 2000)
+    assert told["entries"][0]["text"] == "line 5"
+    assert [one["text"] for one in transcript.since(2004)["entries"]] == ["line 2004"]
+    assert transcript.since(9999) == {"first": 2005, "gone": 5, "entries": []}
+
+
+@pytest.mark.browser
+def test_a_line_waits_on_the_page_while_the_model_answers(slow_model, serving, browser):
+    root, thought = slow_model
+    served = serving(root, acts=True)
+    page, faults = opened(browser, served.address)
+    page.wait_for_selector("#approve")
+    page.keyboard.press("a")
+    for text in ("first", "second"):
+        page.wait_for_selector("#say:focus")
+        page.keyboard.type(text)
+        page.keyboard.press("Enter")
+        until(lambda: page.locator("#say").input_value() == "", "it is sent")
+    page.wait_for_selector("#talk .said:has-text('second · waiting')")
+    thought.set()
+    page.wait_for_selector("#talk .answer:has-text('You said second.')")
+    spoken = page.locator("#talk .said, #talk .answer").all_inner_texts()
+    assert spoken == ["first", "You said first.", "second", "You said second."]
+    assert faults == []
 
 
 @pytest.mark.browser
