@@ -10,6 +10,9 @@ from threading import RLock
 from typing import Any, TypeVar, cast
 
 from ...state.errors import UsageError
+from ...state.run import RunDirectory
+from ...state.store import Store
+from ...state.values import fold
 from ..view import View
 
 _T = TypeVar("_T")
@@ -36,7 +39,7 @@ class Reader:
         """
         size = self.size()
         if self._now is None or size != self._size:
-            opened = View.open(self.root)
+            opened = self._opened()
             # The tables in memory go with the run, not with the view: what is in force mostly stays so.
             self._now = opened if self._now is None else replace(opened, held=self._now.held)
             self._size = size
@@ -49,6 +52,12 @@ class Reader:
             self._then[at] = replace(self._now.at(at), held={})
             self._trim(self._then)
         return self._then[at]
+
+    def _opened(self) -> View:
+        run = RunDirectory.open(self.root)
+        if run.log.exists():
+            return View.open(self.root)
+        return View(run, Store(run.artifacts), run.read_settings()[1], fold([]), [])  # it was made a moment ago
 
     def size(self) -> int:
         """Bytes of the log; it grows with every event."""

@@ -56,7 +56,7 @@ async function refresh(keep) {
   const same = JSON.stringify(listed) === JSON.stringify(state.clusters);
   set({ status, desk: status.desk, ...(same ? {} : { clusters: listed }) });
   standing();
-  await Promise.all([map.reload(), rows.reload(keep), timeline.reload()]);
+  await Promise.all([map.reload(), status.rows && rows.reload(keep), timeline.reload()]);
   if (state.side !== "proposal" || !state.desk || !state.proposal?.proposal) await side(keep);
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from browsing import approve, lasso, opened, proposed, total, until
-from conversing import steps
+from conversing import create, steps
 from hostile import HOSTILE
 
 from recryst.agent.audit import audit
@@ -123,6 +123,14 @@ def test_the_first_look_is_at_the_rows_that_stand(root, serving, browser):
     kept, all_of_them = page.evaluate(FIRST_LOOK)
     assert abs(kept) < 0.2
     assert all_of_them > 10
+    assert faults == []
+
+
+def test_the_page_of_a_run_that_only_begins_complains_of_nothing(crude_rows, tmp_path, serving, browser):
+    page, faults = opened(browser, serving(create(crude_rows, tmp_path / "run")).address)
+    until(lambda: page.locator("#run-state").inner_text() == "begins", "the page says so")
+    page.wait_for_selector("#timeline-panel .table-empty", state="attached")
+    assert page.locator("#toasts").inner_text() == ""
     assert faults == []
 
 

@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import polars as pl
 import pytest
+from conversing import create
 from hostile import HOSTILE
 
 from recryst.agent.page.app import STATIC
@@ -178,6 +179,14 @@ def test_a_selection_is_exported(page, tmp_path):
     saved = pytest.importorskip("datasets").load_from_disk(str(folder))
     assert saved["recryst_id"][:] == table["recryst_id"].to_list()
     assert page.ask("/api/export?q={}&as=csv")[0] == 400
+
+
+def test_a_run_that_begins_is_there_before_its_log(crude_rows, tmp_path, serving):
+    page = serving(create(crude_rows, tmp_path / "run"))
+    told = page.get("/api/status")
+    assert (told["last"], told["finished"], told["round"]) == ("", False, 0)
+    assert page.get("/api/clusters") == {"clusters": []}
+    assert page.get("/api/map")["points"] == 0
 
 
 def test_rows_on_the_map_are_exported_for_embedding_atlas(page):
