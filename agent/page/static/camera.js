@@ -1,14 +1,16 @@
 // Where the map is looked at from: moved and zoomed in two dimensions, turned in three.
 
-const FEW = 0.03; // of the points may lie outside the first look, so that some far away do not make all others small
+// Of the kept rows so many may lie outside the first look, so that some far away do not make all others small. The
+// report goes by the same share (`FEW` in report.js).
+const FEW = 0.03;
 const WIDEST = 1.6; // how much one axis of a flat map may be drawn wider than the other
 const MARGIN = 0.84; // of the room that the points take
 
 const HOME = { x: 0, y: 0, zoom: 1, wide: 1, high: 1, turn: 0.6, tilt: 0.35 };
 
-function ends(values, share) {
+function frame(values) {
   const sorted = Float32Array.from(values).sort();
-  const few = Math.floor(share * (sorted.length - 1));
+  const few = Math.floor(FEW * (sorted.length - 1));
   return [sorted[few], sorted[sorted.length - 1 - few]];
 }
 
@@ -23,7 +25,7 @@ export class Camera {
     if (!three?.length) return;
     const kept = three.filter((_, at) => counts(Math.floor(at / 3)));
     const seen = kept.length ? kept : three;
-    const axes = [0, 1, 2].map((axis) => ends(seen.filter((_, at) => at % 3 === axis), dimensions === 3 ? 2 * FEW : FEW));
+    const axes = [0, 1, 2].map((axis) => frame(seen.filter((_, at) => at % 3 === axis)));
     const middle = axes.map(([low, high]) => (low + high) / 2);
     const half = axes.map(([low, high]) => (high - low) / 2 || 1);
     this.middle = middle;

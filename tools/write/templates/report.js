@@ -79,7 +79,8 @@
     return values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
   }
 
-  // The range of an axis that all but a few points take, so that some far away do not make all others small.
+  // The range of an axis that all but a few of the kept rows take, so that some far away do not make all others small.
+  // The page that a run is looked at on goes by the same share (`FEW` in camera.js).
   const FEW = 0.03, MARGIN = 0.15;
   function frame(values) {
     const sorted = Float64Array.from(values).sort();
@@ -88,18 +89,19 @@
     return [low - margin, high + margin];
   }
 
-  // A flat map begins with that frame; what lies beyond is told, and a double-click shows it.
+  // A map begins with that frame of each axis; what lies beyond is told, and a double-click shows it.
   function framed(element, rows, axes) {
-    const caption = element.parentElement.querySelector("figcaption");
-    if (!rows.length) return {};
+    if (!rows.length) return [];
     const kept = rows.filter((row) => points.status[row] !== 1);
-    const [x, y] = axes.map((axis) => frame((kept.length ? kept : rows).map((row) => axis[row])));
-    const within = ([low, high], value) => low <= value && value <= high;
-    const beyond = rows.filter((row) => !within(x, axes[0][row]) || !within(y, axes[1][row])).length;
-    caption.textContent = beyond
-      ? `2-D; drag to zoom. ${beyond.toLocaleString("en")} rows lie beyond the frame: double-click shows all, and once more goes back`
-      : "2-D; drag to zoom, double-click to go back";
-    return { x, y };
+    const ranges = axes.map((axis) => frame((kept.length ? kept : rows).map((row) => axis[row])));
+    const outside = (row) => ranges.some(([low, high], at) => axes[at][row] < low || axes[at][row] > high);
+    const beyond = rows.filter(outside).length;
+    const does = axes.length === 2 ? "2-D; drag to zoom" : "3-D; drag to turn";
+    const back = axes.length === 2 ? `${does}, double-click to go back` : does;
+    element.parentElement.querySelector("figcaption").textContent = beyond
+      ? `${does}. ${beyond === 1 ? "1 row lies" : `${beyond.toLocaleString("en")} rows lie`} beyond the frame: double-click shows all, and once more goes back`
+      : back;
+    return ranges;
   }
 
   function clusterNumbers(rows, axes, theme, limit) {
@@ -155,14 +157,15 @@
     const wall = {
       ...bare, showgrid: true, gridcolor: css("--line"), showbackground: false, showspikes: false,
     };
-    const { x, y } = flat ? framed(element, rows, axes) : {};
+    const ranges = framed(element, rows, axes);
+    const within = (at) => (ranges[at] && !element.whole ? { range: [...ranges[at]] } : {});
     const layout = {
       margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       showlegend: false, hovermode: "closest", dragmode: flat ? (coarse ? false : "zoom") : "orbit",
       uirevision: chosen("method"), // keeps zoom and camera when only the colours change
       modebar: { color: css("--muted"), activecolor: css("--ink"), bgcolor: "rgba(0,0,0,0)" },
-      xaxis: { ...bare, ...(x && { range: [...x] }) }, yaxis: { ...bare, scaleanchor: "x", ...(y && { range: [...y] }) },
-      scene: { xaxis: wall, yaxis: wall, zaxis: wall, aspectmode: "cube", camera: { eye: { x: 1.05, y: 1.05, z: 0.7 } } },
+      xaxis: { ...bare, ...within(0) }, yaxis: { ...bare, scaleanchor: "x", ...within(1) },
+      scene: { xaxis: { ...wall, ...within(0) }, yaxis: { ...wall, ...within(1) }, zaxis: { ...wall, ...within(2) }, aspectmode: "cube", camera: { eye: { x: 1.05, y: 1.05, z: 0.7 } } },
     };
     if (flat && by === "cluster") layout.annotations = clusterNumbers(rows, axes, theme, element.clientWidth / LABEL_PIXELS);
     Plotly.react(element, traces, layout, { ...config, modeBarButtons: BUTTONS[dimensions] });
@@ -174,6 +177,10 @@
     element.on("plotly_click", show);
     element.on("plotly_unhover", hideTip);
     element.addEventListener("pointerleave", hideTip);
+    if (!flat) element.addEventListener("dblclick", () => { // plotly's own goes back to the first frame, in 2-D alone
+      element.whole = !element.whole;
+      drawMap(element);
+    });
   }
 
   function highlight(cluster) {
