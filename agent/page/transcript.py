@@ -6,6 +6,7 @@ from collections import deque
 from itertools import islice
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from ...state.canonical import Json
 from ...state.phrases import printable
@@ -27,9 +28,12 @@ class Transcript:
         self._add("person", _safe(line))
 
     def show(self, shown: RenderableType) -> None:
-        """What a command shows, as a terminal would."""
+        """What a command shows: a table as a terminal would, words in lines that the page may break as it likes."""
         page = io.StringIO()
-        Console(file=page, width=_WIDTH, color_system=None, highlight=False, emoji=False).print(shown)
+        if isinstance(shown, Text):
+            page.write(shown.plain)
+        else:
+            Console(file=page, width=_WIDTH, color_system=None, highlight=False, emoji=False).print(shown)
         self._add("shown", "\n".join(line.rstrip() for line in _safe(page.getvalue()).split("\n")).strip("\n"))
 
     def stream(self, piece: str) -> None:

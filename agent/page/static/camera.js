@@ -6,6 +6,8 @@ const FEW = 0.03;
 const WIDEST = 1.6; // how much one axis of a flat map may be drawn wider than the other
 const MARGIN = 0.84; // of the room that the points take
 
+const CLOSE = 1.1; // how near a map in three dimensions is: the corners of the frame may lie outside
+
 const HOME = { x: 0, y: 0, zoom: 1, wide: 1, high: 1, turn: 0.6, tilt: 0.35 };
 
 function frame(values) {
@@ -30,7 +32,7 @@ export class Camera {
     const half = axes.map(([low, high]) => (high - low) / 2 || 1);
     this.middle = middle;
     if (dimensions === 3) {
-      this.zoom = 0.85 / Math.max(...half);
+      this.zoom = CLOSE / Math.max(...half);
       return;
     }
     const across = ((width - inset) * MARGIN) / (2 * half[0]);

@@ -85,13 +85,15 @@ export class Names {
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     pen.lineJoin = "round";
-    const taken = [];
+    const keys = $("legend"); // a name beneath it could not be read
+    const taken = [[keys.offsetLeft, keys.offsetTop, keys.offsetLeft + keys.offsetWidth, keys.offsetTop + keys.offsetHeight]];
     for (const { at, name } of this.middles) {
       const [x, y] = cloud.project(at);
       const half = pen.measureText(name).width / 2;
       if (x - half < 4 || x + half > cloud.width - 4 || y < 10 || y > cloud.height - 10) continue;
       for (const lift of [-13, 13, 0]) {
         const box = [x - half - GAP, y + lift - 9, x + half + GAP, y + lift + 9];
+        if (box[1] < 0 || box[3] > cloud.height) continue;
         if (taken.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
         taken.push(box);
         pen.lineWidth = 3.5;
@@ -104,7 +106,7 @@ export class Names {
         break;
       }
     }
-    $("map").dataset.names = taken.length;
+    $("map").dataset.names = taken.length - 1;
   }
 
   /** Lines from the pinned row to the rows nearest to it, and a bolder one to its twin. */

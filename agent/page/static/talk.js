@@ -80,6 +80,10 @@ export async function hear() {
   }
 }
 
+/** Look at the end of what was said, but not past the person's own last line: a long answer is read from its beginning. */
 function lowest() {
-  $("side").scrollTop = $("side").scrollHeight;
+  const side = $("side");
+  const mine = [...$("talk").querySelectorAll(".said")].at(-1);
+  const above = mine ? mine.getBoundingClientRect().top - side.getBoundingClientRect().top : Infinity;
+  side.scrollTop = Math.min(side.scrollHeight, side.scrollTop + above - 8);
 }

@@ -96,7 +96,7 @@ def test_the_page_says_where_rows_go_before_any_does(with_model, serving):
     page = serving(with_model, acts=True, show_rows=True)
     page.waits()
     first = page.get("/api/talk", **{"from": 0})["entries"][0]
-    assert "rows that you ask about are sent to scripted:" in " ".join(first["text"].split())
+    assert "rows that you ask about are sent to scripted:" in first["text"]
 
 
 @pytest.fixture
