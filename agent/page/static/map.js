@@ -15,7 +15,7 @@ const camera = new Camera();
 const names = new Names();
 const held = { rows: new Uint32Array(0), codes: null, status: null, found: null, place: new Map() };
 const LEGEND = 190; // pixels that it takes
-let waiting = false;
+let wanted = 0; // of the next frame
 
 const size = () => ({ width: cloud.width, height: cloud.height, dimensions: cloud.dimensions ?? 2 });
 /** A point is smaller the more there are. */
@@ -33,16 +33,21 @@ const QUICK = 18; // milliseconds of a frame below which more points are drawn â
 const SLOW = 34; // â€¦ and above which fewer
 const FEWEST = 8000; // points
 
+const [MARKS, MOVING, WHOLE] = [1, 2, 3]; // what a frame draws: what lies above the points, some points, all
+
 /** Draw at the next frame; while the map moves, as many points as this machine draws in time. */
 export function redraw(moving = false) {
   if (moving === true) stopped();
-  if (waiting || !cloud) return;
-  waiting = true;
-  requestAnimationFrame(() => {
-    waiting = false;
-    const begun = performance.now();
-    cloud.draw(camera.matrix(size()), pointSize(), moving === true ? share : 1);
-    if (moving === true) {
+  draw(moving === true ? MOVING : WHOLE);
+}
+
+function draw(what) {
+  if (!cloud) return;
+  if (!wanted) requestAnimationFrame(() => {
+    const [now, begun] = [wanted, performance.now()];
+    wanted = 0;
+    if (now > MARKS) cloud.draw(camera.matrix(size()), pointSize(), now === MOVING ? share : 1);
+    if (now === MOVING) {
       cloud.settle();
       const took = performance.now() - begun;
       const least = Math.min(1, FEWEST / (cloud.count || 1));
@@ -51,9 +56,10 @@ export function redraw(moving = false) {
     }
     names.draw(cloud, held, state, lasso);
   });
+  wanted = Math.max(wanted, what);
 }
 
-const stopped = later(140, () => redraw());
+const stopped = later(140, () => (pointers.size ? stopped() : redraw()));
 
 /** Read the maps there are; then places and colours, where they are others than before. */
 export async function reload() {
@@ -177,7 +183,8 @@ function moved(event) {
   own.at = [x, y];
   held.moved = true;
   hover(null);
-  redraw(!lasso);
+  if (lasso) draw(MARKS);
+  else redraw(true);
 }
 
 async function released(event) {
@@ -202,7 +209,7 @@ const point = later(25, (x, y) => {
   const at = cloud.nearest(x, y, 10);
   held.hovered = at;
   hover(at < 0 ? null : { row: held.rows[at], x, y, cluster: held.clusterValues?.[held.clusters[at]] });
-  redraw();
+  draw(MARKS);
 });
 
 async function choose(found) {
