@@ -29,7 +29,7 @@ export async function card() {
       h("div", { class: "soft" }, `Round ${shown.round} · proposed by ${WHO[shown.by]}`),
       h("h2", { class: "data" }, sentence(one.words)),
       one.rows > 0 && h("div", {}, h("b", {}, whole(one.rows)), " rows at most")),
-    h("div", { class: "tight" }, shown.reasons.map((reason) => h("p", { class: "data" }, reason)), shown.looks.map((look) => h("p", { class: "soft data" }, `looked at ${look}`))),
+    h("div", { class: "tight" }, shown.reasons.filter((reason) => !one.appraisal || !reason.endsWith(one.appraisal.reasons[0])).map((reason) => h("p", { class: "data" }, reason)), shown.looks.map((look) => h("p", { class: "soft data" }, `looked at ${look}`))),
     worth(one),
     one.rows > 0 && goes(one),
     shown.rolled_back && h("div", { class: "card tight" }, h("h3", {}, `Round ${shown.rolled_back.round} was rolled back`), h("p", { class: "data" }, shown.rolled_back.words),
