@@ -11,6 +11,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 from .cores import cores
@@ -100,17 +101,40 @@ def settle_program() -> None:
     _PROGRAM.append(True)
 
 
+class _Missing(MetaPathFinder):
+    """Says that there is no such module. An entry None among those that are loaded is one to compiled modules."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname == self._name:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
 @contextlib.contextmanager
-def without_torch() -> Iterator[None]:
-    """Within the block, where the process is this program's, a library that would import PyTorch goes on without."""
-    if not _PROGRAM or "torch" in sys.modules:
+def without(name: str) -> Iterator[None]:
+    """Within the block, where the process is this program's, a library that would import ``name`` goes on without."""
+    if not _PROGRAM or name in sys.modules:
         yield
         return
-    _MODULES["torch"] = None
+    missing = _Missing(name)
+    sys.meta_path.insert(0, missing)
     try:
         yield
     finally:
-        del sys.modules["torch"]
+        sys.meta_path.remove(missing)
+
+
+def settle_arrow() -> None:
+    """Have pyarrow make arrays of lists without importing pandas, where that is there, to ask whether they are its own.
+
+    That takes a fifth of a second. It asks once, and imports pandas all the same where a data frame is wanted of it.
+    """
+    with without("pandas"):
+        import pyarrow as pa
+
+        pa.array([])
 
 
 def without_telemetry() -> None:

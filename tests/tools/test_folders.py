@@ -74,3 +74,21 @@ def test_numbas_threads_are_left_as_they_are_once_they_run():
     env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | {"NUMBA_NUM_THREADS": "3"}
     done = subprocess.run(words, env={**env, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2"]
+
+
+def test_pandas_is_loaded_where_a_data_frame_is_wanted_and_not_before():
+    program = """
+import sys
+from recryst.tools.folders import settle_arrow, settle_program
+settle_program()
+settle_arrow()
+import pyarrow as pa
+column = pa.array(["a", "b"])
+assert "pandas" not in sys.modules
+assert pa.table({"column": column}).to_pandas()["column"].tolist() == ["a", "b"]
+import pandas
+assert pa.array(pandas.Series([1.0, None])).to_pylist() == [1.0, None]
+assert pa.Table.from_pandas(pandas.DataFrame({"column": ["a", "b"]}))["column"].to_pylist() == ["a", "b"]
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

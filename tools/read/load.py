@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from ...state.errors import InputError, storage_error
 from ...state.params.preparation import LoadParams, ScrubParams
 from ...state.phrases import Advance, silent
+from ..folders import settle_arrow
 from ..text.scrubbed import Scrubber
 from .arrow.spool import Spool, Spooled, aligned
 from .columns import VectorFile, column_of, free_name, is_json_text, json_bytes, plain_rows, row_ids, sound_vectors
@@ -112,6 +113,7 @@ def load(
         UsageError: an ``hf:`` name of the wrong form, or a region without phone numbers.
         MissingExtraError: an ``hf:`` source without the package ``datasets``, or no package to scrub with.
     """
+    settle_arrow()
     scrubber = Scrubber(scrub) if scrub.kinds else None
     try:
         workdir.mkdir(parents=True, exist_ok=True)

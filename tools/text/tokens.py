@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..folders import without_torch
+from ..folders import without
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher's eight
 
@@ -187,7 +187,7 @@ def _spacy_tokens(pieces: list[str]) -> list[str]:
 @cache
 def _spacy_package() -> Any:
     """spaCy; in a program of ours without PyTorch, which takes seconds to import and splits no text."""
-    with without_torch():
+    with without("torch"):
         import spacy
         import spacy.pipeline
     return spacy
