@@ -62,6 +62,11 @@ class View:
         events, _ = read_log(run.log)
         return cls(run, Store(run.artifacts), run.read_settings()[1], fold(events), events)
 
+    @classmethod
+    def begun(cls, run: RunDirectory) -> View:
+        """A run that was made a moment ago, before its first event."""
+        return cls(run, Store(run.artifacts), run.read_settings()[1], fold([]), [])
+
     def at(self, seq: int) -> View:
         """The same run as it stood before the event ``seq``."""
         events = self.events[:seq]

@@ -249,12 +249,10 @@ def policies(data: Path, severities: tuple[str, ...], out: Path | None, **option
 @plan_option
 def gate(data: Path, sets: tuple[str, ...], anchors: tuple[int, ...], out: Path | None, **options: Any) -> list[Table]:
     """Planted actions: how often the gate rolls a harmful one back and keeps a useful one."""
-    from ..agent.cli.progress import Reporter
     from .loop import gate as experiment
 
     plan = experiment.GatePlan(sets=sets or tuple(LABELLED), anchors=anchors or (experiment.DEFAULT,), **options)
-    with Reporter().step("gate", len(plan.cells()), "cells") as advance:
-        return experiment.run(data, plan, out, command_of(click.get_current_context()), advance)
+    return _planned("gate", experiment.run, plan, data, out)
 
 
 @_experiment
@@ -266,12 +264,10 @@ def gate(data: Path, sets: tuple[str, ...], anchors: tuple[int, ...], out: Path 
 @plan_option
 def balance(data: Path, out: Path | None, **options: Any) -> list[Table]:
     """Long tails: how evenly flat and hierarchical k-means take the classes, and what that teaches."""
-    from ..agent.cli.progress import Reporter
     from .selection.balance import run
 
     plan = BalancePlan(**{name: value for name, value in options.items() if value != ()})
-    with Reporter().step("balance", len(plan.cells()), "cells") as advance:
-        return run(data, plan, out, command_of(click.get_current_context()), advance)
+    return _planned("balance", run, plan, data, out)
 
 
 @_experiment
@@ -286,12 +282,10 @@ def balance(data: Path, out: Path | None, **options: Any) -> list[Table]:
 @plan_option
 def pruning_mnist(data: Path, out: Path | None, **options: Any) -> Table:
     """Pruned digits: what LeNet-5 learns from those furthest from their centroid, closest to it, or any."""
-    from ..agent.cli.progress import Reporter
     from .selection.pruning import run
 
     plan = PruningPlan(**{name: value for name, value in options.items() if value != ()})
-    with Reporter().step("pruning-mnist", len(plan.cells()), "cells") as advance:
-        return run(data, plan, out, command_of(click.get_current_context()), advance)
+    return _planned("pruning-mnist", run, plan, data, out)
 
 
 @_experiment
@@ -304,22 +298,25 @@ def pruning_mnist(data: Path, out: Path | None, **options: Any) -> Table:
 @plan_option
 def dimensions(data: Path, out: Path | None, **options: Any) -> list[Table]:
     """Vectors of fewer dimensions or bits: the neighbours they keep, and what they teach."""
-    from ..agent.cli.progress import Reporter
     from .embedding.dimensions import run
 
     plan = DimensionsPlan(**{name: value for name, value in options.items() if value != ()})
-    with Reporter().step("dimensions", len(plan.cells()), "cells") as advance:
-        return run(data, plan, out, command_of(click.get_current_context()), advance)
+    return _planned("dimensions", run, plan, data, out)
 
 
 def _of_cells(
     name: str, run: Callable[..., T], data: Path, out: Path | None, *, sets: Sequence[str], **options: Any
 ) -> T:
-    """The tables of an experiment, each cell a step of the progress that is shown."""
-    from ..agent.cli.progress import Reporter
+    """The tables of an experiment that makes whole runs of several sets."""
     from .loop.cells import Plan
 
-    plan = Plan(sets=sets or NAMES, **options)
+    return _planned(name, run, Plan(sets=sets or NAMES, **options), data, out)
+
+
+def _planned(name: str, run: Callable[..., T], plan: Any, data: Path, out: Path | None) -> T:
+    """The tables of an experiment, each cell of its plan a step of the progress that is shown."""
+    from ..agent.cli.progress import Reporter
+
     with Reporter().step(name, len(plan.cells()), "cells") as advance:
         return run(data, plan, out, command_of(click.get_current_context()), advance)
 

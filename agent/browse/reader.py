@@ -11,8 +11,6 @@ from typing import Any, TypeVar, cast
 
 from ...state.errors import UsageError
 from ...state.run import RunDirectory
-from ...state.store import Store
-from ...state.values import fold
 from ..view import View
 
 _T = TypeVar("_T")
@@ -55,9 +53,7 @@ class Reader:
 
     def _opened(self) -> View:
         run = RunDirectory.open(self.root)
-        if run.log.exists():
-            return View.open(self.root)
-        return View(run, Store(run.artifacts), run.read_settings()[1], fold([]), [])  # it was made a moment ago
+        return View.open(self.root) if run.log.exists() else View.begun(run)
 
     def size(self) -> int:
         """Bytes of the log; it grows with every event."""

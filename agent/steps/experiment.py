@@ -264,7 +264,7 @@ def _re_seeded(view: View, clustered: Clustered, scores: ClusterScores) -> bool:
     """Whether the spread of a trial's clustering is measured: where none could let it pass, that of before stands."""
     if not isinstance(view.decision.action, ChangeK):
         return False
-    reached = quality(view, clustered.result.labels, scores)
+    reached = quality(view, clustered.result.labels, scores.silhouette, scores.stability)
     return may_pay_on_clustering(view.objective, reached, view.config.objective)
 
 

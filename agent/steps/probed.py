@@ -279,7 +279,7 @@ def worth(
     figures = {
         "value": float(np.mean([probe.score for probe in probes])),
         "coverage": float(covered[confirmed].mean()) if confirmed.any() else 0.0,
-        "clustering": quality(view, clustered.result.labels, found.scores),
+        "clustering": quality(view, clustered.result.labels, found.scores.silhouette, found.scores.stability),
         "balance": objective_tool.balance(clustered.result.labels),
         "redundancy": objective_tool.redundancy(kept.graph, view.config.semantic.cosine),
         "noise": float(kept.sparse.mean()),
@@ -291,9 +291,9 @@ def worth(
     return Objective.model_validate({"probes": probes, "clustering_sd": found.clustering_sd, **rounded})
 
 
-def quality(view: View, labels: np.ndarray, scores: score_tool.ClusterScores) -> float:
-    """How good a clustering is, by its scores; ``labels``: int32 [n]."""
-    grouped = objective_tool.Clustering(labels, scores.silhouette, scores.stability)
+def quality(view: View, labels: np.ndarray, silhouette: float | None, stability: float | None) -> float:
+    """How good a clustering is, by two of its scores; ``labels``: int32 [n]."""
+    grouped = objective_tool.Clustering(labels, silhouette, stability)
     return objective_tool.clustering_quality(grouped, view.config.objective)
 
 
@@ -309,7 +309,6 @@ def clustering_noise(view: View, kept: KeptRows, params: ClusterParams, advance:
         result = cluster(kept.vectors, params, seed, space)
         clustered = score_tool.Clustered(kept.vectors, result, params, space)
         found = score_tool.silhouette_and_stability(clustered, scoring, seed)
-        grouped = objective_tool.Clustering(result.labels, *found)
-        values.append(objective_tool.clustering_quality(grouped, view.config.objective))
+        values.append(quality(view, result.labels, *found))
         advance(1)
     return round(float(np.std(values, ddof=1)), 6)

@@ -1,7 +1,7 @@
 """Dimensions: what vectors of fewer dimensions or fewer bits keep of the nearest neighbours, and what they teach."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from ...state.phrases import Advance, silent
 from ...tools.judge.learned import macro_f1, vectors_of
-from ...tools.vectors import compact
 from ..loop.cells import Record, measured, place
 from ..loop.sets import LABELLED
 from ..table import Table
+from . import compact
 
 NAMES = ("banking77", "clinc", "newsgroups20")
 PARTS = (1, 2, 4, 8, 12)  # of the dimensions one is left
@@ -75,7 +75,7 @@ def run(
     with place(out, "dimensions") as folder:
 
         def measure(cell: DimensionsCell, _: Path) -> Record:
-            return {"figures": [line.__dict__ for line in _figures(_drawn(data, cell, folder), cell.seed)]}
+            return {"figures": [asdict(line) for line in _figures(_drawn(data, cell, folder), cell.seed)]}
 
         records = measured(plan.cells(), folder, measure, advance=advance)
     return [_by_method(records, plan, command), _beside_truncation(records, plan)]

@@ -97,8 +97,6 @@ def pca(vectors: np.ndarray, dimensions: int) -> np.ndarray:
     Raises:
         InputError: values that are not finite.
     """
-    from scipy.linalg import eigh
-
     rows, width = vectors.shape
     blocks = range(0, rows, _BLOCK)
     mean = vectors.mean(axis=0, dtype=np.float64)
@@ -109,12 +107,23 @@ def pca(vectors: np.ndarray, dimensions: int) -> np.ndarray:
     if not np.isfinite(covariance).all():
         raise InputError("the vectors hold values that are not finite; embed the rows again or mend the vector column")
     count = min(dimensions, width)
-    axes = eigh(covariance, subset_by_index=[width - count, width - 1])[1][:, ::-1]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(count)])
+    axes = longest_axes(covariance, count)
     components = np.zeros((rows, max(dimensions, 3)), dtype=np.float32)
     for start in blocks:
         components[start : start + _BLOCK, :count] = (vectors[start : start + _BLOCK] - mean) @ axes
     return components[:, :dimensions]
+
+
+def longest_axes(products: np.ndarray, count: int) -> np.ndarray:
+    """The first principal axes of a symmetric matrix (float64 [d, d]), float64 [d, count], the longest first.
+
+    Each points where its largest loading is positive.
+    """
+    from scipy.linalg import eigh
+
+    width = len(products)
+    axes = eigh(products, subset_by_index=[width - count, width - 1])[1][:, ::-1]
+    return np.asarray(axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(count)]))
 
 
 def _with_jitter(components: np.ndarray, seed: int) -> np.ndarray:

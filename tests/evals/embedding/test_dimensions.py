@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from recryst.evals.cli import eval as evals
-from recryst.tools.vectors import compact
+from recryst.evals.embedding import compact
 
 INTENTS = 8
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recryst.tools.vectors import compact
+from recryst.evals.embedding import compact
 from recryst.tools.vectors.neighbors import unit
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...state.phrases import Advance, silent
-from .neighbors import nearest, unit
+from ...tools.vectors.neighbors import nearest, unit
+from ...tools.vectors.reduce import longest_axes
 
 NEIGHBORS = 10  # of each query, that are to be found again
 RESCORED = 4  # times as many candidates are looked at once more, as Sentence Transformers' examples have it
@@ -35,11 +36,8 @@ def principal_axes(vectors: np.ndarray) -> np.ndarray:
 
     About the origin, not about the mean: no other m axes keep the inner products as well (Eckart and Young 1936).
     """
-    from scipy.linalg import eigh
-
     products = np.asarray(vectors.T @ vectors, dtype=np.float64)
-    axes = eigh(products)[1][:, ::-1]
-    return np.asarray(axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))]), dtype=np.float32)
+    return np.asarray(longest_axes(products, len(products)), dtype=np.float32)
 
 
 def matryoshka_axes(
