@@ -25,6 +25,7 @@ _COMMANDS = {
     "quantise": ("inspect", "Export a local causal language model as NF4, INT8 or GGUF."),
     "tool": ("tool", "Run one tool on a table."),
     "eval": ("..evals.cli", "Run an experiment that shows what Recryst is worth."),  # by name: agent imports no evals
+    "experiment": ("..evals.cli", "Measure a study that is written down in a plan, cell by cell."),
 }
 _RUNS = {"run", "demo", "chat", "mcp", "resume"}  # these need the memory that a run needs
 

@@ -7,9 +7,8 @@ from statistics import fmean
 
 import numpy as np
 
-from ...state.phrases import Advance, silent
-from ...tools.judge.learned import macro_f1, vectors_of
-from ..loop.cells import Record, measured, place
+from ...tools.judge.learned import macro_f1
+from ..experiment import Experiment, Finished, Measure, Record, embedded
 from ..loop.sets import LABELLED
 from ..table import Table
 from . import compact
@@ -59,26 +58,15 @@ class _Split:
     truth: list[str]
 
 
-def run(
-    data: Path, plan: DimensionsPlan, out: Path | None = None, command: str = "", advance: Advance = silent
-) -> list[Table]:
-    """Make the vectors of each set smaller in every way.
+def _bench(data: Path, folder: Path) -> Measure[DimensionsCell]:
+    def measure(cell: DimensionsCell, _: Path) -> Record:
+        return {"figures": [asdict(line) for line in _figures(_drawn(data, cell, folder), cell.seed)]}
 
-    Args:
-        out: keep the cells there, and read finished ones back; a temporary folder otherwise.
-        advance: told the cells finished, of ``plan.cells()``.
+    return measure
 
-    Raises:
-        InputError: a set is not in the data folder.
-        UsageError: ``out`` holds cells of other rows.
-    """
-    with place(out, "dimensions") as folder:
 
-        def measure(cell: DimensionsCell, _: Path) -> Record:
-            return {"figures": [asdict(line) for line in _figures(_drawn(data, cell, folder), cell.seed)]}
-
-        records = measured(plan.cells(), folder, measure, advance=advance)
-    return [_by_method(records, plan, command), _beside_truncation(records, plan)]
+def _tables(found: Finished[DimensionsCell], plan: DimensionsPlan, command: str) -> list[Table]:
+    return [_by_method(found, plan, command), _beside_truncation(found, plan)]
 
 
 def _drawn(data: Path, cell: DimensionsCell, folder: Path) -> _Split:
@@ -87,7 +75,7 @@ def _drawn(data: Path, cell: DimensionsCell, folder: Path) -> _Split:
     random = np.random.default_rng(cell.seed)
     chosen = np.sort(random.choice(len(clean.train), min(cell.rows, len(clean.train)), replace=False))
     rows = [clean.train[at] for at in chosen]
-    vectors, test = (vectors_of([text for text, _ in part], folder) for part in (rows, clean.test))
+    vectors, test = (embedded([text for text, _ in part], folder) for part in (rows, clean.test))
     return _Split(vectors, [label for _, label in rows], test, [label for _, label in clean.test])
 
 
@@ -171,3 +159,7 @@ def _beside_truncation(records: Sequence[tuple[DimensionsCell, Record]], plan: D
             rows.append((name, size, *(round(min(one[at] for one in ahead), 4) for at in range(2))))
     columns = ("set", "dimensions", "recall@10, least lead", "macro-F1, least lead")
     return Table("The Matryoshka adapter beside plain truncation", columns, tuple(rows))
+
+
+#: Makes the vectors of each set smaller in every way.
+EXPERIMENT = Experiment[DimensionsPlan, DimensionsCell]("dimensions", _bench, _tables)

@@ -1,25 +1,19 @@
-"""The cells of an experiment: a set, a severity and a seed each; run once, and read back where they are finished."""
+"""The cells of the experiments on whole runs: a set, a severity and a seed each."""
 
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any
 
 import numpy as np
-import orjson
 
 from ...state.config import Config
-from ...state.errors import UsageError
 from ...state.notes import Start
-from ...state.phrases import Advance, silent
 from ...state.settings import parse_config
-from ...state.store import write_whole
-from ...tools.judge.learned import vectors_of
+from ..experiment import Record, embedded
 from ..runs import refine
 from . import faults
 from .found import Outcome, outcome
@@ -29,7 +23,6 @@ from .sets import LABELLED, NAMES, PAIRS, LabelledSet, PairSet
 #: Nothing but what bears on the rows: maps and final model are not measured here, and one clustering that does not pay
 #: is tried instead of three.
 _QUIET: dict[str, Any] = {"train": {"enabled": False}, "reduce": {"methods": ["pca"]}, "stop": {"patience": 1}}
-Record = dict[str, Any]  # a finished cell, as its JSON file holds it
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ class Bench:
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Embeddings, float32 [n, d]."""
-        return vectors_of(texts, self.folder)
+        return embedded(texts, self.folder)
 
 
 class _Labelled:
@@ -117,7 +110,7 @@ class _Labelled:
     @cached_property
     def test(self) -> np.ndarray:
         """The vectors of the test split, float32 [m, d]."""
-        return vectors_of([text for text, _ in self.clean.test], self.folder)
+        return embedded([text for text, _ in self.clean.test], self.folder)
 
     @cached_property
     def nearest(self) -> dict[str, str]:
@@ -153,56 +146,3 @@ def settings(cell: Cell, **changed: Any) -> Config:
     """
     load = {"id_column": "id", **({"label_column": "label", "text_column": "text"} if cell.labelled else {})}
     return parse_config({**_QUIET, "load": load, "seed": cell.seed, **changed}, "the experiment")
-
-
-@contextmanager
-def place(out: Path | None, name: str) -> Iterator[Path]:
-    """The folder of an experiment: below ``out``, or one that is gone afterwards."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = (out or Path(temporary)) / name
-        folder.mkdir(parents=True, exist_ok=True)
-        yield folder
-
-
-class Measurable(Protocol):
-    """A frozen dataclass of plain values with a folder for what is found of it."""
-
-    @property
-    def folder(self) -> str:
-        """Its name."""
-
-
-C = TypeVar("C", bound=Measurable)
-
-
-def measured(
-    cells: Sequence[C],
-    folder: Path,
-    measure: Callable[[C, Path], Record],
-    finished: Callable[[Record], bool] = lambda record: True,
-    advance: Advance = silent,
-) -> list[tuple[C, Record]]:
-    """What ``measure`` finds of each cell, or what it found before.
-
-    Args:
-        finished: whether what was found before has all that is asked now.
-        advance: told each cell.
-
-    Raises:
-        UsageError: the folder holds cells that were measured with other options.
-    """
-    records = []
-    for cell in cells:
-        values = asdict(cast(Any, cell))
-        path = folder / cell.folder / "cell.json"
-        record = orjson.loads(path.read_bytes()) if path.is_file() else None
-        if record is not None and record["cell"] != values:
-            differ = " and ".join(f"--{name}" for name, value in values.items() if record["cell"].get(name) != value)
-            raise UsageError(f"{path} was measured with another {differ}; choose another --out")
-        if record is None or not finished(record):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            record = {"cell": values, **measure(cell, path.parent)}
-            write_whole(path, orjson.dumps(record, option=orjson.OPT_INDENT_2))
-        records.append((cell, record))
-        advance(1)
-    return records

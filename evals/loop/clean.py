@@ -1,16 +1,16 @@
 """Clean sets: what the unattended loop takes from them, and what that costs."""
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from ...state.phrases import Advance, silent
+from ..experiment import Experiment, Finished, Measure, Record
 from ..plots.loop import of_clean
 from ..table import Cell as Value
 from ..table import Table
-from .cells import Bench, Cell, Plan, Record, measured, place, refined, said_of_the_code
+from .cells import Bench, Cell, Plan, refined, said_of_the_code
 from .crude import Learned
-from .faults import CLEAN
 from .found import Outcome, found, same_groups
 
 _COLUMNS = ("set", "seed", "rows", "score before", "score after", "points lost", "removed", "non-duplicate rows lost")
@@ -21,23 +21,13 @@ _NOTES = (
 )
 
 
-def run(data: Path, plan: Plan, out: Path | None = None, command: str = "", advance: Advance = silent) -> Table:
-    """Refine the clean sets of a plan, whatever its severities.
+def _bench(data: Path, folder: Path) -> Measure[Cell]:
+    return partial(_measure, Bench(data, folder))
 
-    Args:
-        out: keep the runs there, and read finished cells back; a temporary folder otherwise.
-        advance: told the cells finished.
 
-    Raises:
-        InputError: a set is not in the data folder.
-        UsageError: ``out`` holds cells of other rows.
-    """
-    with place(out, "clean") as folder:
-        bench = Bench(data, folder)
-        cells = replace(plan, severities=(CLEAN,)).cells()
-        records = measured(cells, folder, lambda cell, at: _measure(bench, cell, at), advance=advance)
-    lines, notes = tuple(_line(*one) for one in records), (*_NOTES, said_of_the_code(records))
-    return Table("What the loop takes from clean sets", _COLUMNS, lines, notes, command, of_clean(records))
+def _tables(found: Finished[Cell], plan: Plan, command: str) -> list[Table]:
+    lines, notes = tuple(_line(*one) for one in found), (*_NOTES, said_of_the_code(found))
+    return [Table("What the loop takes from clean sets", _COLUMNS, lines, notes, command, of_clean(found))]
 
 
 def _measure(bench: Bench, cell: Cell, folder: Path) -> Record:
@@ -60,3 +50,7 @@ def _line(cell: Cell, record: Record) -> tuple[Value, ...]:
     before, after = record["before"], record["after"]
     lost = None if before is None else 100 * (before - after)
     return cell.set, cell.seed, record["rows"], before, after, lost, record["removed"], record["clean_lost"]
+
+
+#: Refines sets without faults; the severity of its cells is ``CLEAN``.
+EXPERIMENT = Experiment[Plan, Cell]("clean", _bench, _tables)

@@ -3,15 +3,16 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ...state.phrases import Advance, silent
 from ...tools.judge.learned import macro_f1, recovered
+from ..experiment import Experiment, Finished, Measure, Record
 from ..table import Table
 from .baselines import BASELINES, Rows, at_random, available
-from .cells import Bench, Cell, Plan, Record, measured, place, refined, said_of_the_code
+from .cells import Bench, Cell, Plan, refined, said_of_the_code
 from .faults import Crude
 from .found import Outcome, faults_out, found, labels_of, oracle, positions, same_groups
 from .results import tables
@@ -19,30 +20,20 @@ from .results import tables
 LOOP, RANDOM, FAULTS_OUT = "loop", "random", "faults out"
 
 
-def run(data: Path, plan: Plan, out: Path | None = None, command: str = "", advance: Advance = silent) -> list[Table]:
-    """Make sets crude, refine them, and hold what is left against the truth.
-
-    Args:
-        out: keep the runs there, and read finished cells back; a temporary folder otherwise.
-        advance: told the cells finished, of ``plan.cells()``.
-
-    Raises:
-        InputError: a set is not in the data folder.
-        UsageError: ``out`` holds cells of other rows.
-    """
-    with place(out, "crude") as folder:
-        bench = Bench(data, folder)
-        records = measured(
-            plan.cells(), folder, lambda cell, at: _measure(bench, cell, at), has_all_that_is_available, advance
-        )
-    return tables(records, [LOOP, FAULTS_OUT, RANDOM, *BASELINES], [*_notes(plan), said_of_the_code(records)], command)
-
-
 def has_all_that_is_available(record: Record) -> bool:
     """Also what was not installed when the cell was measured."""
     return LOOP in record["methods"] and (
         len(record["methods"]) == 1 or {FAULTS_OUT, *available()} <= set(record["methods"])
     )
+
+
+def _bench(data: Path, folder: Path) -> Measure[Cell]:
+    return partial(_measure, Bench(data, folder))
+
+
+def _tables(found: Finished[Cell], plan: Plan, command: str) -> list[Table]:
+    notes = [*_notes(plan), said_of_the_code(found)]
+    return tables(found, [LOOP, FAULTS_OUT, RANDOM, *BASELINES], notes, command)
 
 
 def _measure(bench: Bench, cell: Cell, folder: Path) -> Record:
@@ -116,3 +107,7 @@ def lacking() -> list[str]:
         for name in BASELINES
         if name not in available()
     ]
+
+
+#: Makes sets crude, refines them, and holds what is left against the truth.
+EXPERIMENT = Experiment[Plan, Cell]("crude", _bench, _tables, has_all_that_is_available)

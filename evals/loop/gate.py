@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
@@ -13,13 +13,13 @@ import numpy as np
 from ...agent.steps.probed import confirmed_rows
 from ...agent.steps.rows.removals import LedgerChange
 from ...agent.view import View
-from ...state.phrases import Advance, silent
 from ...tools.judge.learned import normal
+from ..experiment import Experiment, Measure, Record
 from ..plots.loop import of_gate
 from ..runs import until_decision
 from ..table import Cell as Value
 from ..table import Table
-from .cells import Bench, Cell, Plan, Record, measured, place, settings
+from .cells import Bench, Cell, Plan, settings
 from .crude import Learned
 from .draws import drawn
 from .faults import UNIFORM
@@ -31,7 +31,7 @@ _MOST = 0.49  # of the cleaned rows, that may be held out
 #: Kind → its actions, and how often each is drawn anew in a run; there is one right action, and many wrong ones.
 _KINDS = {"harmful": (HARMFUL, 3), "useful": (USEFUL, 1), "exception": (EXEMPT, 1)}
 _KEPT = "kept"
-Measured = tuple[int, Cell, Record]  # the anchor asked for, a cell, and what was found there
+Measured = tuple["GateCell", Record]
 Trial = dict[str, Any]  # of a record
 
 
@@ -49,36 +49,26 @@ class GatePlan:
     rows: int = 2000
     flips: str = UNIFORM
 
-    def of_anchor(self) -> list[Cell]:
-        """The cells that are measured with each size of anchor, those of a set one after the other."""
-        return Plan(self.sets, self.severities, self.draws, self.rows, self.flips).cells()
-
-    def cells(self) -> list[tuple[int, Cell]]:
-        """Every anchor's size with every cell."""
-        return [(anchor, cell) for anchor in self.anchors for cell in self.of_anchor()]
+    def cells(self) -> list["GateCell"]:
+        """Every size of the anchor with every cell, those of a set one after the other."""
+        cells = Plan(self.sets, self.severities, self.draws, self.rows, self.flips).cells()
+        return [GateCell(**asdict(cell), anchor=anchor) for anchor in self.anchors for cell in cells]
 
 
-def run(
-    data: Path, plan: GatePlan, out: Path | None = None, command: str = "", advance: Advance = silent
-) -> list[Table]:
-    """Plant actions in runs that stand before their first decision, and ask the gate.
+@dataclass(frozen=True)
+class GateCell(Cell):
+    """A draw from a set, and how many of its rows are held out."""
 
-    Args:
-        out: keep the runs there, and read finished cells back; a temporary folder otherwise.
-        advance: told the cells finished, of ``plan.cells()``.
+    anchor: int
 
-    Raises:
-        InputError: a set is not in the data folder.
-        UsageError: ``out`` holds cells of other rows.
-    """
-    found: list[Measured] = []
-    with place(out, "gate") as folder:
-        pool = _Pool(Bench(data, folder))
-        for anchor in plan.anchors:
-            at = folder / f"anchor-{anchor or 'default'}"
-            records = measured(plan.of_anchor(), at, partial(_measure, pool, anchor), advance=advance)
-            found += [(anchor, cell, record) for cell, record in records]
-    return tables(found, command)
+    @property
+    def folder(self) -> str:
+        """The name of its folder, below that of its anchor."""
+        return f"anchor-{self.anchor or 'default'}/{super().folder}"
+
+
+def _bench(data: Path, folder: Path) -> Measure[GateCell]:
+    return partial(_measure, _Pool(Bench(data, folder)))
 
 
 class _Pool:
@@ -95,13 +85,13 @@ class _Pool:
         return self._learned
 
 
-def _measure(pool: _Pool, anchor: int, cell: Cell, folder: Path) -> Record:
+def _measure(pool: _Pool, cell: GateCell, folder: Path) -> Record:
     begun = time.perf_counter()
     whole = pool.of(cell)
     crude = drawn(whole.crude, cell.severity, cell.rows or whole.crude.rows.height, cell.seed)
     changed: dict[str, Any] = {"score": {"bootstraps": 2}}  # bears on clusterings alone, and costs most
-    if anchor:
-        changed["anchor"] = {"fraction": _MOST, "max_rows": anchor}
+    if cell.anchor:
+        changed["anchor"] = {"fraction": _MOST, "max_rows": cell.anchor}
     embedded = normal(whole.crude.rows["text"].to_list()), whole.vectors
     view = until_decision(crude.write(folder).resolve(), folder / "run", settings(cell, **changed), embedded)
     known = Known.of(view, crude)
@@ -152,10 +142,10 @@ class _Judge:
         return 100 * (self.learned.score(taught(self.view, planted.change)) - self._before)
 
 
-def tables(found: Sequence[Measured], command: str) -> list[Table]:
+def tables(found: Sequence[Measured], plan: GatePlan, command: str) -> list[Table]:
     """How often each action was kept; the same set by set; and the verdicts that were wrong, one by one."""
     made = [Table("Planted actions at the gate", _BY_ACTION, tuple(_by_action(found)), _NOTES, command, of_gate(found))]
-    names = list(dict.fromkeys(cell.set for _, cell, _ in found))
+    names = list(dict.fromkeys(cell.set for cell, _ in found))
     by_set = tuple(_by_set(found, names))
     made.append(Table("Kept, by set", ("severity", "anchor", "action", *names), by_set, (), command))
     made.append(Table("Verdicts that were not what they should be", _WRONG, tuple(_wrong(found)), _TRUTH, command))
@@ -186,8 +176,8 @@ _TRUTH = (
 def _trials(found: Iterable[Measured]) -> list[tuple[tuple[str, str], str, Measured, Trial]]:
     """All trials: severity and anchor, kind, where from, and the trial."""
     return [
-        ((cell.severity, str(anchor or "a fifth")), kind, (anchor, cell, record), trial)
-        for anchor, cell, record in found
+        ((cell.severity, str(cell.anchor or "a fifth")), kind, (cell, record), trial)
+        for cell, record in found
         for kind, trials in record["trials"].items()
         for trial in trials
     ]
@@ -203,9 +193,9 @@ def _grouped(found: Sequence[Measured]) -> dict[tuple[str, str, str, str], list[
 
 def _by_action(found: Sequence[Measured]) -> Iterable[tuple[Value, ...]]:
     for (severity, anchor, kind, name), part in _grouped(found).items():
-        held_out = round(fmean(record["held_out"] for (_, _, record), _ in part))
+        held_out = round(fmean(record["held_out"] for (_, record), _ in part))
         kept = sum(trial["outcome"] == _KEPT for _, trial in part)
-        share = fmean(trial["rows"] / record["kept"] for (_, _, record), trial in part)
+        share = fmean(trial["rows"] / record["kept"] for (_, record), trial in part)
         figures = [_mean(trial[figure] for _, trial in part) for figure in ("gain", "needed")]
         yield (severity, anchor, held_out, kind, name, len(part), kept, len(part) - kept, share, *figures)
 
@@ -214,13 +204,13 @@ def _by_set(found: Sequence[Measured], names: Sequence[str]) -> Iterable[tuple[V
     for (severity, anchor, _, name), part in _grouped(found).items():
         counts = []
         for at in names:
-            here = [trial["outcome"] == _KEPT for (_, cell, _), trial in part if cell.set == at]
+            here = [trial["outcome"] == _KEPT for (cell, _), trial in part if cell.set == at]
             counts.append(f"{sum(here)} of {len(here)}" if here else None)
         yield (severity, anchor, name, *counts)
 
 
 def _wrong(found: Sequence[Measured]) -> Iterable[tuple[Value, ...]]:
-    for (severity, anchor), kind, (_, cell, _), trial in _trials(found):
+    for (severity, anchor), kind, (cell, _), trial in _trials(found):
         if kind != "exception" and (trial["outcome"] == _KEPT) == (kind == "harmful"):
             figures = [trial[name] for name in ("name", "of", "rows", "outcome", "gain", "needed", "truth", "reason")]
             yield (severity, anchor, cell.set, cell.seed, *figures)
@@ -229,3 +219,7 @@ def _wrong(found: Sequence[Measured]) -> Iterable[tuple[Value, ...]]:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
+
+
+#: Plants actions in runs that stand before their first decision, and asks the gate.
+EXPERIMENT = Experiment[GatePlan, GateCell]("gate", _bench, tables)

@@ -3,17 +3,19 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from ...state.phrases import Advance, silent
+from ..experiment import Experiment, Finished, Measure, Record
 from ..plots.loop import of_human
 from ..table import Cell as Value
 from ..table import Table
 from .baselines import BASELINES
-from .cells import Bench, Cell, Plan, Record, measured, place, refined, said_of_the_code
+from .cells import Bench, Cell, Plan, refined, said_of_the_code
 from .crude import LOOP, RANDOM, has_all_that_is_available, lacking, scores
 from .faults import CLEAN, SIDE_SCHEMA, Crude
 from .sets import crossposts, sound
@@ -47,30 +49,19 @@ class _Noise:
     fault: str
 
 
-def run(data: Path, plan: Plan, out: Path | None = None, command: str = "", advance: Advance = silent) -> Table:
-    """Refine sets with human noise, and hold what is left against what is known of it; severities are passed over.
-
-    Args:
-        out: keep the runs there, and read finished cells back; a temporary folder otherwise.
-        advance: told the cells finished.
-
-    Raises:
-        InputError: a set is not in the data folder.
-        UsageError: ``out`` holds cells of other rows.
-    """
-    with place(out, HUMAN) as folder:
-        bench = Bench(data, folder)
-        records = measured(
-            cells(plan), folder, lambda cell, at: _measure(bench, cell, at), has_all_that_is_available, advance
-        )
-    lines = tuple(line for one in records for line in _lines(*one))
-    notes = (*_NOTES, *lacking(), said_of_the_code(records))
-    return Table("Noise that people made", _COLUMNS, lines, notes, command, of_human(records, _METHODS, FAULTS))
+def plan_of(sets: Sequence[str] = tuple(FAULTS), **options: Any) -> Plan:
+    """The plan of those sets that have such noise."""
+    return Plan([name for name in sets if name in FAULTS], (HUMAN,), **options)
 
 
-def cells(plan: Plan) -> list[Cell]:
-    """The cells of the sets that have such noise."""
-    return Plan([name for name in plan.sets if name in FAULTS], (HUMAN,), plan.seeds, plan.rows, plan.flips).cells()
+def _bench(data: Path, folder: Path) -> Measure[Cell]:
+    return partial(_measure, Bench(data, folder))
+
+
+def _tables(found: Finished[Cell], plan: Plan, command: str) -> list[Table]:
+    lines = tuple(line for one in found for line in _lines(*one))
+    notes = (*_NOTES, *lacking(), said_of_the_code(found))
+    return [Table("Noise that people made", _COLUMNS, lines, notes, command, of_human(found, _METHODS, FAULTS))]
 
 
 def _measure(bench: Bench, cell: Cell, folder: Path) -> Record:
@@ -123,3 +114,7 @@ def _lines(cell: Cell, record: Record) -> list[tuple[Value, ...]]:
         figures = made["score"], record["oracle"], made["removed"], made["recall"][FAULTS[cell.set]], made["clean_lost"]
         lines.append((cell.set, cell.seed, record["rows"], record["noisy"], name, record["crude"], *figures))
     return lines
+
+
+#: Refines sets with human noise; the severity of its cells is ``HUMAN``, their sets are those of ``FAULTS``.
+EXPERIMENT = Experiment[Plan, Cell](HUMAN, _bench, _tables, has_all_that_is_available)

@@ -2,20 +2,20 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from ...state import events
-from ...state.phrases import Advance, silent
 from ...state.store import write_whole
 from ...tools.judge.learned import recovered
+from ..experiment import Experiment, Measure, Record
 from ..plots.loop import of_policies
 from ..runs import FinishedRun, refine
 from ..table import Cell as Value
 from ..table import Table
-from .cells import Bench, Cell, Plan, Record, measured, place, settings
+from .cells import Bench, Cell, Plan, settings
 from .crude import Learned
 from .faults import Crude
 from .found import Outcome, found, oracle, outcome, same_groups
@@ -29,27 +29,13 @@ _ONLY_DECIDES: dict[str, Any] = {"critic": "rules", "quality": {"teacher_rows": 
 Records = Sequence[tuple[Cell, Record]]
 
 
-def run(data: Path, plan: Plan, out: Path | None = None, command: str = "", advance: Advance = silent) -> list[Table]:
-    """Refine crude labelled sets under each policy, and hold what is left against the truth.
-
-    Args:
-        out: keep the runs there, and read finished cells back; a temporary folder otherwise.
-        advance: told the cells finished.
-
-    Raises:
-        InputError: a set is not in the data folder.
-        UsageError: ``out`` holds cells of other rows.
-    """
-    cells = labelled(plan).cells()
-    with place(out, "policies") as folder:
-        bench = Bench(data, folder)
-        records = measured(cells, folder, lambda cell, at: _measure(bench, cell, at), advance=advance)
-    return tables(records, command)
-
-
-def labelled(plan: Plan) -> Plan:
+def plan_of(sets: Sequence[str] = tuple(LABELLED), **options: Any) -> Plan:
     """The plan without sets that have no labels: there is no score to be recovered there."""
-    return replace(plan, sets=[name for name in plan.sets if name in LABELLED])
+    return Plan([name for name in sets if name in LABELLED], **options)
+
+
+def _bench(data: Path, folder: Path) -> Measure[Cell]:
+    return partial(_measure, Bench(data, folder))
 
 
 def _measure(bench: Bench, cell: Cell, folder: Path) -> Record:
@@ -96,7 +82,7 @@ def _rounds(run: FinishedRun) -> Record:
     return {"rounds": len(tried), "kept": tried.count("kept"), "converged": run.view.values.converged}
 
 
-def tables(records: Records, command: str) -> list[Table]:
+def tables(records: Records, plan: Plan, command: str) -> list[Table]:
     """What each policy recovers and in how many rounds: the means over the seeds, by set, and over all sets."""
     columns = ("set", "severity", "policy", "score", "recovered", "least of a seed", "rounds", "kept", "converged",
                "removed", "clean rows lost")  # fmt: skip
@@ -130,3 +116,7 @@ def _line(part: Sequence[Record], policy: str) -> tuple[Value, ...]:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [float(value) for value in values if value is not None]
     return fmean(known) if known else None
+
+
+#: Refines crude labelled sets under each policy, and holds what is left against the truth.
+EXPERIMENT = Experiment[Plan, Cell]("policies", _bench, tables)

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from statistics import fmean
 
+from ..experiment import Record
 from ..plots.loop import of_crude, of_pairs
 from ..table import Cell as Value
 from ..table import Table
-from .cells import Cell, Record
+from .cells import Cell
 from .faults import LABELLED_RATES, PAIR_RATES
 
 Records = Sequence[tuple[Cell, Record]]

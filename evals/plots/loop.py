@@ -1,10 +1,17 @@
 """The plots of the experiments on whole runs, from their finished cells."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import TYPE_CHECKING
 
-from ..loop.cells import Cell, Record
+from ..experiment import Record
+from ..loop.cells import Cell
 from .panels import Dots, Panel, Plot, bounds
+
+if TYPE_CHECKING:
+    from ..loop.gate import GateCell
 
 Records = Sequence[tuple[Cell, Record]]
 _FARTHEST = (-1.0, 1.6)  # recovered shares that are drawn in place
@@ -76,12 +83,12 @@ def of_policies(records: Records, policies: Sequence[str]) -> Plot:
     return Plot("policies", title, (("", tuple(policies)),), tuple(panels), _SEEDS, frozenset(policies[:1]))
 
 
-def of_gate(found: Sequence[tuple[int, Cell, Record]]) -> Plot:
+def of_gate(found: Sequence[tuple[GateCell, Record]]) -> Plot:
     """How often each planted action is kept, by severity and held-out rows; dots are sets."""
     groups: dict[str, dict[str, None]] = {kind: {} for kind in _KINDS}
     panels = []
-    for severity, anchor in dict.fromkeys((cell.severity, anchor) for anchor, cell, _ in found):
-        part = [(cell, record) for at, cell, record in found if (cell.severity, at) == (severity, anchor)]
+    for severity, anchor in dict.fromkeys((cell.severity, cell.anchor) for cell, _ in found):
+        part = [(cell, record) for cell, record in found if (cell.severity, cell.anchor) == (severity, anchor)]
         verdicts: dict[str, dict[str, list[bool]]] = {}
         for cell, record in part:
             for kind, trials in record["trials"].items():

@@ -12,10 +12,9 @@ from statistics import fmean
 
 import numpy as np
 
-from ...state.phrases import Advance, silent
 from ...tools.judge.learned import macro_f1
 from ...tools.judge.selection.hierarchy import RESAMPLED, balanced, hierarchy, levels_of
-from ..loop.cells import Record, measured, place
+from ..experiment import Experiment, Finished, Measure, Record
 from ..table import Table
 from .mixtures import NAMES, Mixture, Mixtures
 
@@ -50,27 +49,13 @@ class BalanceCell:
         return f"{self.set.replace(', ', '-').replace(' ', '-')}-{self.seed}"
 
 
-def run(
-    data: Path, plan: BalancePlan, out: Path | None = None, command: str = "", advance: Advance = silent
-) -> list[Table]:
-    """Select from sets with a long tail by each method.
+def _bench(data: Path, folder: Path) -> Measure[BalanceCell]:
+    mixtures = Mixtures(data, folder)
+    return lambda cell, at: _measure(mixtures.of(cell.set, cell.seed), cell)
 
-    Args:
-        out: keep the cells there, and read finished ones back; a temporary folder otherwise.
-        advance: told the cells finished, of ``plan.cells()``.
 
-    Raises:
-        InputError: a set is not in the data folder.
-        UsageError: ``out`` holds cells of another share.
-    """
-    with place(out, "balance") as folder:
-        mixtures = Mixtures(data, folder)
-
-        def measure(cell: BalanceCell, folder: Path) -> Record:
-            return _measure(mixtures.of(cell.set, cell.seed), cell)
-
-        records = measured(plan.cells(), folder, measure, advance=advance)
-    return [_by_method(records, plan, command), _won(records)]
+def _tables(found: Finished[BalanceCell], plan: BalancePlan, command: str) -> list[Table]:
+    return [_by_method(found, plan, command), _won(found)]
 
 
 def _measure(mixture: Mixture, cell: BalanceCell) -> Record:
@@ -144,3 +129,7 @@ def _won(records: Sequence[tuple[BalanceCell, Record]]) -> Table:
         )
     columns = ("set", "seeds", "KL lower than flat", "macro-F1 not below random", "mean gain", "least gain")
     return Table("Hierarchical with resampling, seed by seed", columns, tuple(lines))
+
+
+#: Selects from sets with a long tail by each method.
+EXPERIMENT = Experiment[BalancePlan, BalanceCell]("balance", _bench, _tables)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...tools.judge.learned import vectors_of
+from ..experiment import embedded
 from ..loop.sets import LABELLED
 
 _CLASSES = 20
@@ -66,7 +66,7 @@ def _embedded(name: str, data: Path, folder: Path) -> Mixture:
     names = sorted({label for _, label in found.train})
     number = {label: at for at, label in enumerate(names)}
     test = [row for row in found.test if row[1] in number]
-    vectors, tested = (vectors_of([text for text, _ in rows], folder) for rows in (found.train, test))
+    vectors, tested = (embedded([text for text, _ in rows], folder) for rows in (found.train, test))
     classes, truth = (np.array([number[label] for _, label in rows], dtype=np.int64) for rows in (found.train, test))
     return Mixture(vectors, classes, tested, truth)
 

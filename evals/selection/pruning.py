@@ -6,16 +6,15 @@ cluster, and the test accuracy of LeNet-5 on what is left.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from ...state.phrases import Advance, silent
 from ...tools.judge.selection.places import any_of_each, closest, furthest
 from ...tools.vectors.reduce import pca
-from ..loop.cells import Record, measured, place
+from ..experiment import Experiment, Finished, Measure, Record
 from ..table import Table
 from .digits import Digits, accuracy, mnist
 
@@ -113,30 +112,21 @@ class _Bench:
         return (furthest if cell.strategy == "furthest" else closest)(likeness, labels, size)
 
 
-def run(data: Path, plan: PruningPlan, out: Path | None = None, command: str = "", advance: Advance = silent) -> Table:
-    """Train LeNet-5 on each choice of digits.
+def _bench(data: Path, folder: Path) -> Measure[PruningCell]:
+    return partial(_measure, _Bench(data))
 
-    Args:
-        out: keep the cells there, and read finished ones back; a temporary folder otherwise.
-        advance: told the cells finished, of ``plan.cells()``.
 
-    Raises:
-        InputError: the digits are not in the data folder.
-        UsageError: ``out`` holds cells of other epochs.
-    """
-    bench = _Bench(data)
+def _measure(bench: _Bench, cell: PruningCell, folder: Path) -> Record:
+    train, test = bench.digits
+    rows = bench.kept(cell)
+    score = accuracy(Digits(train.images[rows], train.labels[rows]), test, cell.epochs, cell.seed)
+    return {"rows": len(rows), "accuracy": score}
 
-    def measure(cell: PruningCell, folder: Path) -> Record:
-        train, test = bench.digits
-        rows = bench.kept(cell)
-        score = accuracy(Digits(train.images[rows], train.labels[rows]), test, cell.epochs, cell.seed)
-        return {"rows": len(rows), "accuracy": score}
 
-    with place(out, "pruning-mnist") as folder:
-        records = measured(plan.cells(), folder, measure, advance=advance)
+def _tables(found: Finished[PruningCell], plan: PruningPlan, command: str) -> list[Table]:
     lines = []
-    for keep, k, strategy in dict.fromkeys((cell.keep, cell.k, cell.strategy) for cell, _ in records):
-        own = [(cell, record) for cell, record in records if (cell.keep, cell.k, cell.strategy) == (keep, k, strategy)]
+    for keep, k, strategy in dict.fromkeys((cell.keep, cell.k, cell.strategy) for cell, _ in found):
+        own = [(cell, record) for cell, record in found if (cell.keep, cell.k, cell.strategy) == (keep, k, strategy)]
         scores = [100 * record["accuracy"] for _, record in own]
         published = _PUBLISHED.get((strategy, keep))
         lines.append((strategy, k or None, keep, own[0][1]["rows"], len(own), *_figures(scores), published))
@@ -147,8 +137,12 @@ def run(data: Path, plan: PruningPlan, out: Path | None = None, command: str = "
         "every detail."
     )
     columns = ("strategy", "k", "keep", "digits", "seeds", "median", "best", "least", "published")
-    return Table("MNIST, pruned", columns, tuple(lines), (note,), command)
+    return [Table("MNIST, pruned", columns, tuple(lines), (note,), command)]
 
 
 def _figures(scores: Sequence[float]) -> tuple[float, float, float]:
     return tuple(round(value, 2) for value in (median(scores), max(scores), min(scores)))  # type: ignore[return-value]
+
+
+#: Trains LeNet-5 on each choice of digits.
+EXPERIMENT = Experiment[PruningPlan, PruningCell]("pruning-mnist", _bench, _tables)

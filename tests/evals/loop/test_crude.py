@@ -9,7 +9,7 @@ import pytest
 
 from recryst.evals.loop import clean, crude
 from recryst.evals.loop.cells import Plan
-from recryst.evals.loop.faults import LABELLED_RATES, PAIR_RATES
+from recryst.evals.loop.faults import CLEAN, LABELLED_RATES, PAIR_RATES
 from recryst.evals.loop.results import tables
 from recryst.evals.loop.sets import ALPACA
 from recryst.state.errors import UsageError
@@ -47,7 +47,7 @@ def _lines(table):
 
 def test_crude_sets_are_refined_measured_and_read_back(data, tmp_path):
     plan = Plan(sets=("banking77",), seeds=1, rows=120)
-    made = crude.run(data, plan, tmp_path, "recryst eval crude")
+    made = crude.EXPERIMENT.run(data, plan, tmp_path, "recryst eval crude")
     shares, scores, found = made
     (share,), (score,) = _lines(shares), _lines(scores)
     assert score["oracle"] > score["crude"], "the faults cost nothing"
@@ -63,17 +63,19 @@ def test_crude_sets_are_refined_measured_and_read_back(data, tmp_path):
     assert removal["clean rows lost"] == 0
     assert by_method["random"]["removed"] == by_method["loop"]["removed"] > 0.05
 
-    runs = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    assert crude.run(data, plan, tmp_path, "recryst eval crude") == made
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == runs
+    cells = tmp_path / "crude/banking77-middle-0"
+    runs = {path: path.stat().st_mtime_ns for path in cells.rglob("*") if path.is_file()}
+    assert crude.EXPERIMENT.run(data, plan, tmp_path, "recryst eval crude") == made
+    assert {path: path.stat().st_mtime_ns for path in cells.rglob("*") if path.is_file()} == runs
     with pytest.raises(UsageError, match="another --rows"):
-        crude.run(data, Plan(sets=("banking77",), seeds=1, rows=151), tmp_path)
+        crude.EXPERIMENT.run(data, Plan(sets=("banking77",), seeds=1, rows=151), tmp_path)
 
 
 def test_a_clean_set_of_pairs_is_refined(data, tmp_path):
     finished = []
-    plan = Plan(sets=("gsm8k",), seeds=1, rows=60)
-    (line,) = _lines(clean.run(data, plan, tmp_path, "", finished.append))
+    plan = Plan(sets=("gsm8k",), severities=(CLEAN,), seeds=1, rows=60)
+    (table,) = clean.EXPERIMENT.run(data, plan, tmp_path, "", finished.append)
+    (line,) = _lines(table)
     assert finished == [1]
     assert (line["rows"], line["score before"], line["points lost"]) == (60, None, None)
     assert line["non-duplicate rows lost"] <= line["removed"] + 0.02

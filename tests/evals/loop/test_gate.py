@@ -32,7 +32,7 @@ def made(few_intents, tmp_path_factory):
     """The tables of one run of the experiment, and where it stands."""
     out = tmp_path_factory.mktemp("gate")
     plan = gate.GatePlan(sets=("banking77",), draws=1, rows=ROWS)
-    return gate.run(few_intents, plan, out), out / "gate/anchor-default/banking77-middle-0", plan
+    return gate.EXPERIMENT.run(few_intents, plan, out), out / "gate/anchor-default/banking77-middle-0", plan
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_the_verdicts_are_counted_and_read_back(made, few_intents):
                          "random rows, as near-duplicates"), 1),
     }  # fmt: skip
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    assert gate.run(few_intents, plan, folder.parents[2]) == tables
+    assert gate.EXPERIMENT.run(few_intents, plan, folder.parents[2]) == tables
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -136,7 +136,7 @@ def test_verdicts_that_should_not_be_are_listed():
     harmful = [trial | {"outcome": "kept"}, trial | {"outcome": "rolled_back"}, trial | {"outcome": "refused"}]
     useful = [trial | {"name": "the faulty rows go", "outcome": "rolled_back"}]
     record = {"held_out": 98, "kept": 100, "trials": {"harmful": harmful, "useful": useful}}
-    counts, by_set, wrong = (_lines(one) for one in gate.tables([(100, plan.of_anchor()[0], record)], ""))
+    counts, by_set, wrong = (_lines(one) for one in gate.tables([(plan.cells()[0], record)], plan, ""))
     assert [(line["trials"], line["kept"], line["rolled back or refused"]) for line in counts] == [(3, 1, 2), (1, 0, 1)]
     assert (counts[0]["held out"], counts[0]["share of rows"]) == (98, pytest.approx(0.1))
     assert [line["clinc"] for line in by_set] == ["1 of 3", "0 of 1"]

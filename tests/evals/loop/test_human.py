@@ -6,7 +6,7 @@ import json
 import pytest
 
 from recryst.evals.loop import human, sets
-from recryst.evals.loop.cells import Bench, Plan
+from recryst.evals.loop.cells import Bench
 from recryst.evals.loop.found import outcome
 from recryst.evals.runs import FinishedRun
 
@@ -53,7 +53,7 @@ def _rows(noisy):
 
 @pytest.mark.shared_data
 def test_requests_out_of_scope_are_a_tenth_of_the_others_and_have_no_right_label(few_requests, tmp_path):
-    (cell,) = human.cells(Plan(seeds=1, rows=100, sets=("clinc", "banking77")))
+    (cell,) = human.plan_of(seeds=1, rows=100, sets=("clinc", "banking77")).cells()
     noisy = human.noised(Bench(few_requests, tmp_path), cell)
     clean = sets.clinc(few_requests)
     rows = _rows(noisy)
@@ -67,7 +67,7 @@ def test_requests_out_of_scope_are_a_tenth_of_the_others_and_have_no_right_label
 
 
 def test_a_crossposted_body_stands_once_with_each_of_its_groups(postings, tmp_path):
-    (cell,) = human.cells(Plan(seeds=1, rows=400, sets=("newsgroups20",)))
+    (cell,) = human.plan_of(seeds=1, rows=400, sets=("newsgroups20",)).cells()
     bench = Bench(postings, tmp_path)
     rows = _rows(human.noised(bench, cell))
     both = [row for row in rows if " of both:" in row["text"]]
@@ -88,8 +88,8 @@ def test_bodies_of_one_group_are_no_crossposts(postings):
 
 @pytest.mark.shared_data
 def test_human_noise_is_refined_measured_and_read_back(few_requests, tmp_path):
-    plan = Plan(sets=("clinc",), seeds=1, rows=100)
-    made = human.run(few_requests, plan, tmp_path)
+    plan = human.plan_of(sets=("clinc",), seeds=1, rows=100)
+    (made,) = human.EXPERIMENT.run(few_requests, plan, tmp_path)
     lines = {line[4]: dict(zip(made.columns, line, strict=True)) for line in made.rows}
     assert {"loop", "random", "own probability"} <= set(lines)
     for line in lines.values():
@@ -103,4 +103,4 @@ def test_human_noise_is_refined_measured_and_read_back(few_requests, tmp_path):
     assert lines["loop"]["noise found"] == pytest.approx(len(strange - left) / len(strange))
     assert lines["random"]["removed"] == pytest.approx(lines["loop"]["removed"])
     assert made.plot is not None
-    assert human.run(few_requests, plan, tmp_path) == made
+    assert human.EXPERIMENT.run(few_requests, plan, tmp_path) == [made]

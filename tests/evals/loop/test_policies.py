@@ -3,7 +3,6 @@
 import pytest
 
 from recryst.evals.loop import policies
-from recryst.evals.loop.cells import Plan
 from recryst.evals.loop.random_choice import decide
 from recryst.evals.runs import FinishedRun
 
@@ -21,8 +20,8 @@ def test_chance_chooses_what_is_on_offer_and_the_same_again():
 
 @pytest.mark.shared_data
 def test_a_set_is_refined_under_each_policy(few_intents, tmp_path):
-    plan = Plan(sets=("banking77", "gsm8k"), seeds=1, rows=150)
-    (table,) = policies.run(few_intents, plan, tmp_path)
+    plan = policies.plan_of(sets=("banking77", "gsm8k"), seeds=1, rows=150)
+    (table,) = policies.EXPERIMENT.run(few_intents, plan, tmp_path)
     lines = {line[2]: dict(zip(table.columns, line, strict=True)) for line in table.rows}
     assert tuple(lines) == policies.POLICIES
     assert {line["set"] for line in lines.values()} == {"banking77"}

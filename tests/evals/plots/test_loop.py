@@ -72,11 +72,14 @@ def test_the_gate_counts_each_set_and_all_trials():
         return [{"name": "one class", "outcome": "kept" if one else "rolled_back"} for one in kept]
 
     found = []
-    for anchor, cell in GatePlan(sets=("banking77", "clinc"), draws=1, anchors=(0, 200)).cells():
+    for cell in GatePlan(sets=("banking77", "clinc"), draws=1, anchors=(0, 200)).cells():
         kept = [True, False, False, False] if cell.set == "banking77" else [False, False]
         useful = [{"name": "labels", "outcome": "kept"}]
-        record = {"held_out": anchor or 400, "trials": {"harmful": trials(kept), "useful": useful, "exception": []}}
-        found.append((anchor, cell, record))
+        record = {
+            "held_out": cell.anchor or 400,
+            "trials": {"harmful": trials(kept), "useful": useful, "exception": []},
+        }
+        found.append((cell, record))
     plot = of_gate(found)
     assert [panel.title for panel in plot.panels] == ["middle, 400 rows held out", "middle, 200 rows held out"]
     harmful = plot.panels[0].dots["one class"]

@@ -37,7 +37,7 @@ def _run(*words):
 def test_pruned_digits_are_learned_and_finished_cells_are_read_back(data, tmp_path, monkeypatch):
     words = ["pruning-mnist", "--data", data, "--k", 5, "--keep", 0.5, "--seeds", 1, "--epochs", 6]
     words += ["--out", tmp_path / "out"]
-    table = _run(*words)
+    (table,) = _run(*words)
     assert [(line["strategy"], line["digits"]) for line in table["rows"]] == [
         ("closest", 200), ("furthest", 200), ("random", 200), ("all", 400),
     ]  # fmt: skip
@@ -46,7 +46,7 @@ def test_pruned_digits_are_learned_and_finished_cells_are_read_back(data, tmp_pa
     (tmp_path / "out/pruning-mnist/random-5-0.5-0/cell.json").unlink()
     trained = []
     monkeypatch.setattr(pruning, "accuracy", lambda *given: trained.append(given) or 0.5)
-    again = _run(*words)
+    (again,) = _run(*words)
     assert len(trained) == 1
     assert [line["median"] for line in again["rows"] if line["strategy"] != "random"] == [
         line["median"] for line in table["rows"] if line["strategy"] != "random"

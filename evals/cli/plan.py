@@ -1,7 +1,9 @@
-"""A plan: the options of an experiment in a YAML file, under their own names without the dashes."""
+"""A plan: which experiment, and its options under their own names without the dashes, in a YAML file."""
 
 import difflib
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,61 +11,73 @@ import click
 import yaml
 from click.core import ParameterSource
 
-from ..state.errors import UsageError
-from ..state.settings import read_yaml, yaml_fault
+from ...state.errors import UsageError
+from ...state.settings import read_yaml, yaml_fault
 
-_PLAN = "plan"
-_GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
+MEANT = "recryst.command"  # where a context holds the command that it stands for
+_KEY = "experiment"
 _SHOWN = 60  # characters of a value that an error shows
 
 
-def _take(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    """Make what a plan says the defaults of the command."""
-    if path is not None:
-        ctx.default_map = planned(ctx, path)
+@dataclass(frozen=True)
+class PlanFile:
+    """A plan as it was read: its values, and the line of each key."""
+
+    path: str
+    experiment: str
+    values: dict[str, Any]
+    lines: dict[str, int]
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return Path(self.path).stem
+
+    def options(self, ctx: click.Context) -> dict[str, Any]:
+        """The values by the parameters of the command that they stand for, as words of a command line.
+
+        Raises:
+            UsageError: a key or a value is none of the command; the sentence names file, line and key.
+        """
+        known, found = _options(ctx), {}
+        for key, value in self.values.items():
+            where = f"{self.path} line {self.lines.get(key, 1)}"
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+                raise UsageError(f"{where}: unknown key {key!r}; did you mean {near!r}?")
+            option = known[key]
+            found[str(option.name)] = _checked(ctx, option, value, f"{where}: {key}")
+        return found
 
 
-#: The option; what stands beside it on the command line wins over the file.
-plan_option = click.option(
-    "--plan", type=click.Path(path_type=Path), callback=_take, is_eager=True, expose_value=False,
-    help="A YAML file with the other options under their names (set: [banking77, clinc]); those given here win.",
-)  # fmt: skip
-
-
-def planned(ctx: click.Context, path: Path) -> dict[str, Any]:
-    """The values of a plan by the parameters of the command that they stand for, as words of a command line.
+def read_plan(path: str, text: str, experiments: Sequence[str]) -> PlanFile:
+    """The plan that a text holds; ``path`` is what errors call it.
 
     Raises:
-        UsageError: the file cannot be read, or a key or a value is none of the command; the sentence names file, line
-            and key.
+        UsageError: it is no YAML with keys and values, or names none of the ``experiments``.
     """
     try:
-        text = path.read_text(encoding="utf-8")
         values, lines = read_yaml(text), _lines(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the plan {path}: {error}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}{yaml_fault(error)}") from error
     if not isinstance(values, dict | None):
         raise UsageError(f"{path} must hold keys and values, not a {type(values).__name__}")
-    known = _options(ctx)
-    found = {}
-    for key, value in (values or {}).items():
-        where = f"{path} line {lines.get(str(key), 1)}"
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-            raise UsageError(f"{where}: unknown key {str(key)!r}; did you mean {near!r}?")
-        option = known[key]
-        found[str(option.name)] = _checked(ctx, option, value, f"{where}: {key}")
-    return found
+    found = {str(key): value for key, value in (values or {}).items()}
+    name = found.pop(_KEY, None)
+    if name not in experiments:
+        got = "" if name is None else f" (got {repr(name)[:_SHOWN]})"
+        raise UsageError(f"{path} line {lines.get(_KEY, 1)}: {_KEY}: must be one of {', '.join(experiments)}{got}")
+    return PlanFile(path, str(name), found, lines)
 
 
 def command_of(ctx: click.Context) -> str:
-    """The command line that repeats the experiment without the plan: every option that was given, in either way."""
+    """The command line that repeats the experiment: the plan, or every option that was given."""
+    if MEANT in ctx.meta:
+        return str(ctx.meta[MEANT])
     words = ["recryst", "eval", str(ctx.info_name)]
     for key, option in _options(ctx).items():
         value = ctx.params.get(str(option.name))
-        if ctx.get_parameter_source(str(option.name)) not in _GIVEN or option.is_flag:
+        if ctx.get_parameter_source(str(option.name)) is not ParameterSource.COMMANDLINE or option.is_flag:
             continue
         for one in value if isinstance(value, list | tuple) else [value]:
             words += [f"--{key}", str(one)]
@@ -71,9 +85,9 @@ def command_of(ctx: click.Context) -> str:
 
 
 def _options(ctx: click.Context) -> dict[str, click.Option]:
-    """The options of a command by their names without the dashes, but for the plan and the help."""
+    """The options of a command by their names without the dashes, but for the help."""
     options = [param for param in ctx.command.params if isinstance(param, click.Option)]
-    return {option.opts[0].lstrip("-"): option for option in options if option.name != _PLAN}
+    return {option.opts[0].lstrip("-"): option for option in options}
 
 
 def _checked(ctx: click.Context, option: click.Option, value: Any, where: str) -> Any:

@@ -3,10 +3,12 @@
 import json
 from dataclasses import asdict
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from recryst.evals.cli import eval as evals
+from recryst.evals.cli import experiment
 from recryst.evals.loop.cells import Plan
 from recryst.evals.loop.faults import CLEAN
 
@@ -30,13 +32,12 @@ def _run(*words):
 
 def test_a_planned_experiment_gives_its_table_and_its_plot(finished, tmp_path):
     plan = tmp_path / "plan.yaml"
-    plan.write_text(f"data: {tmp_path}\nset: [banking77, gsm8k]\nseeds: 1\nout: {finished}\n", encoding="utf-8")
-    made = _run("--plan", str(plan), "--json")
-    table = json.loads(made.stdout)
-    assert (
-        table["command"]
-        == f"recryst eval clean --data {tmp_path} --set banking77 --set gsm8k --seeds 1 --out {finished}"
+    plan.write_text(
+        f"experiment: clean\ndata: {tmp_path}\nset: [banking77, gsm8k]\nseeds: 1\nout: {finished}\n", encoding="utf-8"
     )
+    made = CliRunner().invoke(experiment, [str(plan), "--json"], catch_exceptions=False)
+    (table,) = json.loads(made.stdout)
+    assert table["command"] == f"recryst experiment {plan}"
     assert [(line["set"], line["points lost"]) for line in table["rows"]] == [
         ("banking77", pytest.approx(2.0)),
         ("gsm8k", None),
@@ -44,6 +45,10 @@ def test_a_planned_experiment_gives_its_table_and_its_plot(finished, tmp_path):
     plot = finished / "recryst-eval-clean.svg"
     assert f"Plot: {plot}" in made.stderr
     assert all(f">{word}<" in plot.read_text("utf-8") for word in ("banking77", "gsm8k", "points of macro-F1 lost"))
+
+    cells = pl.read_parquet(finished / "clean/cells.parquet")
+    assert cells.select("cell.set", "before").rows() == [("banking77", 0.9), ("gsm8k", None)]
+    assert (finished / "clean/tables.md").read_text("utf-8").startswith("### What the loop takes")
 
     again = _run("--data", str(tmp_path), "--set", "gsm8k", "--seeds", "1", "--out", str(finished), "--markdown")
     assert again.stdout.startswith("### What the loop takes from clean sets")
