@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from .params.selection import LoopStrategy
+
 
 class Record(BaseModel):
     """A frozen record, JSON-native, that refuses fields it does not know."""
@@ -125,6 +127,10 @@ class Objective(Record):
     noise: float
 
 
+#: By what is known of the rows, by lot, or by a strategy of the literature.
+SelectionName = Literal["suspicion", "representative", "endorsed", "random", LoopStrategy]
+
+
 class Selection(Record):
     """A choice of the rows that stay, and the mean of the probes on the confirmed rows of the anchor.
 
@@ -132,7 +138,7 @@ class Selection(Record):
     for the random one itself.
     """
 
-    name: Literal["suspicion", "representative", "endorsed", "random"]
+    name: SelectionName
     rows: int
     score: float
     gain: float | None = None

@@ -11,6 +11,11 @@ SelectionStrategy = Literal[
     "density_quality", "hierarchical", "dsir", "nearest",
 ]  # fmt: skip
 
+#: Those that a run can hold against its probes: they need vectors and clusters alone.
+LoopStrategy = Literal[
+    "furthest", "closest", "semdedup", "d4", "k_center", "facility_location", "density", "hierarchical",
+]  # fmt: skip
+
 
 def _portion(value: object) -> object:
     """``10%`` as 0.1; any other number as it is, and a whole one as rows."""
@@ -76,6 +81,10 @@ class OutcomeParams(Section):
         None,
         description="share of the training rows (1% or 0.01) that the evidence still doubts at the end, at most: an "
         "estimate, which counts no fault that the evidence overlooks; the most suspect go",
+    )
+
+    strategies: tuple[LoopStrategy, ...] = Field(
+        (), description="with `keep`: strategies of docs/selection.md that are measured beside the run's own choices"
     )
 
     @property

@@ -1,13 +1,21 @@
 """What a user wanted to end with and what a run ended with, in words: the same on terminal, report and card."""
 
 from ...state.phrases import counted
-from ...state.report import Selected, Selection
+from ...state.report import Selected, Selection, SelectionName
 
-_CHOSEN = {
+_CHOSEN: dict[SelectionName, str] = {
     "suspicion": "the most suspect rows go",
     "representative": "rows that stand for the others stay",
     "endorsed": "the rows nearest to the endorsed ones stay",
     "random": "rows go by lot",
+    "furthest": "the rows furthest from their centroid stay",
+    "closest": "the rows nearest to their centroid stay",
+    "semdedup": "rows like another of their cluster go",
+    "d4": "rows like another go, and of the others those near their centroid",
+    "k_center": "rows that leave no other far away stay",
+    "facility_location": "rows that stand for all others stay",
+    "density": "rows in dense places go, by lot",
+    "hierarchical": "an equal share of every branch of hierarchical clusters stays",
 }
 
 

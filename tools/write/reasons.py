@@ -39,6 +39,14 @@ REASONS = {
     "over_keep_endorsed": "more rows stood than were asked for, and it lies further from the endorsed rows than those "
     "that stay",
     "over_keep_random": "more rows stood than were asked for, and it was drawn by lot",
+    "over_keep_furthest": "more rows stood than were asked for, and it lies near the centroid of its cluster",
+    "over_keep_closest": "more rows stood than were asked for, and it lies far from the centroid of its cluster",
+    "over_keep_semdedup": "more rows stood than were asked for, and it is like another row of its cluster",
+    "over_keep_d4": "more rows stood than were asked for, and it is like another row or near its centroid",
+    "over_keep_k_center": "more rows stood than were asked for, and rows that stay are near it",
+    "over_keep_facility_location": "more rows stood than were asked for, and others that stay stand for it",
+    "over_keep_density": "more rows stood than were asked for, and it lies among many others",
+    "over_keep_hierarchical": "more rows stood than were asked for, and its branch of clusters had its share",
     "over_share": "there were more synthetic rows than their share allows",
 }
 #: Reasons whose twin is no row of the data, but of a corpus or a benchmark, as FILE#ID.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
+from ....state.params.selection import LoopStrategy, SelectParams
+from ....state.report import SelectionName
 from ....state.rows import Removal
 from ....tools.judge.coreset import Bounds, at_large, in_proportion, nearness, representative
+from ....tools.judge.selection.choose import chosen as chosen_by
 from ...decide.caps import synthetic_bound
 from ...decide.person import pinned
 from ...decide.suspects import IN_DOUBT, by_fault, doubts
@@ -17,14 +19,15 @@ from ...view import View
 from ..probed import codes_of, learns_labels
 from ..quality.lessons import held_out_endorsed
 
-Name = Literal["suspicion", "representative", "endorsed", "random"]
+#: Rows that stay of a class, on average, from which on they are many: then hard rows teach more than easy ones.
+MANY = 100
 
 
 @dataclass(frozen=True)
 class Choice:
     """Rows that may stay (positions, uint32 [n], ascending), and how the others would go."""
 
-    name: Name
+    name: SelectionName
     rows: np.ndarray
     removals: tuple[Removal, ...]
 
@@ -40,7 +43,7 @@ class Plan:
     kept: np.ndarray
     in_doubt: np.ndarray | None
     choices: tuple[Choice, ...] = ()
-    asked: Name | None = None
+    asked: SelectionName | None = None
 
     def doubted(self, rows: np.ndarray) -> int | None:
         """How many of positions (uint32 [m]) are in doubt; None where there is no evidence."""
@@ -147,7 +150,9 @@ def _by_evidence(view: View, rows: _Rows) -> tuple[Removal, ...]:
     return tuple(removals)
 
 
-def _to_size(view: View, rows: _Rows, keep: int, noise: tuple[Removal, ...]) -> tuple[tuple[Choice, ...], Name | None]:
+def _to_size(
+    view: View, rows: _Rows, keep: int, noise: tuple[Removal, ...]
+) -> tuple[tuple[Choice, ...], SelectionName | None]:
     """The choices of ``keep`` rows, and the one that is asked for by name; ``noise`` goes before."""
     bounds, found = rows.bounds(keep), list[Choice]()
     vectors = np.asarray(view.array("vectors"))[np.isin(view.array("pool"), rows.rows)]
@@ -167,8 +172,32 @@ def _to_size(view: View, rows: _Rows, keep: int, noise: tuple[Removal, ...]) -> 
     fixed = bounds.best_fixed(best)
     chosen, nearest = representative(vectors, clusters["cluster"].to_numpy(), bounds, fixed, view.seed(12))
     found.append(_choice(view, rows, "representative", chosen, -nearest, nearest, noise))
+    lot = _lot(view, rows)
+    for name in dict.fromkeys([_hard_or_easy(rows, clusters, keep), *view.config.outcome.strategies]):
+        first = _by_strategy(view, vectors, clusters, keep, name)
+        rank = first + lot / 2
+        found.append(_choice(view, rows, name, in_proportion(rank, bounds), rank, None, noise))
     found.append(_random(view, rows, keep, noise))
     return tuple(found), None if liked is None else "endorsed"
+
+
+def _hard_or_easy(rows: _Rows, clusters: pl.DataFrame, keep: int) -> LoopStrategy:
+    """Rows far from their centroid where many stay of a class, else those near to it (Sorscher et al. 2022).
+
+    What is many depends on the data and the model; the probes are asked whether the choice was right. Rows without
+    labels go by their clusters.
+    """
+    parts = rows.classes if rows.classes.max(initial=-1) >= 0 else clusters["cluster"].to_numpy()
+    return "furthest" if keep >= MANY * len(np.unique(parts)) else "closest"
+
+
+def _by_strategy(view: View, vectors: np.ndarray, clusters: pl.DataFrame, keep: int, name: LoopStrategy) -> np.ndarray:
+    """1 for the ``keep`` rows that a strategy would choose if no bound held, else 0: float64 [n]."""
+    columns = pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])), clusters["cluster"]
+    params = SelectParams(strategy=name, keep=keep)
+    first = np.zeros(len(vectors))
+    first[chosen_by(pl.DataFrame(columns), params, view.seed(12, 2))] = 1.0
+    return first
 
 
 def _random(view: View, rows: _Rows, keep: int, noise: tuple[Removal, ...]) -> Choice:
@@ -185,7 +214,7 @@ def _lot(view: View, rows: _Rows) -> np.ndarray:
 def _choice(
     view: View,
     rows: _Rows,
-    name: Name,
+    name: SelectionName,
     chosen: np.ndarray,
     rank: np.ndarray,
     score: np.ndarray | None,

@@ -12,6 +12,7 @@ from small_view import Round, flipped_round, ignored
 from recryst.agent.account.explain import explain
 from recryst.agent.audit import audit
 from recryst.agent.decide.suspects import STRENGTHS, doubts
+from recryst.agent.steps.rows import selections
 from recryst.agent.steps.rows.select import Select
 from recryst.agent.steps.rows.selections import plan
 from recryst.agent.view import View
@@ -95,11 +96,11 @@ def test_so_many_training_rows_stay_and_every_class_and_source_is_among_them(few
 
 def test_the_choices_stand_beside_a_random_one_of_the_same_size_and_the_best_is_taken(few):
     choices = {one.name: one for one in selected(few[0]).selected.selections}
-    assert set(choices) == {"suspicion", "representative", "random"}
+    assert set(choices) == {"suspicion", "representative", "closest", "random"}
     assert {one.rows for one in choices.values()} == {KEEP}
     [taken] = [one for one in choices.values() if one.taken]
     assert taken.score == max(one.score for one in choices.values())
-    for name in ("suspicion", "representative"):
+    for name in ("suspicion", "representative", "closest"):
         assert choices[name].gain == pytest.approx(choices[name].score - choices["random"].score, abs=2e-6)
         assert choices[name].error > 0
 
@@ -165,6 +166,35 @@ def test_with_endorsed_rows_those_like_them_stay_whatever_the_probes_say(run):
     assert (theme[view.kept()] == 0).mean() > 2 * (theme[choices["random"]] == 0).mean()
     assert set(view.labels().gather(view.kept())) >= {"rare", "k0", "k1", "k2", "k3", "k4"}
     assert "nearest to the endorsed" in (root / "README.md").read_text()
+
+
+def test_strategies_of_the_literature_are_measured_under_the_same_bounds(run):
+    root, _, told = run("strategies", "--keep", KEEP, "--set", "outcome.strategies=[d4, hierarchical, furthest]")
+    view, event = View.open(root), selected(root)
+    names = {one.name for one in event.selected.selections}
+    assert names == {"suspicion", "representative", "closest", "d4", "hierarchical", "furthest", "random"}
+    assert {one.rows for one in event.selected.selections} == {KEEP}
+    before = view.at(event.seq)
+    near = dict(before.frame("assignments", "row", "similarity").iter_rows())
+    choices = {one.name: one.rows for one in plan(before).choices}
+    typical = {name: np.mean([near[row] for row in rows]) for name, rows in choices.items()}
+    assert typical["closest"] > typical["random"] > typical["furthest"]
+    for rows in choices.values():
+        assert set(before.labels().gather(rows)) == set(before.labels().gather(before.kept()))
+    assert "an equal share of every branch" in told
+    assert audit(root).failures == []
+
+
+def test_hard_rows_are_asked_about_where_many_stay_of_a_class():
+    def asked(classes, clusters, keep):
+        none = np.zeros(len(classes), dtype=bool)
+        rows = selections._Rows(np.arange(len(classes)), None, np.array(classes), np.array(classes), none, none)
+        return selections._hard_or_easy(rows, pl.DataFrame({"cluster": clusters}), keep)
+
+    assert asked([0, 1] * 300, [0] * 600, 200) == "furthest"
+    assert asked([0, 1] * 300, [0] * 600, 199) == "closest"
+    assert asked([-1] * 600, [0, 1, 2] * 200, 300) == "furthest"
+    assert asked([-1] * 600, [0, 1, 2] * 200, 299) == "closest"
 
 
 def test_the_audit_derives_each_of_them_again(few, run):
@@ -245,7 +275,7 @@ def test_without_evidence_that_is_said_and_no_row_is_in_doubt(tmp_path):
     after = chosen(run, bare)
     found = after.events[-1].selected
     assert (found.after, found.in_doubt, found.reached) == (30, None, False)
-    assert {one.name for one in found.selections} == {"representative", "random"}
+    assert {one.name for one in found.selections} == {"representative", "closest", "random"}
     assert "there is no evidence on single rows" in after.events[-1].reasons[0]
     assert after.events[-1].outcome == "not_reached"
 
