@@ -121,11 +121,25 @@ class Windows(Record):
     times: float
 
 
+class Shortened(Record):
+    """Whether vectors were laid along fewer axes, and by what that was decided.
+
+    ``recall``: sizes that were measured, with the share of the nearest neighbours that each finds.
+    """
+
+    width: int  # of the vectors as they were made
+    size: int | None  # axes that they were laid along; None: all dimensions stay
+    fitted: int  # rows that the axes were fitted to
+    asked: int  # others, that asked for their neighbours
+    recall: tuple[tuple[int, float], ...]
+
+
 class Embed(StepEvent):
     """A round began; rows without a vector got one, of what they say beside the ``passages`` that many of them share.
 
     ``windows`` is None where no text was longer than one; ``runtime`` is what computes vectors in this process, and
-    in which precision, None where it was not asked.
+    in which precision, None where it was not asked. ``shortened``: where the settings ask for shorter vectors, in the
+    first round; the axes follow from the ``evidence``.
     """
 
     type: Literal["embed"] = "embed"
@@ -136,6 +150,8 @@ class Embed(StepEvent):
     runtime: str | None = None
     windows: Windows | None = None
     estimate: Estimate | None = None
+    shortened: Shortened | None = None
+    evidence: dict[Role, str] = Field(default_factory=dict)
 
 
 class EmbedPairs(StepEvent):

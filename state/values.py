@@ -25,6 +25,7 @@ Role = Literal[
     "liked", "liked_vectors", "taxonomy", "seeds", "benchmarks",
     "text", "languages", "annotations", "verdicts", "in_corpus", "near_duplicates", "matches", "groups",
     "pool", "vectors", "neighbor_indices", "neighbor_similarities", "density", "anchor_vectors", "anchor_radii",
+    "axes", "second_moments",
     "taught", "endorsed_vectors", "quality_model", "quality", "evidence", "anchor_evidence", "relabelled",
     "anchor_scores", "trial_scores", "standing_scores", "rotated_confirmed", "selection_scores",
     "pair_rows", "question_vectors", "answer_vectors",

@@ -12,6 +12,7 @@ from ...state.events import Ablate, HoldOut, StepEvent
 from ...tools.judge.labels import by_rules
 from ...tools.judge.taxonomy import Taxonomy, taxonomy_of
 from ...tools.write.shown import Hit, Stage
+from ..steps.measured import shortened
 from ..view import View
 
 LOOP = "loop"  # what the actions removed after the first separation, all rounds together
@@ -238,7 +239,8 @@ def _clusters(now: View, rows: int) -> pl.Series | None:
     clusters = np.full(rows, -2, dtype=np.int32)  # −1 is noise
     labels = now.frame("assignments", "row", "cluster").filter(pl.col("row") < rows)
     clusters[labels["row"].to_numpy()] = labels["cluster"].to_numpy()
-    if now.has("given_vectors"):
+    given = now.has("given_vectors")
+    if given:
         vectors, at = now.array("given_vectors"), np.arange(rows)
     else:
         vectors, at = now.array("vectors"), np.asarray(now.array("pool"))
@@ -246,7 +248,8 @@ def _clusters(now: View, rows: int) -> pl.Series | None:
     missing = np.flatnonzero((at < rows) & (clusters[np.minimum(at, rows - 1)] == -2))
     for start in range(0, len(missing) if len(centroids) else 0, _BATCH):
         part = missing[start : start + _BATCH]
-        clusters[at[part]] = (np.asarray(vectors[part], dtype=np.float32) @ centroids.T).argmax(axis=1)
+        some = np.asarray(vectors[part], dtype=np.float32)
+        clusters[at[part]] = ((shortened(now, some) if given else some) @ centroids.T).argmax(axis=1)
     number = pl.Series("cluster", clusters)
     named = pl.when(number == -1).then(pl.lit("noise")).when(number >= 0).then(number.cast(pl.String))
     return pl.select(named.alias("cluster"))["cluster"]

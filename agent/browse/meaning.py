@@ -16,6 +16,7 @@ from ...tools.vectors.embed import Encoder, open_encoder
 from ...tools.vectors.encoders.remote import sent_to
 from ...tools.vectors.neighbors import unit
 from ..decide.proposals import Arguments
+from ..steps.measured import shortened
 from ..view import View
 from .reader import Reader
 
@@ -71,7 +72,7 @@ class Meaning:
         with self._loading:  # and not the lock of the reader: the page goes on while the model is loaded
             if self._encoder is None:
                 self._encoder = open_encoder(view.config.embed)
-            vector = unit(np.asarray(self._encoder.encode([near.text]), dtype=np.float32))[0]
+            vector = shortened(view, unit(np.asarray(self._encoder.encode([near.text]), dtype=np.float32)))[0]
         return self._remember(_Place(vector, None))
 
     def _remember(self, place: _Place) -> str:

@@ -15,7 +15,7 @@ from ...state.params.vectors import ClusterParams
 from ...state.phrases import Advance, counted, silent
 from ...state.values import Values
 from ...tools.judge import objective
-from ...tools.vectors import evidence
+from ...tools.vectors import axes, evidence
 from ...tools.vectors.cluster import default_k
 from ...tools.vectors.embed import left_out
 from ...tools.vectors.encoders.windows import Reading
@@ -52,7 +52,10 @@ _CHARACTERS_PER_TOKEN = 4  # of English, about
 
 @dataclass(frozen=True)
 class _Vectors:
-    """New vectors of the pool; in the first round those of the anchor (float32 [m, d]), and what a model may cost."""
+    """New vectors of the pool; in the first round those of the anchor (float32 [m, d]), and what a model may cost.
+
+    ``sampled``: in the first round, where shorter vectors are asked for: what a sample of the pool says of them.
+    """
 
     pool: Embedded | None
     anchor: np.ndarray | None
@@ -62,6 +65,7 @@ class _Vectors:
     windows: events.Windows | None = None
     estimate: events.Estimate | None = None
     lines: tuple[tuple[str, str], ...] = ()
+    sampled: axes.Sampled | None = None
 
     @property
     def figures(self) -> dict[str, object]:
@@ -81,30 +85,46 @@ class Embed(Step[_Vectors]):
 
     def measure(self, session: Session, view: View, advance: Advance) -> _Vectors:
         session.reading = Reading()
-        pool = embed_missing(session, view, view.kept(), advance)
-        embedded, cached = (pool.embedded, pool.cached) if pool else (0, 0)
         if view.has("anchor_vectors"):
+            pool = embed_missing(session, view, view.kept(), advance)
+            embedded, cached = (pool.embedded, pool.cached) if pool else (0, 0)
             return _Vectors(pool, None, embedded, cached, session.embedded_by, _windows(session.reading))
-        anchor, more = row_vectors(session, view, view.anchor(), advance)
+        rows = view.kept()
+        (vectors, (embedded, cached)), (anchor, more) = (
+            row_vectors(session, view, part, advance) for part in (rows, view.anchor())
+        )
+        sampled = None
+        if view.config.embed.dimensions is not None:
+            sampled = axes.sampled(vectors, view.config.embed, view.seed(13))
+            chosen = axes.axes_chosen(sampled, view.config.embed)
+            vectors, anchor = (axes.along(part, chosen) for part in (vectors, anchor))
+        pool = embed_missing(session, view, rows, advance, vectors)
         expected, lines = _expected_cost(view)
         if how := session.reading.said(view.config.embed.max_tokens):
             lines = ((how, ""), *lines)
         runtime, windows = session.embedded_by, _windows(session.reading)
         if runtime is not None:
             lines = ((f"embedded by {runtime}", ""), *lines)
-        return _Vectors(pool, anchor, embedded + more[0], cached + more[1], runtime, windows, expected, lines)
+        counts = (embedded + more[0], cached + more[1])
+        return _Vectors(pool, anchor, *counts, runtime, windows, expected, lines, sampled)
 
     def logged(self, view: View, event: events.Embed) -> _Vectors:
         ref = event.state.artefacts.get("anchor_vectors")
         anchor = None if ref is None or view.has("anchor_vectors") else np.asarray(view.store.array(ref))
-        pool = logged_embedded(view, event, view.kept())
-        return _Vectors(pool, anchor, event.embedded, event.cached, event.runtime, event.windows, event.estimate)
+        pool, figures = logged_embedded(view, event, view.kept()), (event.runtime, event.windows, event.estimate)
+        sampled = None
+        if event.shortened is not None:
+            ref = event.evidence.get("second_moments")
+            moments = None if ref is None else view.store.array(ref)
+            sampled = axes.Sampled(len(view.kept()), event.shortened.width, moments, event.shortened.recall)
+        return _Vectors(pool, anchor, event.embedded, event.cached, *figures, sampled=sampled)
 
     def derive(self, view: View, measured: _Vectors, advance: Advance = silent) -> Draft:
         """As for every step.
 
         Raises:
-            IntegrityError: the log has no vectors of the held-out rows, or counts more than had none.
+            IntegrityError: the log has no vectors of the held-out rows, counts more than had none, or has vectors of
+                another length than was chosen.
         """
         rows = view.kept()
         lacking = len(missing_rows(view, rows)) + (0 if measured.anchor is None else len(measured.anchor))
@@ -112,6 +132,7 @@ class Embed(Step[_Vectors]):
         if measured.embedded + measured.cached > (0 if view.has("given_vectors") else lacking):
             raise IntegrityError(f"{measured.embedded} embedded and {measured.cached} cached, of {lacking} rows")
         artefacts, shared = pool_contents(view, rows, measured.pool), list[str]()
+        shorter = _shorter(view, measured)
         if measured.anchor is not None:
             artefacts["anchor_vectors"] = measured.anchor
             artefacts["anchor_radii"] = objective.anchor_radii(measured.anchor)
@@ -120,12 +141,35 @@ class Embed(Step[_Vectors]):
             raise IntegrityError("the held-out rows have no vectors")
         counts = {"rows": len(rows), "embedded": measured.embedded, "cached": measured.cached}
         return Draft(
-            artefacts=artefacts,
+            artefacts={**artefacts, **shorter.artefacts},
             inputs=("text", "ledger"),
-            fields={**counts, "passages": len(shared), **measured.figures},
+            fields={**counts, "passages": len(shared), **measured.figures, **shorter.fields},
             round=view.state.round + 1,
-            lines=(*([(what, "")] if (what := left_out(shared)) else []), *measured.lines),
+            evidence=shorter.evidence,
+            lines=(*([(what, "")] if (what := left_out(shared)) else []), *measured.lines, *shorter.lines),
         )
+
+
+def _shorter(view: View, measured: _Vectors) -> Draft:
+    """The part of the first round's draft that tells of shorter vectors; empty where none are asked for."""
+    sampled, params = measured.sampled, view.config.embed
+    wanted = params.dimensions is not None and measured.anchor is not None
+    if wanted != (sampled is not None):
+        raise IntegrityError("shorter vectors were measured where none are asked for, or not where they are")
+    if sampled is None:
+        return Draft()
+    chosen, (fitted, asked) = axes.axes_chosen(sampled, params), axes.parts(sampled.rows)
+    size = None if chosen is None else chosen.shape[1]
+    pool = None if measured.pool is None else measured.pool.vectors
+    if any(part is None or part.shape[1] != (size or sampled.width) for part in (pool, measured.anchor)):
+        raise IntegrityError(f"there are vectors of another length than {size or sampled.width}")
+    told = events.Shortened(width=sampled.width, size=size, fitted=fitted, asked=asked, recall=sampled.recall)
+    return Draft(
+        artefacts={} if chosen is None else {"axes": chosen},
+        evidence={} if chosen is None else {"second_moments": sampled.moments},
+        fields={"shortened": told},
+        lines=((axes.in_words(sampled, size, params), "yellow" if size is None else ""),),
+    )
 
 
 def _windows(reading: Reading) -> events.Windows | None:

@@ -23,6 +23,7 @@ from ...state.values import Role
 from ...tools.judge import objective as objective_tool
 from ...tools.repeats.shared import shared_passages, without
 from ...tools.vectors import score as score_tool
+from ...tools.vectors.axes import along
 from ...tools.vectors.cluster import ClusterResult, cluster, density_space
 from ...tools.vectors.embed import KnownVectors, embed, open_cache, open_encoder, read_known, write_known
 from ...tools.vectors.evidence import density
@@ -138,14 +139,14 @@ def pool_contents(view: View, rows: np.ndarray, found: Embedded | None) -> dict[
 def row_vectors(session: Session, view: View, rows: np.ndarray, advance: Advance) -> tuple[np.ndarray, tuple[int, int]]:
     """Unit vectors of positions (uint32 [m]), float32 [m, d], the user's own or the encoder's; and the counts."""
     if view.has("given_vectors"):
-        return unit(np.asarray(view.array("given_vectors")[rows], dtype=np.float32)), (0, 0)
+        return shortened(view, unit(np.asarray(view.array("given_vectors")[rows], dtype=np.float32))), (0, 0)
     return text_vectors(session, view.text(rows), advance)
 
 
 def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[np.ndarray, tuple[int, int]]:
     """Unit vectors of texts (strings [m]) by the run's encoder, float32 [m, d]; how many were embedded, and cached.
 
-    They are of what texts say beside the ``passages`` of the run.
+    They are of what texts say beside the ``passages`` of the run, laid along its axes where it has any.
     """
     if session.passages is None:
         session.passages = passages(session.view)
@@ -157,16 +158,30 @@ def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[n
         session.texts_sent += result.embedded
     session.embedded_by = encoder.runtime
     session.reading += encoder.reading
-    return result.vectors, (result.embedded, result.cached)
+    return shortened(session.view, result.vectors), (result.embedded, result.cached)
+
+
+def shortened(view: View, vectors: np.ndarray) -> np.ndarray:
+    """Unit vectors (float32 [m, w]) laid along the axes of the run, float32 [m, d]; as they are where it has none.
+
+    Every vector that a run works with has passed here, but for those that the axes are fitted to.
+
+    Raises:
+        InputError: they have another length than those.
+    """
+    return along(vectors, np.asarray(view.array("axes")) if view.has("axes") else None)
 
 
 def hand_over_vectors(view: View, root: Path) -> None:
     """Give the vectors of a run to another in the folder ``root``, which embeds by the same model.
 
+    Vectors that were shortened are not: they would be taken for the model's, whose own the run has not kept.
+
     Raises:
         StorageError: the disk is full or not writable.
     """
-    if view.has("pool", "vectors", "anchor_vectors") and not view.has("given_vectors"):
+    own = not view.has("given_vectors") and not view.has("axes")
+    if own and view.has("pool", "vectors", "anchor_vectors"):
         # Of all rows that were held out: some may be removed since.
         anchor = view.ledger().filter(pl.col("split") == "anchor")["row"].to_numpy()
         rows = np.concatenate([np.asarray(view.array("pool")), anchor])

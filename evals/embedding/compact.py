@@ -10,20 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...state.phrases import Advance, silent
-from ...tools.vectors.neighbors import nearest, unit
-from ...tools.vectors.reduce import longest_axes
+from ...tools.vectors.axes import axes_of
+from ...tools.vectors.neighbors import unit
 
-NEIGHBORS = 10  # of each query, that are to be found again
 RESCORED = 4  # times as many candidates are looked at once more, as Sentence Transformers' examples have it
 STEPS = 400  # of an adapter's training
 _BATCH = 512  # rows of a step
 _SHARPNESS = 20.0  # a neighbour 0.05 further away in cosine weighs e times less
 _RATE = 1e-3
-
-
-def shortened(vectors: np.ndarray, axes: np.ndarray, dimensions: int) -> np.ndarray:
-    """The first ``dimensions`` of ``vectors`` (float32 [n, d]) along ``axes``, float32 [n, dimensions], unit length."""
-    return unit(np.asarray(vectors @ axes[:, :dimensions], dtype=np.float32))
 
 
 def untouched(vectors: np.ndarray) -> np.ndarray:
@@ -36,8 +30,7 @@ def principal_axes(vectors: np.ndarray) -> np.ndarray:
 
     About the origin, not about the mean: no other m axes keep the inner products as well (Eckart and Young 1936).
     """
-    products = np.asarray(vectors.T @ vectors, dtype=np.float64)
-    return np.asarray(longest_axes(products, len(products)), dtype=np.float32)
+    return axes_of(np.asarray(vectors.T @ vectors), vectors.shape[1])
 
 
 def matryoshka_axes(
@@ -104,13 +97,3 @@ def rescored(found: np.ndarray, vectors: np.ndarray, queries: np.ndarray, k: int
     """
     cosines = np.einsum("mcd,md->mc", vectors[found], queries)
     return np.take_along_axis(found, np.argsort(-cosines, axis=1, kind="stable")[:, :k], axis=1)
-
-
-def recall(found: np.ndarray, true: np.ndarray) -> float:
-    """The mean share of the true neighbours (int [m, k]) that were found (int [m, k])."""
-    return float((found[:, :, None] == true[:, None, :]).any(axis=1).mean())
-
-
-def neighbors_of(vectors: np.ndarray, queries: np.ndarray, k: int = NEIGHBORS) -> np.ndarray:
-    """The k nearest vectors (float32 [n, d]) of each query (float32 [m, d]), int32 [m, k]."""
-    return nearest(vectors, queries, k)[0]

@@ -8,6 +8,7 @@ from statistics import fmean
 import numpy as np
 
 from ...tools.judge.learned import macro_f1
+from ...tools.vectors.axes import NEIGHBORS, along, neighbors_of, recall
 from ..experiment import Experiment, Finished, Measure, Record, embedded
 from ..loop.sets import LABELLED
 from ..table import Table
@@ -93,11 +94,11 @@ class _Line:
 def _figures(split: _Split, seed: int) -> Iterator[_Line]:
     full = split.vectors.shape[1]
     queries = split.test[:_QUERIES]
-    true = compact.neighbors_of(split.vectors, queries)
+    true = neighbors_of(split.vectors, queries)
     sizes = [full // part for part in PARTS]
 
     def line(method: str, megabytes: float, vectors: np.ndarray, test: np.ndarray) -> _Line:
-        found = compact.recall(compact.neighbors_of(vectors, test[:_QUERIES]), true)
+        found = recall(neighbors_of(vectors, test[:_QUERIES]), true)
         return _Line(method, vectors.shape[1], megabytes, found, macro_f1(vectors, split.labels, test, split.truth))
 
     made = {
@@ -108,7 +109,7 @@ def _figures(split: _Split, seed: int) -> Iterator[_Line]:
     yield line("all of it", full * 4, split.vectors, split.test)
     for size in sizes[1:]:
         for name, axes in made.items():
-            yield line(name, size * 4, *(compact.shortened(rows, axes, size) for rows in (split.vectors, split.test)))
+            yield line(name, size * 4, *(along(rows, axes[:, :size]) for rows in (split.vectors, split.test)))
     ranges = np.stack([split.vectors.min(axis=0), split.vectors.max(axis=0)])
     codes = {
         "one byte": (full, compact.from_bytes(compact.in_bytes(split.vectors, ranges), ranges), split.test),
@@ -116,9 +117,9 @@ def _figures(split: _Split, seed: int) -> Iterator[_Line]:
     }
     for name, (megabytes, vectors, test) in codes.items():
         yield line(name, megabytes, vectors, test)
-        near = compact.neighbors_of(vectors, test[:_QUERIES], compact.RESCORED * compact.NEIGHBORS)
-        again = compact.rescored(near, split.vectors, queries, compact.NEIGHBORS)
-        yield _Line(f"{name}, rescored", full, megabytes, compact.recall(again, true), None)
+        near = neighbors_of(vectors, test[:_QUERIES], compact.RESCORED * NEIGHBORS)
+        again = compact.rescored(near, split.vectors, queries, NEIGHBORS)
+        yield _Line(f"{name}, rescored", full, megabytes, recall(again, true), None)
 
 
 def _by_method(records: Sequence[tuple[DimensionsCell, Record]], plan: DimensionsPlan, command: str) -> Table:
@@ -134,7 +135,7 @@ def _by_method(records: Sequence[tuple[DimensionsCell, Record]], plan: Dimension
             score = None if learned is None else round(learned, 4)
             rows.append((name, first["dimensions"], first["method"], first["megabytes"], found, score, share))
     published = ", ".join(f"{share} at 1/{part}" for part, share in _PUBLISHED.items())
-    nearest, candidates = compact.NEIGHBORS, compact.RESCORED * compact.NEIGHBORS
+    nearest, candidates = NEIGHBORS, compact.RESCORED * NEIGHBORS
     notes = (
         f"Means over {plan.seeds} draws of {plan.rows:,} rows at most, that are searched and learned from. Recall: of "
         f"the {nearest} nearest rows of up to {_QUERIES:,} test rows by all dimensions. MB: of a million vectors, as "

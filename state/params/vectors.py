@@ -23,6 +23,17 @@ class EmbedParams(Section):
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto", description="of the embedded model; auto means bfloat16 where the processor has it, else float32"
     )
+    dimensions: Literal["auto"] | Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="lay vectors along so many principal axes of the rows; auto: as few as keep `recall`; none means "
+        "all dimensions",
+    )
+    recall: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="with `dimensions: auto`, the share of the ten nearest neighbours that shorter vectors must find",
+    )
 
 
 class EmbedTableParams(EmbedParams):

@@ -213,6 +213,8 @@ def left_out(passages: list[str]) -> str | None:
 
 def _with_vectors(frame: pl.DataFrame, params: EmbedTableParams, seed: int) -> Noted:
     """The frame with a ``vector`` column, of what is said beside the passages that many rows share."""
+    from .axes import shortest
+
     if "text" not in frame.columns:
         raise InputError("the table has no column `text`: name the text column so")
     encoder = open_encoder(params)
@@ -226,8 +228,9 @@ def _with_vectors(frame: pl.DataFrame, params: EmbedTableParams, seed: int) -> N
             vectors, by_whom, _ = embed_by_student(varying, encoder, cache, params, seed)
         else:
             vectors = embed(varying, encoder, cache, params).vectors
-        column = pl.Series("vector", np.asarray(vectors), dtype=pl.Array(pl.Float32, encoder.dimensions))
-        said = (left_out(passages), by_whom, encoder.reading.said(params.max_tokens))
+        vectors, shorter = shortest(np.asarray(vectors), params, seed)
+        column = pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
+        said = (left_out(passages), by_whom, encoder.reading.said(params.max_tokens), shorter)
         return Noted(frame.with_columns(column), [one for one in said if one])
 
 

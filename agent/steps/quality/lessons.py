@@ -19,7 +19,7 @@ from ...session import Session
 from ...view import View
 from ..base import Content
 from ..load import LEAST_LIKED
-from ..measured import text_vectors
+from ..measured import shortened, text_vectors
 
 #: Rows that stand for the rest beside the endorsed ones, at the least. Some of them are as good, which adds noise and
 #: no bias to the order (learning from positive and unlabelled rows: Elkan and Noto 2008, §2).
@@ -100,9 +100,13 @@ def from_endorsed(view: View, endorsed: np.ndarray) -> Lesson:
 
 
 def endorsed_vectors(session: Session, view: View) -> np.ndarray:
-    """Unit vectors of the endorsed rows, each once, float32 [m, d]."""
+    """Unit vectors of the endorsed rows, each once, float32 [m, d].
+
+    Raises:
+        InputError: the user's own are of another length than the data's, which were shortened.
+    """
     if view.has("liked_vectors"):
-        return given_vectors(view.array("liked_vectors"))
+        return shortened(view, given_vectors(view.array("liked_vectors")))
     return text_vectors(session, _endorsed_texts(view), silent)[0]
 
 
@@ -129,7 +133,7 @@ def _sealed(view: View, endorsed: np.ndarray) -> np.ndarray:
     if not len(sealed):
         return np.zeros(len(endorsed), dtype=bool)
     if view.has("given_vectors"):
-        own = unit(np.asarray(view.array("given_vectors")[sealed], dtype=np.float32))
+        own = shortened(view, unit(np.asarray(view.array("given_vectors")[sealed], dtype=np.float32)))
         return np.asarray((endorsed @ own.T).max(axis=1) >= _SAME)
     texts = _endorsed_texts(view)
     if len(texts) != len(endorsed):

@@ -16,6 +16,7 @@ from ...llm.ask import ROWS_PER_QUESTION
 from ...session import Session
 from ...view import View
 from ..base import Content, Draft, Step
+from ..measured import shortened
 from .lessons import Lesson, endorsed_vectors, from_endorsed, from_teacher, given_vectors, has_teacher
 
 #: The share of rows with the lowest scores, on which an action may act where the rules suspect them as well.
@@ -56,7 +57,7 @@ class Quality(Step[np.ndarray | None]):
         if view.values.quality is not None or view.config.quality.like is None:
             return None
         liked = np.asarray(view.store.array(event.state.artefacts["endorsed_vectors"] or ""))
-        if view.has("liked_vectors") and not np.array_equal(liked, given_vectors(view.array("liked_vectors"))):
+        if view.has("liked_vectors") and not _same(liked, shortened(view, given_vectors(view.array("liked_vectors")))):
             raise IntegrityError("the vectors of the endorsed rows are not those that were read")
         return liked
 
@@ -79,6 +80,11 @@ class Quality(Step[np.ndarray | None]):
         lessons = [] if measured is None else [from_endorsed(view, measured)]
         lessons += [from_teacher(view, advance)] if has_teacher(view.config) else []
         return _learned(view, lessons)
+
+
+def _same(logged: np.ndarray, again: np.ndarray) -> bool:
+    """Whether vectors are those that were read, but for what sums on another machine differ by."""
+    return logged.shape == again.shape and np.allclose(logged, again, rtol=0, atol=1e-6)
 
 
 def _learned(view: View, lessons: list[Lesson]) -> Draft:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recryst.evals.embedding import compact
+from recryst.tools.vectors.axes import along, neighbors_of, recall
 from recryst.tools.vectors.neighbors import unit
 
 
@@ -20,7 +21,7 @@ def _rows(rows: int, seed: int, dimensions: int = 48) -> np.ndarray:
 
 def test_a_rotation_keeps_every_neighbour_and_an_adapter_more_than_truncation():
     vectors, queries = np.split(_rows(800, 0), [600])
-    true = compact.neighbors_of(vectors, queries)
+    true = neighbors_of(vectors, queries)
     sizes = (24, 12, 6)
     made = {
         "truncated": compact.untouched(vectors),
@@ -29,8 +30,8 @@ def test_a_rotation_keeps_every_neighbour_and_an_adapter_more_than_truncation():
     }
 
     def kept(axes: np.ndarray, size: int) -> float:
-        smaller = (compact.shortened(rows, axes, size) for rows in (vectors, queries))
-        return compact.recall(compact.neighbors_of(*smaller), true)
+        smaller = (along(rows, axes[:, :size]) for rows in (vectors, queries))
+        return recall(neighbors_of(*smaller), true)
 
     assert kept(made["truncated"], 48) == 1.0
     assert kept(made["principal"], 48) > 0.999
@@ -65,10 +66,10 @@ def test_cosines_of_bits_are_hamming_distances(seed: int):
 
 def test_candidates_put_in_order_are_the_true_neighbours_where_they_are_among_them():
     vectors, queries = np.split(_rows(600, 1), [500])
-    true = compact.neighbors_of(vectors, queries)
+    true = neighbors_of(vectors, queries)
     everyone = np.tile(np.arange(500, dtype=np.int32), (100, 1))
-    assert compact.recall(compact.rescored(everyone, vectors, queries, 10), true) == 1.0
-    few = compact.neighbors_of(compact.in_bits(vectors), compact.in_bits(queries), 40)
+    assert recall(compact.rescored(everyone, vectors, queries, 10), true) == 1.0
+    few = neighbors_of(compact.in_bits(vectors), compact.in_bits(queries), 40)
     again = compact.rescored(few, vectors, queries, 10)
-    assert compact.recall(few[:, :10], true) < compact.recall(again, true) < 1.0
-    assert compact.recall(np.array([[1, 2], [5, 6]]), np.array([[2, 3], [6, 5]])) == 0.75
+    assert recall(few[:, :10], true) < recall(again, true) < 1.0
+    assert recall(np.array([[1, 2], [5, 6]]), np.array([[2, 3], [6, 5]])) == 0.75
