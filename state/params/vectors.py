@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .section import Address, Option, Section
 
@@ -23,7 +23,7 @@ class EmbedParams(Section):
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto", description="of the embedded model; auto means bfloat16 where the processor has it, else float32"
     )
-    dimensions: Literal["auto"] | Annotated[int, Field(ge=2)] | None = Field(
+    dimensions: Literal["auto"] | int | None = Field(
         None,
         description="lay vectors along so many principal axes of the rows; auto: as few as keep `recall`; none means "
         "all dimensions",
@@ -34,6 +34,13 @@ class EmbedParams(Section):
         le=1,
         description="with `dimensions: auto`, the share of the ten nearest neighbours that shorter vectors must find",
     )
+
+    @field_validator("dimensions", mode="before")
+    @classmethod
+    def _auto_or_two(cls, value: object) -> object:
+        if value in (None, "auto") or (type(value) is int and value >= 2):
+            return value
+        raise ValueError("must be `auto`, or a whole number from 2 on")
 
 
 class EmbedTableParams(EmbedParams):

@@ -65,11 +65,13 @@ def sizes(rows: int, width: int, params: EmbedParams) -> tuple[int, ...]:
     if params.dimensions is None:
         return ()
     if params.dimensions >= width:
-        raise InputError(f"dimensions: {params.dimensions} are asked for, and the vectors have {width}; ask for fewer")
+        raise InputError(
+            f"embed.dimensions: {params.dimensions} are asked for, and the vectors have {width}; ask for fewer"
+        )
     if params.dimensions > fitted:
         raise InputError(
-            f"dimensions: {params.dimensions} are asked for, and {counted(fitted, 'row')} to fit them to are too few; "
-            "ask for fewer, or leave the setting out"
+            f"embed.dimensions: {params.dimensions} are asked for, and {counted(fitted, 'row')} to fit them to are too "
+            "few; ask for fewer, or leave the setting out"
         )
     return (params.dimensions,)
 
