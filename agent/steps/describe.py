@@ -77,7 +77,8 @@ class Embed(Step[_Vectors]):
 
     name = "embed"
     takes = (
-        "the vectors, which rows are neighbours, how many were cached, what computed them, and a model's cost at most"
+        "the vectors, which rows are neighbours, how many were cached, what computed them, what share of neighbours "
+        "shorter ones find, and a model's cost at most"
     )
 
     def total(self, view: View) -> int | None:

@@ -178,8 +178,8 @@ def in_words(found: Sampled, size: int | None, params: EmbedParams) -> str:
     if not found.recall:
         return f"{all_stay}: {rows} are too few to measure shorter ones on"
     by, kept = found.recall[-1] if size is None else (size, dict(found.recall)[size])
-    asked = f"{counted(parts(found.rows)[1], 'row')} that no axis was fitted to"
-    finds = f"by {by} axes {asked} find {100 * kept:.1f} % of their {NEIGHBORS} nearest rows"
+    asked = f"{counted(parts(found.rows)[1], 'row')} kept out of the fit"
+    finds = f"with {by} axes, {asked} find {100 * kept:.1f} % of their {NEIGHBORS} nearest rows"
     wanted = f" ({100 * params.recall:g} % are wanted)" if params.dimensions == "auto" else ""
     return f"{all_stay if size is None else f'vectors have {size} of {found.width} dimensions'}: {finds}{wanted}"
 

@@ -73,9 +73,10 @@ def test_what_cannot_be_shortened_is_refused_or_stays():
     with pytest.raises(InputError, match="vectors of 9 numbers stand beside such of 48"):
         axes.along(np.ones((1, 9), dtype=np.float32), np.eye(48, dtype=np.float32))
     few = rows(99)
-    assert np.array_equal(axes.shortest(few, AUTO, 0)[0], few)
-    assert axes.shortest(few, AUTO, 0)[1] == "vectors keep all 48 dimensions: 99 rows are too few to measure shorter ones on"
+    whole, said = axes.shortest(few, AUTO, 0)
+    assert np.array_equal(whole, few)
+    assert said == "vectors keep all 48 dimensions: 99 rows are too few to measure shorter ones on"
     short, said = axes.shortest(few, EmbedParams(dimensions=6), 0)
     assert short.shape == (99, 6)
     assert np.linalg.norm(short, axis=1) == pytest.approx(1)
-    assert said.startswith("vectors have 6 of 48 dimensions: by 6 axes 19 rows that no axis was fitted to find ")
+    assert said.startswith("vectors have 6 of 48 dimensions: with 6 axes, 19 rows kept out of the fit find ")
