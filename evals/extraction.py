@@ -14,7 +14,7 @@ from ..tools.read.pages.extract import Unreadable
 from .data import existing, loaded
 from .table import Table
 
-_ARCHIVE = "html/article-extraction-benchmark.tar.xz"
+ARCHIVE = "html/article-extraction-benchmark.tar.xz"
 _SUFFIX = ".html.gz"
 _MAX_BYTES = 16 << 20
 _TOKEN = re.compile(r"\w+")
@@ -29,10 +29,10 @@ def run(data: Path, pages: int = 181) -> Table:
         InputError: the benchmark is not in the data folder.
         MissingExtraError: trafilatura is missing.
     """
-    archive = existing(data, _ARCHIVE)
+    archive = existing(data, ARCHIVE)
     html, gold = benchmark(archive)
     html = dict(list(html.items())[:pages])
-    ours = _measured("Recryst", *_loaded(archive, len(html)), gold, html)
+    ours = _measured("Recryst", *extracted(archive, len(html)), gold, html)
     theirs = _measured("trafilatura.extract", *_plain(html), gold, html)
     notes = (
         "Tokens are the matches of `\\w+`, case as it is, counted as a multiset; every figure is the mean over the "
@@ -63,7 +63,7 @@ def _page_id(name: str) -> str:
     return Path(name).name.removesuffix(_SUFFIX)
 
 
-def _loaded(archive: Path, pages: int) -> tuple[dict[str, str], float]:
+def extracted(archive: Path, pages: int) -> tuple[dict[str, str], float]:
     """The texts that loading the archive gives, as a user would, and the seconds it took."""
     begun = time.perf_counter()
     rows, _ = loaded(archive, pages)

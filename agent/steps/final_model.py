@@ -17,7 +17,7 @@ from ...tools.model.pick import pick_final
 from ..session import Session
 from ..view import View
 from .base import Draft, Step
-from .finish import Written, files_below
+from .finish import Written, files_below, repeated
 
 if TYPE_CHECKING:
     from ...tools.model.perplexity import Evaluation
@@ -96,7 +96,7 @@ class Train(Step[Models | None]):
             said = f"{said}, {view.config.train.mode} fine-tuning: held-out perplexity {before} → {after}"
         return Draft(
             values=Values(models=measured.models),
-            inputs=("ledger", "text"),
+            inputs=("ledger", "text", *(("assignments",) if view.config.outcome.repeat > 1 else ())),
             fields=measured.fields,
             files=measured.files,
             lines=((said, ""),),
@@ -111,8 +111,10 @@ def _why_not(view: View) -> str:
 
 
 def _shuffled_text(view: View) -> Iterator[str]:
-    """The curated training text in a random order, a batch at a time."""
-    rows = view.kept()
+    """The curated training text in a random order, a batch at a time; rows that are repeated stand so often."""
+    rows, again = view.kept(), repeated(view)
+    if again is not None:
+        rows = np.repeat(again["row"].to_numpy(), again["repeat"].to_numpy())
     order = np.random.default_rng(view.seed(6)).permutation(len(rows))
     for start in range(0, len(rows), TEXT_BATCH):
         yield from view.text(rows[order[start : start + TEXT_BATCH]]).to_list()

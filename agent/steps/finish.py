@@ -16,6 +16,7 @@ from ...state.errors import storage_error
 from ...state.phrases import Advance, silent
 from ...state.rows import check_ledger, counts
 from ...state.values import Values
+from ...tools.judge.selection.repeated import repeats
 from ...tools.write.export import Curated, ExportResult, Synthetic, content_sha256, originals, splits_of
 from ...tools.write.export import export as export_rows
 from ...tools.write.removed import write_removed
@@ -73,7 +74,17 @@ class Export(Step[Written]):
             ),
             fields={"counts": counts(ledger), **measured.fields},
             files=measured.files,
+            lines=_of_repeats(view),
         )
+
+
+def _of_repeats(view: View) -> tuple[tuple[str, str], ...]:
+    """What the terminal says of rows that are repeated; nothing where none is."""
+    found = repeated(view)
+    if found is None:
+        return ()
+    often, total = int((found["repeat"] > 1).sum()), int(found["repeat"].sum())
+    return ((f"export: {often:,} of {found.height:,} training rows are repeated, {total:,} in all", ""),)
 
 
 def _curated(view: View) -> Curated:
@@ -92,7 +103,21 @@ def _curated(view: View) -> Curated:
         labels=labels,
         relabelled=changed if changed.height else None,
         synthetic=synthetic,
+        repeats=repeated(view),
     )
+
+
+def repeated(view: View) -> pl.DataFrame | None:
+    """How often each kept training row is to be read (``row`` uint32, ``repeat`` int32), in order of position; None
+    where none is repeated. A row that a model wrote stands once, so that synthetic rows stay under their share."""
+    if view.config.outcome.repeat == 1:
+        return None
+    rows = pl.DataFrame({"row": view.kept()}).join(view.frame("assignments", "row", "cluster"), on="row", how="left")
+    rows = rows.sort("row")
+    times = repeats(rows["cluster"].fill_null(-1).to_numpy(), view.config.outcome.repeat)
+    if view.has("synthetic"):
+        times[rows["row"].is_in(view.frame("synthetic")["row"].implode()).to_numpy()] = 1
+    return rows.select("row", repeat=pl.Series(times))
 
 
 def write_curated(view: View, folder: Path, advance: Advance = silent) -> ExportResult:

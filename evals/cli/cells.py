@@ -18,6 +18,10 @@ from ..selection.pruning import STRATEGIES, PruningPlan
 from ..selection.study import MODELS, StudyPlan
 from ..selection.study import STRATEGIES as SELECTING
 from ..table import Table
+from ..training.repetition import EPOCHS, RepetitionPlan
+from ..training.repetition import NAMES as REPEATED
+from ..training.stages import NAMES as STAGED
+from ..training.stages import StagesPlan
 from .plan import command_of
 from .printing import data_option, printing
 
@@ -172,6 +176,33 @@ def dimensions(**options: Any) -> Made:
     from ..embedding.dimensions import EXPERIMENT
 
     return EXPERIMENT, DimensionsPlan(**options)
+
+
+_TOKENS = "Tokens that each training spends."
+
+
+@_of_data
+@click.option("--set", "sets", multiple=True, type=click.Choice(REPEATED), help="Which set.  [default: both]")
+@click.option("--epochs", "epochs", multiple=True, type=click.IntRange(1),
+              help=f"Passes over the set.  [default: {', '.join(map(str, EPOCHS))}]")  # fmt: skip
+@click.option("--seeds", default=RepetitionPlan.seeds, show_default=True, type=click.IntRange(1), help="Runs of each.")
+@click.option("--tokens", default=RepetitionPlan.tokens, show_default=True, type=click.IntRange(1000), help=_TOKENS)
+def repetition(**options: Any) -> Made:
+    """Repeated texts: what a budget of tokens teaches when it is spent on fewer of them, on purpose or by accident."""
+    from ..training.repetition import EXPERIMENT
+
+    return EXPERIMENT, RepetitionPlan(**options)
+
+
+@_of_data
+@click.option("--set", "sets", multiple=True, type=click.Choice(STAGED), help="Which set.  [default: all]")
+@click.option("--seeds", default=StagesPlan.seeds, show_default=True, type=click.IntRange(1), help="Draws of each.")
+@click.option("--tokens", default=StagesPlan.tokens, show_default=True, type=click.IntRange(1000), help=_TOKENS)
+def stages(**options: Any) -> Made:
+    """Stages: what a small language model learns from text with a stage of cleaning and without it."""
+    from ..training.stages import EXPERIMENT
+
+    return EXPERIMENT, StagesPlan(**options)
 
 
 @_by_cells

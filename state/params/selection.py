@@ -86,8 +86,15 @@ class OutcomeParams(Section):
     strategies: tuple[LoopStrategy, ...] = Field(
         (), description="with `keep`: strategies of docs/selection.md that are measured beside the run's own choices"
     )
+    repeat: int = Field(
+        1,
+        ge=1,
+        le=4,
+        description="how often a training row may stand, at most: rows of clusters below the mean size are repeated, "
+        "which the column recryst_repeat says and the final model reads; 1: none is",
+    )
 
     @property
     def asked(self) -> bool:
-        """Whether anything is asked for."""
+        """Whether rows are to go for it."""
         return self.keep is not None or self.target_noise is not None

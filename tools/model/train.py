@@ -9,14 +9,21 @@ from ...state.errors import UsageError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
 from .checkpoint import check_replaceable, publish, quiet
-from .fit import Piece, TrainResult, encode, fit, pieces, result_of, until
+from .fit import TrainResult, encode, fit, pieces, result_of, until
 
 END = "<|endoftext|>"
 _SAMPLE_CHARACTERS = 4_000_000  # text the tokenizer learns from: four thousand merges settle long before
 _EAGER_CONTEXT = 256  # up to here plain attention beats the fused kernel on a CPU (1.4 times at 128 tokens)
 
 
-def train(text: Iterable[str], params: TrainParams, out: Path, seed: int, advance: Advance = silent) -> TrainResult:
+def train(
+    text: Iterable[str],
+    params: TrainParams,
+    out: Path,
+    seed: int,
+    advance: Advance = silent,
+    tokenizer: Any = None,
+) -> TrainResult:
     """Train a byte-level BPE tokenizer and a Llama-shaped causal language model on ``text``, and save both.
 
     This is ``params.mode`` ``scratch``; the others are handed to ``finetune``.
@@ -35,6 +42,8 @@ def train(text: Iterable[str], params: TrainParams, out: Path, seed: int, advanc
             the end, never left half-written.
         seed: of the initial weights and of the order of sequences.
         advance: told the tokens of each batch.
+        tokenizer: what ``fit_tokenizer`` learned from other text, so that models of several texts read alike; None: it
+            is learned from ``text``.
 
     Raises:
         UsageError: sizes that do not fit together, a learning rate that diverges, ``out`` holds something else.
@@ -55,11 +64,13 @@ def train(text: Iterable[str], params: TrainParams, out: Path, seed: int, advanc
     _check_sizes(params)
     check_replaceable(out)  # before the work, not after it
     stream = pieces(text)
-    sample = list(until(stream, _SAMPLE_CHARACTERS))
-    tokenizer = _fit_tokenizer(sample, params.vocab_size)
+    if tokenizer is None:
+        sample = list(until(stream, _SAMPLE_CHARACTERS))
+        tokenizer = fit_tokenizer((piece for piece, _ in sample), params.vocab_size)
+        stream = chain(sample, stream)
+        del sample
     end = tokenizer.token_to_id(END)
-    tokens = encode(tokenizer, end, chain(sample, stream), params)
-    del sample
+    tokens = encode(tokenizer, end, stream, params)
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _new_model(params, tokenizer.get_vocab_size(), end)
@@ -82,8 +93,9 @@ def _check_sizes(params: TrainParams) -> None:
         )
 
 
-def _fit_tokenizer(sample: list[Piece], vocab_size: int) -> Any:
-    """A ``tokenizers.Tokenizer`` of at most ``vocab_size`` tokens: the 256 bytes, ``END`` and learned merges."""
+def fit_tokenizer(sample: Iterable[str], vocab_size: int) -> Any:
+    """A ``tokenizers.Tokenizer`` of at most ``vocab_size`` tokens: the 256 bytes, ``END`` and merges learned from
+    ``sample``."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -95,7 +107,7 @@ def _fit_tokenizer(sample: list[Piece], vocab_size: int) -> Any:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((piece for piece, _ in sample), trainer)
+    tokenizer.train_from_iterator(sample, trainer)
     tokenizer.encode_special_tokens = True  # a row that spells END out is text like any other
     return tokenizer
 

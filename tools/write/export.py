@@ -32,6 +32,7 @@ _KINDS = {
     "tags": pa.list_(pa.string()),
     "synthetic": pa.bool_(),
     "seeds": pa.list_(pa.string()),
+    "repeat": pa.int32(),
 }  # the other columns of ours are strings
 
 
@@ -57,6 +58,7 @@ class Curated:
     labels: pl.DataFrame | None = None  # ``row`` uint32 and the columns of a label table
     relabelled: pl.DataFrame | None = None  # ``row`` uint32 and the new ``label`` of the rows in force that have one
     synthetic: Synthetic | None = None  # with it, every row says whether and how it was generated
+    repeats: pl.DataFrame | None = None  # ``row`` uint32 and ``repeat`` int32 of the training rows; others stand once
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
     folders, ``domain=…/difficulty=…/part-<split>-00000.parquet``; an axis without a single label makes no folders.
     Whoever reads the folders as one table tells the held-out rows by their split. Rows that a model may have written
     have ``recryst_synthetic/seeds/generator`` too. Where rows were given another label, ``recryst_label`` has it, null
-    for all others, and the original column stays as it was. A column of the input that already has such a name, or that
+    for all others, and the original column stays as it was. With ``repeats``, ``recryst_repeat`` has how often each row
+    is to be read. A column of the input that already has such a name, or that
     of a folder's key, keeps it; ours gets an underscore more. The folder is made if absent, and files of an earlier
     export in it are replaced.
 
@@ -85,6 +88,7 @@ def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportR
     source = pq.ParquetFile(curated.originals)
     more = (*(PROVENANCE if synthetic else ()), *(("split", *LABELS) if labels is not None else ()))
     more = (*(("label",) if curated.relabelled is not None else ()), *more)
+    more = (*(("repeat",) if curated.repeats is not None else ()), *more)
     taken = source.schema_arrow.names
     names = {column: free_name(f"recryst_{column}", taken) for column in ("id", "text", "cluster", *more)}
     splits = splits_of(curated.ledger)
@@ -213,12 +217,13 @@ def _encoded(value: object) -> str:
 
 
 def content_sha256(curated: Curated) -> str:
-    """The hash of what the curated set says of every row in force: split, id, text, cluster, its new label, labels and
-    provenance.
+    """The hash of what the curated set says of every row in force: split, id, text, cluster, how often it is to
+    be read, its new label, labels and provenance.
 
     It is taken in order of position, and does not depend on how the files are written.
     """
-    said = ["split", "id", "text", "cluster", *(("label",) if curated.relabelled is not None else ())]
+    said = ["split", "id", "text", "cluster", *(("repeat",) if curated.repeats is not None else ())]
+    said += ["label"] if curated.relabelled is not None else []
     said += [*(LABELS if curated.labels is not None else ()), *(PROVENANCE if curated.synthetic is not None else ())]
     ours = _said(curated).filter(pl.col("status") != "removed").select(said)
     digest = hashlib.sha256()
@@ -231,6 +236,8 @@ def _said(curated: Curated) -> pl.DataFrame:
     """Every row of the ledger, in order, with text and cluster, and what else is said of rows."""
     ours = curated.ledger.select("row", "id", "status", "split")
     ours = ours.join(curated.clusters.select("row", "cluster"), on="row", how="left")
+    if curated.repeats is not None:
+        ours = ours.join(curated.repeats, on="row", how="left").with_columns(pl.col("repeat").fill_null(1))
     if curated.relabelled is not None:
         ours = ours.join(curated.relabelled.select("row", "label"), on="row", how="left")
     if curated.labels is not None:

@@ -10,7 +10,7 @@ import pytest
 from recryst.state.errors import InputError, UsageError
 from recryst.state.params.final_model import TrainParams
 from recryst.tools.model.perplexity import evaluate
-from recryst.tools.model.train import END, TrainResult, train
+from recryst.tools.model.train import END, TrainResult, fit_tokenizer, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -185,3 +185,11 @@ def test_another_folder_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a model, so it is not replaced"):
         train(sentences(200, 0), TINY.model_copy(update={"tokens": 1000}), tmp_path, seed=0)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_models_of_several_texts_can_read_alike(tmp_path: Path) -> None:
+    tokenizer = fit_tokenizer(sentences(50, 7), TINY.vocab_size)
+    params = TINY.model_copy(update={"tokens": 1000})
+    for name, text in (("one", sentences(100, 0)), ("other", ["zyx wvu tsr qpo " * 20] * 10)):
+        assert train(text, params, tmp_path / name, 0, tokenizer=tokenizer).vocabulary == tokenizer.get_vocab_size()
+    assert (tmp_path / "one/tokenizer.json").read_bytes() == (tmp_path / "other/tokenizer.json").read_bytes()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from recryst.state.params.selection import SelectParams
 from recryst.tools.judge.selection import hierarchy, places, redundancy, spread, target, weighted
 from recryst.tools.judge.selection.choose import chosen
+from recryst.tools.judge.selection.repeated import repeats
 from recryst.tools.vectors.neighbors import unit
 
 _WORDS = ("card", "loan", "rate", "bank", "sum", "proof")
@@ -235,3 +236,18 @@ def test_a_size_is_a_share_or_a_number_of_rows():
     for keep in (0, -1, 1.5, "0%", "120%", "few"):
         with pytest.raises(ValueError, match="keep"):
             SelectParams(keep=keep)
+
+
+@given(st.lists(st.integers(-1, 5), max_size=60), st.integers(1, 4))
+def test_repeated_rows_make_clusters_weigh_more_alike(clusters, most):
+    clusters = np.array(clusters, dtype=np.int32)
+    times = repeats(clusters, most)
+    assert ((times >= 1) & (times <= most)).all()
+    assert (times[clusters < 0] == 1).all()
+    sizes = np.bincount(clusters[clusters >= 0], minlength=1)
+    masses = np.bincount(clusters[clusters >= 0], weights=times[clusters >= 0], minlength=1)
+    there = sizes > 0
+    if there.any():
+        assert masses.max() <= max(sizes.max(), 1.5 * sizes[there].mean())  # the largest is not outgrown by more
+        shares, before = (one[there] / one.sum() for one in (masses, sizes))
+        assert (shares**2).sum() <= (before**2).sum() + 1e-9

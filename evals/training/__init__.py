@@ -1,0 +1,1 @@
+"""What sets of texts teach the small language model, on the same budget of tokens."""
