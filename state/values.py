@@ -78,11 +78,31 @@ class Trial(Record):
     before: Artefacts  # what its tables replaced; a rollback brings it back
 
 
+class LabelLesson(Record):
+    """What taught the classifier of one part of the labels, and from where on it is sure.
+
+    ``examples``: rows that the rules labelled. ``left_out``: names that it never gives, for too few keywords tell them.
+    ``judged``: examples that it was tried on, taught without their keywords. ``margin``: the lead over the second name
+    from which it labels, and ``right``, the share of the judged ones that lead by as much and were named as the rules
+    do; None where it labels nothing.
+    """
+
+    examples: int
+    left_out: tuple[str, ...]
+    judged: int
+    margin: float | None
+    right: float | None
+
+
 class LabelTally(Record):
-    """How many rows were labelled by whom, and how many got each name of the taxonomy."""
+    """How many rows were labelled by whom, part by part, and how many got each name of the taxonomy.
+
+    ``by``: part → who → rows. ``lessons``: part → what its classifier learned, where one was asked for.
+    """
 
     rows: int
-    by: dict[str, int]
+    by: dict[str, dict[str, int]]
+    lessons: dict[str, LabelLesson] = Field(default_factory=dict)
     unsure: int
     domains: dict[str, int]
     tags: dict[str, int]

@@ -12,6 +12,7 @@ from ...state.events import Act, Approve, Decide, Event, JudgeHeldOut, Measure
 from ...state.report import Record
 from ...state.rows import LEDGER_SCHEMA
 from ...state.values import Role, RunState
+from ...tools.judge.taxonomy import LABELS, PARTS
 from ...tools.text import filters
 from ...tools.write.reasons import in_words
 from ..decide.undo import standing_actions
@@ -20,7 +21,6 @@ from .notes import Note, notes_on
 from .suspicion import evidence_on_row
 from .suspicion import in_words as evidence_in_words
 
-_AXES = ("domain", "tags", "difficulty")
 _EDITED: dict[Edit, str] = {
     "restore": "brought back", "drop": "taken out", "protect": "protected", "label": "relabelled"
 }  # fmt: skip
@@ -58,7 +58,7 @@ class Row(Line):
     notes: tuple[Note, ...] = ()  # by people
     said: str | None = None  # by a person: keep, remove or label NAME
     evidence: Json | None = None  # figures of the last evidence on single rows
-    labels: Json | None = None  # domain, tags, difficulty, labelled_by; None in it where nobody was sure
+    labels: Json | None = None  # domain, tags and difficulty, and who gave each; None in it where nobody was sure
     copies_by_label: dict[str, int] | None = None  # where its copies carry several labels, itself among them
     generator: str | None = None  # the language model that wrote it, after the rows `seeds`
     seeds: tuple[str, ...] = ()
@@ -153,7 +153,7 @@ def _known(view: View, line: Line) -> Json:
     if quality := _at(view, "quality", line.row):
         found["quality"] = quality["score"]
     if labels := _at(view, "row_labels", line.row):
-        found["labels"] = {name: labels[name] for name in (*_AXES, "labelled_by")}
+        found["labels"] = {name: labels[name] for name in LABELS}
     if view.values.conflicts is not None and len(votes := _votes(view, line.row)) > 1:
         found["copies_by_label"] = votes
     if line.origin == "synthesis" and (written := _at(view, "synthetic", line.row)):
@@ -297,10 +297,10 @@ def told(found: Explanation) -> list[str]:
     if row.quality is not None:
         lines.append(f"  predicted quality {row.quality:.2f} of 5")
     if (labels := row.labels) is not None:
-        given = [(name, value if isinstance(value, str) else ", ".join(value or ())) for name, value in labels.items()]
-        said = "; ".join(f"{name} {value}" for name, value in given if value and name in _AXES)
-        by = f", given by {labels['labelled_by'].replace('_', '-')}" if labels["labelled_by"] else ""
-        lines.append(f"  labels: {said or 'unsure'}{by}")
+        given = [(part, [labels[part]] if part != "tags" else labels[part]) for part in PARTS if labels[part]]
+        by = {part: labels[f"{part}_by"].replace("_", "-") for part, _ in given}
+        said = [f"{part} {', '.join(names)} (by {by[part]})" for part, names in given]
+        lines.append(f"  labels: {'; '.join(said) or 'unsure'}")
     return [*lines, *(said for step in found.steps for said in (_told_step(step), *_told_looks(step)))]
 
 

@@ -16,7 +16,7 @@ from ...tools.vectors.embed import Encoder, open_encoder
 from ...tools.vectors.encoders.remote import sent_to
 from ...tools.vectors.neighbors import unit
 from ..decide.proposals import Arguments
-from ..steps.measured import shortened
+from ..steps.measured import embedded_parts, shortened
 from ..view import View
 from .reader import Reader
 
@@ -97,17 +97,8 @@ class Meaning:
         return self._reader.made(key, lambda: _closeness(view, self._places[name]))
 
 
-def _parts(view: View) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions (uint32 [n]) and unit vectors (float32 [n, d]) of the rows to train on, and of those held out."""
-    parts = [(np.asarray(view.array("pool")), view.array("vectors"))]
-    if view.has("anchor_vectors"):
-        held_out = view.ledger().filter(pl.col("split") == "anchor")["row"].to_numpy()
-        parts.append((held_out, view.array("anchor_vectors")))
-    return [(rows, vectors) for rows, vectors in parts if len(rows) == len(vectors)]
-
-
 def _vector(view: View, row: int) -> np.ndarray:
-    for rows, vectors in _parts(view) if view.has("pool", "vectors") else []:
+    for rows, vectors in embedded_parts(view) if view.has("pool", "vectors") else []:
         at = np.flatnonzero(rows == row)
         if len(at):
             return np.array(vectors[at[0]], dtype=np.float32)
@@ -116,7 +107,7 @@ def _vector(view: View, row: int) -> np.ndarray:
 
 def _closeness(view: View, place: _Place) -> pl.DataFrame:
     found = []
-    for rows, vectors in _parts(view):
+    for rows, vectors in embedded_parts(view):
         cosines = [vectors[at : at + _READ_ROWS] @ place.vector for at in range(0, len(rows), _READ_ROWS)]
         found.append(pl.DataFrame({"row": rows, "closeness": np.concatenate([np.zeros(0), *cosines])}, schema=_SCHEMA))
     return pl.concat(found).filter(pl.col("row") != place.row if place.row is not None else pl.lit(True))

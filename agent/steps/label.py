@@ -1,6 +1,6 @@
 """Labels: domain, tags and difficulty of every curated row, over the user's taxonomy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -12,15 +12,18 @@ from ...prompts import prompt
 from ...state.canonical import canonical_json
 from ...state.events import StepEvent
 from ...state.phrases import Advance, silent
-from ...state.values import LabelTally, Role, Values
-from ...tools.judge.labels import by_rules, filled_in, label_table, unsure, zero_shot
-from ...tools.judge.taxonomy import UNSURE, Entry, Taxonomy, taxonomy_of
+from ...state.values import LabelLesson, LabelTally, Role, Values
+from ...tools.judge.labels import STAGES, by_rules, filled_in, label_table, unsure, zero_shot
+from ...tools.judge.taxonomy import PARTS, UNSURE, Entry, Taxonomy, taxonomy_of
+from ...tools.judge.weak import by_classifier
+from ...tools.write.figures import labels_in_words, lesson_in_words
 from ..llm.ask import ROWS_PER_QUESTION, ShortText, ask_about
 from ..llm.client import Model
 from ..session import Session
 from ..view import View
 from .base import Content, Draft, Step
 from .clean import logged_frame
+from .measured import embedded_rows
 
 Classify = Callable[[pl.Series], pl.DataFrame]  # texts [m] → a label table [m]
 
@@ -28,7 +31,7 @@ Classify = Callable[[pl.Series], pl.DataFrame]  # texts [m] → a label table [m
 class Label(Step[Classify | None]):
     """Label the curated rows, the held-out ones too, where a taxonomy is given.
 
-    The measurement is the zero-shot classifier, or in the audit what it said; None where none is named.
+    The measurement is the zero-shot model, or in the audit what it said; None where none is named.
     """
 
     name = "label"
@@ -58,24 +61,26 @@ class Label(Step[Classify | None]):
         """
         taxonomy = taxonomy_of(view.json("taxonomy"))
         rows = np.sort(np.concatenate([view.kept(), view.held_out()]))
-        labels, zero_shot_said = _labelled(view, view.text(rows), taxonomy, measured, advance)
+        text = view.text(rows)
+        labels, lessons = _by_rules_and_classifier(view, rows, text, taxonomy)
+        labels, zero_shot_said = _by_models(view, text, labels, taxonomy, measured, advance)
         artefacts: dict[Role, Content] = {"row_labels": labels.select(pl.Series("row", rows), pl.all())}
         if zero_shot_said is not None:
             artefacts["zero_shot"] = zero_shot_said
-        figures = tally(labels, taxonomy)
-        by = ", ".join(f"{n:,} by {who.replace('_', '-')}" for who, n in figures.by.items()) or "none"
-        unsure_rows = f"{figures.unsure:,} stay unsure of a domain or a difficulty"
-        sentence = f"labels: of {figures.rows:,} rows, {by}; {unsure_rows}"
+        figures = tally(labels, taxonomy, lessons)
+        sentences = (
+            f"labels of {labels_in_words(figures)}",
+            *(lesson_in_words(part, lesson) for part, lesson in lessons.items()),
+        )
         return Draft(
             artefacts=artefacts,
             values=Values(labelled=figures),
-            inputs=("ledger", "text", "taxonomy"),
-            reasons=(sentence,),
-            lines=((sentence, ""),),
+            inputs=("ledger", "text", "vectors", "taxonomy"),
+            reasons=sentences,
+            lines=tuple((sentence, "") for sentence in sentences),
         )
 
 
-_AXES = {"domain": "domains", "tags": "tags", "difficulty": "difficulties"}  # column → its names in the taxonomy
 _FIELDS = {
     "domain": "- `domain`: the one name under `domains` that fits best, or `unsure`.",
     "tags": "- `tags`: the names under `tags` that fit, none to all.",
@@ -83,11 +88,41 @@ _FIELDS = {
 }
 
 
-def _labelled(
-    view: View, text: pl.Series, taxonomy: Taxonomy, zero_shot: Classify | None, advance: Advance
+def _by_rules_and_classifier(
+    view: View, rows: np.ndarray, text: pl.Series, taxonomy: Taxonomy
+) -> tuple[pl.DataFrame, dict[str, LabelLesson]]:
+    """The label table of positions (uint32 [n]) with their texts (strings [n]), and what the classifier learned.
+
+    It is asked of the parts of which a row has one name; that no keyword of a tag stands in a row does not tell that it
+    lacks it, so that there would be nothing to tell tags from.
+    """
+    labels, lessons = by_rules(text, taxonomy), dict[str, LabelLesson]()
+    precision, (embedded, vectors) = view.config.label.precision, embedded_rows(view, rows)
+    if precision is None or not len(embedded):
+        return labels, lessons
+    known, said = labels[embedded], dict[str, pl.Series]()
+    for part in ("domain", "difficulty"):
+        entries = getattr(taxonomy, PARTS[part])
+        if any(entry.keywords for entry in entries):
+            said[part], lessons[part] = by_classifier(
+                text.gather(embedded), vectors, known[part], entries, precision, view.seed(13)
+            )
+    nothing = pl.Series([None] * len(embedded), dtype=pl.String)
+    domains, difficulties = (said.get(part, nothing) for part in ("domain", "difficulty"))
+    more = label_table([(domain, [], hard) for domain, hard in zip(domains, difficulties, strict=True)], "classifier")
+    return filled_in(labels, embedded, more), lessons
+
+
+def _by_models(
+    view: View,
+    text: pl.Series,
+    labels: pl.DataFrame,
+    taxonomy: Taxonomy,
+    zero_shot: Classify | None,
+    advance: Advance,
 ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-    """The label table of texts (strings [n]), and what ``zero_shot`` said of those that the rules leave unsure."""
-    labels, said, config = by_rules(text, taxonomy), None, view.config
+    """The label table of texts (strings [n]) filled in by the models, and what ``zero_shot`` said of open ones."""
+    said, config = None, view.config
     open_rows = np.flatnonzero(unsure(labels, taxonomy))
     if zero_shot is not None and len(open_rows):
         said = zero_shot(text.gather(open_rows))
@@ -100,15 +135,18 @@ def _labelled(
     return labels, said
 
 
-def tally(labels: pl.DataFrame, taxonomy: Taxonomy) -> LabelTally:
-    """How many rows were labelled by whom, and how many got each name."""
-    by = dict(labels["labelled_by"].drop_nulls().value_counts().sort("labelled_by").iter_rows())
-    names: dict[str, dict[str, int]] = {}
-    for column, axis in _AXES.items():
+def tally(labels: pl.DataFrame, taxonomy: Taxonomy, lessons: Mapping[str, LabelLesson]) -> LabelTally:
+    """How many rows were labelled by whom, part by part, and how many got each name."""
+    names, by = dict[str, dict[str, int]](), dict[str, dict[str, int]]()
+    for column, axis in PARTS.items():
+        if getattr(taxonomy, axis):
+            whom = dict(labels[f"{column}_by"].drop_nulls().value_counts().iter_rows())
+            by[column] = {stage: whom[stage] for stage in STAGES if stage in whom}
         given = labels[column].explode() if column == "tags" else labels[column]
         found = dict(given.drop_nulls().value_counts().iter_rows())
         names[axis] = {entry.name: found.get(entry.name, 0) for entry in getattr(taxonomy, axis)}
-    return LabelTally(rows=labels.height, by=by, unsure=int(unsure(labels, taxonomy).sum()), **names)
+    missing = int(unsure(labels, taxonomy).sum())
+    return LabelTally(rows=labels.height, by=by, lessons=dict(lessons), unsure=missing, **names)
 
 
 def by_model(model: Model, texts: list[str], taxonomy: Taxonomy, advance: Advance = silent) -> pl.DataFrame:
@@ -118,7 +156,7 @@ def by_model(model: Model, texts: list[str], taxonomy: Taxonomy, advance: Advanc
     """
     form = answer_form(taxonomy)
     axes = _axes(taxonomy)
-    described = {_AXES[column]: {entry.name: entry.description for entry in axes[column]} for column in axes}
+    described = {PARTS[column]: {entry.name: entry.description for entry in axes[column]} for column in axes}
     fields = "\n".join(_FIELDS[column] for column in axes)
     system = prompt("label").render({"taxonomy": canonical_json(described).decode(), "fields": fields})
     found = ask_about(model, "label", texts, form, _entries, advance, system)
@@ -139,7 +177,7 @@ def answer_form(taxonomy: Taxonomy) -> type[BaseModel]:
 
 def _axes(taxonomy: Taxonomy) -> dict[str, tuple[Entry, ...]]:
     """The entries of each axis that has any, by the column they go to."""
-    return {column: entries for column, axis in _AXES.items() if (entries := getattr(taxonomy, axis))}
+    return {column: entries for column, axis in PARTS.items() if (entries := getattr(taxonomy, axis))}
 
 
 def _entries(answer: Any) -> list[Any]:
@@ -148,6 +186,6 @@ def _entries(answer: Any) -> list[Any]:
 
 def _label(entry: Any, taxonomy: Taxonomy) -> tuple[str | None, list[str], str | None]:
     """One row's labels in the order of the taxonomy; none where there is no answer."""
-    chosen = {column: getattr(entry, column, None) for column in _AXES}
+    chosen = {column: getattr(entry, column, None) for column in PARTS}
     domain, difficulty = (None if chosen[c] == UNSURE else chosen[c] for c in ("domain", "difficulty"))
     return domain, [tag.name for tag in taxonomy.tags if tag.name in (chosen["tags"] or [])], difficulty

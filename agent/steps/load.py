@@ -15,6 +15,7 @@ from ...state.params.preparation import LoadParams
 from ...state.phrases import Advance, counted, silent
 from ...state.rows import Removal, counts, new_ledger, remove_rows
 from ...state.values import Role, Values
+from ...tools.judge.labels import usable
 from ...tools.judge.taxonomy import read_taxonomy
 from ...tools.read.load import load as load_rows
 from ...tools.repeats.contamination.benchmarks import read_benchmarks
@@ -137,6 +138,8 @@ def _side_files(session: Session, folder: Path) -> tuple[dict[Role, str], list[s
     side, notes = dict[Role, str](), list[str]()
     if config.label.taxonomy is not None:
         side["taxonomy"] = store.put_json(asdict(read_taxonomy(Path(config.label.taxonomy))))
+        if config.label.nli_model is not None:
+            usable(config.label.nli_model)
     if config.synthesis.seeds is not None:
         side["seeds"] = store.put_json(read_hand_written(config.synthesis.seeds, folder / "seeds", config.scrub))
     if config.decontaminate.against:

@@ -136,6 +136,27 @@ def pool_contents(view: View, rows: np.ndarray, found: Embedded | None) -> dict[
     }
 
 
+def embedded_parts(view: View) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions (uint32 [n]) and unit vectors (float32 [n, d]) of the rows to train on, and of those held out."""
+    parts, split = [(np.asarray(view.array("pool")), view.array("vectors"))], view.ledger()["split"]
+    held_out: tuple[tuple[str, Role], ...] = (("anchor", "anchor_vectors"), ("sealed", "sealed_vectors"))
+    for name, role in held_out:
+        if view.has(role):
+            parts.append(((split == name).arg_true().to_numpy(), view.array(role)))
+    return [(rows, vectors) for rows, vectors in parts if len(rows) == len(vectors)]
+
+
+def embedded_rows(view: View, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of some positions (uint32 [n], ascending) have a vector: integers [m]; and theirs, float32 [m, d]."""
+    if not view.has("pool", "vectors"):
+        return np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.float32)
+    parts = [(np.isin(known, rows), known, vectors) for known, vectors in embedded_parts(view)]
+    known = np.concatenate([positions[wanted] for wanted, positions, _ in parts])
+    vectors = np.concatenate([np.asarray(theirs)[wanted] for wanted, _, theirs in parts])
+    order = np.argsort(known, kind="stable")
+    return np.searchsorted(rows, known[order]), vectors[order]
+
+
 def row_vectors(session: Session, view: View, rows: np.ndarray, advance: Advance) -> tuple[np.ndarray, tuple[int, int]]:
     """Unit vectors of positions (uint32 [m]), float32 [m, d], the user's own or the encoder's; and the counts."""
     if view.has("given_vectors"):

@@ -10,6 +10,7 @@ import click
 from ..embedding.dimensions import NAMES as SMALLER
 from ..embedding.dimensions import DimensionsPlan
 from ..experiment import Experiment
+from ..labelling.sets import NAMES as LABEL_SETS
 from ..loop.faults import CLEAN, FLIPS, SEVERITIES
 from ..loop.sets import LABELLED, NAMES
 from ..selection.balance import BalancePlan
@@ -203,6 +204,17 @@ def stages(**options: Any) -> Made:
     from ..training.stages import EXPERIMENT
 
     return EXPERIMENT, StagesPlan(**options)
+
+
+@_of_data
+@click.option("--set", "sets", multiple=True, type=click.Choice(LABEL_SETS), help="Which set.  [default: all]")
+@click.option("--nli-model", help="An NLI model of transformers, by name or folder.  [default: no zero-shot labels]")
+@click.option("--llm", help="A language model: anthropic:NAME, openai:NAME or ollama:NAME.  [default: none]")
+def labels(**options: Any) -> Made:
+    """Labels by a taxonomy: how many rows each stage labels, and how many of those rightly."""
+    from ..labelling.stages import EXPERIMENT, LabelsPlan
+
+    return EXPERIMENT, LabelsPlan(**options)
 
 
 @_by_cells

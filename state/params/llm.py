@@ -60,10 +60,13 @@ class QualityParams(Section):
 
 
 class LabelParams(Section):
-    """Domain, tags and difficulty of every row: by rules, then zero-shot, then a language model."""
+    """Domain, tags and difficulty of every row: by rules, a classifier that they teach, zero-shot, a language model."""
 
     taxonomy: Annotated[str | None, Option("model", file=True)] = Field(
         None, description="a YAML file with domains, tags and difficulties; none: no labels"
+    )
+    precision: float | None = Field(
+        0.9, ge=0.5, lt=1, description="classifier: share of its labels that must be right; none: step left out"
     )
     nli_model: str | None = Field(
         None, description="any NLI model of transformers, by name or path; none: step left out"

@@ -14,7 +14,7 @@ from recryst.state.actions import Action, Prune, Refilter
 from recryst.state.decision import Critique, Rejected
 from recryst.state.events import StageGain
 from recryst.state.report import ClusterEvidence, Objective, Probe
-from recryst.state.values import FinalModel, LabelTally, ModelFigures
+from recryst.state.values import FinalModel, LabelLesson, LabelTally, ModelFigures
 from recryst.tools.write.report import write_report
 from recryst.tools.write.shown import (
     FunnelStep,
@@ -219,7 +219,11 @@ def report_data(texts: list[str]) -> ReportData:
             Learned(title=text, used=True, figures={"rows": 137} | agreement),
             Learned(title=text, used=False, figures={"rows": 12}),
         ),
-        labelled=LabelTally(rows=8890, by={"rules": 8123}, unsure=767, domains={text: 8123}, tags={}, difficulties={}),
+        labelled=LabelTally(
+            **{"rows": 8890, "by": {"domain": {"rules": 8123}}, "unsure": 767, "tags": {}, "difficulties": {}},
+            domains={text: 8123},
+            lessons={"domain": LabelLesson(examples=8123, left_out=(text,), judged=7000, margin=0.5, right=0.91)},
+        ),
     )
 
 

@@ -1,13 +1,14 @@
 """Labels by rules and by zero-shot classification: domain, tags and difficulty, over the user's taxonomy.
 
-A label table has ``domain`` (string or null), ``tags`` (list of strings), ``difficulty`` (string or null) and
-``labelled_by`` (``rules``, ``zero_shot`` or ``model``: the last of them that had something to say on the row, or
-null). Each step fills in what those before it left open.
+A label table has ``domain`` (string or null), ``tags`` (list of strings) and ``difficulty`` (string or null), and
+beside each who gave it (``domain_by``, ``tags_by``, ``difficulty_by``): one of ``STAGES``, or null where nobody did.
+Each stage fills in what those before it left open.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 from unicodedata import east_asian_width
 
 import numpy as np
@@ -15,10 +16,11 @@ import polars as pl
 
 from ...state.errors import InputError
 from ...state.phrases import Advance, silent
-from ..vectors.encoders.sentence import ModelNotLoaded, local_first
-from .taxonomy import AXES, Entry, Taxonomy
+from ..vectors.encoders.sentence import HUB_NAME, ModelNotLoaded, local_first, safe_folder
+from .taxonomy import AXES, LABELS, PARTS, Entry, Taxonomy
 
-Labeller = Literal["rules", "zero_shot", "model"]
+Stage = Literal["rules", "classifier", "zero_shot", "model"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 #: A class leads by keywords where it has at least this many times the hits of the next.
 RULE_LEAD = 2
@@ -26,6 +28,7 @@ RULE_LEAD = 2
 _CHARACTERS = 2000  # of a text that are read
 _BATCH = 16  # texts to a call of the NLI model
 _POSITIONS = 512  # tokens that such models read, unless they say fewer
+_REMEDY = "name an NLI model in safetensors, by its folder or its name on the hub, or none: the other stages go on"
 _TEMPLATES = {
     "domains": "This text is about {}.",
     "tags": "This text can be described as follows: {}.",
@@ -63,6 +66,15 @@ def _hits(text: pl.Series, entries: Sequence[Entry]) -> np.ndarray:
     return hits
 
 
+def standing(text: pl.Series, entry: Entry) -> np.ndarray:
+    """Which keywords of an entry stand in each text, as the rules read it: bool [n, keywords]."""
+    read = text.fill_null("").str.slice(0, _CHARACTERS)
+    found = np.zeros((len(text), len(entry.keywords)), dtype=bool)
+    for at, word in enumerate(entry.keywords):
+        found[:, at] = read.str.contains(f"(?i){_whole_word(word)}").to_numpy()
+    return found
+
+
 def _whole_word(word: str) -> str:
     """The pattern of a keyword that is no part of a longer word; its spaces stand for any white space.
 
@@ -92,12 +104,18 @@ def _leaders(
     return [entries[at].name if lead else None for at, lead in zip(best, leads(first, second), strict=True)]
 
 
-def label_table(labels: Iterable[tuple[str | None, Sequence[str], str | None]], by: Labeller) -> pl.DataFrame:
-    """A label table from (domain, tags, difficulty) of each row; whoever said nothing of a row did not label it."""
-    labelled = (pl.col("domain").is_not_null()) | (pl.col("tags").list.len() > 0) | (pl.col("difficulty").is_not_null())
+def label_table(labels: Iterable[tuple[str | None, Sequence[str], str | None]], by: Stage) -> pl.DataFrame:
+    """A label table from (domain, tags, difficulty) of each row, all of them given by one stage."""
     schema = {"domain": pl.String(), "tags": pl.List(pl.String), "difficulty": pl.String()}
     table = pl.DataFrame(dict(zip(schema, zip(*labels, strict=True), strict=False)), schema=schema)
-    return table.with_columns(labelled_by=pl.when(labelled).then(pl.lit(by)))
+    given = {f"{part}_by": pl.when(_given(part)).then(pl.lit(by)) for part in PARTS}
+    return table.with_columns(**given).select(LABELS)
+
+
+def _given(part: str, suffix: str = "") -> pl.Expr:
+    """Whether a part of the labels says something, in the columns with a suffix."""
+    column = pl.col(part + suffix)
+    return (column.list.len() > 0 if part == "tags" else column.is_not_null()).fill_null(False)
 
 
 def unsure(labels: pl.DataFrame, taxonomy: Taxonomy) -> np.ndarray:
@@ -116,18 +134,10 @@ def filled_in(labels: pl.DataFrame, rows: np.ndarray, more: pl.DataFrame) -> pl.
     """``labels`` [n] with what ``more`` [m] says of the rows at the positions ``rows`` [m] where they said nothing."""
     other = more.with_columns(at=pl.Series(rows, dtype=pl.UInt32))
     joined = labels.with_row_index("at").join(other, on="at", how="left", suffix="_more", maintain_order="left")
-    untagged = pl.col("tags").list.len() == 0
-    new = (
-        (pl.col("domain").is_null() & pl.col("domain_more").is_not_null())
-        | (untagged & (pl.col("tags_more").list.len() > 0))
-        | (pl.col("difficulty").is_null() & pl.col("difficulty_more").is_not_null())
-    ).fill_null(False)
     return joined.select(
-        pl.coalesce("domain", "domain_more"),
-        pl.when(untagged & pl.col("tags_more").is_not_null()).then("tags_more").otherwise("tags").alias("tags"),
-        pl.coalesce("difficulty", "difficulty_more"),
-        pl.when(new).then("labelled_by_more").otherwise("labelled_by").alias("labelled_by"),
-    )
+        pl.when(~_given(part) & _given(part, "_more")).then(f"{column}_more").otherwise(column).alias(column)
+        for part in PARTS for column in (part, f"{part}_by")
+    )  # fmt: skip
 
 
 def zero_shot(
@@ -184,26 +194,42 @@ def _probabilities(classify: Any, texts: list[str], axis: str, entries: Sequence
     return found
 
 
+def usable(model: str) -> None:
+    """See that an NLI model can be used, before a run that will need it at its end.
+
+    Raises:
+        InputError: the model cannot be loaded, or is no NLI model.
+    """
+    _nli(model)
+
+
 def _nli(model: str) -> Any:
     """The classifier: from a folder, from the local cache of the hub, or from the hub.
 
     Raises:
         InputError: the model cannot be loaded, or is no NLI model.
     """
+    if not Path(model).is_dir() and not HUB_NAME.fullmatch(model):
+        raise InputError(f"label.nli_model: there is no folder {model!r}; {_REMEDY}")
     try:
         return local_first(model, partial(_loaded, model))
     except ModelNotLoaded as error:
-        raise InputError(f"label.nli_model: cannot use the model {model!r}: {error}") from error
+        raise InputError(
+            f"label.nli_model: cannot use the model {model!r}: {str(error).rstrip('.')}; {_REMEDY}"
+        ) from error
 
 
 def _loaded(model: str, local: bool) -> Any:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-    safe: dict[str, Any] = {"local_files_only": local, "trust_remote_code": False}
-    network = AutoModelForSequenceClassification.from_pretrained(model, use_safetensors=True, **safe)
-    tokeniser = AutoTokenizer.from_pretrained(model, **safe)
+    folder = safe_folder(model, local)
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    network = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, **safe)
+    tokeniser = AutoTokenizer.from_pretrained(folder, **safe)
     if not any(str(name).lower().startswith("entail") for name in network.config.label2id):
         raise ValueError("it is no NLI model: none of its labels is called entailment")
+    if len(tokeniser) <= len(tokeniser.all_special_tokens):  # what a folder without a vocabulary gives
+        raise ValueError("it has no vocabulary: its tokenizer.json is missing")
     positions = int(getattr(network.config, "max_position_embeddings", _POSITIONS))
     tokeniser.model_max_length = min(tokeniser.model_max_length, positions, _POSITIONS)
     return pipeline("zero-shot-classification", model=network, tokenizer=tokeniser)

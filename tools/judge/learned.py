@@ -36,13 +36,19 @@ def normal(texts: Sequence[str]) -> pl.Series:
 
 
 def probabilities(
-    vectors: np.ndarray, labels: np.ndarray, asked: np.ndarray, classes: int, strength: float
+    vectors: np.ndarray,
+    labels: np.ndarray,
+    asked: np.ndarray,
+    classes: int,
+    strength: float,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """Class probabilities (float64 [m, classes]) of ``asked`` (float32 [m, d]) by multinomial logistic regression.
 
     Args:
         vectors: float32 [n, d], with their ``labels`` (int64 [n], below ``classes``).
         strength: C, the inverse of the L2 penalty. A class that no label names has probability 0.
+        weights: how much each row counts, float64 [n]; all alike where there are none.
     """
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -53,7 +59,7 @@ def probabilities(
         found[:, there] = 1.0
         return found
     with threadpool_limits(1):  # the matrices are so small that threads wait for one another, on a busy machine long
-        model = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(vectors, labels)
+        model = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(vectors, labels, sample_weight=weights)
     found[:, model.classes_] = model.predict_proba(asked)
     return found
 

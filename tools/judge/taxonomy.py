@@ -27,7 +27,10 @@ from pydantic import TypeAdapter
 from ...state.errors import InputError
 from ...state.settings import yaml_fault
 
-AXES = ("domains", "tags", "difficulties")
+PARTS = {"domain": "domains", "tags": "tags", "difficulty": "difficulties"}  # of a label → its names in the taxonomy
+AXES = tuple(PARTS.values())
+#: The columns of a label table: each part, and who gave it.
+LABELS = tuple(column for part in PARTS for column in (part, f"{part}_by"))
 UNLABELLED = "unlabelled"  # the folder of rows that stay unsure
 UNSURE = "unsure"  # what a model answers where no name fits
 

@@ -17,14 +17,13 @@ from ...state.canonical import canonical_json, sha256_file
 from ...state.errors import storage_error
 from ...state.phrases import Advance, silent
 from ...state.store import put_in_place, sync
-from ..judge.taxonomy import UNLABELLED
+from ..judge.taxonomy import LABELS, UNLABELLED
 from ..read.columns import free_name
 
 BATCH_ROWS = 8192
 _HELD_BYTES = 64_000_000  # of rows that wait for their file
 SPLITS = ("train", "anchor", "sealed")
 PROVENANCE = ("synthetic", "seeds", "generator")
-LABELS = ("domain", "tags", "difficulty", "labelled_by")
 FOLDERS = ("domain", "difficulty")  # of a labelled set, outermost first
 
 _KINDS = {
@@ -72,14 +71,14 @@ class ExportResult:
 def export(curated: Curated, folder: Path, advance: Advance = silent) -> ExportResult:
     """Write ``<split>-00000.parquet`` for each split: original columns, then ``recryst_id/text/cluster``.
 
-    With labels the columns ``recryst_split/domain/tags/difficulty/labelled_by`` follow, and the files lie in hive-style
-    folders, ``domain=…/difficulty=…/part-<split>-00000.parquet``; an axis without a single label makes no folders.
-    Whoever reads the folders as one table tells the held-out rows by their split. Rows that a model may have written
-    have ``recryst_synthetic/seeds/generator`` too. Where rows were given another label, ``recryst_label`` has it, null
-    for all others, and the original column stays as it was. With ``repeats``, ``recryst_repeat`` has how often each row
-    is to be read. A column of the input that already has such a name, or that
-    of a folder's key, keeps it; ours gets an underscore more. The folder is made if absent, and files of an earlier
-    export in it are replaced.
+    With labels the columns ``recryst_split/domain/domain_by/tags/tags_by/difficulty/difficulty_by`` follow, and the
+    files lie in hive-style folders, ``domain=…/difficulty=…/part-<split>-00000.parquet``; an axis without a single
+    label makes no folders. Whoever reads the folders as one table tells the held-out rows by their split. Rows that a
+    model may have written have ``recryst_synthetic/seeds/generator`` too. Where rows were given another label,
+    ``recryst_label`` has it, null for all others, and the original column stays as it was. With ``repeats``,
+    ``recryst_repeat`` has how often each row is to be read. A column of the input that already has such a name, or
+    that of a folder's key, keeps it; ours gets an underscore more. The folder is made if absent, and files of an
+    earlier export in it are replaced.
 
     Raises:
         StorageError: the disk is full or not writable; no half file is left.

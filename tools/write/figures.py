@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from ...state.events import StageGain
 from ...state.phrases import counted, number
 from ...state.report import Headline, Moved, Objective, ProbeName
-from ...state.values import LabelConflicts
+from ...state.values import LabelConflicts, LabelLesson, LabelTally
+from ..judge.labels import STAGES
+from ..judge.taxonomy import PARTS
+from ..judge.weak import FEWEST_KEYWORDS, FEWEST_ROWS
 from .outcome import outcome_in_words, selection_in_words
 from .shown import Conflicts, Hit, InDoubts, Relabelled, ReportData, Round
 
@@ -211,6 +214,30 @@ def _judged(score: Moved) -> str:
     return _JUDGED[score.sense] if score.error else "no row is scored otherwise"
 
 
+def labels_in_words(found: LabelTally) -> str:
+    """Who gave how many labels, part by part, in the order of the stages."""
+    parts = [
+        f"{part} "
+        + (", ".join(f"{by[stage]:,} by {stage.replace('_', '-')}" for stage in STAGES if stage in by) or "none")
+        for part in PARTS if (by := found.by.get(part)) is not None
+    ]  # fmt: skip
+    return f"{counted(found.rows, 'row')}: {'; '.join(parts)}; unsure of a domain or a difficulty: {found.unsure:,}"
+
+
+def lesson_in_words(part: str, lesson: LabelLesson) -> str:
+    """What the classifier of one part of the labels learned, or why it labels nothing."""
+    enough = f"{FEWEST_KEYWORDS} keywords that stand in {FEWEST_ROWS} rows each that the rules label"
+    if lesson.margin is None or lesson.right is None:
+        why = f"fewer than two names have {enough}"
+        if lesson.judged:
+            why = "what it is sure of is not as precise as label.precision asks"
+        return f"{part}: the classifier labels nothing: {why}"
+    learned = f"{part}: the classifier learned from {counted(lesson.examples, 'row')} that the rules label"
+    tried = f"of rows that it was tried on, taught without their keywords, {lesson.right:.1%} are right there"
+    left_out = f"; it never gives {', '.join(lesson.left_out)}, without {enough}" if lesson.left_out else ""
+    return f"{learned}, and labels from a lead of {lesson.margin:.2f} on: {tried}{left_out}"
+
+
 def _moved_in_words(one: Moved) -> str:
     interval = f"[{one.low:+.4f}, {one.high:+.4f}]".replace("-", "−")
     difference = f"{one.difference:+.4f}".replace("-", "−")
@@ -236,6 +263,8 @@ FILTERS = {
     "near": near_in_words,
     "relabelled": relabelled_in_words,
     "headline": headline_in_words,
+    "labels": labels_in_words,
+    "lesson": lesson_in_words,
     "outcome": outcome_in_words,
     "selection": selection_in_words,
 }

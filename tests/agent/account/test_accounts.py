@@ -82,7 +82,8 @@ def run(tmp_path):
     run.decide(4, Stop(), why="nothing pays", embedded=3)
     labels = pl.DataFrame({"row": [0, 1], "cluster": [2, -1]}, schema_overrides={"row": pl.UInt32})
     row_labels = pl.DataFrame(
-        {"row": [0], "domain": ["food"], "tags": [["a", "b"]], "difficulty": [None], "labelled_by": ["zero_shot"]}
+        {"row": [0], "domain": ["food"], "tags": [["a", "b"]], "difficulty": [None]}
+        | {"domain_by": ["rules"], "tags_by": ["zero_shot"], "difficulty_by": [None]}
     )
     run.step("train", synthetic=synthetic, rows=rows, assignments=labels, row_labels=row_labels)
     return run
@@ -146,7 +147,7 @@ def test_the_way_of_a_row_tells_of_trials(run):
 
 
 def test_what_is_known_of_a_row_is_told(run):
-    assert "  labels: domain food; tags a, b, given by zero-shot" in told(explain(run.view, "id0"))
+    assert "  labels: domain food (by rules); tags a, b (by zero-shot)" in told(explain(run.view, "id0"))
     copy = explain(run.view, "id9").row
     assert (copy.status, copy.reason, copy.duplicate_of) == ("removed", "exact_duplicate", "id0")
     written = explain(run.view, "s1")

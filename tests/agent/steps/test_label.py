@@ -101,7 +101,7 @@ def test_a_labelled_run_has_columns_and_folders_and_passes_the_audit(script, sou
     figures = first(done, "label").state.values.labelled
     assert figures.domains == {"../../evil": 40, "hot drinks": 60}
     assert figures.difficulties == {"easy": 120, "hard": 0}
-    assert figures.by == {"model": 120}
+    assert figures.by == {"domain": {"rules": 80, "model": 20}, "tags": {"model": 120}, "difficulty": {"model": 120}}
     curated = tmp_path / "run" / "curated"
     read = pl.read_parquet(curated / "**/*.parquet", hive_partitioning=True)
     assert read.height == 120
@@ -119,8 +119,8 @@ def test_a_labelled_run_has_columns_and_folders_and_passes_the_audit(script, sou
     root, page = done.directory.root, done.directory.report.read_text()
     assert "hot drinks" in page
     said = told_of(explain(View.open(root), "r5"))
-    assert "  labels: domain hot drinks; tags numbered; difficulty easy, given by model" in said
-    assert "  labels: tags numbered; difficulty easy, given by model" in told_of(explain(View.open(root), "r2"))
+    assert "  labels: domain hot drinks (by model); tags numbered (by model); difficulty easy (by model)" in said
+    assert "  labels: tags numbered (by model); difficulty easy (by model)" in told_of(explain(View.open(root), "r2"))
     next(curated.rglob("part-anchor-00000.parquet")).write_bytes(b"other")
     assert any("part-anchor-00000.parquet" in failure for failure in audit(tmp_path / "run").failures)
 
@@ -128,8 +128,8 @@ def test_a_labelled_run_has_columns_and_folders_and_passes_the_audit(script, sou
 def test_without_a_model_only_the_rules_label_and_what_they_do_not_know_stays_open(source, taxonomy, tmp_path):
     done = refine(source, tmp_path / "run", config_for(taxonomy))
     event = first(done, "label")
-    assert event.state.values.labelled.by == {"rules": 80}
-    assert "80 by rules; 120 stay unsure" in event.reasons[0]
+    assert event.state.values.labelled.by == {"domain": {"rules": 80}, "tags": {}, "difficulty": {}}
+    assert "domain 80 by rules; tags none; difficulty none; unsure of a domain or a difficulty: 120" in event.reasons[0]
     labels = done.after(event).frame("row_labels")
     assert labels["difficulty"].null_count() == 120
     assert audit(tmp_path / "run").failures == []
@@ -141,6 +141,39 @@ def test_the_model_sees_no_more_rows_than_it_may(script, source, taxonomy, tmp_p
     assert sum(len(question["shown"]["rows"]) for question in labeller.asked) == 15
 
 
+def test_the_classifier_labels_rows_like_those_that_the_rules_know_and_the_audit_derives_it_again(tmp_path):
+    rng = np.random.default_rng(1)
+    path, words = tmp_path / "rows.jsonl", (("ship", "harbour", "boat"), ("tea", "coffee", "a cup"))
+    with path.open("w") as file:
+        for at in range(240):  # every third row of each kind holds the word that is no keyword
+            vector = 0.1 * rng.normal(size=8)
+            vector[at % 2] += 1
+            text = f"about {words[at % 2][at // 2 % 3]}, number {at}"
+            file.write(json.dumps({"id": f"r{at}", "text": text, "kind": at % 2, "vector": vector.tolist()}) + "\n")
+    names = {"at sea": ["ship", "harbour"], "hot drinks": ["tea", "coffee"]}
+    entries = [f"  {name}: {{description: x, keywords: [{', '.join(keys)}]}}" for name, keys in names.items()]
+    taxonomy = tmp_path / "taxonomy.yaml"
+    taxonomy.write_text("\n".join(["domains:", *entries]))
+    done = refine(path, tmp_path / "run", config_for(taxonomy))
+    event = first(done, "label")
+    by = event.state.values.labelled.by["domain"]
+    assert by["rules"] == 160
+    assert 75 <= by["classifier"] <= 80  # one leads by less than any row that was tried
+    assert event.state.values.labelled.lessons["domain"].examples == 160
+    assert any("the classifier learned from 160 rows" in reason for reason in event.reasons)
+    read = pl.read_parquet(tmp_path / "run" / "curated" / "**/*.parquet", hive_partitioning=True)
+    boats = read.filter(pl.col("text").str.contains("boat"))
+    assert set(boats.select("recryst_domain", "recryst_domain_by").rows()) >= {("at sea", "classifier")}
+    assert set(boats["recryst_split"]) == {"train", "anchor"}
+    assert "labels: domain at sea (by classifier)" in "\n".join(told_of(explain(View.open(done.directory.root), "r4")))
+    assert f"domain 160 by rules, {by['classifier']} by classifier" in done.directory.card.read_text()
+    assert audit(tmp_path / "run").failures == []
+    again = refine(path, tmp_path / "again", config_for(taxonomy))
+    assert first(again, "label").state == event.state
+    without = refine(path, tmp_path / "without", config_for(taxonomy, precision=None))
+    assert first(without, "label").state.values.labelled.by == {"domain": {"rules": 160}}
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"domain": "ships"}, {"tags": ["numbered", "other"]}, {"difficulty": None}, {"id": "0"}, {"score": 1}],
@@ -149,7 +182,7 @@ def test_a_label_that_is_not_in_the_taxonomy_is_none(script, taxonomy, tmp_path,
     labeller = script(lambda question: answer(question["shown"]["rows"], **changes))
     model = open_model(tmp_path, config_for(taxonomy, labeller), [])
     labels = by_model(model, ["one", "two"], read_taxonomy(taxonomy))
-    assert labels["labelled_by"].null_count() == 2
+    assert labels["domain_by"].null_count() == labels["difficulty_by"].null_count() == 2
     assert len(labeller.asked) == 3
 
 
@@ -182,7 +215,9 @@ def test_every_row_of_the_curated_set_is_labelled_by_who_knew_it_first(told):
     assert set(labels["difficulty"]) == {"hard"}
     assert len(seen) == 60
     figures = event.state.values.labelled
-    assert (figures.rows, figures.unsure, figures.by) == (60, 0, {"zero_shot": 60})
+    assert (figures.rows, figures.unsure) == (60, 0)
+    assert figures.by["domain"] == {"rules": 40, "zero_shot": 20}
+    assert figures.by["difficulty"] == figures.by["tags"] == {"zero_shot": 60}
     assert figures.domains == {"../../evil": 40, "hot drinks": 20}
     assert figures.tags == {"long": 60, "numbered": 0}
     again = run.event(view, Label(), Label().logged(view, event))
@@ -192,7 +227,7 @@ def test_every_row_of_the_curated_set_is_labelled_by_who_knew_it_first(told):
 def test_without_a_classifier_the_rules_label_alone(told):
     run, view = told
     event = run.event(view, Label())
-    assert event.state.values.labelled.by == {"rules": 40}
+    assert event.state.values.labelled.by == {"domain": {"rules": 40}, "tags": {}, "difficulty": {}}
     assert event.state.values.labelled.unsure == 60  # none has a difficulty
     assert "zero_shot" not in event.state.artefacts
     run.config = run.config.model_copy(update={"label": run.config.label.model_copy(update={"nli_model": None})})
@@ -206,7 +241,10 @@ def test_the_form_of_an_answer_asks_for_what_the_taxonomy_has():
     assert row["tags"]["items"]["enum"] == ["a", "b"]
 
 
-def test_a_taxonomy_that_is_wrong_is_refused_before_anything_is_read(source, tmp_path):
+def test_a_taxonomy_or_a_model_that_is_not_there_is_refused_before_anything_is_read(source, taxonomy, tmp_path):
     with pytest.raises(InputError, match="taxonomy"):
         refine(source, tmp_path / "run", config_for(tmp_path / "missing.yaml"))
+    with pytest.raises(InputError, match=r"label\.nli_model: there is no folder"):
+        refine(source, tmp_path / "other", config_for(taxonomy, nli_model=str(tmp_path / "no model")))
+    assert not (tmp_path / "other" / "curated").exists()
     assert not (tmp_path / "run" / "curated").exists()

@@ -1,6 +1,8 @@
 """The taxonomy file, labels by rules and by zero-shot, and the folders that a labelled set is written to."""
 
 import os
+import pickle
+import shutil
 from dataclasses import asdict
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from recryst.state.errors import InputError, StorageError
 from recryst.state.rows import hold_out, new_ledger
-from recryst.tools.judge.labels import by_rules, filled_in, label_table, unsure, zero_shot
+from recryst.tools.judge.labels import by_rules, filled_in, label_table, unsure, usable, zero_shot
 from recryst.tools.judge.taxonomy import Entry, Taxonomy, read_taxonomy, taxonomy_of
 from recryst.tools.write.export import Curated, content_sha256, export
 
@@ -95,7 +97,9 @@ def test_rules_label_whole_words_and_leave_open_what_is_not_clear(taxonomy):
     assert labels["domain"].to_list() == ["cards", "cards", None, None, transfers, "cards", transfers, None]
     assert labels["difficulty"].to_list() == ["easy", *[None] * 7]
     assert labels["tags"].to_list() == [["question"], ["question"], *[[]] * 6]
-    assert labels["labelled_by"].to_list() == ["rules", "rules", None, None, "rules", "rules", "rules", None]
+    assert labels["domain_by"].to_list() == ["rules", "rules", None, None, "rules", "rules", "rules", None]
+    assert labels["tags_by"].to_list() == ["rules", "rules", *[None] * 6]
+    assert labels["difficulty_by"].to_list() == ["rules", *[None] * 7]
     assert unsure(labels, taxonomy).tolist() == [False, *[True] * 7]
 
 
@@ -104,9 +108,9 @@ def test_a_later_labeller_fills_in_and_overrides_nothing(taxonomy):
     more = label_table([("money transfers", ["complaint"], "hard"), ("cards", ["complaint"], None)], "model")
     filled = filled_in(labels, np.array([0, 1]), more)
     assert filled.rows() == [
-        ("cards", ["complaint"], "hard", "model"),
-        ("cards", ["question"], None, "model"),
-        (None, [], None, None),
+        ("cards", "rules", ["complaint"], "model", "hard", "model"),
+        ("cards", "model", ["question"], "rules", None, None),
+        (None, None, [], None, None, None),
     ]
 
 
@@ -139,14 +143,33 @@ def test_zero_shot_labels_every_row_or_says_it_is_unsure(nli, taxonomy):
     assert sure.height == 24
     assert sure["domain"].is_in(["cards", "money transfers"]).sum() >= 22
     assert sure["tags"].explode().drop_nulls().is_in(["complaint", "question"]).all()
-    assert set(sure["labelled_by"].drop_nulls()) == {"zero_shot"}
-    assert zero_shot(text, taxonomy, str(nli), 1.0)["labelled_by"].null_count() == 24
+    assert set(sure["domain_by"].drop_nulls()) == {"zero_shot"}
+    assert zero_shot(text, taxonomy, str(nli), 1.0)["domain_by"].null_count() == 24
     assert zero_shot(text[:1], taxonomy, str(nli), 0.0).height == 1
 
 
-def test_a_model_that_is_none_is_refused(tmp_path, taxonomy):
-    with pytest.raises(InputError, match=r"label\.nli_model: cannot use the model"):
-        zero_shot(pl.Series(["x"]), taxonomy, str(tmp_path), 0.2)
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (None, r"there is no folder '.*model'"),
+        ((), "cannot use the model .* there are no weights in safetensors"),
+        (("config.json",), "pytorch_model.bin may hold a program and is not opened: save the model as safetensors"),
+        (("config.json", "model.safetensors"), "it has no vocabulary"),
+    ],
+)
+def test_a_model_that_is_none_is_refused_in_a_sentence_that_says_what_to_do(nli, tmp_path, left, said):
+    folder = tmp_path / "model"
+    if left is not None:
+        folder.mkdir()
+        for name in left:
+            shutil.copy(nli / name, folder)
+        if left == ("config.json",):
+            (folder / "pytorch_model.bin").write_bytes(pickle.dumps({}))
+    with pytest.raises(InputError, match=said) as raised:
+        usable(str(folder))
+    assert str(raised.value).startswith("label.nli_model: ")
+    assert "name an NLI model in safetensors, by its folder or its name on the hub, or none" in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def labelled(domains, difficulties=None, **columns):

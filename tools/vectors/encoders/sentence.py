@@ -27,7 +27,7 @@ from .windows import POLICY, Reading, Windows
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-_HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
+HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 _WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.spm"]  # of a model's files: weights, settings, vocabulary
 _OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")  # which may hold a program
 _BATCH = 32  # texts in a forward pass: more gain nothing on a processor, and padding costs
@@ -152,7 +152,7 @@ def _only_float32(params: EmbedParams) -> None:
 def _load_named(params: EmbedParams) -> SentenceTransformer:
     """A model from a folder, from the local hub cache, or from the hub."""
     is_folder = Path(params.model).is_dir()
-    if not is_folder and not _HUB_NAME.fullmatch(params.model):
+    if not is_folder and not HUB_NAME.fullmatch(params.model):
         raise InputError(f"embed.model: there is no folder {params.model!r}, and it is not the name of a model")
     try:
         return local_first(params.model, partial(_load, params.model, params))
@@ -188,13 +188,9 @@ def _load(source: str, params: EmbedParams, local: bool) -> SentenceTransformer:
         ValueError: its weights are not in safetensors.
     """
     import torch
-    from huggingface_hub import snapshot_download
     from sentence_transformers import SentenceTransformer
 
-    folder = Path(source)
-    if not folder.is_dir():
-        folder = Path(snapshot_download(source, allow_patterns=_WANTED, local_files_only=local))
-    _only_safetensors(folder)
+    folder = safe_folder(source, local)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     settings = {"use_safetensors": True}
     model = SentenceTransformer(
@@ -204,6 +200,25 @@ def _load(source: str, params: EmbedParams, local: bool) -> SentenceTransformer:
     limit = minilm.POSITIONS if params.model == "minilm" else model.max_seq_length
     model.max_seq_length = min(limit or params.max_tokens, params.max_tokens)
     return model
+
+
+def safe_folder(source: str, local: bool) -> Path:
+    """The folder of a model: itself, or what the hub has of it, of which all but other weights is fetched.
+
+    Args:
+        local: nothing is fetched, what the local cache of the hub holds must do.
+
+    Raises:
+        OSError: it is not there.
+        ValueError: its weights are not in safetensors.
+    """
+    from huggingface_hub import snapshot_download
+
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = Path(snapshot_download(source, allow_patterns=_WANTED, local_files_only=local))
+    _only_safetensors(folder)
+    return folder
 
 
 def _only_safetensors(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Labels by a taxonomy: what each stage of labelling says, against truth."""
