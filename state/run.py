@@ -28,6 +28,7 @@ class RunDirectory:
         self.artifacts = root / "artifacts"
         self.curated = root / "curated"
         self.removed = root / "removed"
+        self.notes = root / "notes"
         self.report = root / "report.html"
         self.model = root / "model"
         self.card = root / "README.md"

@@ -107,6 +107,7 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
     for name, where in (
         ("curated data", run.curated),
         ("removed rows", run.removed),
+        *([("notes", run.notes)] if run.notes.is_dir() else []),
         *([("rows in doubt", run.review)] if result.review and result.review.listed else []),
         ("report", run.report),
         ("decision log", run.log),

@@ -25,6 +25,7 @@ from ..decide.review import listed
 from ..llm.answers import Answers
 from ..steps.base import config_sha
 from ..steps.finish import write_curated, write_gone
+from ..steps.rows.notes import write_kept_notes
 from ..view import View
 from .contents import of_files, unlike_leaves
 from .rows import unlike_originals
@@ -35,7 +36,7 @@ _WRITES = {
     "review": r"review\.csv",
     "train": r"model/.+",
     "quantise": r"model/.+",
-    "export": r"(curated|removed)/.+\.parquet",
+    "export": r"(curated|removed)/.+\.parquet|notes/.+\.md",
     "publish": r"report\.html|README\.md",
 }
 _EXCERPT = 60  # characters around the first that differ
@@ -113,7 +114,7 @@ def check_written(run: RunDirectory, events: Sequence[Event]) -> Iterator[tuple[
         else:
             wrong = sha256_file(path) != sha
             yield name, f"{path} was changed: it does not have the hash in the log" if wrong else ""
-    folders = (run.curated, run.removed, run.model)
+    folders = (run.curated, run.removed, run.notes, run.model)
     for path in [
         *(path for folder in folders for path in folder.rglob("*")),
         run.report,
@@ -194,12 +195,17 @@ def _reviewed(view: View) -> Iterator[str]:
 
 
 def _exported(view: View) -> Iterator[str]:
-    """Each file of kept or of removed rows that does not hold what ledger, originals and evidence make of it."""
+    """Each file of kept or of removed rows, or of notes, that does not hold what ledger, originals and evidence make of
+    it."""
     with tempfile.TemporaryDirectory() as name:
         again = RunDirectory(Path(name))
         write_curated(view, again.curated)
         write_gone(view, again.removed)
-        for folder, made in ((view.run.curated, again.curated), (view.run.removed, again.removed)):
+        if view.config.filter.is_notes:
+            write_kept_notes(view, again.notes)
+        for folder, made in (
+            (view.run.curated, again.curated), (view.run.removed, again.removed), (view.run.notes, again.notes),
+        ):  # fmt: skip
             there, wanted = (
                 {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
                 for root in (folder, made)
@@ -213,6 +219,8 @@ def _exported(view: View) -> Iterator[str]:
 
 
 def _unlike_files(path: Path, again: Path) -> str:
+    if path.suffix == ".md":
+        return "it says something else"
     try:
         return of_files(*(pq.read_table(one, partitioning=None) for one in (path, again)))
     except (OSError, ValueError) as error:

@@ -26,6 +26,7 @@ from ..account.summary import peak_memory_mb
 from ..session import Session
 from ..view import View
 from .base import Draft, Step
+from .rows.notes import write_kept_notes
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def files_below(root: Path, *folders: str) -> dict[str, str]:
 
 
 class Export(Step[Written]):
-    """Write the curated rows, and those that went."""
+    """Write the curated rows, and those that went; notes as Markdown, too."""
 
     name = "export"
 
@@ -55,12 +56,16 @@ class Export(Step[Written]):
         result = write_curated(view, view.run.curated, advance)
         files = {f"{view.run.curated.name}/{name}": sha for name, sha in result.files.items()}
         write_gone(view, view.run.removed)
-        return Written({**files, **files_below(view.run.root, view.run.removed.name)}, fields={"rows": result.rows})
+        if view.config.filter.is_notes:
+            write_kept_notes(view, view.run.notes)
+        others = files_below(view.run.root, view.run.removed.name, view.run.notes.name)
+        return Written({**files, **others}, fields={"rows": result.rows})
 
     def logged(self, view: View, event: events.Export) -> Written:
         tally = view.ledger().filter(pl.col("status") != "removed").group_by("split").len()
         rows = {**dict.fromkeys(splits_of(view.ledger()), 0), **dict(tally.iter_rows())}
-        files = files_below(view.run.root, view.run.curated.name, view.run.removed.name)
+        folders = (view.run.curated, view.run.removed, view.run.notes)
+        files = files_below(view.run.root, *(folder.name for folder in folders))
         return Written(files, fields={"rows": rows})
 
     def derive(self, view: View, measured: Written, advance: Advance = silent) -> Draft:

@@ -61,7 +61,8 @@ class Load(Step[Loaded]):
         params, store = session.config.load, session.store
         with store.scratch() as folder:
             side, notes = _side_files(session, folder / "side")
-            result = load_rows(session.source, params, folder, advance, session.config.scrub)
+            scrub, as_notes = session.config.scrub, session.config.filter.is_notes
+            result = load_rows(session.source, params, folder, advance, scrub, as_notes)
             rows = store.adopt(result.rows)
             side["originals"] = store.adopt(result.originals)
             if result.quarantined:

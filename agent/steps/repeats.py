@@ -17,6 +17,7 @@ from ...state.values import Role, Values
 from ...tools.judge import select
 from ...tools.read.columns import as_text
 from ...tools.repeats import dedup, minhash
+from ...tools.repeats.clippings import merged
 from ...tools.repeats.contamination.benchmarks import index_benchmarks
 from ...tools.repeats.contamination.decontaminate import Contamination, contaminated
 from ...tools.repeats.corpus import corpus_duplicates, open_corpus
@@ -68,20 +69,13 @@ class Dedup(Step[pl.DataFrame | None]):
                 found = measured.filter(pl.col("row").is_in(rows))
                 left_out, score, names = found["row"].to_numpy(), found["score"].to_numpy(), found["duplicate_of"]
                 removals = [Removal(IN_CORPUS, left_out, score, config.dedup.threshold, names)]
-            content = view.content(rows)
-            text = dedup.compared(content)
-            signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
-            quality = quality_of_rules(view, rows)
-            order = dedup.keep_order(signed, keeping(config), quality=quality, left_out=left_out)
-            same = WithoutSubstitution(content, config.dedup.ngram_size)
-            near = dedup.near_duplicates(signed, config.dedup, advance=advance, order=order, parts=same)
-            if config.dedup.target_rows is None:
-                order = order[~np.isin(rows[order], near.rows)]
-                near = _joined(near, edited_copies(content, rows, config.dedup, order))
+            near = _near(view, rows, left_out, advance)
             twins = artefacts["near_duplicates"] = _twins(view, near)
             goes, marked = _split(twins, config)
             removals.append(_taken(near, goes))
         draft = separated(view, self.name, removals, artefacts, ("text", "ledger"), marked)
+        if config.filter.is_notes:
+            draft = _told_of_notes(draft, removals)
         if not (other := marked.get(OTHER_LABEL, 0)):
             return draft
         said = (near_in_words(other), "yellow")
@@ -90,6 +84,38 @@ class Dedup(Step[pl.DataFrame | None]):
 
 #: What a near-duplicate is marked by that has another label than its twin: a conflict, or a counterfactual pair.
 OTHER_LABEL = "near_duplicate_of_another_label"
+
+
+def _near(view: View, rows: np.ndarray, left_out: np.ndarray, advance: Advance) -> Removal:
+    """Those of ``rows`` (positions, uint32 [n]) but ``left_out`` that repeat another: as rows do, or as notes do."""
+    config = view.config
+    if config.filter.is_notes:  # titles, tags and frames differ between clippings of one text
+        advance(2 * len(rows))
+        return merged(view.text(rows), rows, config.dedup, left_out)
+    content = view.content(rows)
+    text = dedup.compared(content)
+    signed = minhash.SignedRows(text, rows, minhash.signatures(text, config.dedup, advance), content)
+    quality = quality_of_rules(view, rows)
+    order = dedup.keep_order(signed, keeping(config), quality=quality, left_out=left_out)
+    same = WithoutSubstitution(content, config.dedup.ngram_size)
+    near = dedup.near_duplicates(signed, config.dedup, advance=advance, order=order, parts=same)
+    if config.dedup.target_rows is None:
+        order = order[~np.isin(rows[order], near.rows)]
+        near = _joined(near, edited_copies(content, rows, config.dedup, order))
+    return near
+
+
+def _told_of_notes(draft: Draft, removals: list[Removal]) -> Draft:
+    """The draft with a sentence on the notes that are merged, on record and for a person."""
+    gone = next((removal for removal in removals if removal.reason == "merged"), None)
+    if draft.outcome == "refused" or gone is None or not len(gone.rows):
+        return draft
+    into = len(np.unique(np.asarray(gone.duplicate_of)))
+    said = (
+        f"{counted(len(gone.rows), 'note')} merged into {into:,} more complete, which name their sources: "
+        "the profile notes, which was asked for by name, allows it"
+    )
+    return replace(draft, reasons=(*draft.reasons, said), lines=(*draft.lines, (said, "yellow")))
 
 
 def _joined(one: Removal, other: Removal) -> Removal:

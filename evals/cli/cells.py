@@ -13,6 +13,7 @@ from ..experiment import Experiment
 from ..labelling.sets import NAMES as LABEL_SETS
 from ..loop.faults import CLEAN, FLIPS, SEVERITIES
 from ..loop.sets import LABELLED, NAMES
+from ..retrieval.notes import NotesPlan
 from ..selection.balance import BalancePlan
 from ..selection.mixtures import NAMES as MIXTURES
 from ..selection.pruning import STRATEGIES, PruningPlan
@@ -215,6 +216,17 @@ def labels(**options: Any) -> Made:
     from ..labelling.stages import EXPERIMENT, LabelsPlan
 
     return EXPERIMENT, LabelsPlan(**options)
+
+
+@_of_data
+@click.option("--texts", default=NotesPlan.texts, show_default=True, type=click.IntRange(30),
+              help="Postings, three files of each.")  # fmt: skip
+@click.option("--seeds", default=NotesPlan.seeds, show_default=True, type=click.IntRange(1), help="Draws.")
+def notes(**options: Any) -> Made:
+    """Clippings: what questions find before and after they are merged, and whether the right ones are."""
+    from ..retrieval.notes import EXPERIMENT
+
+    return EXPERIMENT, NotesPlan(**options)
 
 
 @_by_cells

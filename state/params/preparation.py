@@ -60,7 +60,9 @@ class LanguageParams(Section):
 class FilterParams(Section):
     """Quality rules. They mark rows; in a run they take out none but those of the rules that are named."""
 
-    profile: Annotated[PROFILES, Option("data")] = Field("auto", description="kind of text; auto: by what the rows are")
+    profile: Annotated[PROFILES, Option("data")] = Field(
+        "auto", description="kind of text; auto: by what the rows are; notes: clippings of one text are merged, too"
+    )
     apply: Annotated[Names, Option("data", metavar="NAMES")] = Field(
         (),
         description="what may take rows out: a rule (gopher.min_stop_words), a family (gopher), near_duplicate, "
@@ -70,6 +72,11 @@ class FilterParams(Section):
         default_factory=dict,
         description="rule (gopher.max_symbol_ratio) to threshold, over the profile's; off switches a rule off",
     )
+
+    @property
+    def is_notes(self) -> bool:
+        """Whether the rows are notes: clippings of one text are merged, and what stays is written as Markdown, too."""
+        return self.profile == "notes"
 
     @field_validator("thresholds", mode="before")
     @classmethod

@@ -97,6 +97,7 @@ def load(
     workdir: Path,
     advance: Advance = silent,
     scrub: ScrubParams = ScrubParams(),  # noqa: B008 (it is frozen)
+    as_notes: bool = False,
 ) -> LoadResult:
     """Read ``source`` into ``workdir`` as ``rows.parquet``, ``originals.parquet`` and ``quarantine.jsonl``.
 
@@ -106,6 +107,8 @@ def load(
     Args:
         source: a file, a folder, ``-`` (JSON Lines on standard input) or ``hf:owner/name[:config][@split]``.
         workdir: a folder for the results; created if missing.
+        as_notes: documents are somebody's notes: they have ``origin``, ``date`` and ``tags``, too, as far as they name
+            them; all are read, whatever split their names sound like, and data files beside them are not.
 
     Raises:
         InputError: the source cannot be used, holds no usable row, or a column is not what it should be.
@@ -122,7 +125,8 @@ def load(
             (workdir / "quarantine.jsonl").open("wb") as quarantine,
         ):
             kept_back = Quarantine(quarantine, scrubber.line if scrubber else None)
-            return _load(source, Reading(params, kept_back), scrubber, Path(folder), workdir, advance)
+            reading = Reading(params, kept_back, every_split=as_notes, as_notes=as_notes)
+            return _load(source, reading, scrubber, Path(folder), workdir, advance)
     except OSError as error:
         raise storage_error(error, error.filename or workdir, f"loading {source}, at") from error
 

@@ -70,6 +70,7 @@ class Reading:
     taken: int = 0  # rows the load has accepted so far
     many_files: bool = False  # then the quarantine names the file too
     every_split: bool = False  # not only what is for training
+    as_notes: bool = False  # documents are somebody's notes: what they say of themselves becomes columns
     notes: list[str] = field(default_factory=list)
     tallies: dict[str, tuple[int, str]] = field(default_factory=dict)
 

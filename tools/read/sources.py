@@ -135,6 +135,8 @@ def _folder(folder: Path, reading: Reading) -> Iterator[Records]:
     if any(path.name == "state.json" and path.with_name("dataset_info.json") in files for path in files):
         raise InputError(f"{folder} holds data sets saved by `datasets`; name one of their folders")
     data, documents, others = _sorted(folder, files, reading)
+    if data and documents and reading.as_notes:
+        data, others = [], []  # what is not read is counted with the documents
     if data and documents:
         raise InputError(
             f"{folder} holds data files ({shown(data)}) and documents ({shown(documents)}), which make different "

@@ -148,6 +148,41 @@ def _has_substitution(one: str, other: str) -> bool:
     )
 
 
+class Differences(NamedTuple):
+    """What two texts differ by, within what they share and outside of it: before the first run of words that they have
+    in common, and after the last."""
+
+    gaps: int  # places within where words of content stand in one of them alone
+    substituted: int  # those of them where others stand in the other
+    renumbered: bool  # whether within a number stands in another's place
+    outside: int  # words of the first text that stand outside
+
+
+def differences(one: str, other: str, run: int) -> Differences | None:
+    """What two texts differ by; a ``run`` of words is so many that are the same.
+
+    None where they share no run, or one of them is too long to be aligned.
+    """
+    if max(len(one), len(other)) > _MOST_CHARACTERS:
+        return None
+    mine, others = _words(one), _words(other)
+    same = [step for step in Indel.opcodes(mine, others) if step.tag == "equal"]
+    long = [step for step in same if step.src_end - step.src_start >= run]
+    if not long:
+        return None
+    first, last = long[0], long[-1]
+    within = mine[first.src_start : last.src_end], others[first.dest_start : last.dest_end]
+    found = [gap for gap in _gaps(*within) if any(map(_has_content, (*gap[0], *gap[1])))]
+    other_word = [
+        gap
+        for gap in found
+        if _is_substituted(gap, _has_content) and not any(_is_slip(old.word, new.word) for old, new in product(*gap))
+    ]
+    numbers = [[_DIGITS.findall(" ".join(one.word for one in side)) for side in gap] for gap in found]
+    renumbered = any(old and new and old != new for old, new in numbers)
+    return Differences(len(found), len(other_word), renumbered, len(mine) - len(within[0]))
+
+
 def edited_copies(content: pl.Series, rows: np.ndarray, params: DedupParams, order: np.ndarray) -> Removal:
     """Rows that are edited copies of a row before them, in keep order, that stays.
 

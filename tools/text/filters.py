@@ -153,8 +153,11 @@ def check_apply(params: FilterParams) -> None:
 
 def is_applied(name: str, params: FilterParams) -> bool:
     """Whether the user named a rule, ``near_duplicate`` or ``language``, so that it may take rows out of a run: in
-    ``apply``, by itself, by its family or with ``all``; or by a threshold of its own."""
+    ``apply``, by itself, by its family or with ``all``; or by a threshold of its own. Who names the profile ``notes``
+    has asked for near-duplicates to be merged."""
     named = {"all", name, name.partition(".")[0]}
+    if name == "near_duplicate" and params.is_notes:
+        return True
     return not named.isdisjoint(params.apply) or params.thresholds.get(name) is not None
 
 

@@ -13,6 +13,7 @@ REASONS = {
     "language": "its language is none of those that stay, or could not be told",
     "in_corpus": "it stands in the corpus already, or nearly",
     "near_duplicate": "it nearly repeats another row",
+    "merged": "it was merged into another note, a more complete clipping of the same text, which names its source",
     "benchmark_ngram": "it has a run of words in common with a benchmark",
     "benchmark_span": "its longest run of words in common with a benchmark covers much of the benchmark's text",
     "benchmark_text": "whole lines of it are a text of a benchmark",

@@ -14,7 +14,7 @@ from ..archives import Found, is_archive, members
 from ..records import Pending, Reading, Records
 from ..splits import DATA_FORMATS, data_format_of, is_hidden, left_out_note, shown, splits
 from ..streams import BROKEN_ARCHIVE
-from .extract import FORMATS, Document, Unreadable, format_of, too_large
+from .extract import FORMATS, NOTE, Document, Unreadable, format_of, too_large
 from .isolation import Extraction
 
 #: What is read of a folder or an archive, in words.
@@ -126,42 +126,52 @@ def _contents(folder: Path, paths: list[Path], max_bytes: int) -> Iterator[Found
 def _rows(found: Iterator[Found], name: str, reading: Reading) -> Iterator[Records]:
     """One row per file, in order: ``id`` (its path), ``text``, ``title`` (null where there is none) and ``format``.
 
+    Of notes also ``origin`` (an address, or where else it is from), ``date`` and ``tags``; null where none is named.
     ``line`` is the file's position among the documents. Several are extracted at a time, in processes of their own but
     for plain text; what cannot be read goes to the quarantine.
     """
     pending = Pending(name, reading)
     with Extraction() as extraction:
-        for position, (path, document) in enumerate(_in_order(found, extraction, reading.max_line), start=1):
+        for position, (path, future) in enumerate(_in_order(found, extraction, reading), start=1):
             try:
-                text, title = document.result().text, document.result().title
+                document = future.result()
             except Unreadable as bad:
                 printable = path.encode("utf-8", "replace").decode()
                 reading.refuse(name, position, f"{printable}: {bad}", "")
                 continue
-            row = {"id": path, "text": text, "title": title, "format": format_of(path)}
-            if pending.add(position, row, len(text)):
+            row = {"id": path, "text": document.text, "title": document.title, "format": format_of(path)}
+            if reading.as_notes:
+                row |= {name: document.about.get(name) for name in ("origin", "date", "tags")}
+                if document.about.get("broken"):
+                    reading.tally("front matter is not YAML, and was not read", path)
+            if pending.add(position, row, len(document.text)):
                 yield from pending.flush()
         yield from pending.flush()
 
 
-def _in_order(found: Iterator[Found], extraction: Extraction, max_bytes: int) -> Iterator[tuple[str, Future[Document]]]:
+def _in_order(
+    found: Iterator[Found], extraction: Extraction, reading: Reading
+) -> Iterator[tuple[str, Future[Document]]]:
     """The files with their documents to come; a bounded number of them is held and worked on at a time."""
     waiting: deque[tuple[str, Future[Document]]] = deque()
     for path, content in found:
-        waiting.append((path, _submitted(path, content, extraction, max_bytes)))
+        waiting.append((path, _submitted(path, content, extraction, reading)))
         if len(waiting) == extraction.in_flight:
             yield waiting.popleft()
     yield from waiting
 
 
-def _submitted(path: str, content: bytes | Unreadable, extraction: Extraction, max_bytes: int) -> Future[Document]:
+def _submitted(path: str, content: bytes | Unreadable, extraction: Extraction, reading: Reading) -> Future[Document]:
+    max_bytes, kind = reading.max_line, format_of(path) or "text"
+    if reading.as_notes and kind == "markdown":
+        kind = NOTE
     try:
         data = _bounded(content, max_bytes)
         path.encode()
         if path.lower().endswith(".gz"):
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
                 data = _bounded(file.read(max_bytes + 1), max_bytes)
-        return extraction.submit(data, format_of(path) or "text", max_bytes)
+        return extraction.submit(data, kind, max_bytes)
     except UnicodeEncodeError:
         refused = Unreadable("the file's name is not valid UTF-8")
     except BROKEN_ARCHIVE as error:

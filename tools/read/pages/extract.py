@@ -9,11 +9,13 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ....state.errors import MissingExtraError
+from .about import of_front_matter, of_head
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 FORMATS = {
     ".txt": "text", ".md": "markdown", ".html": "html", ".htm": "html", ".xhtml": "html", ".pdf": "pdf",
 }  # fmt: skip
+#: How Markdown is read where it is somebody's notes: headings and code keep their marks, front matter is told.
+NOTE = "note"
 _MAX_TITLE = 1000
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\f\r\x1b"})  # an escape begins the other character sets of ISO 2022
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:-]{1,40})", re.IGNORECASE)
@@ -51,10 +55,14 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class Document:
-    """The text of a file, and its title where it has one."""
+    """The text of a file, and its title where it has one.
+
+    ``about``: what a page or a note says of itself besides, as ``about`` gives it.
+    """
 
     text: str
     title: str | None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def format_of(name: str) -> str | None:
@@ -69,7 +77,7 @@ def extract(data: bytes, kind: str, max_bytes: int) -> Document:
     PDF the text of its pages in order.
 
     Args:
-        kind: ``text``, ``markdown``, ``html`` or ``pdf``.
+        kind: ``text``, ``markdown``, ``html``, ``pdf`` or ``NOTE``.
         max_bytes: bound of the text.
 
     Raises:
@@ -89,7 +97,7 @@ def extract(data: bytes, kind: str, max_bytes: int) -> Document:
     text, title = _encodable(document.text), _encodable(document.title or "")
     if len(text) > max_bytes or len(text.encode()) > max_bytes:
         raise too_large("its text", max_bytes)
-    return Document(text, " ".join(title.split())[:_MAX_TITLE] or None)
+    return replace(document, text=text, title=" ".join(title.split())[:_MAX_TITLE] or None)
 
 
 def too_large(what: str, max_bytes: int) -> Unreadable:
@@ -130,13 +138,13 @@ def _html(data: bytes, max_bytes: int) -> Document:
         tree = trafilatura.load_html(f"<html><body>{page}</body></html>")
     if tree is None:
         raise Unreadable("it holds no text")
-    title = _html_title(tree)
+    title, about = _html_title(tree), of_head(tree)
     _code_out_of_tables(tree)
     _keep_what_cells_hold(tree)
     text = trafilatura.extract(tree, favor_precision=True, include_comments=False)
     if not text:
         raise Unreadable("no main text was found: it is empty, or holds nothing but navigation")
-    return Document(text, title)
+    return Document(text, title, about)
 
 
 def _code_out_of_tables(tree: Any) -> None:
@@ -248,16 +256,32 @@ def _markdown(data: bytes, max_bytes: int) -> Document:
     Headings, paragraphs, list items, table rows and code stay; a link gives its text, an image its description. YAML
     front matter and raw HTML are dropped. The title is the front matter's, or the first heading of the first level.
     """
+    _, title, source = _parted(_utf8(data))
+    return _rendered(source, title, _Plain())
+
+
+def _note(data: bytes, max_bytes: int) -> Document:
+    """As ``_markdown``, with what the front matter says; headings keep their marks and code its fences."""
+    front, title, source = _parted(_utf8(data))
+    about = of_front_matter(front)
+    document = _rendered(source, about.pop("title", None) or title, _Plain(marked=True))
+    return replace(document, about=about)
+
+
+def _parted(source: str) -> tuple[str, str | None, str]:
+    """The front matter of a document, empty where it has none, the title in it, and the rest."""
+    front = _FRONT_MATTER.match(source)
+    if front is None:
+        return "", None, source
+    named = _TITLE.search(front[1])
+    return front[1], named[1].strip("\"'") if named else None, source[front.end() :]
+
+
+def _rendered(source: str, title: str | None, plain: _Plain) -> Document:
     from markdown_it import MarkdownIt
 
-    source, title = _utf8(data), None
-    front = _FRONT_MATTER.match(source)
-    if front:
-        source = source[front.end() :]
-        named = _TITLE.search(front[1])
-        title = named[1].strip("\"'") if named else None
     tokens = MarkdownIt("commonmark").enable("table").parse(source)
-    text = _Plain().render(tokens)
+    text = plain.render(tokens)
     if not text:
         raise Unreadable("it holds no text")
     headings = (
@@ -273,9 +297,10 @@ def _inline(token: Token) -> str:
 
 
 class _Plain:
-    """A document on its way to plain text."""
+    """A document on its way to plain text; ``marked``: headings and code keep the marks of Markdown."""
 
-    def __init__(self) -> None:
+    def __init__(self, marked: bool = False) -> None:
+        self._marked = marked
         self._parts: list[str] = []
         self._marker = ""  # what stands before the next block: a list item's bullet or number
         self._depth = 0  # lists around the present block
@@ -295,6 +320,8 @@ class _Plain:
                 self._marker = f"{'  ' * (self._depth - 1)}{number} "
             elif kind == "paragraph_open":
                 self._tight = token.hidden and self._tight
+            elif kind == "heading_open" and self._marked:
+                self._marker += f"{'#' * int(token.tag[1:])} "
             elif kind == "tr_open":
                 self._cells = []
             elif kind == "tr_close":
@@ -310,8 +337,16 @@ class _Plain:
                 self._tight = self._depth > 0
             elif kind in ("fence", "code_block"):
                 self._tight = False
-                self._block(token.content.rstrip("\n"))
+                self._block(self._code(token))
         return "".join(self._parts).strip("\n")
+
+    def _code(self, token: Token) -> str:
+        code = token.content.rstrip("\n")
+        if not (self._marked and code):
+            return code
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+        language = re.match(r"[\w+#.-]*", token.info.strip())
+        return f"{fence}{language[0] if language else ''}\n{code}\n{fence}"
 
     def _block(self, text: str) -> None:
         if text:
@@ -320,4 +355,7 @@ class _Plain:
 
 
 #: Each format: what a person calls it, and how it is read.
-_READERS = {"text": ("text", _text), "markdown": ("Markdown", _markdown), "html": ("HTML", _html), "pdf": ("PDF", _pdf)}
+_READERS = {
+    "text": ("text", _text), "markdown": ("Markdown", _markdown), NOTE: ("Markdown", _note), "html": ("HTML", _html),
+    "pdf": ("PDF", _pdf),
+}  # fmt: skip
