@@ -6,16 +6,15 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from ....state.values import Role
 from ....tools.read.columns import values_of
 from ....tools.write.notes import NOTES, write_notes
 from ...account.removed import gone
 from ...view import View
+from ..measured import embedded_parts
 from ..repeats import original_text
 
 _TERMS = 3  # of a cluster, that name its topic
 _TITLE = 60  # characters of a note without a title that stand for one
-_SPLITS: tuple[tuple[str, Role], ...] = (("anchor", "anchor_vectors"), ("sealed", "sealed_vectors"))
 
 
 def write_kept_notes(view: View, folder: Path) -> None:
@@ -114,14 +113,9 @@ def _clusters(view: View) -> np.ndarray:
     centroids = np.asarray(view.array("centroids"))
     assigned = view.frame("assignments").filter((pl.col("row") < len(found)) & (pl.col("cluster") >= 0))
     found[assigned["row"].to_numpy()] = assigned["cluster"].to_numpy()
-    parts: list[tuple[np.ndarray, Role]] = [(np.asarray(view.array("pool")), "vectors")]
-    ledger = view.ledger()
-    parts += [
-        (ledger.filter(pl.col("split") == split)["row"].to_numpy(), role) for split, role in _SPLITS if view.has(role)
-    ]
-    for rows, role in parts:
+    for rows, vectors in embedded_parts(view):
         at = np.flatnonzero(rows < len(found))
         at = at[found[rows[at]] < 0]
         if len(at) and len(centroids):
-            found[rows[at]] = np.argmax(np.asarray(view.array(role)[at]) @ centroids.T, axis=1)
+            found[rows[at]] = np.argmax(np.asarray(vectors[at]) @ centroids.T, axis=1)
     return found
