@@ -24,7 +24,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from ..state.errors import StorageError, UsageError
+from ..state.errors import StorageError, UsageError, storage_error
 from ..state.phrases import Advance, silent
 from ..state.store import whole_file, write_whole
 from ..tools.judge.learned import vectors_of
@@ -32,6 +32,7 @@ from .table import Table
 
 Record = dict[str, Any]  # a finished cell, as its JSON file holds it
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
+_OTHER = {"digest": "content of the files"}  # what is no option, in words
 _ORPHANED_EVERY = 1.0  # seconds between two looks whether the process is still waited for
 
 
@@ -126,13 +127,15 @@ class Experiment(Generic[P, C]):
     def _read(self, cell: C, folder: Path) -> Record | None:
         """What was found of a cell before, where it is all that is asked."""
         path = folder / cell.folder / "cell.json"
-        if not path.is_file():
-            return None
-        record: Record = orjson.loads(path.read_bytes())
+        try:
+            record: Record = orjson.loads(path.read_bytes())
+            before: dict[str, Any] = record["cell"]
+        except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
+            return None  # what is no finished cell is measured
         values = orjson.loads(orjson.dumps(asdict(cast(Any, cell))))
-        if record["cell"] != values:
-            differ = " and ".join(f"--{name}" for name, value in values.items() if record["cell"].get(name) != value)
-            raise UsageError(f"{path} was measured with another {differ}; choose another --out")
+        if before != values:
+            differ = [_OTHER.get(name, f"--{name}") for name, value in values.items() if before.get(name) != value]
+            raise UsageError(f"{path} was measured with another {' and '.join(differ)}; choose another --out")
         return record if self.finished(record) else None
 
 
@@ -151,7 +154,10 @@ def _place(out: Path | None, name: str) -> Iterator[Path]:
     """The folder of an experiment: below ``out``, or one that is gone afterwards."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = (out or Path(temporary)) / name
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, folder, "making the folder") from error
         yield folder
 
 
@@ -176,6 +182,10 @@ def _side_by_side(
                 f"a process that measured a cell was killed, perhaps for want of memory; what is finished stands in "
                 f"{folder}: run it again, with fewer --jobs"
             ) from error
+        except BaseException:
+            for child in multiprocessing.active_children():
+                child.terminate()  # what they are at is measured again
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -86,6 +86,13 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _strategies_choose_a_number_of_rows(self) -> Config:
+        if self.outcome.strategies and self.outcome.keep is None:
+            said = "needs outcome.keep (--keep ROWS): how many rows a strategy is to choose"
+            raise PydanticCustomError(AT_ODDS, "{said}", {"key": "outcome.strategies", "said": said})
+        return self
+
+    @model_validator(mode="after")
     def _what_is_fine_tuned_is_named(self) -> Config:
         if (self.train.mode == "scratch") != (self.train.model is None):
             needs = "needs train.mode=lora or full" if self.train.model else "needs train.model, a model's folder"
@@ -98,6 +105,15 @@ class Config(Section):
         if self.quantise.to not in ("auto", "dense", *self.quantise.formats):
             said = f"must be auto, dense or one of quantise.formats, which lacks {self.quantise.to}"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": "quantise.to", "said": said})
+        return self
+
+    @model_validator(mode="after")
+    def _notes_are_merged_by_their_own_rules(self) -> Config:
+        default = DedupParams()
+        ruled = [key for key in ("target_rows", "which_to_keep") if getattr(self.dedup, key) != getattr(default, key)]
+        if self.filter.is_notes and ruled:
+            said = "has no part in merging notes: the most complete one stays; leave it out, or take another profile"
+            raise PydanticCustomError(AT_ODDS, "{said}", {"key": f"dedup.{ruled[0]}", "said": said})
         return self
 
     def backend(self, role: Literal["policy", "critic"]) -> Literal["rules", "llm"]:

@@ -25,6 +25,7 @@ from ..decide.review import listed
 from ..llm.answers import Answers
 from ..steps.base import config_sha
 from ..steps.finish import write_curated, write_gone
+from ..steps.repeats import are_clippings
 from ..steps.rows.notes import write_kept_notes
 from ..view import View
 from .contents import of_files, unlike_leaves
@@ -114,7 +115,7 @@ def check_written(run: RunDirectory, events: Sequence[Event]) -> Iterator[tuple[
         else:
             wrong = sha256_file(path) != sha
             yield name, f"{path} was changed: it does not have the hash in the log" if wrong else ""
-    folders = (run.curated, run.removed, run.notes, run.model)
+    folders = (run.curated, run.removed, run.model)  # into the folder of notes a person may put what they like
     for path in [
         *(path for folder in folders for path in folder.rglob("*")),
         run.report,
@@ -201,7 +202,7 @@ def _exported(view: View) -> Iterator[str]:
         again = RunDirectory(Path(name))
         write_curated(view, again.curated)
         write_gone(view, again.removed)
-        if view.config.filter.is_notes:
+        if are_clippings(view):
             write_kept_notes(view, again.notes)
         for folder, made in (
             (view.run.curated, again.curated), (view.run.removed, again.removed), (view.run.notes, again.notes),
@@ -210,7 +211,7 @@ def _exported(view: View) -> Iterator[str]:
                 {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
                 for root in (folder, made)
             )
-            for file in sorted(there | wanted):
+            for file in sorted(wanted if folder == view.run.notes else there | wanted):
                 path = folder / file
                 if file not in wanted or file not in there:
                     yield f"{path} {'follows from nothing in the log' if file in there else 'is missing'}"

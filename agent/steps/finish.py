@@ -1,5 +1,6 @@
 """What a run leaves: the curated rows, those that went, the report and the card."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from ..account.summary import peak_memory_mb
 from ..session import Session
 from ..view import View
 from .base import Draft, Step
+from .repeats import are_clippings
 from .rows.notes import write_kept_notes
 
 
@@ -56,16 +58,19 @@ class Export(Step[Written]):
         result = write_curated(view, view.run.curated, advance)
         files = {f"{view.run.curated.name}/{name}": sha for name, sha in result.files.items()}
         write_gone(view, view.run.removed)
-        if view.config.filter.is_notes:
-            write_kept_notes(view, view.run.notes)
-        others = files_below(view.run.root, view.run.removed.name, view.run.notes.name)
+        others, notes = files_below(view.run.root, view.run.removed.name), view.run.notes
+        if are_clippings(view):
+            others |= files_below(view.run.root, *(f"{notes.name}/{name}" for name in write_kept_notes(view, notes)))
+            os.sync()  # once for all of them
         return Written({**files, **others}, fields={"rows": result.rows})
 
     def logged(self, view: View, event: events.Export) -> Written:
         tally = view.ledger().filter(pl.col("status") != "removed").group_by("split").len()
         rows = {**dict.fromkeys(splits_of(view.ledger()), 0), **dict(tally.iter_rows())}
-        folders = (view.run.curated, view.run.removed, view.run.notes)
-        files = files_below(view.run.root, *(folder.name for folder in folders))
+        # In the folder of notes a person may put what they like.
+        own = f"file:{view.run.notes.name}/"
+        notes = [one.kind.removeprefix("file:") for one in event.effects if one.kind.startswith(own)]
+        files = files_below(view.run.root, view.run.curated.name, view.run.removed.name, *notes)
         return Written(files, fields={"rows": rows})
 
     def derive(self, view: View, measured: Written, advance: Advance = silent) -> Draft:

@@ -74,7 +74,7 @@ class Dedup(Step[pl.DataFrame | None]):
             goes, marked = _split(twins, config)
             removals.append(_taken(near, goes))
         draft = separated(view, self.name, removals, artefacts, ("text", "ledger"), marked)
-        if config.filter.is_notes:
+        if are_clippings(view):
             draft = _told_of_notes(draft, removals)
         if not (other := marked.get(OTHER_LABEL, 0)):
             return draft
@@ -86,10 +86,19 @@ class Dedup(Step[pl.DataFrame | None]):
 OTHER_LABEL = "near_duplicate_of_another_label"
 
 
+#: The columns of documents that were read as notes.
+_OF_NOTES = {"format", "origin", "date", "tags"}
+
+
+def are_clippings(view: View) -> bool:
+    """Whether the rows are documents that were read as notes: of a table every content column counts, as ever."""
+    return view.config.filter.is_notes and set(view.values.meanings) >= _OF_NOTES
+
+
 def _near(view: View, rows: np.ndarray, left_out: np.ndarray, advance: Advance) -> Removal:
     """Those of ``rows`` (positions, uint32 [n]) but ``left_out`` that repeat another: as rows do, or as notes do."""
     config = view.config
-    if config.filter.is_notes:  # titles, tags and frames differ between clippings of one text
+    if are_clippings(view):  # titles, tags and frames differ between clippings of one text
         advance(2 * len(rows))
         return merged(view.text(rows), rows, config.dedup, left_out)
     content = view.content(rows)

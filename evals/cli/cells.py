@@ -1,5 +1,6 @@
 """The experiments that are made of cells: each command reads its options into a plan."""
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -27,6 +28,7 @@ from ..training.stages import StagesPlan
 from .plan import command_of
 from .printing import data_option, printing
 
+_A_PORTION = re.compile(r"\d+(\.\d+)?%|\d+")
 BY_CELLS: dict[str, click.Command] = {}  # experiment → its command
 _OPTIONS = [
     click.option("--out", type=click.Path(path_type=Path),
@@ -45,6 +47,21 @@ _SEVERITY = click.option("--severity", "severities", multiple=True, type=click.C
                          help="How many faults.  [default: middle]")  # fmt: skip
 _FLIPS = click.option("--flips", default=FLIPS[0], show_default=True, type=click.Choice(FLIPS),
                       help="Which class a wrong label names: any, or the nearest.")  # fmt: skip
+
+
+class _Portion(click.ParamType[str]):
+    """A share, as in 10%, or a number of rows; it stays as it was written."""
+
+    name = "portion"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not _A_PORTION.fullmatch(str(value)) or not 0 < float(str(value).rstrip("%")) <= (
+            100 if "%" in str(value) else float("inf")
+        ):
+            self.fail(f"{value!r} is no share, as in 10%, and no number of rows", param, ctx)
+        return str(value)
+
+
 Made = tuple[Experiment[Any, Any], Any]  # and its plan
 
 
@@ -219,7 +236,7 @@ def labels(**options: Any) -> Made:
 
 
 @_of_data
-@click.option("--texts", default=NotesPlan.texts, show_default=True, type=click.IntRange(30),
+@click.option("--texts", default=NotesPlan.texts, show_default=True, type=click.IntRange(60),
               help="Postings, three files of each.")  # fmt: skip
 @click.option("--seeds", default=NotesPlan.seeds, show_default=True, type=click.IntRange(1), help="Draws.")
 def notes(**options: Any) -> Made:
@@ -234,16 +251,16 @@ def notes(**options: Any) -> Made:
 @click.option("--test", metavar="FILE", help="Rows to score on.  [default: a fifth of each input, by seed]")
 @click.option("--strategy", "strategies", multiple=True, type=click.Choice(SELECTING),
               help="Which rows stay.  [default: random, furthest, semdedup, d4, hierarchical]")  # fmt: skip
-@click.option("--keep", "keeps", multiple=True, metavar="PORTION",
+@click.option("--keep", "keeps", multiple=True, type=_Portion(), metavar="PORTION",
               help="How many rows stay: a share (10%) or a number.  [default: 10% and 50%]")  # fmt: skip
 @click.option("--model", "models", multiple=True, type=click.Choice(tuple(MODELS)),
-              help="What learns from them.  [default: logistic where there are labels, else ngram]")  # fmt: skip
+              help="What learns from them.  [default: logistic with a label column, else ngram]")  # fmt: skip
 @click.option("--seeds", default=StudyPlan.seeds, show_default=True, type=click.IntRange(1), help="Runs of each.")
 @click.option("--text-column", metavar="NAME", help="The column with the text.  [default: by its name]")
-@click.option("--label-column", metavar="NAME", help="The column with the label.  [default: by its name]")
+@click.option("--label-column", metavar="NAME", help="The column with the label.  [default: none]")
 @click.option("--target", metavar="FILE", help="What the rows are to be like, for nearest and dsir.")
 def study(**options: Any) -> Made:
     """Your own files: what a model learns from the rows that each strategy keeps, at each size."""
-    from ..selection.study import EXPERIMENT
+    from ..selection.study import EXPERIMENT, plan_of
 
-    return EXPERIMENT, StudyPlan(**options)
+    return EXPERIMENT, plan_of(**options)

@@ -13,6 +13,7 @@ from .plan import MEANT, PlanFile, read_plan
 from .printing import printing_options
 
 _PLANS = Path(__file__).parents[1] / "plans"  # those that come with Recryst
+_STOPPED = 130  # exit code of what was interrupted
 _DATA = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
@@ -35,6 +36,8 @@ def experiment(ctx: click.Context, /, plan: str | None, markdown: bool, as_json:
     file = _found(plan)
     command = BY_CELLS[file.experiment]
     options = file.options(click.Context(command))
+    if given["data"] is not None and "data" not in {param.name for param in command.params}:
+        raise UsageError(f"--data: {file.experiment} reads the files that its plan names")
     options |= {name: str(value) for name, value in given.items() if value is not None}
     options = {"out": f"{file.name}-results", "jobs": str(cores()), **options}
     of_data = ["--data", str(given["data"])] if given["data"] else []
@@ -42,7 +45,11 @@ def experiment(ctx: click.Context, /, plan: str | None, markdown: bool, as_json:
     words = [word for word, asked in (("--markdown", markdown), ("--json", as_json)) if asked]
     with command.make_context(file.experiment, words, parent=ctx, default_map=options) as inner:
         click.echo(f"Results: {options['out']}", err=True)
-        command.invoke(inner)
+        try:
+            command.invoke(inner)
+        except KeyboardInterrupt:
+            click.echo("stopped; the same command goes on with the missing cells", err=True)
+            ctx.exit(_STOPPED)
 
 
 for _option in reversed(printing_options):

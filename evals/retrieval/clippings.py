@@ -90,6 +90,8 @@ def _postings(data: Path) -> list[tuple[str, str]]:
         while _REPLY.match(subject):
             subject = _REPLY.sub("", subject)
         body = body.encode("ascii", "ignore").decode().strip()
+        if subject.lower() in body.lower():
+            continue  # the question would stand in the file
         if len(subject.split()) >= _MIN_SUBJECT and _MIN_WORDS <= len(body.split()) <= _MAX_WORDS:
             found.setdefault(subject.lower(), body)
     return list(found.items())

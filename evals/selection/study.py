@@ -5,18 +5,22 @@ The grid that a person would otherwise write: inputs × strategies × sizes × m
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from statistics import median
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
 
-from ...state.errors import InputError
+from ...state.canonical import sha256_file, sha256_json
+from ...state.errors import InputError, UsageError
 from ...state.params.preparation import AnchorParams, LoadParams
 from ...state.params.selection import SelectionStrategy, SelectParams
+from ...state.phrases import counted
+from ...state.store import whole_file
 from ...tools.judge.evidence.discriminant import Labelled
 from ...tools.judge.learned import macro_f1
 from ...tools.judge.probe import bits_per_byte, nearest_neighbor
@@ -42,6 +46,7 @@ class Rows:
     texts: pl.Series
     vectors: np.ndarray
     labels: pl.Series | None
+    left_out: int = 0  # rows without a text, or without a label where there are labels
 
     def at(self, rows: np.ndarray) -> "Rows":
         """Some of them (positions [m])."""
@@ -89,14 +94,15 @@ class StudyPlan:
     text_column: str | None = None
     label_column: str | None = None
     target: str | None = None
+    digests: Sequence[str] = ()  # of each input with the test rows and the target; (): they are no files
 
     def cells(self) -> list["StudyCell"]:
         """All cells, those of an input one after the other."""
         kept = [(strategy, keep) for keep in self.keeps for strategy in self.strategies]
         given = self.test, self.text_column, self.label_column, self.target
         return [
-            StudyCell(number, file, strategy, keep, seed, tuple(self.models), *given)
-            for number, file in enumerate(self.inputs)
+            StudyCell(number, file, digest, strategy, keep, seed, tuple(self.models), *given)
+            for number, (file, digest) in enumerate(zip_longest(self.inputs, self.digests, fillvalue=""))
             for seed in range(self.seeds)
             for strategy, keep in [(_ALL, "100%"), *kept]
         ]
@@ -108,10 +114,11 @@ class StudyCell:
 
     number: int  # of the input
     input: str
+    digest: str
     strategy: str
     keep: str
     seed: int
-    models: tuple[str, ...]
+    model: tuple[str, ...]
     test: str | None
     text_column: str | None
     label_column: str | None
@@ -120,7 +127,25 @@ class StudyCell:
     @property
     def folder(self) -> str:
         """The name of its folder."""
-        return f"{self.number}-{self.strategy}-{self.keep.strip('%')}-{self.seed}"
+        return f"{self.number}-{self.strategy}-{self.keep.replace('%', 'pct')}-{self.seed}"
+
+
+def plan_of(**options: Any) -> StudyPlan:
+    """The plan, with what the files hold now: cells of other rows are not read back.
+
+    Raises:
+        UsageError: a strategy needs a target, and none is named.
+    """
+    plan = StudyPlan(**{**options, "inputs": tuple(dict.fromkeys(options["inputs"]))})
+    if plan.target is None and (lacking := {"nearest", "dsir"} & set(plan.strategies)):
+        raise UsageError(f"--strategy {min(lacking)} needs --target FILE: what the rows are to be like")
+    beside = [file for file in (plan.test, plan.target) if file is not None]
+    return replace(plan, digests=[_digest([file, *beside]) for file in plan.inputs])
+
+
+def _digest(files: Sequence[str]) -> str:
+    """Of what some files hold; of what is no file, its name."""
+    return sha256_json([sha256_file(Path(file)) if Path(file).is_file() else file for file in files])
 
 
 class _Bench:
@@ -155,18 +180,18 @@ class _Bench:
         params = LoadParams(text_column=text_column, label_column=label_column)
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             table = pl.read_parquet(load(file, params, Path(folder)).rows, columns=["text", "label"])
-        table = table.drop_nulls("text")
-        labels = table["label"] if table["label"].null_count() < table.height else None
-        if labels is not None:
-            table = table.drop_nulls("label")
-            labels = table["label"]
-        return Rows(table["text"], embedded(table["text"].to_list(), self.folder), labels)
+        labelled, rows = table["label"].null_count() < table.height, table.height
+        table = table.drop_nulls(["text", "label"] if labelled else ["text"])
+        vectors = embedded(table["text"].to_list(), self.folder)
+        return Rows(table["text"], vectors, table["label"] if labelled else None, rows - table.height)
 
     def _embedded(self, file: str, text_column: str | None) -> Path:
         """The vectors of a target as the strategy reads them."""
         vectors = self._read(file, text_column, None).vectors
         path = self.folder / "target.parquet"
-        pl.DataFrame({"vector": pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))}).write_parquet(path)
+        table = pl.DataFrame({"vector": pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))})
+        with whole_file(path) as made:  # another process may read it
+            table.write_parquet(made)
         return path
 
 
@@ -179,18 +204,31 @@ def _labels(rows: Rows) -> list[str]:
     return [] if rows.labels is None else rows.labels.to_list()
 
 
+def _check_labels(cell: StudyCell, rows: Rows, test: Rows) -> None:
+    """Raises InputError where labels cannot be learned."""
+    for file, part in ((cell.input, rows), (cell.test or cell.input, test)):
+        if part.labels is None:
+            raise InputError(f"{file} has no labels to learn: name --label-column, or take --model ngram")
+    assert rows.labels is not None
+    if rows.labels.n_unique() < 2:
+        raise InputError(f"{cell.input}: its labels are all the same, so that there is nothing to learn")
+
+
 def _bench(data: Path, folder: Path) -> Measure[StudyCell]:
     bench = _Bench(folder)
 
     def measure(cell: StudyCell, _: Path) -> Record:
         rows, test = bench.parts(cell)
         by_default = "ngram" if rows.labels is None else "logistic"
-        models = dict.fromkeys(by_default if model == _AUTO else model for model in cell.models)
-        if rows.labels is None and set(models) - {"ngram"}:
-            raise InputError(f"{cell.input} has no labels to learn: name --label-column, or take --model ngram")
+        models = dict.fromkeys(by_default if model == _AUTO else model for model in cell.model)
+        if set(models) - {"ngram"}:
+            _check_labels(cell, rows, test)
         kept = bench.kept(cell, rows)
+        if not len(kept) or not len(test.texts):
+            raise InputError(f"{cell.input}: too few rows to learn from some and score on others")
         return {
             "rows": len(kept),
+            "left_out": rows.left_out,
             "scores": {model: _SCORED[model][1](rows.at(kept), test) for model in models},
         }
 
@@ -216,10 +254,13 @@ def _tables(found: Finished[StudyCell], plan: StudyPlan, command: str) -> list[T
         rows = sizes[file, keep, strategy]
         lines.append((file, model, _SCORED[model][0], keep, strategy, rows, len(scores), *figures))
     lines.sort(key=lambda line: (str(line[0]), str(line[1])))
+    left_out = {cell.input: record["left_out"] for cell, record in found if record["left_out"]}
+    lacking = [f"{file}: {counted(rows, 'row')} without a text or a label left out." for file, rows in left_out.items()]
     held_out = f"the rows of {plan.test}" if plan.test else "a fifth of the rows, drawn by seed, equal texts together"
     notes = (
         f"Scored on {held_out}. logistic: C = 10 on MiniLM vectors; nearest: the nearest row's label; ngram: a byte "
         "n-gram model, fewer bits are better. Best and least of the seeds.",
+        *lacking,
     )
     columns = ("input", "model", "score", "keep", "strategy", "rows", "seeds", "median", "best", "least")
     return [Table("What is learned from a selection", columns, tuple(lines), notes, command, _plot(groups))]
@@ -227,7 +268,8 @@ def _tables(found: Finished[StudyCell], plan: StudyPlan, command: str) -> list[T
 
 def _plot(groups: _Groups) -> Plot:
     """A panel for each input and model, a line for each strategy and size."""
-    panels = []
+    panels, files = [], {file for file, _, _, _ in groups}
+    alone = len({Path(file).name for file in files}) == len(files)
     for file, model in dict.fromkeys((file, model) for file, model, _, _ in groups):
         dots = {
             _line(keep, strategy): Dots(tuple(scores))
@@ -235,7 +277,7 @@ def _plot(groups: _Groups) -> Plot:
             if (one, other) == (file, model)
         }
         low, high = bounds([point for one in dots.values() for point in one.points])
-        panels.append(Panel(f"{Path(file).name}, {model}", _SCORED[model][0], low, high, dots))
+        panels.append(Panel(f"{Path(file).name if alone else file}, {model}", _SCORED[model][0], low, high, dots))
     lines: dict[str, dict[str, None]] = {}
     for _, _, keep, strategy in groups:
         lines.setdefault("All rows" if strategy == _ALL else f"{keep} kept", {})[_line(keep, strategy)] = None

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from recryst.evals.cli import eval as evals
 from recryst.evals.cli import experiment
-from recryst.state.errors import InputError
+from recryst.state.errors import InputError, UsageError
 
 _COMMAND = [sys.executable, "-P", "-c", "from recryst.agent.cli import main; main()", "experiment"]
 
@@ -83,6 +83,96 @@ def test_more_rows_are_predicted_better_and_sizes_are_those_asked_for(plan, tmp_
     assert {name: line["rows"] for (name, _), line in by.items()} == {"100%": 192, "25%": 48, "60": 60, "120": 120}
     assert by["100%", "all"]["median"] < by["120", "random"]["median"] < by["25%", "random"]["median"]
     assert by["60", "random"]["best"] <= by["60", "random"]["median"] <= by["60", "random"]["least"]
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """A plan on rows with labels, a tenth of them without, beside test rows and a target of one kind."""
+    kinds = {"bread": "flour oven yeast dough crust", "ships": "sail harbour anchor mast keel"}
+    random = np.random.default_rng(1)
+
+    def write(name, rows, of=tuple(kinds), every=1):
+        with (tmp_path / name).open("w", encoding="utf-8") as file:
+            for at in range(rows):
+                kind = of[at % len(of)]
+                label = kind if at % every or every == 1 else None
+                words = " ".join(random.choice(kinds[kind].split(), 8))
+                print(json.dumps({"text": f"{words} {at}", "kind": label}), file=file)
+
+    write("rows.jsonl", 120, every=10)
+    write("test.jsonl", 40)
+    write("target.jsonl", 20, of=("ships",))
+    plan = tmp_path / "labelled.yaml"
+    plan.write_text(
+        f"experiment: study\ninput: {tmp_path / 'rows.jsonl'}\ntest: {tmp_path / 'test.jsonl'}\n"
+        f"target: {tmp_path / 'target.jsonl'}\nlabel-column: kind\nstrategy: [random, nearest]\nkeep: [10%, 10, 30]\n"
+        "model: [logistic, nearest]\nseeds: 2\n",
+        encoding="utf-8",
+    )
+    return plan
+
+
+def test_labels_are_learned_and_other_rows_are_not_taken_for_the_same(labelled, tmp_path):
+    (table,) = _tables(labelled, tmp_path / "out", "--jobs", "2")
+    by = {(line["model"], line["keep"], line["strategy"]): line for line in table["rows"]}
+    assert {keep: by["logistic", keep, "random"]["rows"] for keep in ("10%", "10", "30")} == {
+        "10%": 11,
+        "10": 10,
+        "30": 30,
+    }
+    assert by["logistic", "100%", "all"]["rows"] == 108
+    assert by["logistic", "100%", "all"]["median"] == by["nearest", "100%", "all"]["median"] == 1
+    assert by["logistic", "30", "nearest"]["median"] < 0.5, "rows like the target are of one kind"
+    assert any("12 rows without a text or a label left out" in note for note in table["notes"])
+    assert _tables(labelled, tmp_path / "out", "--jobs", "2") == [table]
+    (tmp_path / "out/study/0-all-100pct-0/cell.json").write_text('{"cell', encoding="utf-8")  # as no kill leaves it
+    assert _tables(labelled, tmp_path / "out", "--jobs", "1") == [table]
+
+    rows = (tmp_path / "rows.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "rows.jsonl").write_text("".join(rows[:100]), encoding="utf-8")
+    with pytest.raises(UsageError, match="another content of the files; choose another --out"):
+        _tables(labelled, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("keep: ['../../x']", "keep: '../../x' is no share, as in 10%, and no number of rows"),
+        ("keep: lots", "keep: 'lots' is no share"),
+        ("keep: 0%", "keep: '0%' is no share"),
+        ("target: null", "target: must be a value"),
+        ("strategy: dsir", "--strategy dsir needs --target FILE"),
+    ],
+)
+def test_what_a_study_cannot_do_is_refused_before_a_cell_is_measured(labelled, tmp_path, changed, said):
+    key = changed.partition(":")[0]
+    gone = {key, "target"} if key == "strategy" else {key}
+    lines = [line for line in labelled.read_text("utf-8").splitlines() if line.partition(":")[0] not in gone]
+    labelled.write_text("\n".join([*lines, changed]), encoding="utf-8")
+    with pytest.raises(UsageError) as refused:
+        _tables(labelled, tmp_path / "out")
+    assert said in str(refused.value)
+    assert not list(tmp_path.rglob("cell.json"))
+
+
+def test_what_cannot_be_learned_is_said(labelled, tmp_path):
+    one = "".join(json.dumps({"text": f"flour {at}", "kind": "bread"}) + "\n" for at in range(40))
+    (tmp_path / "rows.jsonl").write_text(one, encoding="utf-8")
+    with pytest.raises(InputError, match="its labels are all the same"):
+        _tables(labelled, tmp_path / "out", "--jobs", "1")
+
+
+def test_an_interrupted_experiment_says_how_to_go_on(plan, tmp_path):
+    began = subprocess.Popen([*_COMMAND, str(plan), "--out", str(tmp_path / "out"), "--jobs", "2"], text=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
+    until = time.monotonic() + 120
+    while not set(tmp_path.rglob("cell.json")) and time.monotonic() < until:
+        time.sleep(0.01)
+    began.send_signal(signal.SIGINT)
+    _, said = began.communicate(timeout=60)
+    assert began.returncode == 130
+    assert "the same command goes on with the missing cells" in said
+    assert "Traceback" not in said
 
 
 def test_what_a_cell_in_another_process_refuses_is_said(plan, tmp_path):

@@ -15,7 +15,6 @@ import yaml
 
 from ...state.errors import storage_error
 from ...state.phrases import counted, without_controls
-from ...state.store import write_whole
 
 #: What is written of a note; ``topic`` is null where it has none.
 NOTES = pl.Schema(
@@ -34,15 +33,21 @@ INDEX = "index.md"
 _UNSORTED = "unsorted"
 _LONGEST = 80  # bytes of a name
 _RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)\d", re.IGNORECASE)  # by Windows, whatever the suffix
-_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
-_ACTS = re.compile(r"<(?=[A-Za-z/!?])|(?<=!)\[")  # a tag; an image, which whoever reads it would fetch
+# Only a fence at the beginning of a line: one further in may end with the list item that it stands in.
+_FENCE = re.compile(r"(`{3,}(?=[^`]*$)|~{3,})(.*)")
+#: A tag, and an image, which whoever reads it would fetch; no backslash before an entity undoes it.
+_ACTS = {re.compile(r"<(?=[A-Za-z/!?])"): "&lt;", re.compile(r"!(?=\[)"): "&#33;"}
 _SPECIAL = re.compile(r"([\\`*_\[\]<>!|#~])")
 
 
-def write_notes(notes: pl.DataFrame, folder: Path) -> None:
+def write_notes(notes: pl.DataFrame, folder: Path) -> list[str]:
     """Write notes (``NOTES``) into ``folder``, made if absent: ``TOPIC/TITLE.md`` each, and ``index.md``.
 
-    The same notes give the same names and bytes. What else lies in the folder stays as it is.
+    The same notes give the same names and bytes. What else lies in the folder stays as it is. The disk need not hold
+    them yet when this returns: there may be many, and one wait for all is the caller's.
+
+    Returns:
+        The names of the files within the folder.
 
     Raises:
         StorageError: the disk is full or not writable.
@@ -51,31 +56,24 @@ def write_notes(notes: pl.DataFrame, folder: Path) -> None:
     topics = topics.sort(
         pl.col("topic") == _UNSORTED, -pl.col("size").cast(pl.Int64), "topic", pl.col("title").str.to_lowercase(), "id"
     )
-    index, names = [f"# {counted(notes.height, 'note')} by topic"], set[str]()
+    index, names = [f"# {counted(notes.height, 'note')} by topic"], dict[str, int]()
+    pages: dict[str, str] = {}
     for (topic,), held in topics.group_by("topic", maintain_order=True):
         place = safe_name(str(topic).lower(), "topic", names)
         index += ["", f"## {_escaped(str(topic))} ({held.height:,})", ""]
-        index += _written(held, folder / place)
-    write_whole(_made(folder) / INDEX, "\n".join(index) + "\n")
-
-
-def _written(notes: pl.DataFrame, folder: Path) -> list[str]:
-    """Write the notes of one topic; returns their lines of the index."""
-    lines, names = [], set[str]()
-    _made(folder)
-    for note in notes.iter_rows(named=True):
-        name = f"{safe_name(note['title'], 'untitled', names)}.md"
-        write_whole(folder / name, _page(note))
-        lines.append(f"- [{_escaped(note['title'])}]({quote(folder.name)}/{quote(name)})")
-    return lines
-
-
-def _made(folder: Path) -> Path:
+        own = dict[str, int]()
+        for note in held.iter_rows(named=True):
+            name = f"{place}/{safe_name(note['title'], 'untitled', own)}.md"
+            pages[name] = _page(note)
+            index.append(f"- [{_escaped(note['title'])}]({quote(name)})")
+    pages[INDEX] = "\n".join(index) + "\n"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for name, page in pages.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(page.encode("utf-8", "replace"))
     except OSError as error:
         raise storage_error(error, folder, "writing the notes to") from error
-    return folder
+    return list(pages)
 
 
 def _page(note: dict[str, object]) -> str:
@@ -86,8 +84,8 @@ def _page(note: dict[str, object]) -> str:
     return f"---\n{front}---\n\n{inert(str(note['text'] or ''))}\n"
 
 
-def safe_name(words: str, otherwise: str, taken: set[str]) -> str:
-    """A name for a file or a folder, without a suffix, made of ``words``; it is added to ``taken`` (in lower case).
+def safe_name(words: str, otherwise: str, taken: dict[str, int]) -> str:
+    """A name for a file or a folder, without a suffix, made of ``words``; it is added to ``taken``.
 
     Letters, marks and digits of any script stay, in Unicode's form NFKC; all else becomes dashes. ``otherwise``: the
     name where nothing is left. A name that is taken, whatever its case, gets a number.
@@ -95,12 +93,17 @@ def safe_name(words: str, otherwise: str, taken: set[str]) -> str:
     kept = (one if one.isalnum() or unicodedata.category(one)[0] == "M" else "-" for one in _compatible(words))
     name = _cut(re.sub("-+", "-", "".join(kept)), _LONGEST) or otherwise
     name = f"{otherwise}-{name}" if _RESERVED.fullmatch(name) else name
-    number, own = 1, name
-    while _compatible(own).casefold() in taken:
+    own, number = name, taken.get(_folded(name), 0)
+    while _folded(own) in taken:
         number += 1
         own = f"{name}-{number}"
-    taken.add(_compatible(own).casefold())
+    taken[_folded(name)] = max(number, 1)  # from where on the next of this name counts
+    taken.setdefault(_folded(own), 1)
     return own
+
+
+def _folded(name: str) -> str:
+    return _compatible(name).casefold()
 
 
 def _compatible(words: str) -> str:
@@ -121,12 +124,14 @@ def inert(text: str) -> str:
     for line in text.split("\n"):
         found = _FENCE.fullmatch(line)
         if fence:
-            if found and found[1].startswith(fence) and not found[2].strip():
+            closes = _FENCE.fullmatch(line.removeprefix(" ").removeprefix(" ").removeprefix(" "))
+            if closes and closes[1].startswith(fence) and not closes[2].strip():
                 fence = ""
         elif found:
             fence = found[1]
         else:
-            line = _ACTS.sub(r"\\\g<0>", line)
+            for acts, spelled in _ACTS.items():
+                line = acts.sub(spelled, line)
         lines.append(line)
     return "\n".join(lines)
 

@@ -14,16 +14,18 @@ from ..measured import embedded_parts
 from ..repeats import original_text
 
 _TERMS = 3  # of a cluster, that name its topic
-_TITLE = 60  # characters of a note without a title that stand for one
 
 
-def write_kept_notes(view: View, folder: Path) -> None:
+def write_kept_notes(view: View, folder: Path) -> list[str]:
     """Write the kept notes of a run into ``folder``, as ``tools.write.notes`` does; what a model wrote is no note.
+
+    Returns:
+        The names of the files within the folder.
 
     Raises:
         StorageError: the disk is full or not writable.
     """
-    write_notes(kept_notes(view), folder)
+    return write_notes(kept_notes(view), folder)
 
 
 def kept_notes(view: View) -> pl.DataFrame:
@@ -62,9 +64,10 @@ def kept_notes(view: View) -> pl.DataFrame:
         .join(known.select("row", "id"), on="row")
     )
     rows = told["row"].to_numpy()
-    topics = pl.Series([_topics(view).get(one) for one in _clusters(view)[rows].tolist()], dtype=pl.String)
+    named = _topics(view)
+    topics = pl.Series([named.get(one) for one in _clusters(view)[rows].tolist()], dtype=pl.String)
     text = view.text(rows)
-    titles = _titles(_column(view, "title").gather(rows), told["id"], text, "format" in view.values.meanings)
+    titles = _titles(_column(view, "title").gather(rows), told["id"])
     return told.with_columns(text=text, topic=topics, title=titles).select(NOTES.names()).cast(NOTES)
 
 
@@ -91,11 +94,10 @@ def _tags(view: View) -> pl.Series:
     return pl.Series(told, dtype=pl.List(pl.String))
 
 
-def _titles(named: pl.Series, ids: pl.Series, text: pl.Series, are_files: bool) -> pl.Series:
-    """A title for each note: its own, the name of its file, or its first words (strings [n] each)."""
+def _titles(named: pl.Series, ids: pl.Series) -> pl.Series:
+    """A title for each note, its own or the name of its file (strings [n] each)."""
     files = ids.map_elements(lambda one: PurePosixPath(one.removesuffix(".gz")).stem, return_dtype=pl.String)
-    first = text.str.strip_chars("\n #").str.extract(r"^([^\n]*)").str.slice(0, _TITLE)
-    titles = [named, files] if are_files else [named, first]
+    titles = [pl.when(one.str.contains(r"\S")).then(one) for one in (named, files)]
     return pl.select(pl.coalesce(*titles, pl.lit("untitled")).alias("title")).to_series()
 
 

@@ -101,8 +101,31 @@ def test_the_audit_makes_the_notes_again(finished, here, tmp_path):
     assert here("audit", root)[0] == 0
     [changed] = [root / "notes" / name for name, (front, _) in written(root).items() if front["id"] == "harbour.md"]
     changed.write_text(changed.read_text().replace("patience", "money"))
-    (root / "notes" / "more.md").write_text("put there")
     code, out, err = here("audit", root)
     assert code == 6
     assert f"{changed} was changed" in out + err
-    assert "more.md is not in the log" in out + err
+
+
+def test_what_a_person_puts_beside_the_notes_is_theirs(finished, here, tmp_path):
+    root = shutil.copytree(finished[0], tmp_path / "run")
+    (root / "notes" / ".obsidian").mkdir()
+    (root / "notes" / ".obsidian" / "app.json").write_text("{}")
+    (root / "notes" / "mine.md").write_text("put there")
+    assert here("audit", root)[0] == 0
+
+
+def test_of_a_table_every_content_column_counts(recryst, tmp_path):
+    """The profile merges documents; rows of a table that differ in their answer stay."""
+    rows = [{"text": f"question {at // 5} of the survey, as it was asked", "answer": f"reply {at}"} for at in range(60)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ended = recryst("run", tmp_path / "rows.jsonl", "--profile", "notes", "--out", tmp_path / "run", *QUICK)
+    assert ended.returncode == 0, ended.stderr
+    assert "merged" not in set(View.open(tmp_path / "run").ledger()["reason"])
+    assert not (tmp_path / "run" / "notes").exists()
+
+
+def test_rules_for_near_duplicates_are_refused_beside_the_profile(vault, recryst):
+    ended = recryst("run", vault, "--profile", "notes", "--set", "dedup.which_to_keep=longest")
+    assert ended.returncode == 2
+    assert "dedup.which_to_keep" in ended.stderr
+    assert "the most complete one stays" in ended.stderr

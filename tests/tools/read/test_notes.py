@@ -87,8 +87,16 @@ def test_every_note_is_read_and_what_cannot_be_is_set_aside_with_the_reason(tmp_
     ]
     assert any("1 of the files" in note for note in result.notes)
     assert any(
-        "front matter is not YAML, and was not read (1 in all, the first: broken.md)" in note for note in result.notes
+        "front matter is not YAML, and stays part of the text (1 in all, the first: broken.md)" in note
+        for note in result.notes
     )
+
+
+def test_prose_between_two_rules_is_not_lost(tmp_path: Path) -> None:
+    result = loaded(tmp_path, a_md="---\nRemember: x\n\nWe met the mayor: she agreed.\n\n---\n\nSecond part.")
+    [text] = pl.read_parquet(result.rows)["text"]
+    assert "We met the mayor" in text
+    assert "Second part." in text
 
 
 @pytest.mark.parametrize(
@@ -96,11 +104,14 @@ def test_every_note_is_read_and_what_cannot_be_is_set_aside_with_the_reason(tmp_
     [
         ("Tags: 'a, #b c'\nURL: [http://x]", {"tags": ["a", "b c"], "origin": "http://x"}),
         ("tag: one #two", {"tags": ["one"]}),  # YAML takes what follows for a comment
-        ("created: 2024-01-02 10:00:00\nsource: Kindle", {"date": "2024-01-02T10:00:00", "origin": "Kindle"}),
+        ("created: 2024-01-02 10:00:00\nsource: Kindle", {"date": "2024-01-02 10:00:00", "origin": "Kindle"}),
         ("title: 2024\ntags: {a: b}\ndate: {x: y}", {"title": "2024"}),
-        ("date: 2024-13-45", {"broken": True}),
+        ("date: 2024-13-45", {"date": "2024-13-45"}),
+        ("title: 12:30\ntags: [010, 1.10, no]", {"title": "12:30", "tags": ["010", "1.10", "no"]}),
+        ("title: null\ndate: ~", {}),
+        ("title: [a, b]", {}),
         ("- a list", {"broken": True}),
-        ("a: !!python/object/apply:os.system [ls]", {"broken": True}),
+        ("title: !!python/object/apply:os.system [ls]", {"title": "ls"}),
         ("title: " + "x" * 3000, {}),
         ("x: " + "[" * 5000, {"broken": True}),
     ],

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 import polars as pl
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from recryst.tools.write.notes import NOTES, inert, safe_name, write_notes
 
@@ -31,7 +32,7 @@ def files(folder):
 
 @pytest.mark.parametrize("title", HOSTILE)
 def test_a_name_is_one_part_that_every_system_takes(title):
-    taken = set()
+    taken = {}
     first, second = safe_name(title, "untitled", taken), safe_name(title.upper(), "untitled", taken)
     for name in (first, second):
         assert re.fullmatch(r"[\w-]+", name.replace("\u0301", "")), name
@@ -78,11 +79,32 @@ def test_what_is_known_stands_before_the_text(tmp_path):
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("a <b>c</b> ![x](http://x.example/pixel) 1 < 2", r"a \<b>c\</b> !\[x](http://x.example/pixel) 1 < 2"),
-        ("```html\n<b>\n```\n<i>", "```html\n<b>\n```\n\\<i>"),
-        ("````\n```\n<b>\n````\n<i>", "````\n```\n<b>\n````\n\\<i>"),
-        ("``` `x` ```\n<i>", "``` `x` ```\n\\<i>"),  # no fence
+        ("a <b>c</b> ![x](http://x.example/pixel) 1 < 2", "a &lt;b>c&lt;/b> &#33;[x](http://x.example/pixel) 1 < 2"),
+        ("```html\n<b>\n```\n<i>", "```html\n<b>\n```\n&lt;i>"),
+        ("````\n```\n<b>\n````\n<i>", "````\n```\n<b>\n````\n&lt;i>"),
+        ("``` `x` ```\n<i>", "``` `x` ```\n&lt;i>"),  # no fence
+        ("```\n<b>\n   ```\n<i>", "```\n<b>\n   ```\n&lt;i>"),
     ],
 )
 def test_tags_and_images_are_inert_outside_of_code(text, wanted):
     assert inert(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<img src=x onerror=alert(1)>", "\\<img src=x>", "\\\\<img src=x>", "![x](http://e/p)", "\\![x](http://e/p)",
+        "\\\\![x](http://e/p)", "- a\n\n  ```\n<img src=x>", "1. a\n   ~~~\n\n![x](http://e/p)", "> ```\n<img src=x>",
+        "```\n```\n<img src=x>", "~~~ a\n```\n~~~\n![x](http://e/p)", "![x][y]\n\n[y]: http://e/p",
+    ],
+)  # fmt: skip
+def test_nothing_acts_in_what_a_reader_of_markdown_makes_of_it(text):
+    rendered = MarkdownIt("commonmark").render(inert(text))
+    assert "<img" not in rendered, rendered
+
+
+def test_many_notes_of_one_title_get_a_name_each():
+    taken = {}
+    names = [safe_name(title, "untitled", taken) for title in ["Home", "home-2", *["HOME"] * 3000]]
+    assert names[:4] == ["Home", "home-2", "HOME-3", "HOME-4"]
+    assert len({name.casefold() for name in names}) == len(names)

@@ -4,7 +4,6 @@
 each only where it is there. They are the words of the file: nothing of them is followed or carried out.
 """
 
-import datetime
 import re
 from typing import Any
 
@@ -14,7 +13,9 @@ _KEYS = {
     "origin": ("source", "url", "link", "origin", "source_url"),
     "date": ("date", "published", "created", "clipped", "updated"),
 }  # the first that is there counts
+_MOST_OF_A_KEY = 3  # words
 _TAGS = ("tags", "tag", "keywords")
+_NOTHING = ("", "~", "null", "Null", "NULL")  # YAML for no value
 _ADDRESS = re.compile(r"https?://\S+")
 _HEAD = {
     "origin": ('string(//link[@rel="canonical"]/@href)', 'string(//meta[@property="og:url"]/@content)'),
@@ -29,11 +30,11 @@ def of_front_matter(block: str) -> dict[str, Any]:
     if not block.strip():
         return {}
     try:
-        said = yaml.safe_load(block)
-    except (yaml.YAMLError, ValueError, RecursionError):  # a date such as 2024-13-45 is a ValueError
+        said = yaml.load(block, yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError):
         return {"broken": True}
-    if not isinstance(said, dict):
-        return {"broken": True}
+    if not isinstance(said, dict) or any(len(str(key).split()) > _MOST_OF_A_KEY for key in said):
+        return {"broken": True}  # a sentence with a colon in it is YAML as well
     said = {str(key).lower(): value for key, value in said.items()}
     found: dict[str, Any] = {}
     for name, keys in _KEYS.items():
@@ -55,14 +56,12 @@ def of_head(tree: Any) -> dict[str, Any]:
 
 
 def _spelled(value: Any) -> str:
-    """A value of YAML in one line; empty where it is none that has one, or far too long."""
+    """A value of YAML, as its file has it, in one line; empty where it is none that has one, or far too long."""
     if isinstance(value, list) and len(value) == 1:  # as the Web Clipper writes an author or a source
         value = value[0]
-    if isinstance(value, datetime.date):  # and a datetime
-        value = value.isoformat()
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if not isinstance(value, str) or value in _NOTHING:
         return ""
-    text = " ".join(str(value).encode("utf-8", "replace").decode().split())
+    text = " ".join(value.encode("utf-8", "replace").decode().split())
     return text if len(text) <= _LONGEST else ""
 
 

@@ -143,7 +143,7 @@ def _rows(found: Iterator[Found], name: str, reading: Reading) -> Iterator[Recor
             if reading.as_notes:
                 row |= {name: document.about.get(name) for name in ("origin", "date", "tags")}
                 if document.about.get("broken"):
-                    reading.tally("front matter is not YAML, and was not read", path)
+                    reading.tally("front matter is not YAML, and stays part of the text", path)
             if pending.add(position, row, len(document.text)):
                 yield from pending.flush()
         yield from pending.flush()

@@ -249,10 +249,17 @@ def _markdown(data: bytes, max_bytes: int) -> Document:
 
 
 def _note(data: bytes, max_bytes: int) -> Document:
-    """As ``_markdown``, with what the front matter says; headings keep their marks and code its fences."""
-    front, title, source = parted(_utf8(data))
+    """As ``_markdown``, with what the front matter says; headings keep their marks and code its fences.
+
+    Between two lines of dashes may stand prose with a colon in it: what is no YAML stays part of the text.
+    """
+    whole = _utf8(data)
+    front, title, source = parted(whole)
     about = of_front_matter(front)
-    document = _rendered(source, about.pop("title", None) or title, marked=True)
+    named = about.pop("title", None)
+    if about.get("broken"):
+        source, named = whole, title
+    document = _rendered(source, named, marked=True)
     return replace(document, about=about)
 
 

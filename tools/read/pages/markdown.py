@@ -85,6 +85,9 @@ class _Plain:
                 self._tight = self._depth > 0
             elif kind in ("fence", "code_block"):
                 self._tight = False
+                if self._marked:  # a fence behind the mark of a list item would end with the item
+                    self._block(self._marker.rstrip(), marked=False)
+                    self._marker = ""
                 self._block(self._code(token))
         return "".join(self._parts).strip("\n")
 
@@ -96,7 +99,7 @@ class _Plain:
         language = re.match(r"[\w+#.-]*", token.info.strip())
         return f"{fence}{language[0] if language else ''}\n{code}\n{fence}"
 
-    def _block(self, text: str) -> None:
+    def _block(self, text: str, marked: bool = True) -> None:
         if text:
-            self._parts += ("\n" if self._tight else "\n\n", self._marker, text)
+            self._parts += ("\n" if self._tight else "\n\n", self._marker if marked else "", text)
             self._marker = ""
