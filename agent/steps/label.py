@@ -105,7 +105,7 @@ def _by_rules_and_classifier(
         entries = getattr(taxonomy, PARTS[part])
         if any(entry.keywords for entry in entries):
             said[part], lessons[part] = by_classifier(
-                text.gather(embedded), vectors, known[part], entries, precision, view.seed(13)
+                text.gather(embedded), vectors, known[part], entries, precision, view.seed(14)
             )
     nothing = pl.Series([None] * len(embedded), dtype=pl.String)
     domains, difficulties = (said.get(part, nothing) for part in ("domain", "difficulty"))

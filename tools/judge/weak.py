@@ -33,18 +33,18 @@ _ONE_SIDED = 1.645  # standard errors below which a true share lies once in twen
 
 
 class _Examples(NamedTuple):
-    """Rows that the rules labelled: vectors float32 [n, d], the number of the name of each, integers [n], which of all
+    """Rows that the rules labelled: which, integers [n], the number of the name of each, integers [n], which of all
     families of keywords stand there and tell that name, bool [n, families], and which name each tells, [families].
     """
 
-    vectors: np.ndarray
+    rows: np.ndarray
     names: np.ndarray
     standing: np.ndarray
     owner: np.ndarray
 
-    def of(self, rows: np.ndarray) -> "_Examples":
-        """Those of some rows, by indices or mask."""
-        return self._replace(vectors=self.vectors[rows], names=self.names[rows], standing=self.standing[rows])
+    def of(self, some: np.ndarray) -> "_Examples":
+        """Some of them, by indices or mask."""
+        return self._replace(rows=self.rows[some], names=self.names[some], standing=self.standing[some])
 
 
 def by_classifier(
@@ -53,10 +53,10 @@ def by_classifier(
     """Names for rows in which no keyword stands, where the classifier is sure.
 
     Those in which keywords of several names stand are left open: they are unlike any row that it is tried on, and lie
-    between names.
+    between names. So are those that say nothing, whatever vector they have.
 
     Args:
-        text: strings [n].
+        text: strings [n], null where there is none.
         vectors: float32 [n, d], of unit length.
         given: what the rules gave each row, one name of ``entries`` or null: strings [n].
         entries: the names of one part of the taxonomy.
@@ -66,9 +66,10 @@ def by_classifier(
 
     Returns:
         Strings [n], null where a row had a name or gets none; and what was learned. It labels nothing where fewer than
-        two names can be told (``FEWEST_KEYWORDS``, ``FEWEST_ROWS``), or where it is never as precise.
+        two names can be told (``FEWEST_KEYWORDS``, ``FEWEST_ROWS``), where no row can be tried, or where it is never as
+        precise.
     """
-    examples = _examples(text, vectors, given, entries)
+    examples = _examples(text, given, entries)
     told = _told(examples, len(entries))
     left_out = tuple(entry.name for entry, known in zip(entries, told, strict=True) if not known)
     refused = LabelLesson(examples=len(examples.names), left_out=left_out, judged=0, margin=None, right=None)
@@ -76,16 +77,17 @@ def by_classifier(
     if told.sum() < 2:
         return nothing, refused
     examples = _drawn(examples, seed)
-    lead, right = _tried(examples, told)
+    lead, right = _tried(examples, vectors, told)
     margin, share = _margin(lead, right, precision)
     if margin is None:
         return nothing, refused.model_copy(update={"judged": len(lead)})
     found = np.full(len(text), -1)
-    asked = given.is_null().arg_true().to_numpy()
+    says = text.fill_null("").str.strip_chars() != ""
+    asked = (given.is_null() & says).arg_true().to_numpy()
     for entry in entries:
         asked = asked[~standing(text.gather(asked), entry).any(axis=1)]
     if len(asked):
-        likely, lead = _said(examples, np.asarray(vectors)[asked], len(told))
+        likely, lead = _said(examples, vectors, asked, len(told))
         found[asked] = np.where(told[likely] & (lead >= margin), likely, -1)
     names = pl.Series([entry.name for entry in entries], dtype=pl.String)
     labels = names.gather(np.maximum(found, 0)).zip_with(pl.Series(found >= 0), nothing)
@@ -94,7 +96,7 @@ def by_classifier(
     )
 
 
-def _examples(text: pl.Series, vectors: np.ndarray, given: pl.Series, entries: Sequence[Entry]) -> _Examples:
+def _examples(text: pl.Series, given: pl.Series, entries: Sequence[Entry]) -> _Examples:
     """The rows with a name."""
     known = np.flatnonzero(given.is_not_null().to_numpy())
     number = {entry.name: at for at, entry in enumerate(entries)}
@@ -107,7 +109,7 @@ def _examples(text: pl.Series, vectors: np.ndarray, given: pl.Series, entries: S
         stands = standing(text.gather(known[own]), entry)
         for family, column in enumerate(columns):
             told[own, column] = stands[:, families[at] == family].any(axis=1)
-    return _Examples(np.asarray(vectors)[known], names, told, owner)
+    return _Examples(known, names, told, owner)
 
 
 def _families(keywords: Sequence[str]) -> np.ndarray:
@@ -130,7 +132,7 @@ def _told(examples: _Examples, names: int) -> np.ndarray:
 def _weights(examples: _Examples) -> np.ndarray:
     """How much each row counts, so that the keywords of a name count alike, and the names: float64 [n], mean 1."""
     sizes = np.maximum(1, examples.standing.sum(axis=0))
-    each = (examples.standing / sizes).sum(axis=1)
+    each = np.einsum("nf,f->n", examples.standing, 1 / sizes)  # in parts: a product would first copy all as float64
     alike = each / np.bincount(examples.names, weights=each)[examples.names]
     return np.asarray(alike / alike.mean())
 
@@ -144,11 +146,12 @@ def _drawn(examples: _Examples, seed: int) -> _Examples:
     return examples.of(np.sort(drawn))
 
 
-def _tried(examples: _Examples, told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _tried(examples: _Examples, vectors: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """By how much a name leads in each row that was tried, float64 [m], and whether it is that of the rules, bool [m].
 
     The families of each name that can be ``told`` (bool [names]) are dealt to the folds in the order of how many rows
-    they stand in, beginning at another fold than those of the name before. Rows of other names always teach.
+    they stand in, beginning at another fold than those of the name before. Rows of other names always teach. A fold
+    without which fewer than two names are taught is not tried: whoever knows one name is always sure of it.
     """
     sizes = examples.standing.sum(axis=0)
     fold = np.full(len(sizes), -1)
@@ -158,32 +161,36 @@ def _tried(examples: _Examples, told: np.ndarray) -> tuple[np.ndarray, np.ndarra
     touched = np.stack([examples.standing[:, fold == part].any(axis=1) for part in range(FOLDS)], axis=1)
     leads, rights = list[np.ndarray](), list[np.ndarray]()
     for part in range(FOLDS):
-        tried = touched[:, part] & (touched.sum(axis=1) == 1)
-        if tried.any():
-            likely, lead = _said(examples.of(~touched[:, part]), examples.vectors[tried], len(told))
+        tried, taught = touched[:, part] & (touched.sum(axis=1) == 1), examples.of(~touched[:, part])
+        if tried.any() and len(np.unique(taught.names)) >= 2:
+            likely, lead = _said(taught, vectors, examples.rows[tried], len(told))
             counts = told[likely]  # what it would never give has no part in how precise it is
             leads.append(lead[counts])
             rights.append((likely == examples.names[tried])[counts])
     return np.concatenate([np.zeros(0), *leads]), np.concatenate([np.zeros(0, dtype=bool), *rights])
 
 
-def _said(examples: _Examples, asked: np.ndarray, names: int) -> tuple[np.ndarray, np.ndarray]:
-    """The likeliest name of each of ``asked`` (float32 [m, d]) by what the examples teach, integers [m], and its lead
-    over the second, float64 [m]."""
-    found = probabilities(examples.vectors, examples.names, asked, names, _STRENGTH, _weights(examples))
+def _said(examples: _Examples, vectors: np.ndarray, asked: np.ndarray, names: int) -> tuple[np.ndarray, np.ndarray]:
+    """The likeliest name of each of the rows ``asked`` (integers [m]) by what the examples teach, integers [m], and its
+    lead over the second, float64 [m], to six places: rows that are alike lead alike, and the margin is one of them."""
+    taught = vectors[examples.rows]
+    found = probabilities(taught, examples.names, vectors[asked], names, _STRENGTH, _weights(examples))
     *_, second, first = np.sort(found, axis=1).T
-    return found.argmax(axis=1), first - second
+    return found.argmax(axis=1), np.round((first - second).astype(np.float64), 6)
 
 
 def _margin(lead: np.ndarray, right: np.ndarray, precision: float) -> tuple[float | None, float | None]:
-    """The lowest lead past which the tried rows (``right``, bool [m]) are as precise, and how precise they are."""
-    order = np.argsort(-lead, kind="stable")
-    counted = np.arange(1, len(order) + 1)
-    share = np.cumsum(right[order]) / counted
-    good = np.flatnonzero(_lower_bound(share, counted) >= precision)
+    """The lowest lead from which on the tried rows (``right``, bool [m]) are as precise, and how precise they are.
+
+    Rows of one lead are counted together, for they are labelled together.
+    """
+    order = np.argsort(-lead)
+    last = np.flatnonzero(np.diff(lead[order], append=-1.0))  # of those that lead by as much
+    share = np.cumsum(right[order])[last] / (last + 1)
+    good = np.flatnonzero(_lower_bound(share, last + 1) >= precision)
     if not len(good):
         return None, None
-    return round(float(lead[order][good[-1]]), 6), round(float(share[good[-1]]), 6)
+    return float(lead[order][last[good[-1]]]), round(float(share[good[-1]]), 6)
 
 
 def _lower_bound(share: np.ndarray, of: np.ndarray) -> np.ndarray:

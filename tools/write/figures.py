@@ -228,9 +228,11 @@ def lesson_in_words(part: str, lesson: LabelLesson) -> str:
     """What the classifier of one part of the labels learned, or why it labels nothing."""
     enough = f"{FEWEST_KEYWORDS} keywords that stand in {FEWEST_ROWS} rows each that the rules label"
     if lesson.margin is None or lesson.right is None:
-        why = f"fewer than two names have {enough}"
+        why = f"fewer than two names have {enough}, and not always together"
         if lesson.judged:
             why = "what it is sure of is not as precise as label.precision asks"
+        elif not lesson.left_out:  # every name has keywords enough
+            why = "it cannot be tried: that takes rows of two names that hold one keyword of theirs and lack another"
         return f"{part}: the classifier labels nothing: {why}"
     learned = f"{part}: the classifier learned from {counted(lesson.examples, 'row')} that the rules label"
     tried = f"of rows that it was tried on, taught without their keywords, {lesson.right:.1%} are right there"

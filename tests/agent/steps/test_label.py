@@ -1,7 +1,9 @@
 """Labels in a run: rules first, the language model for what stays unsure, columns and folders in the curated set."""
 
 import json
+import re
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,6 +11,7 @@ import pytest
 from commands import QUICK
 from small_view import SmallRun
 
+import recryst.agent
 from recryst.agent.account.explain import explain
 from recryst.agent.account.explain import told as told_of
 from recryst.agent.audit import audit
@@ -172,6 +175,18 @@ def test_the_classifier_labels_rows_like_those_that_the_rules_know_and_the_audit
     assert first(again, "label").state == event.state
     without = refine(path, tmp_path / "without", config_for(taxonomy, precision=None))
     assert first(without, "label").state.values.labelled.by == {"domain": {"rules": 160}}
+
+
+def test_what_labels_draw_no_other_step_draws_by_the_same_seed():
+    """A lot of its own: what two steps draw by one seed goes together."""
+    agent = Path(recryst.agent.__file__).parent
+    seeds = {
+        path.relative_to(agent).as_posix(): set(re.findall(r"seed\((?:config, )?(\d+)", path.read_text()))
+        for path in agent.rglob("*.py")
+    }
+    own = seeds.pop("steps/label.py")
+    assert own
+    assert own.isdisjoint(set().union(*seeds.values()))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """The classifier that the rules teach: what it labels, how sure it must be, and what it leaves."""
 
+import tracemalloc
+
 import numpy as np
 import polars as pl
 import pytest
 
 from recryst.tools.judge.labels import by_rules
 from recryst.tools.judge.taxonomy import Entry, Taxonomy
-from recryst.tools.judge.weak import by_classifier
+from recryst.tools.judge.weak import _Examples, _margin, _weights, by_classifier
 from recryst.tools.write.figures import lesson_in_words
 
 NAMES = (
@@ -37,6 +39,15 @@ def learned(text, vectors, entries=NAMES, precision=0.9):
     labels, lesson = by_classifier(text, vectors, given, entries, precision, seed=0)
     assert (given.is_null() | labels.is_null()).all()  # what the rules gave stands
     return labels, lesson
+
+
+def peak_of(work):
+    """What it gives, and the most bytes that it held at once."""
+    tracemalloc.start()
+    try:
+        return work(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def by_name(number, keyword):
@@ -128,3 +139,48 @@ def test_a_name_that_one_keyword_tells_is_never_given():
     assert set(labels.drop_nulls()) == {"sea", "drinks"}
     assert labels.filter(truth == "sport").is_null().all()  # and others do not get its rows
     assert "it never gives sport" in lesson_in_words("domain", lesson)
+
+
+@pytest.mark.parametrize(("coffee", "judged"), [(0, 0), (EACH, EACH)])
+def test_what_one_name_alone_teaches_is_not_tried(coffee, judged):
+    """Without the rows of tea nobody teaches, or those of coffee alone, of whose name it would always be sure."""
+    entries = (Entry("sea", "x", ("ship", "harbour")), Entry("drinks", "x", ("tea", "coffee")))
+    words = ["ship and harbour"] * EACH + ["tea"] * EACH + ["tea and coffee"] * EACH + ["coffee"] * coffee
+    text, number = pl.Series(words), np.array([0] * EACH + [1] * (len(words) - EACH))
+    _, lesson = learned(text, np.eye(16, dtype=np.float32)[number], entries)
+    assert (lesson.judged, lesson.left_out) == (judged, ())
+    said = "labels nothing: it cannot be tried: that takes rows of two names"
+    assert (said in lesson_in_words("domain", lesson)) == (judged == 0)
+
+
+def test_rows_that_lead_alike_are_counted_together():
+    """All of them get a label or none, so that it does not matter which come first."""
+    lead, right = np.repeat([0.9, 0.5], 100), np.repeat([True, False, True], [60, 40, 100])
+    assert _margin(lead, right, 0.9) == _margin(lead, right[::-1], 1.0) == (None, None)
+    assert _margin(lead, right, 0.7) == (0.5, 0.8)
+    assert _margin(lead, np.sort(right)[::-1], 0.9) == (0.9, 1.0)
+    assert _margin(lead[:0], right[:0], 0.9) == (None, None)
+
+
+def test_rows_that_say_nothing_are_left_open():
+    text, vectors, _ = rows(by_name)
+    silent = pl.Series(["", " \n", None, "about nothing"])
+    labels, _ = learned(pl.concat([text, silent]), np.vstack([vectors, vectors[:4]]))
+    assert labels[-4:].to_list() == [None, None, None, "sea"]
+
+
+def test_what_each_row_counts_is_reckoned_without_a_number_for_each_keyword():
+    standing = np.random.default_rng(0).random((50_000, 200), dtype=np.float32) < 0.01
+    names = np.arange(50_000) % 2
+    examples = _Examples(np.arange(50_000), names, standing, np.arange(200) % 2)
+    weights, peak = peak_of(lambda: _weights(examples))
+    assert weights[names == 0].sum() == pytest.approx(25_000)  # names count alike
+    assert peak < standing.nbytes
+
+
+def test_the_vectors_of_all_rows_are_not_copied():
+    text = pl.Series(["ship", "tea", "ball"] * 100)
+    vectors = np.zeros((len(text), 50_000), dtype=np.float32)
+    (_, lesson), peak = peak_of(lambda: learned(text, vectors))
+    assert (lesson.examples, lesson.judged) == (300, 0)
+    assert peak < vectors.nbytes / 10
