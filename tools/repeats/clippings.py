@@ -9,7 +9,10 @@ otherwise; notes that share a signature or a quotation have something else to sa
 was cut has nothing of its own, and a page's frame stands on other pages as well. That tells them apart.
 """
 
-from collections.abc import Collection
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -18,20 +21,24 @@ import polars as pl
 from ...state.params.preparation import DedupParams
 from ...state.rows import Removal
 from ..text.kinds import word_counts
-from .edited import EditedCopies, WithoutSubstitution, differences
+from .edited import PASSAGE, EditedCopies, WithoutSubstitution, differences
 from .minhash import ShingleSets, shingle_hashes, words_apart
 from .ngrams import commonness
+from .wording import is_negation
 
 LEAST_WORDS = 40  # of a text that may lie within another; shorter ones are merged as near-duplicates alone
 LEAST_SHARE = 0.2  # of the longer text: what is less of it is a quotation
 _LONG = 0.9  # containment from which texts are merged that are too long to be aligned
 _GAPS, _SUBSTITUTED, _OUTSIDE = 25, 100, 20  # words of the shorter text for which one may be so
 _LEAST_SHARED = 0.2  # of the shorter text's runs, from which on a pair is verified
-_MOST_HOLDERS = 32  # notes that hold a run of words: what more hold is a frame, and finds no pair
+_ANCHORS = 16  # notes of those that hold a run of words, the longest, with which all of them are paired
+_BEST = 4  # notes of a group that stay, the most complete, with which the others that stay are compared
 _WHOLE = 0.95  # of the runs of the most complete, from which on a note is as complete
 _MORE_OF_A_FRAME = 5  # runs: edits break some as well
 _FRAME = 3  # notes that stay and hold a run, from which on it is a frame: a template, a signature, navigation
 _MOST_RUNS = 20_000_000  # that pairs are sought by
+_MOST_MEETINGS = 5_000_000  # of two notes in a run of words, which are held in memory
+_NUMBER = re.compile(r"\d+")
 # What Markdown says beside its words, and the marks of footnotes.
 _MARKS = r"(?m)^ {0,3}(#{1,6} +|`{3,}[^`\n]*$)|\[\d+\]"
 
@@ -71,12 +78,16 @@ def merged(text: pl.Series, rows: np.ndarray, params: DedupParams, left_out: np.
     runs = _runs(plain, params.ngram_size)
     if left_out is not None:
         runs = runs.filter(~pl.col("note").is_in(np.flatnonzero(np.isin(rows, left_out)).astype(np.uint32)))
-    known = _Known(plain, params)
-    pairs = [pair for one in _candidates(runs, len(plain)) if (pair := known.pair(*one)) is not None]
-    gone = _gone((text, plain), runs, pairs, pl.Series(dtype=pl.UInt64))
-    frames = _frames(runs, gone)
+    known, texts, none = _Known(plain, params), (text, plain), pl.Series(dtype=pl.UInt64)
+    compared = _candidates(runs, len(plain))
+    pairs = known.pairs(compared)
+    again = _not_compared(pairs, compared, _gone(texts, runs, pairs, none), len(plain))
+    pairs += known.pairs(again)
+    frames = _frames(runs, _gone(texts, runs, pairs, none)[0])
     pairs = _borne_out(plain, pairs, frames, params)
-    gone = _gone((text, plain), runs, pairs, frames)
+    again = _not_compared(pairs, [*compared, *again], _gone(texts, runs, pairs, frames), len(plain))
+    pairs += _borne_out(plain, known.pairs(again), frames, params)
+    gone, _ = _gone(texts, runs, pairs, frames)
     entries = sorted(gone)
     score = np.array([gone[entry][0] for entry in entries], dtype=np.float64)
     kept = np.array([gone[entry][1] for entry in entries], dtype=np.int64)
@@ -92,23 +103,54 @@ def _runs(plain: pl.Series, size: int) -> pl.DataFrame:
 
 
 def _candidates(runs: pl.DataFrame, size: int) -> list[tuple[int, int]]:
-    """The pairs of so many notes that share enough of a sample of their runs: hashes without a remainder by m."""
+    """The pairs of so many notes that share enough of a sample of their runs: hashes without a remainder by m.
+
+    All that hold a run are paired with the longest of them, so that a text that was clipped a hundred times makes no
+    more pairs than notes times ``_ANCHORS``, and the sample is so small that the meetings fit into memory.
+    """
     sizes = np.bincount(runs["note"].to_numpy(), minlength=size)
     part = max(1, runs.height // _MOST_RUNS)
     held = runs.filter(pl.col("run") % part == 0).with_columns(holders=pl.len().over("run"))
-    held = held.filter(pl.col("holders").is_between(2, _MOST_HOLDERS)).drop("holders")
+    held = held.filter(pl.col("holders") >= 2)
+    finer = -(-int(held["holders"].clip(upper_bound=_ANCHORS).sum()) // _MOST_MEETINGS)
+    if finer > 1:
+        part *= finer
+        held = held.filter(pl.col("run") % part == 0)
+    held = held.with_columns(length=pl.lit(sizes).gather(pl.col("note")))
+    held = held.sort("length", "note", descending=[True, False]).select(
+        "note", "run", place=pl.int_range(pl.len(), dtype=pl.UInt32).over("run")
+    )
     shared = (
         held.lazy()
-        .join(held.lazy(), on="run", suffix="_other")
-        .filter(pl.col("note") < pl.col("note_other"))
-        .group_by("note", "note_other")
+        .join(held.lazy().filter(pl.col("place") < _ANCHORS), on="run", suffix="_other")
+        .filter(pl.col("place") > pl.col("place_other"))
+        .group_by(one=pl.min_horizontal("note", "note_other"), other=pl.max_horizontal("note", "note_other"))
         .agg(shared=pl.len() * part)
-        .sort("note", "note_other")
+        .sort("one", "other")
         .collect()
     )
-    one, other = shared["note"].to_numpy(), shared["note_other"].to_numpy()
+    one, other = shared["one"].to_numpy(), shared["other"].to_numpy()
     enough = shared["shared"].to_numpy() >= _LEAST_SHARED * np.minimum(sizes[one], sizes[other])
     return list(zip(one[enough].tolist(), other[enough].tolist(), strict=True))
+
+
+def _not_compared(
+    pairs: list[_Pair],
+    compared: Collection[tuple[int, int]],
+    ended: tuple[dict[int, tuple[float, int]], list[int]],
+    size: int,
+) -> list[tuple[int, int]]:
+    """Of so many notes those that stay, each with the most complete that stay of its group, if never compared.
+
+    Those that stay need not be among the longest: pages with more of a frame may be.
+    """
+    group, known, best, found = _groups(pairs, size), set(compared), dict[int, list[int]](), list[tuple[int, int]]()
+    for note in ended[1]:
+        before = best.setdefault(int(group[note]), [])
+        found += [two for one in before if (two := (min(one, note), max(one, note))) not in known]
+        if len(before) < _BEST:
+            before.append(note)
+    return found
 
 
 class _Known:
@@ -121,11 +163,16 @@ class _Known:
         self._edited = EditedCopies(plain, params.threshold)
         self._short = WithoutSubstitution(plain, params.ngram_size)
 
+    def pairs(self, candidates: list[tuple[int, int]]) -> list[_Pair]:
+        """Those of some pairs that are clippings of one text."""
+        return [pair for one in candidates if (pair := self.pair(*one)) is not None]
+
     def pair(self, one: int, other: int) -> _Pair | None:
         """Two notes and how much of them is the same; None where they are no clippings of one text."""
         jaccard, contained = self.likeness(one, other)
         if min(self._words[one], self._words[other]) < LEAST_WORDS:
-            if jaccard >= self._threshold and self._short.alike(one, other, self._threshold):
+            alike = jaccard >= self._threshold and self._short.alike(one, other, self._threshold)
+            if alike and not self._is_turned(one, other):
                 return _Pair(one, other, jaccard, False)
         elif contained >= self._threshold and self._lies_within(one, other, contained):
             return _Pair(one, other, contained, True)
@@ -149,15 +196,42 @@ class _Known:
         if found is None:
             return contained >= _LONG
         few = found.gaps <= words / _GAPS and found.substituted <= words // _SUBSTITUTED
-        return bool(few and not found.renumbered)
+        return bool(few and not found.turned)
+
+    def _is_turned(self, one: int, other: int) -> bool:
+        """Whether a number, a negation or an opposite tells two short texts apart."""
+        found = differences(self._plain[one], self._plain[other], self._size)
+        return found is not None and (found.turned or found.turned_outside)
 
     def adds_little(self, one: int, other: int) -> bool:
         """Whether the shorter of two texts lies within the other, and has little to say outside of it."""
-        short, long = sorted((one, other), key=lambda note: (self._words[note], note))
+        short, long = sorted((one, other), key=lambda note: (self._words[note], len(self._plain[note]), note))
         if not self._words[short] or self.likeness(one, other)[1] < self._threshold:
             return False
         found = differences(self._plain[short], self._plain[long], self._size)
-        return found is None or found.outside <= self._words[short] / _OUTSIDE
+        if found is None:
+            return _keeps_facts(self._plain[short], self._plain[long], self._size)
+        little = found.outside <= self._words[short] / _OUTSIDE
+        return bool(little and not found.turned and not found.turned_outside)
+
+
+def _keeps_facts(short: str, long: str, size: int) -> bool:
+    """Whether each number and negation that the first of two texts too long to be aligned has of its own, in no run of
+    so many words that both have, is among those of the other's own; and each negation of a few words of the other's."""
+    both = pl.Series("text", [short, long], dtype=pl.String)
+    hashes, ends = shingle_hashes(both, size)
+    mine, others = (
+        next(_apart(both[at : at + 1], there, size)) for at, there in enumerate(np.split(hashes, ends[:-1])[::-1])
+    )
+    facts, there = Counter(_facts(mine)), Counter(_facts(others))
+    turned = Counter(word for word in _facts([one for one in others if len(one) < PASSAGE]) if not word.isdigit())
+    return not facts - there and not turned - facts
+
+
+def _facts(stretches: list[list[str]]) -> list[str]:
+    """The numbers and the negations of some stretches of words."""
+    words = [word for one in stretches for word in one]
+    return [*_NUMBER.findall(" ".join(words)), *filter(is_negation, map(str.lower, words))]
 
 
 def _borne_out(plain: pl.Series, pairs: list[_Pair], frames: pl.Series, params: DedupParams) -> list[_Pair]:
@@ -179,14 +253,22 @@ def _borne_out(plain: pl.Series, pairs: list[_Pair], frames: pl.Series, params: 
 
 def _bare(plain: pl.Series, frames: pl.Series, size: int) -> pl.Series:
     """Texts (strings [n]) without the words of ``frames``, runs of so many words (UInt64 [m])."""
-    hashes, ends = shingle_hashes(plain, size)
-    framed = np.isin(hashes, frames.to_numpy()).astype(np.int64)
-    texts = []
-    for text, held in zip(words_apart(plain), np.split(framed, ends[:-1]), strict=True):
-        words = text.split()
-        covered = np.convolve(held, np.ones(size, dtype=np.int64))[: len(words)]
-        texts.append(" ".join(word for word, times in zip(words, covered.tolist(), strict=True) if not times))
+    texts = [" ".join(chain.from_iterable(one)) for one in _apart(plain, frames.to_numpy(), size)]
     return pl.Series("text", texts, dtype=pl.String)
+
+
+def _apart(plain: pl.Series, held: np.ndarray, size: int) -> Iterator[list[list[str]]]:
+    """Of each of some texts (strings [n]) the stretches of words that stand in none of some runs of so many words.
+
+    ``held``: the hashes of those runs, uint64 [m].
+    """
+    hashes, ends = shingle_hashes(plain, size)
+    found = np.isin(hashes, held).astype(np.int64)
+    for text, there in zip(words_apart(plain), np.split(found, ends[:-1]), strict=True):
+        words = text.split()
+        covered = np.convolve(there, np.ones(size, dtype=np.int64))[: len(words)].tolist()
+        stretches = groupby(zip(words, covered, strict=True), key=lambda one: one[1] > 0)
+        yield [[word for word, _ in stretch] for is_held, stretch in stretches if not is_held]
 
 
 def _frames(runs: pl.DataFrame, gone: Collection[int]) -> pl.Series:
@@ -207,8 +289,9 @@ def _groups(pairs: list[_Pair], size: int) -> np.ndarray:
 
 def _gone(
     texts: tuple[pl.Series, pl.Series], runs: pl.DataFrame, pairs: list[_Pair], frames: pl.Series
-) -> dict[int, tuple[float, int]]:
-    """The notes that go, each with the score of its pair with the one that stays for it, and that one.
+) -> tuple[dict[int, tuple[float, int]], list[int]]:
+    """The notes of ``pairs`` that go, each with the score of its pair with the one that stays for it, and that one; and
+    those that stay, the most complete first.
 
     ``texts``: of the notes as they are, and as they are compared (strings [n] each).
     """
@@ -216,13 +299,14 @@ def _gone(
     for pair in pairs:
         beside.setdefault(pair.one, []).append((pair.score, pair.other))
         beside.setdefault(pair.other, []).append((pair.score, pair.one))
-    gone, seen = dict[int, tuple[float, int]](), set[int]()
+    gone, stay = dict[int, tuple[float, int]](), dict[int, None]()
     for note in _by_completeness(texts, runs, pairs, frames):
-        staying = [(score, other) for score, other in beside[note] if other in seen and other not in gone]
+        staying = [(score, other) for score, other in beside[note] if other in stay]
         if staying:
             gone[note] = max(staying, key=lambda one: (one[0], -one[1]))
-        seen.add(note)
-    return gone
+        else:
+            stay[note] = None
+    return gone, list(stay)
 
 
 def _by_completeness(

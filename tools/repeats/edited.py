@@ -24,7 +24,7 @@ from ..text.kinds import word_counts
 from .lsh import MAX_REPRESENTATIVES, matches
 from .minhash import Parts, shingle_hashes, signatures, words_apart
 from .ngrams import NgramCounts
-from .wording import is_negation, opposites
+from .wording import is_negation, opposites, same_facts
 
 #: By which shingles candidates among longer texts are sought: one edit in eight words leaves more than half of them.
 _PAIRS_OF_WORDS = {"ngram_size": 2, "threshold": 0.54, "target_rows": None}
@@ -32,7 +32,9 @@ _ONE_IN = 8  # words; of fewer words one edit is allowed
 _LEAST_WORDS = 5
 _LONG = 40  # words, from which some of content may be more or less
 _MOST_CHARACTERS = 20_000  # of a text that is aligned: the alignment of n words takes n² bits
+PASSAGE = 10  # words that stand in one text alone, from which on they are a part that was cut away
 _LEAST_LETTERS, _MOST_LETTERS = 4, 64  # of a word that may be misspelt
+_AKIN = 3  # letters at one end that words with another affix have in common
 _APART = 2  # places at most between which a word was moved
 _PUNCTUATION = ".,;:!?\"'()[]{}`’‘“”…"
 _DIGITS = re.compile(r"\d+")
@@ -154,12 +156,15 @@ class Differences(NamedTuple):
 
     gaps: int  # places within where words of content stand in one of them alone
     substituted: int  # those of them where others stand in the other
-    renumbered: bool  # whether within a number stands in another's place
+    turned: bool  # whether within one of them has a number or an opposite in another's place, or a negation more
     outside: int  # words of the first text that stand outside
+    turned_outside: bool  # the same as ``turned``, of what stands before and after
 
 
 def differences(one: str, other: str, run: int) -> Differences | None:
     """What two texts differ by; a ``run`` of words is so many that are the same.
+
+    What stands in one text alone at an end, or is a passage within, is a cut: its numbers and negations turn nothing.
 
     None where they share no run, or one of them is too long to be aligned.
     """
@@ -172,15 +177,61 @@ def differences(one: str, other: str, run: int) -> Differences | None:
         return None
     first, last = long[0], long[-1]
     within = mine[first.src_start : last.src_end], others[first.dest_start : last.dest_end]
-    found = [gap for gap in _gaps(*within) if any(map(_has_content, (*gap[0], *gap[1])))]
+    gaps = list(_gaps(*within))
+    found = [gap for gap in gaps if any(map(_has_content, (*gap[0], *gap[1])))]
     other_word = [
         gap
         for gap in found
         if _is_substituted(gap, _has_content) and not any(_is_slip(old.word, new.word) for old, new in product(*gap))
     ]
+    before = _edge(mine[: first.src_start][::-1], others[: first.dest_start][::-1])
+    after = _edge(mine[last.src_end :], others[last.dest_end :])
     numbers = [[_DIGITS.findall(" ".join(one.word for one in side)) for side in gap] for gap in found]
-    renumbered = any(old and new and old != new for old, new in numbers)
-    return Differences(len(found), len(other_word), renumbered, len(mine) - len(within[0]))
+    turned = any(old and new and old != new for old, new in numbers) or _is_turned(gaps)
+    outside = len(mine) - len(within[0])
+    return Differences(len(found), len(other_word), turned, outside, any(map(_is_turned_at, (before, after))))
+
+
+def _edge(mine: Sequence[str], others: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Of what two texts have at one end, the nearest word first, what stands in each other's place.
+
+    Much more of the other than of the first is what was cut away there, and its nearest words alone are compared.
+    """
+    fewest = min(len(mine), len(others))
+    is_cut = len(others) > fewest + PASSAGE
+    return mine[: max(fewest, PASSAGE)], others[:fewest] if is_cut else others
+
+
+def _is_turned_at(edge: tuple[Sequence[str], Sequence[str]]) -> bool:
+    """As ``_is_turned``, of what two texts have at one end; each has a number that the other has not."""
+    numbers = [Counter(_DIGITS.findall(" ".join(side))) for side in edge]
+    if numbers[0] - numbers[1] and numbers[1] - numbers[0]:
+        return True
+    near = [Counter(side[: PASSAGE - 1]) for side in edge]
+    alone = [(near[at] - near[1 - at]).elements() for at in (0, 1)]
+    return _is_turned([([_Placed(word, 0, 0) for word in alone[0]], [_Placed(word, 0, 0) for word in alone[1]])])
+
+
+def _is_turned(gaps: list[tuple[list[_Placed], list[_Placed]]]) -> bool:
+    """Whether between the words that two texts share one has a negation more, or a word and its opposite meet."""
+    short = [[side if len(side) < PASSAGE else [] for side in gap] for gap in gaps]
+    old, new = ([one for gap in short for one in gap[at] if is_negation(one.word)] for at in (0, 1))
+    if _moved(old, new)[1]:
+        return True
+    return any(_are_opposed(one.word, other.word) for gap in short for one, other in product(*gap))
+
+
+def _are_opposed(one: str, other: str) -> bool:
+    """Whether two words, neither a negation nor a slip of the other, say the opposite of one another."""
+    akin = {one, other} <= opposites() or one[:_AKIN] == other[:_AKIN] or one[-_AKIN:] == other[-_AKIN:]
+    if not akin or not (one.isalpha() and other.isalpha()) or is_negation(one) or is_negation(other):
+        return False
+    return not _is_slip(one, other) and not _say_the_same(one, other)
+
+
+@lru_cache(maxsize=4096)
+def _say_the_same(one: str, other: str) -> bool:
+    return bool(same_facts(pl.Series([one]), pl.Series([other])).all())
 
 
 def edited_copies(content: pl.Series, rows: np.ndarray, params: DedupParams, order: np.ndarray) -> Removal:
