@@ -69,7 +69,7 @@ def _found(plan: str) -> PlanFile:
         UsageError: there is none, or it is no plan.
     """
     path, own = Path(plan), _PLANS / f"{plan}.yaml"
-    if not path.exists() and path.name == plan and own.is_file():
+    if not path.is_file() and path.name == plan and own.is_file():
         path = own
     try:
         text = path.read_text(encoding="utf-8")

@@ -113,6 +113,13 @@ def test_every_plan_that_comes_along_can_be_read_and_is_listed():
         assert plan.options(click.Context(BY_CELLS[plan.experiment]))
 
 
+def test_a_folder_of_the_same_name_hides_no_plan(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gate").mkdir()
+    with pytest.raises(click.MissingParameter, match="data"):
+        CliRunner().invoke(experiment, ["gate"], standalone_mode=False, catch_exceptions=False)
+
+
 def test_the_plans_of_the_documents_are_plans(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "DATA").mkdir()
