@@ -198,7 +198,7 @@ def _edge(mine: Sequence[str], others: Sequence[str]) -> tuple[Sequence[str], Se
     Much more of the other than of the first is what was cut away there, and its nearest words alone are compared.
     """
     fewest = min(len(mine), len(others))
-    is_cut = len(others) > fewest + PASSAGE
+    is_cut = len(others) >= fewest + PASSAGE
     return mine[: max(fewest, PASSAGE)], others[:fewest] if is_cut else others
 
 
