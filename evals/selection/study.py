@@ -20,7 +20,6 @@ from ...state.errors import InputError, UsageError
 from ...state.params.preparation import AnchorParams, LoadParams
 from ...state.params.selection import SelectionStrategy, SelectParams
 from ...state.phrases import counted
-from ...state.store import whole_file
 from ...tools.judge.evidence.discriminant import Labelled
 from ...tools.judge.learned import macro_f1
 from ...tools.judge.probe import bits_per_byte, nearest_neighbor
@@ -165,13 +164,13 @@ class _Bench:
         held_out = choose_anchor(every, _HELD_OUT, cell.seed, groups)
         return rows.at(np.setdiff1d(every, held_out)), rows.at(held_out)
 
-    def kept(self, cell: StudyCell, rows: Rows) -> np.ndarray:
-        """Which rows a cell learns from, positions [m]."""
+    def kept(self, cell: StudyCell, rows: Rows, at: Path) -> np.ndarray:
+        """Which rows a cell learns from, positions [m]; ``at``: its folder, which no other process writes into."""
         if cell.strategy == _ALL:
             return np.arange(len(rows.texts))
         target = cell.target
         if cell.strategy == "nearest" and target is not None:
-            target = str(self._embedded(target, cell.text_column))
+            target = str(self._embedded(target, cell.text_column, at))
         params = SelectParams.model_validate({"strategy": cell.strategy, "keep": _portion(cell.keep), "target": target})
         vectors = pl.Series("vector", rows.vectors, dtype=pl.Array(pl.Float32, rows.vectors.shape[1]))
         return chosen(pl.DataFrame({"text": rows.texts, "vector": vectors}), params, cell.seed)
@@ -185,13 +184,11 @@ class _Bench:
         vectors = embedded(table["text"].to_list(), self.folder)
         return Rows(table["text"], vectors, table["label"] if labelled else None, rows - table.height)
 
-    def _embedded(self, file: str, text_column: str | None) -> Path:
+    def _embedded(self, file: str, text_column: str | None, at: Path) -> Path:
         """The vectors of a target as the strategy reads them."""
         vectors = self._read(file, text_column, None).vectors
-        path = self.folder / "target.parquet"
-        table = pl.DataFrame({"vector": pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))})
-        with whole_file(path) as made:  # another process may read it
-            table.write_parquet(made)
+        path = at / "target.parquet"
+        pl.DataFrame({"vector": pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))}).write_parquet(path)
         return path
 
 
@@ -217,13 +214,13 @@ def _check_labels(cell: StudyCell, rows: Rows, test: Rows) -> None:
 def _bench(data: Path, folder: Path) -> Measure[StudyCell]:
     bench = _Bench(folder)
 
-    def measure(cell: StudyCell, _: Path) -> Record:
+    def measure(cell: StudyCell, at: Path) -> Record:
         rows, test = bench.parts(cell)
         by_default = "ngram" if rows.labels is None else "logistic"
         models = dict.fromkeys(by_default if model == _AUTO else model for model in cell.model)
         if set(models) - {"ngram"}:
             _check_labels(cell, rows, test)
-        kept = bench.kept(cell, rows)
+        kept = bench.kept(cell, rows, at)
         if not len(kept) or not len(test.texts):
             raise InputError(f"{cell.input}: too few rows to learn from some and score on others")
         return {
