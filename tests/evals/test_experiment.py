@@ -76,6 +76,7 @@ def _alive(group):
 
 def test_more_rows_are_predicted_better_and_sizes_are_those_asked_for(plan, tmp_path):
     words = ["study", "--input", str(tmp_path / "texts.jsonl"), "--strategy", "random", "--seeds", "2", "--json"]
+    words += ["--out", str(tmp_path / "out")]  # the plot, too
     words += [word for keep in ("25%", "60", "120") for word in ("--keep", keep)]
     (table,) = json.loads(CliRunner().invoke(evals, words, catch_exceptions=False).stdout)
     assert {line["model"] for line in table["rows"]} == {"ngram"}
