@@ -14,7 +14,8 @@ from .clean import Clean, Filter, Language
 from .deciding.decide import Decide
 from .describe import Cluster, Critique, Embed, Score
 from .experiment import Act, Baseline, Measure
-from .final_model import Quantise, Train
+from .final.quantise import Quantise
+from .final.train import Train
 from .finish import Export, Publish
 from .label import Label
 from .load import Load

@@ -13,6 +13,7 @@ from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
 from .checkpoint import check_replaceable, load_model, model_settings, publish, quiet
 from .fit import TrainResult, encode, fit, pieces, result_of
+from .resume import resume_beside
 
 _RANK, _SCALE = 16, 2.0  # Hu et al. 2022 find a rank of 8 to be enough; the scale is that of peft's own recipes
 
@@ -66,13 +67,15 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
         spelled, backend.encode_special_tokens = backend.encode_special_tokens, True  # rows that spell one are text
         tokens = encode(backend, end, pieces(text), params)
         backend.encode_special_tokens = spelled
+        resume = resume_beside(out, tokens, model, params.model_dump(), seed)
         if params.mode == "lora":
-            model, losses = _low_rank(model, lambda adapted: fit(adapted, tokens, params, seed, advance))
+            model, losses = _low_rank(model, lambda adapted: fit(adapted, tokens, params, seed, advance, resume))
         else:
-            losses = fit(model, tokens, params, seed, advance)
+            losses = fit(model, tokens, params, seed, advance, resume)
         with publish(out) as part:
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)
+        resume.forget()
     return result_of(out, model, tokens, losses, params)
 
 

@@ -12,6 +12,7 @@ from ...state.errors import InputError, UsageError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance
 from .checkpoint import native_bfloat16
+from .resume import Resume
 
 _PIECE_CHARACTERS = 100_000  # a longer row is encoded in pieces, so that one huge row does not fill the memory
 _WARM_UP, _FLOOR, _DECAY, _CLIP = 0.05, 0.1, 0.1, 1.0
@@ -91,13 +92,19 @@ def encode(tokenizer: Any, end: int, pieces: Iterator[Piece], params: TrainParam
     return tokens[:filled]
 
 
-def fit(model: Any, tokens: np.ndarray, params: TrainParams, seed: int, advance: Advance) -> np.ndarray:
+def fit(model: Any, tokens: np.ndarray, params: TrainParams, seed: int, advance: Advance, resume: Resume) -> np.ndarray:
     """Spend the budget on those parameters of ``model`` that are to learn.
 
-    ``tokens``: int32 [n]. Returns the loss of every step, float [steps], in nats per token.
+    Args:
+        tokens: int32 [n].
+        resume: the state of this training, from which it goes on; kept now and then.
+
+    Returns:
+        The loss of every step, float [steps], in nats per token.
 
     Raises:
         UsageError: the learning rate diverges.
+        StorageError: the disk is full.
     """
     import torch
 
@@ -115,8 +122,11 @@ def fit(model: Any, tokens: np.ndarray, params: TrainParams, seed: int, advance:
         fused=True,
     )
     losses = np.empty(steps)
+    done = resume.restore(model, optimizer, losses)
+    if done:
+        advance(done * params.batch_size * params.context)
     model.train()
-    for step, chosen in enumerate(order.reshape(steps, params.batch_size)):
+    for step, chosen in enumerate(order.reshape(steps, params.batch_size)[done:], done):
         batch = sequences[torch.from_numpy(chosen)].long()
         with torch.autocast("cpu", torch.bfloat16, enabled=native_bfloat16()):
             loss = model(input_ids=batch, labels=batch, use_cache=False).loss
@@ -132,6 +142,7 @@ def fit(model: Any, tokens: np.ndarray, params: TrainParams, seed: int, advance:
         optimizer.step()
         optimizer.zero_grad()
         advance(batch.numel())
+        resume.save(model, optimizer, losses[: step + 1])
     return losses
 
 

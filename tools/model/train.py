@@ -10,6 +10,7 @@ from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
 from .checkpoint import check_replaceable, publish, quiet
 from .fit import TrainResult, encode, fit, pieces, result_of, until
+from .resume import resume_beside
 
 END = "<|endoftext|>"
 _SAMPLE_CHARACTERS = 4_000_000  # text the tokenizer learns from: four thousand merges settle long before
@@ -33,7 +34,8 @@ def train(
     passes are spent (rounded down to whole batches, at least one). Only as much of ``text`` is read as the tokenizer
     (4 million characters) and the budget need; memory is 4 bytes per budgeted token. Matrix products run in bfloat16
     where the CPU has it (2.2 times faster there), otherwise in float32. The same text, parameters and seed give the
-    same bytes on the same kind of CPU.
+    same bytes on the same kind of CPU. A training that was killed goes on with the state it kept beside ``out`` (twelve
+    bytes per weight, at most every two minutes), when it is asked for again, and comes to the same bytes.
 
     Args:
         text: the rows, already shuffled; may be an iterator over more than is ever read.
@@ -74,13 +76,15 @@ def train(
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _new_model(params, tokenizer.get_vocab_size(), end)
-        losses = fit(model, tokens, params, seed, advance)
+        resume = resume_beside(out, tokens, model, params.model_dump(), seed)
+        losses = fit(model, tokens, params, seed, advance, resume)
         wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
             tokenizer_object=tokenizer, eos_token=END, model_max_length=params.context
         )
         with publish(out) as folder:
             model.save_pretrained(folder)
             wrapped.save_pretrained(folder)
+        resume.forget()
     return result_of(out, model, tokens, losses, params)
 
 

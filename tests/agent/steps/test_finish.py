@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from small_view import ROWS, Round
 
-from recryst.agent.steps.final_model import _shuffled_text
+from recryst.agent.steps.final.train import _shuffled_text
 from recryst.agent.steps.finish import Export, Written, write_curated
 from recryst.state.actions import Deduplicate
 

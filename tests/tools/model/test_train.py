@@ -9,6 +9,7 @@ import pytest
 
 from recryst.state.errors import InputError, UsageError
 from recryst.state.params.final_model import TrainParams
+from recryst.tools.model import resume
 from recryst.tools.model.perplexity import evaluate
 from recryst.tools.model.train import END, TrainResult, fit_tokenizer, train
 
@@ -138,6 +139,58 @@ def test_it_is_silent(trained: TrainResult, capfd: pytest.CaptureFixture[str]) -
     evaluate(trained.path, sentences(3, 1), TINY.context)
     assert capfd.readouterr() == ("", "")
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_killed_training_comes_to_the_same_bytes(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    """It is killed in its middle, or when the model was being written: a state of each step is kept here."""
+    monkeypatch.setattr(resume, "_EVERY", 0.0)
+    monkeypatch.setattr(resume, "_PATIENCE", 0.0)
+    out, told = tmp_path / "model", [0]
+
+    def count(tokens: int) -> None:
+        told[0] += tokens
+        if told[0] >= 10_000 and not late:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if late:
+            patch.setattr(Path, "rename", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(sentences(2000, 0), TINY, out, seed=3, advance=count)
+    (state,) = tmp_path.iterdir()
+    again: list[int] = []
+    found = train(sentences(2000, 0), TINY, out, seed=3, advance=again.append)
+    assert again[0] >= (19_000 if late else 9_000)  # it did go on
+    assert found.losses == trained.losses
+    assert (out / "model.safetensors").read_bytes() == (trained.path / "model.safetensors").read_bytes()
+    assert not state.exists()
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_state_of_another_training_or_a_damaged_one_is_not_gone_on_with(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "_EVERY", 0.0)
+    monkeypatch.setattr(resume, "_PATIENCE", 0.0)
+    out, state = tmp_path / "model", tmp_path / ".model.training"
+
+    def stop(tokens: int) -> None:
+        if tokens and state.exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(sentences(2000, 1), TINY, out, seed=3, advance=stop)
+    assert train(sentences(2000, 0), TINY, out, seed=3).losses == trained.losses  # it was of other text
+    with pytest.raises(KeyboardInterrupt):
+        train(sentences(2000, 0), TINY, out, seed=3, advance=stop)
+    state.write_bytes(state.read_bytes()[:-1000])
+    assert train(sentences(2000, 0), TINY, out, seed=3).losses == trained.losses
 
 
 def test_a_failure_leaves_the_model_before_it(trained: TrainResult, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import pytest
 from small_view import Round
 
-from recryst.agent.steps.final_model import Models, Quantise, Train
+from recryst.agent.steps.final.figures import Models
+from recryst.agent.steps.final.quantise import Quantise
+from recryst.agent.steps.final.train import Train
 from recryst.state.errors import IntegrityError, UsageError
 from recryst.state.params.final_model import QuantiseParams
 from recryst.state.settings import parse_config
