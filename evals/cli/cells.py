@@ -21,6 +21,7 @@ from ..selection.pruning import STRATEGIES, PruningPlan
 from ..selection.study import MODELS, StudyPlan
 from ..selection.study import STRATEGIES as SELECTING
 from ..table import Table
+from ..training.final import FinalPlan
 from ..training.repetition import EPOCHS, RepetitionPlan
 from ..training.repetition import NAMES as REPEATED
 from ..training.stages import NAMES as STAGED
@@ -222,6 +223,19 @@ def stages(**options: Any) -> Made:
     from ..training.stages import EXPERIMENT
 
     return EXPERIMENT, StagesPlan(**options)
+
+
+@_of_data
+@click.option("--tokens", default=FinalPlan.tokens, show_default=True, type=click.IntRange(1000), help=_TOKENS)
+@click.option("--width", default=FinalPlan.width, show_default=True, type=click.IntRange(64), help="A multiple of 64.")
+@click.option(
+    "--layers", default=FinalPlan.layers, show_default=True, type=click.IntRange(2), help="Of the dense model."
+)
+def final_model(**options: Any) -> Made:
+    """The final model: what each format that it is exported in costs, and each way to a smaller one."""
+    from ..training.final import EXPERIMENT
+
+    return EXPERIMENT, FinalPlan(**options)
 
 
 @_of_data
