@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import orjson
 import polars as pl
 
 from ...state.params.final_model import GGUF_FORMATS, ModelFormat, TrainParams
+from ...state.phrases import silent
 from ...state.store import write_whole
-from ...tools.model.checkpoint import GGUF_NAME, is_gguf
+from ...tools.model.checkpoint import GGUF_NAME, is_gguf, load_model, publish, quiet
+from ...tools.model.finetune import encode_as
 from ...tools.model.perplexity import evaluate
+from ...tools.model.prune import RECOVERY, pruned
 from ...tools.model.quantise import export
 from ...tools.model.train import train
 from ..data import existing
@@ -24,6 +27,9 @@ from ..table import Cell, Table
 from .sources import grouped, newsgroups20
 
 DENSE = "dense"
+PRUNED = ("layers", "heads", "weights")  # half of them taken out
+STUDENT, ALONE = "student", "as small, alone"
+SMALLER = (*PRUNED, STUDENT, ALONE)
 FORMATS: tuple[str, ...] = get_args(ModelFormat)
 _HELD_OUT = 32_768  # tokens that every model is measured on
 _PARAGRAPH = 80  # characters of a line of an article that is a paragraph
@@ -47,7 +53,8 @@ class FinalPlan:
 
     def cells(self) -> list["FinalCell"]:
         """The dense model first: the others are made of it."""
-        return [FinalCell(made, self.tokens, self.width, self.layers) for made in (DENSE, *FORMATS)]
+        made = (DENSE, *FORMATS, *SMALLER)
+        return [FinalCell(one, self.tokens, self.width, self.layers) for one in made]
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,11 @@ class FinalCell:
     @property
     def folder(self) -> str:
         """The name of its folder."""
-        return self.made
+        return self.made.replace(", ", "-").replace(" ", "-")
 
-    def params(self) -> TrainParams:
-        """How the dense model is trained."""
-        return TrainParams(
+    def params(self, **changes: Any) -> TrainParams:
+        """How the dense model is trained, but for the ``changes``."""
+        usual = TrainParams(
             vocab_size=4096,
             hidden_size=self.width,
             layers=self.layers,
@@ -75,6 +82,13 @@ class FinalCell:
             tokens=self.tokens,
             learning_rate=1e-3,
         )
+        return usual.model_copy(update=changes)
+
+    def small(self, **changes: Any) -> TrainParams:
+        """How the student is trained: at four sevenths of the width, half the layers and half the tokens."""
+        width = self.width * 4 // 7 // _HEAD * _HEAD or _HEAD
+        sizes = {"hidden_size": width, "layers": self.layers // 2, "heads": width // _HEAD}
+        return self.params(**sizes, tokens=self.tokens // 2, learning_rate=2e-3, **changes)
 
 
 @dataclass(frozen=True)
@@ -141,12 +155,31 @@ def _bench(data: Path, folder: Path) -> Measure[FinalCell]:
         trained = dense(cell, base)
         if cell.made == DENSE:
             return trained
-        export(base / "model", cell.made, at / "model")  # type: ignore[arg-type]
+        if cell.made in FORMATS:
+            export(base / "model", cell.made, at / "model")  # type: ignore[arg-type]
+        elif cell.made in PRUNED:
+            _prune(base / "model", texts().train, cell, at / "model")
+        else:
+            teacher = str(base / "model") if cell.made == STUDENT else None  # the other's tokenizer comes out the same
+            train(texts().train, cell.small(distil_from=teacher), at / "model", seed=0)
         record = measured(cell, at)
         agreement = float((np.load(at / _LIKELIEST) == np.load(base / _LIKELIEST)).mean())
         return {**record, "agreement": agreement}
 
     return measure
+
+
+def _prune(dense: Path, texts: list[str], cell: FinalCell, out: Path) -> None:
+    """Half of the dense model's layers, heads or weights taken out, and the rest trained again."""
+    import torch
+
+    params = cell.params(prune=cell.made)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        model, tokenizer = load_model(dense, dtype=torch.float32)
+        left = pruned(model, tokenizer, encode_as(tokenizer, dense, texts, params), params, out, 0, silent)
+        with publish(out) as folder:
+            left.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
 
 
 def matrix_bytes(model: Path) -> int:
@@ -170,7 +203,7 @@ def _tables(records: Finished[FinalCell], plan: FinalPlan, command: str) -> list
     dense = records[0][1]
     rows: list[tuple[Cell, ...]] = []
     for cell, record in records:
-        of_matrices = record["matrix_bytes"] / dense["matrix_bytes"]
+        of_matrices, speed = (record[key] / dense[key] for key in ("matrix_bytes", "tokens_per_second"))
         rows.append(
             (
                 cell.made,
@@ -182,9 +215,7 @@ def _tables(records: Finished[FinalCell], plan: FinalPlan, command: str) -> list
                 round(record["perplexity"], 2),
                 round(100 * (record["perplexity"] / dense["perplexity"] - 1), 2),
                 None if cell.made == DENSE else round(100 * record["agreement"], 1),
-                None
-                if cell.made in GGUF_FORMATS
-                else round(record["tokens_per_second"] / dense["tokens_per_second"], 2),
+                None if cell.made in GGUF_FORMATS else round(speed, 2),
             )
         )
     notes = (
@@ -193,19 +224,12 @@ def _tables(records: Finished[FinalCell], plan: FinalPlan, command: str) -> list
         "of the dense one, and of the matrices in the layers alone, beside what the format's arithmetic says. Change: "
         "of the perplexity. Same: at how many of the tokens it takes the same for the next. Speed: tokens read in a "
         "second by Transformers, beside the dense model.",
+        "Layers, heads, weights: half of them taken out (of weights: made zero), and the rest taught by the dense model "
+        f"on {plan.tokens // RECOVERY:,} tokens. Student: a smaller Llama that is taught by the dense one on "
+        f"{plan.tokens // 2:,} tokens; alone: the same one without a teacher.",
     )
-    columns = (
-        "model",
-        "MB",
-        "size %",
-        "matrices %",
-        "expected",
-        "memory MB",
-        "perplexity",
-        "change %",
-        "same %",
-        "speed",
-    )
+    sizes = ("MB", "size %", "matrices %", "expected", "memory MB")
+    columns = ("model", *sizes, "perplexity", "change %", "same %", "speed")
     return [Table("The final model", columns, tuple(rows), notes, command)]
 
 
