@@ -98,6 +98,9 @@ class Config(Section):
             needs = "needs train.mode=lora or full" if self.train.model else "needs train.model, a model's folder"
             key = "train.model" if self.train.model else "train.mode"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": key, "said": needs})
+        if self.train.distil_from is not None and self.train.mode != "scratch":
+            said = f"is for train.mode=scratch: with {self.train.mode} leave it out"
+            raise PydanticCustomError(AT_ODDS, "{said}", {"key": "train.distil_from", "said": said})
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,13 @@ class TrainParams(Section):
         "scratch", description="a small model from scratch, or `model` fine-tuned: low-rank matrices, or all weights"
     )
     model: str | None = Field(None, description="a folder with the causal language model to fine-tune (safetensors)")
+    distil_from: str | None = Field(
+        None, description="a folder with a causal language model that one from scratch learns from, with its tokenizer"
+    )
+    prune: Literal["none", "layers", "heads", "weights"] = Field(
+        "none", description="what is taken out of the trained model, which then learns again from what it was"
+    )
+    prune_share: float = Field(0.5, gt=0, lt=1, description="the share of them that is taken out")
     vocab_size: int = Field(4096, ge=300, description="byte-level BPE tokens")
     hidden_size: int = Field(192, ge=64, description="width; a multiple of 64")
     layers: int = Field(4, ge=1)
@@ -36,7 +43,7 @@ class TrainParams(Section):
         return usual[self.mode] if self.learning_rate is None else self.learning_rate
 
 
-ModelFormat = Literal["nf4", "int8", "f16", "q8_0", "q4_0"]
+ModelFormat = Literal["nf4", "int8", "int2", "f16", "q8_0", "q4_0"]
 
 
 GGUF_FORMATS = ("f16", "q8_0", "q4_0")
@@ -47,7 +54,8 @@ class QuantiseParams(Section):
 
     formats: tuple[ModelFormat, ...] = Field(
         ("nf4", "int8", "f16", "q8_0", "q4_0"),
-        description="nf4, int8: bitsandbytes, for Transformers; f16, q8_0, q4_0: GGUF, for llama.cpp and Ollama",
+        description="nf4, int8: bitsandbytes, for Transformers; int2: a small file, read by Recryst alone; "
+        "f16, q8_0, q4_0: GGUF, for llama.cpp and Ollama",
     )
     to: Literal["auto", "dense"] | ModelFormat = Field(
         "auto", description="the final model: one of the formats, or the smallest that stays within max_loss"

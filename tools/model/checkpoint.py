@@ -20,7 +20,7 @@ def load_model(model_dir: Path, **options: Any) -> tuple[Any, Any]:
     """The causal language model and the tokenizer of a local folder, on the CPU, for inference.
 
     Nothing but the folder is read: no network, no code beside the weights, no pickle. What ``export_gguf`` wrote is
-    read back from the GGUF file alone.
+    read back from the GGUF file alone, and what ``export_int2`` wrote by ``read_int2``.
 
     Args:
         model_dir: a folder with ``config.json``, safetensors weights and a tokenizer, or one with ``model.gguf``.
@@ -36,7 +36,12 @@ def load_model(model_dir: Path, **options: Any) -> tuple[Any, Any]:
         from .gguf_read import read_gguf
 
         return read_gguf(model_dir / GGUF_NAME)
-    quantised = "quantization_config" in {*model_settings(model_dir), *options}
+    settings = model_settings(model_dir)
+    if settings.get("quantization_config", {}).get("quant_method") == "int2":
+        from .int2 import read_int2
+
+        return read_int2(model_dir)
+    quantised = "quantization_config" in {*settings, *options}
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         if quantised:
@@ -106,6 +111,14 @@ def memory_bytes(model: Any, model_dir: Path) -> int:
         found = [one.absmax for one in nested] + [getattr(parameter, "SCB", None)]  # INT8: a scale per row
         scales += sum(one.nbytes for one in found if one is not None)
     return int(model.get_memory_footprint()) + scales
+
+
+def linear_layers(model: Any) -> dict[str, Any]:
+    """The linear layers of a model by their names, but the head: what is quantised or thinned."""
+    import torch
+
+    layers, head = model.named_modules(), model.get_output_embeddings()
+    return {name: layer for name, layer in layers if isinstance(layer, torch.nn.Linear) and layer is not head}
 
 
 def native_bfloat16() -> bool:

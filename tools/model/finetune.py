@@ -13,6 +13,7 @@ from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
 from .checkpoint import check_replaceable, load_model, model_settings, publish, quiet
 from .fit import TrainResult, encode, fit, pieces, result_of
+from .prune import check_prunable, pruned
 from .resume import resume_beside
 
 _RANK, _SCALE = 16, 2.0  # Hu et al. 2022 find a rank of 8 to be enough; the scale is that of peft's own recipes
@@ -23,14 +24,17 @@ def check_base(params: TrainParams) -> None:
 
     Raises:
         MissingExtraError: peft is not installed, and ``lora`` needs it.
-        InputError: the folder holds no usable model, only pickled weights, or a quantised one.
+        InputError: the folder holds no usable model, only pickled weights, or a quantised one; or it is to be pruned,
+            and cannot be.
     """
     if params.mode == "lora" and find_spec("peft") is None:
         raise MissingExtraError('train.mode = lora needs `pip install "recryst[lora]"`')
     folder = _base(params)
-    method = model_settings(folder).get("quantization_config", {}).get("quant_method")
+    settings = model_settings(folder)
+    method = settings.get("quantization_config", {}).get("quant_method")
     if method is not None:
         raise InputError(f"{folder} is already quantised ({method}): name the model it was made from in train.model")
+    check_prunable(settings, params, folder)
 
 
 def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, advance: Advance = silent) -> TrainResult:
@@ -59,24 +63,40 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, tokenizer = load_model(folder, dtype=torch.float32)
-        backend, end = getattr(tokenizer, "backend_tokenizer", None), tokenizer.eos_token_id
-        if backend is None or end is None:
-            raise InputError(f"the tokenizer in {folder} has no tokenizer.json, or no end-of-text token")
-        context = min(params.context, getattr(model.config, "max_position_embeddings", None) or params.context)
-        params = params.model_copy(update={"context": context})
-        spelled, backend.encode_special_tokens = backend.encode_special_tokens, True  # rows that spell one are text
-        tokens = encode(backend, end, pieces(text), params)
-        backend.encode_special_tokens = spelled
+        params = within_positions(params, model)
+        tokens = encode_as(tokenizer, folder, text, params)
         resume = resume_beside(out, tokens, model, params.model_dump(), seed)
         if params.mode == "lora":
             model, losses = _low_rank(model, lambda adapted: fit(adapted, tokens, params, seed, advance, resume))
         else:
             losses = fit(model, tokens, params, seed, advance, resume)
+        model = pruned(model, tokenizer, tokens, params, out, seed, advance)
         with publish(out) as part:
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)
         resume.forget()
     return result_of(out, model, tokens, losses, params)
+
+
+def within_positions(params: TrainParams, model: Any) -> TrainParams:
+    """The parameters with sequences no longer than the positions that ``model`` knows."""
+    context = min(params.context, getattr(model.config, "max_position_embeddings", None) or params.context)
+    return params.model_copy(update={"context": context})
+
+
+def encode_as(tokenizer: Any, folder: Path, text: Iterable[str], params: TrainParams) -> np.ndarray:
+    """What ``encode`` makes of the rows by the tokenizer of the model in ``folder``, int32 [n].
+
+    Raises:
+        InputError: the tokenizer cannot do it, or the text is shorter than one sequence.
+    """
+    backend, end = getattr(tokenizer, "backend_tokenizer", None), tokenizer.eos_token_id
+    if backend is None or end is None:
+        raise InputError(f"the tokenizer in {folder} has no tokenizer.json, or no end-of-text token")
+    spelled, backend.encode_special_tokens = backend.encode_special_tokens, True  # rows that spell one are text
+    tokens = encode(backend, end, pieces(text), params)
+    backend.encode_special_tokens = spelled
+    return tokens
 
 
 def _base(params: TrainParams) -> Path:

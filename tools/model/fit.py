@@ -1,7 +1,7 @@
 """What every training of a language model shares: rows as one stream of tokens, and the spending of the budget."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ _PIECE_CHARACTERS = 100_000  # a longer row is encoded in pieces, so that one hu
 _WARM_UP, _FLOOR, _DECAY, _CLIP = 0.05, 0.1, 0.1, 1.0
 
 Piece = tuple[str, bool]  # text, and whether it ends its row
+Loss = Callable[[Any, Any], Any]  # of a model on a batch of token ids, int64 [sequences, tokens]: a number to lower
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class TrainResult:
     tokens: int  # trained on, repeats counted
     epochs: float  # passes over the text, or over as much of it as the budget reads
     losses: tuple[float, ...]
+    unpruned: Path | None = None  # the model as it was before a part of it was taken out
 
 
 def result_of(out: Path, model: Any, tokens: np.ndarray, losses: np.ndarray, params: TrainParams) -> TrainResult:
@@ -43,7 +45,13 @@ def result_of(out: Path, model: Any, tokens: np.ndarray, losses: np.ndarray, par
         tokens=spent,
         epochs=round(spent / len(tokens), 2),
         losses=tuple(float(part.mean()) for part in np.array_split(losses, min(20, len(losses)))),
+        unpruned=None if params.prune == "none" else unpruned_beside(out),
     )
+
+
+def unpruned_beside(out: Path) -> Path:
+    """Where the model stands from which the one at ``out`` was pruned."""
+    return out.with_name(f"{out.name}-unpruned")
 
 
 def pieces(rows: Iterable[str]) -> Iterator[Piece]:
@@ -92,12 +100,26 @@ def encode(tokenizer: Any, end: int, pieces: Iterator[Piece], params: TrainParam
     return tokens[:filled]
 
 
-def fit(model: Any, tokens: np.ndarray, params: TrainParams, seed: int, advance: Advance, resume: Resume) -> np.ndarray:
+def next_token(model: Any, batch: Any) -> Any:
+    """Cross-entropy of the next tokens, in nats per token."""
+    return model(input_ids=batch, labels=batch, use_cache=False).loss
+
+
+def fit(
+    model: Any,
+    tokens: np.ndarray,
+    params: TrainParams,
+    seed: int,
+    advance: Advance,
+    resume: Resume,
+    loss_of: Loss = next_token,
+) -> np.ndarray:
     """Spend the budget on those parameters of ``model`` that are to learn.
 
     Args:
         tokens: int32 [n].
         resume: the state of this training, from which it goes on; kept now and then.
+        loss_of: what is to become small.
 
     Returns:
         The loss of every step, float [steps], in nats per token.
@@ -129,7 +151,7 @@ def fit(model: Any, tokens: np.ndarray, params: TrainParams, seed: int, advance:
     for step, chosen in enumerate(order.reshape(steps, params.batch_size)[done:], done):
         batch = sequences[torch.from_numpy(chosen)].long()
         with torch.autocast("cpu", torch.bfloat16, enabled=native_bfloat16()):
-            loss = model(input_ids=batch, labels=batch, use_cache=False).loss
+            loss = loss_of(model, batch)
         losses[step] = loss.item()
         if not math.isfinite(losses[step]):
             raise UsageError(

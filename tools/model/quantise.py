@@ -1,4 +1,4 @@
-"""Exporting a language model on disk in a smaller format: by bitsandbytes on the CPU, or as GGUF."""
+"""Exporting a language model on disk in a smaller format: by bitsandbytes on the CPU, with two bits, or as GGUF."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -7,6 +7,7 @@ from ...state.errors import InputError, UsageError
 from ...state.params.final_model import GGUF_FORMATS, ModelFormat
 from .checkpoint import check_replaceable, load_model, model_settings, native_bfloat16, publish, quiet
 from .gguf_write import export_gguf, why_no_gguf
+from .int2 import export_int2, why_no_int2
 
 _KERNEL_ROWS, _KERNEL_COLUMNS = 32, 64  # what the CPU kernel of NF4 takes: outputs, and inputs in whole blocks
 
@@ -23,8 +24,8 @@ def export(model_dir: Path, to: ModelFormat, out: Path) -> None:
         quantise(model_dir, to, out)  # type: ignore[arg-type]
 
 
-def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> None:
-    """Quantise a saved causal language model with bitsandbytes, on the CPU.
+def quantise(model_dir: Path, to: Literal["nf4", "int8", "int2"], out: Path) -> None:
+    """Quantise a saved causal language model with bitsandbytes, on the CPU, or to two bits (``int2.export_int2``).
 
     The linear layers become NF4 (4 bits, blocks of 64, their scales quantised again) or INT8 (one scale per row).
     Embeddings, norms and a head tied to the embeddings are not quantised but saved as bfloat16, so that a small
@@ -37,7 +38,7 @@ def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> None:
 
     Raises:
         UsageError: ``out`` is or holds ``model_dir``, or holds something else than a model.
-        InputError: no usable model, only pickled weights, already quantised, or layers NF4 cannot take.
+        InputError: no usable model, only pickled weights, already quantised, or layers that the format cannot take.
         StorageError: ``out`` cannot be written.
 
     Sources: Dettmers et al. 2023, section 3 (NF4, double quantisation); Dettmers et al. 2022 (LLM.int8).
@@ -51,6 +52,9 @@ def quantise(model_dir: Path, to: Literal["nf4", "int8"], out: Path) -> None:
     if out.resolve() in (model_dir.resolve(), *model_dir.resolve().parents):
         raise UsageError(f"the quantised model would overwrite its source {model_dir}: name another folder")
     check_replaceable(out)
+    if to == "int2":
+        export_int2(model_dir, out)
+        return
     if to == "nf4":
         config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
@@ -86,6 +90,8 @@ def why_not(model_dir: Path, to: ModelFormat) -> str:
 
     with quiet(), torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_dir))  # type: ignore[no-untyped-call]
+    if to == "int2":
+        return why_no_int2(model)
     for name, layer in model.named_modules():
         if isinstance(layer, torch.nn.Linear | Conv1D) and layer is not model.get_output_embeddings():
             columns, rows = layer.weight.shape if isinstance(layer, Conv1D) else layer.weight.shape[::-1]

@@ -10,6 +10,7 @@ from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
 from .checkpoint import check_replaceable, publish, quiet
 from .fit import TrainResult, encode, fit, pieces, result_of, until
+from .prune import pruned
 from .resume import resume_beside
 
 END = "<|endoftext|>"
@@ -27,7 +28,8 @@ def train(
 ) -> TrainResult:
     """Train a byte-level BPE tokenizer and a Llama-shaped causal language model on ``text``, and save both.
 
-    This is ``params.mode`` ``scratch``; the others are handed to ``finetune``.
+    This is ``params.mode`` ``scratch``; the others are handed to ``finetune``, and a student of ``params.distil_from``
+    to ``distil``. A part of what was trained is taken out where ``params.prune`` says so (``prune.pruned``).
 
     The embeddings are tied, the weights float32. Rows are joined by an end-of-text token, cut into sequences of
     ``params.context`` tokens and drawn in a new order each epoch until ``params.tokens`` tokens or ``params.epochs``
@@ -45,7 +47,7 @@ def train(
         seed: of the initial weights and of the order of sequences.
         advance: told the tokens of each batch.
         tokenizer: what ``fit_tokenizer`` learned from other text, so that models of several texts read alike; None: it
-            is learned from ``text``.
+            is learned from ``text``. A model that is fine-tuned or distilled has that of the model it learns from.
 
     Raises:
         UsageError: sizes that do not fit together, a learning rate that diverges, ``out`` holds something else.
@@ -60,10 +62,14 @@ def train(
         from .finetune import finetune
 
         return finetune(text, params, out, seed, advance)
+    if params.distil_from is not None:
+        from .distil import distil
+
+        return distil(text, params, out, seed, advance)
     import torch
     from transformers import PreTrainedTokenizerFast
 
-    _check_sizes(params)
+    check_sizes(params)
     check_replaceable(out)  # before the work, not after it
     stream = pieces(text)
     if tokenizer is None:
@@ -75,12 +81,13 @@ def train(
     tokens = encode(tokenizer, end, stream, params)
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _new_model(params, tokenizer.get_vocab_size(), end)
+        model = new_model(params, tokenizer.get_vocab_size(), end)
         resume = resume_beside(out, tokens, model, params.model_dump(), seed)
         losses = fit(model, tokens, params, seed, advance, resume)
-        wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        wrapped: Any = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
             tokenizer_object=tokenizer, eos_token=END, model_max_length=params.context
         )
+        model = pruned(model, wrapped, tokens, params, out, seed, advance)
         with publish(out) as folder:
             model.save_pretrained(folder)
             wrapped.save_pretrained(folder)
@@ -88,13 +95,20 @@ def train(
     return result_of(out, model, tokens, losses, params)
 
 
-def _check_sizes(params: TrainParams) -> None:
+def check_sizes(params: TrainParams) -> None:
+    """Refuse the sizes of a model from scratch that do not fit together.
+
+    Raises:
+        UsageError: so it is.
+    """
     if params.hidden_size % 64:  # the block of NF4, and what its CPU kernel can take
         raise UsageError(f"train.hidden_size must be a multiple of 64, not {params.hidden_size}")
     if params.hidden_size % (2 * params.heads):  # rotary embeddings turn pairs of numbers
         raise UsageError(
             f"train.heads = {params.heads} must divide train.hidden_size = {params.hidden_size} into even widths"
         )
+    if params.prune in ("layers", "heads") and getattr(params, params.prune) < 2:
+        raise UsageError(f"train.prune = {params.prune} needs train.{params.prune} of at least 2")
 
 
 def fit_tokenizer(sample: Iterable[str], vocab_size: int) -> Any:
@@ -116,7 +130,8 @@ def fit_tokenizer(sample: Iterable[str], vocab_size: int) -> Any:
     return tokenizer
 
 
-def _new_model(params: TrainParams, vocabulary: int, end: int) -> Any:
+def new_model(params: TrainParams, vocabulary: int, end: int) -> Any:
+    """A Llama of the sizes in ``params``, float32, untrained; ``end`` is the id of the end-of-text token."""
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
 
