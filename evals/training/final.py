@@ -224,8 +224,8 @@ def _tables(records: Finished[FinalCell], plan: FinalPlan, command: str) -> list
         "of the dense one, and of the matrices in the layers alone, beside what the format's arithmetic says. Change: "
         "of the perplexity. Same: at how many of the tokens it takes the same for the next. Speed: tokens read in a "
         "second by Transformers, beside the dense model.",
-        "Layers, heads, weights: half of them taken out (of weights: made zero), and the rest taught by the dense model "
-        f"on {plan.tokens // RECOVERY:,} tokens. Student: a smaller Llama that is taught by the dense one on "
+        "Layers, heads, weights: half of them taken out (of weights: made zero), and the rest taught by the dense "
+        f"model on {plan.tokens // RECOVERY:,} tokens. Student: a smaller Llama that is taught by the dense one on "
         f"{plan.tokens // 2:,} tokens; alone: the same one without a teacher.",
     )
     sizes = ("MB", "size %", "matrices %", "expected", "memory MB")

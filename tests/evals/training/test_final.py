@@ -42,7 +42,11 @@ def _run(*words: object) -> list[dict[str, object]]:
 def test_every_format_is_made_of_the_one_model_that_is_trained(data, tmp_path, monkeypatch):
     words = ["final-model", "--data", data, "--tokens", 4000, "--width", 64, "--layers", 2, "--out", tmp_path / "out"]
     rows = {row["model"]: row for row in _run(*words)}
-    assert list(rows) == ["dense", *final.FORMATS]
+    assert list(rows) == ["dense", *final.FORMATS, *final.SMALLER]
+    assert rows["int2"]["matrices %"] == pytest.approx(7.9, abs=0.5)
+    assert rows["layers"]["matrices %"] == 50
+    assert rows["student"]["MB"] == rows["as small, alone"]["MB"] < rows["dense"]["MB"]
+    assert rows["student"]["perplexity"] != rows["as small, alone"]["perplexity"]
     for name, share in (("int8", 26), ("f16", 50), ("q8_0", 26.6), ("q4_0", 14.1)):
         assert rows[name]["matrices %"] == pytest.approx(share, abs=1)
         assert rows[name]["change %"] == pytest.approx(0, abs=3)
