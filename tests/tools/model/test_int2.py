@@ -116,6 +116,6 @@ def test_shapes_that_it_cannot_take(dense: Path, tmp_path: Path) -> None:
     assert json.loads((odd / "config.json").read_text())["hidden_size"] == 40
     assert "q_proj has rows of 40, and int2 needs multiples of 16" in why_not(odd, "int2")
     assert why_not(other, "int2") == "it has no linear layer that int2 knows"
-    with pytest.raises(InputError, match="cannot be quantised: its layer .* quantise to int8 instead"):
+    with pytest.raises(InputError, match=r"cannot be quantised: its layer .* quantise to int8 instead"):
         quantise(odd, "int2", tmp_path / "out")
     assert not (tmp_path / "out").exists()

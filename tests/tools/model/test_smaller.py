@@ -148,5 +148,5 @@ def test_what_cannot_be_pruned_is_refused_before_the_run(teacher: Path, tmp_path
             check_base(changed(mode="full", model=str(one), prune=part))
         with pytest.raises(UsageError, match=f"needs train.{part} of at least 2"):
             train(rows(100, 0), changed(layers=1, heads=1, prune=part), tmp_path / "out", seed=0)
-    with pytest.raises(UsageError, match="train.distil_from: is for train.mode=scratch"):
+    with pytest.raises(UsageError, match=r"train.distil_from: is for train.mode=scratch"):
         parse_config({"train": {"mode": "full", "model": "a", "distil_from": "b"}}, "the test")
