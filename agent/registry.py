@@ -236,7 +236,7 @@ _TABLE = (
     _part("train", "..tools.model.train:train", final_model.TrainParams, "train", "node python",
           "Train a small language model and its tokenizer on the curated text."),
     _part("quantise", "..tools.model.quantise:export", final_model.QuantiseParams, "quantise", "node command python",
-          "Export a local causal language model as NF4, INT8 or GGUF."),
+          "Export a local causal language model as NF4, INT8, INT2 or GGUF."),
     _part("label", "..tools.judge.labels:by_rules", llm.LabelParams, "label", "node python",
           "Label rows with domain, tags and difficulty."),
     _sight("appraise", OneCandidate,

@@ -368,8 +368,11 @@ class Train(StepEvent):
     epochs: float = 0.0  # passes over the text
     vocabulary: int = 0
     losses: tuple[float, ...] = ()
-    base_sha256: str | None = None  # of the weights of the model that was fine-tuned; None: it began from nothing
+    base_sha256: str | None = None  # of the weights of the model that was fine-tuned, or the teacher; None: neither
     base_perplexity: float | None = None  # what that model makes of the held-out text
+    unpruned_perplexity: float | None = None  # before a part of the model was taken out; None: none was
+    unpruned_parameters: int | None = None
+    share_left: float | None = None  # of those parameters: what is there and not zero
 
 
 class Export(StepEvent):

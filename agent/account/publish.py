@@ -30,8 +30,10 @@ def pages(view: View, peak_memory_mb: float) -> ReportData:
     start = next(event for event in view.events if isinstance(event, Start))
     refused = (event for event in view.events if isinstance(event, StepEvent) and event.outcome == "refused")
     name = start.input.rsplit("/", 1)[-1]
+    told = summary(view, peak_memory_mb)
+    pruned = () if told.pruned is None else (told.pruned,)
     return ReportData(
-        **dict(summary(view, peak_memory_mb)),
+        **dict(told),
         title=f"Recryst: {name}",
         source=name,
         run_id=start.run_id,
@@ -41,7 +43,7 @@ def pages(view: View, peak_memory_mb: float) -> ReportData:
         clusters=_clusters(view),
         quality=_quality(view),
         labelled=view.values.labelled,
-        notes=tuple(reason for event in refused for reason in event.reasons),
+        notes=(*pruned, *(reason for event in refused for reason in event.reasons)),
         removed_sample=removed_sample(view),
     )
 

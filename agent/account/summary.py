@@ -40,6 +40,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         IntegrityError: an artefact was changed, or the rows were not read yet.
     """
     values, ledger = view.values, view.ledger()
+    trained = (event for event in view.events if isinstance(event, Train))
     published = (event.peak_memory_mb for event in view.events if isinstance(event, Publish))
     return Summary(
         run=str(view.run.root),
@@ -62,6 +63,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         converged=values.converged,
         stop_reason=values.stop_reason,
         models=values.models,
+        pruned=next((event.reasons[0] for event in trained if event.share_left is not None), None),
         final_model=values.final_model,
         llm=spent(view),
         synthesis=syntheses(view),

@@ -85,6 +85,8 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
             console.print(Text(f"far above the average: {printable(hit_in_words(entry))}", style="yellow"))
     if result.models:
         console.print(_models(result.models))
+        if result.pruned is not None:
+            console.print(result.pruned)
         if result.final_model is not None:
             console.print(f"final model: {result.final_model.name}: {result.final_model.why}")
     if spent := result.llm:

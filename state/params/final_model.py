@@ -37,6 +37,11 @@ class TrainParams(Section):
     )
 
     @property
+    def begins_from(self) -> str | None:
+        """The folder of the model that is fine-tuned or learned from; None: there is none."""
+        return self.model or self.distil_from
+
+    @property
     def peak(self) -> float:
         """The learning rate at its peak."""
         usual = {"scratch": 3e-3, "lora": 2e-4, "full": 2e-5}

@@ -20,13 +20,17 @@ _RANK, _SCALE = 16, 2.0  # Hu et al. 2022 find a rank of 8 to be enough; the sca
 
 
 def check_base(params: TrainParams) -> None:
-    """Find out before a run whether the model that is to be fine-tuned can be.
+    """Find out before a run whether the model that is to be fine-tuned, or learned from, can be.
 
     Raises:
         MissingExtraError: peft is not installed, and ``lora`` needs it.
         InputError: the folder holds no usable model, only pickled weights, or a quantised one; or it is to be pruned,
             and cannot be.
     """
+    if params.mode == "scratch":
+        if params.distil_from is not None:
+            model_settings(Path(params.distil_from).expanduser())
+        return
     if params.mode == "lora" and find_spec("peft") is None:
         raise MissingExtraError('train.mode = lora needs `pip install "recryst[lora]"`')
     folder = _base(params)

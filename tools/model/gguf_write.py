@@ -96,6 +96,9 @@ def why_no_gguf(model_dir: Path) -> str:
     for name in ("hidden_size", "intermediate_size"):
         if settings.get(name, _BLOCK) % _BLOCK:
             return f"its {name} is {settings[name]}, and blocks need a multiple of {_BLOCK}"
+    heads, width = settings.get("num_attention_heads", 0), settings.get("head_dim") or 0
+    if heads * width % _BLOCK:
+        return f"its {heads} heads of {width} make rows of {heads * width}, and blocks need a multiple of {_BLOCK}"
     return "" if pre_tokenizer_of(model_dir) else f"its tokenizer is none of {', '.join(PRE_TOKENIZERS)}"
 
 

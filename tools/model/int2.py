@@ -6,12 +6,11 @@ from typing import Any
 from ...state.errors import InputError
 from .checkpoint import linear_layers, load_model, publish, quiet
 
-METHOD = "int2"  # how config.json tells of it
 _GROUP = 16  # weights that share a step and a centre: at 2.5 bits finer groups of coarse steps beat 64 of fine ones
 _STEPS, _CENTRES = 15, 7  # of the row's largest step; of a step, to either side
 _STARTS, _ROUNDS = (1.0, 0.85, 0.7), 5  # shares of a group's range that its levels first span; of least squares
 _PARTS = ("codes", "groups", "tops")
-_WEIGHTS = "model.safetensors"
+_WEIGHTS = "int2.safetensors"  # not the usual name: Transformers, which does not know the method, would fill in noise
 
 
 def export_int2(model_dir: Path, out: Path) -> None:
@@ -46,7 +45,7 @@ def export_int2(model_dir: Path, out: Path) -> None:
                 tensors |= {f"{name}.{part}": one for part, one in zip(_PARTS, packed(weights), strict=True)}
             else:
                 tensors[name] = weights.bfloat16()
-        model.config.quantization_config = {"quant_method": METHOD}
+        model.config.quantization_config = {"quant_method": "int2"}
         with publish(out) as folder:
             save_file(tensors, folder / _WEIGHTS, {"format": "pt"})
             model.config.save_pretrained(folder)

@@ -83,6 +83,26 @@ def pruned(
     return left
 
 
+def counted(model_dir: Path) -> tuple[int, int]:
+    """The numbers in the weights of a saved model, and how many of them are not zero.
+
+    Raises:
+        InputError: the weights cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    numbers = others = 0
+    try:
+        for path in model_dir.glob("*.safetensors"):
+            with safe_open(path, "pt") as weights:
+                for name in weights.keys():  # noqa: SIM118 - no dictionary
+                    tensor = weights.get_tensor(name)
+                    numbers, others = numbers + tensor.numel(), others + int(tensor.count_nonzero())
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"cannot read the weights in {model_dir}: {error}") from error
+    return numbers, others
+
+
 def _take_layers(model: Any, share: float, batches: Sequence[Any]) -> None:
     import torch
 

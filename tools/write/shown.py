@@ -234,6 +234,7 @@ class Summary(Record):
     converged: bool
     stop_reason: str | None
     models: tuple[ModelFigures, ...]
+    pruned: str | None = None  # what was taken out of the trained model, and what that cost; None: nothing was
     final_model: FinalModel | None = None  # None: there is none, or the run has not come to it
     llm: Spent | None
     synthesis: tuple[Synthesis, ...]

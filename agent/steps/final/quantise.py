@@ -72,8 +72,9 @@ class Quantise(Step[Models | None]):
 
 
 def _left_out(view: View) -> dict[str, str]:
-    """The formats that the trained model cannot be written in, and why; one from scratch can in all."""
-    if view.config.train.mode == "scratch":
+    """The formats that the trained model cannot be written in, and why; one of the usual shape and tokenizer can in
+    all."""
+    if view.config.train.begins_from is None and view.config.train.prune != "heads":
         return {}
     from ....tools.model.quantise import why_not
 

@@ -1,13 +1,15 @@
 """The final model, trained on the curated text and measured on the anchor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ....state import events
 from ....state.canonical import sha256_file, sha256_json
 from ....state.errors import IntegrityError
+from ....state.params.final_model import TrainParams
 from ....state.phrases import Advance, silent
 from ....state.values import Values
 from ...session import Session
@@ -27,7 +29,12 @@ class Train(Step[Models | None]):
     takes = "the figures of the trained model"
 
     def total(self, view: View) -> int | None:
-        return view.config.train.tokens
+        params = view.config.train
+        if params.prune == "none":
+            return params.tokens
+        from ....tools.model.prune import RECOVERY
+
+        return params.tokens + params.tokens // RECOVERY
 
     def measure(self, session: Session, view: View, advance: Advance) -> Models | None:
         if _why_not(view):
@@ -37,8 +44,8 @@ class Train(Step[Models | None]):
 
         params, folder = view.config.train, view.run.model / "dense"
         anchor, base = view.text(view.anchor()).to_list(), {}
-        if params.model is not None:
-            source = Path(params.model).expanduser()
+        if params.begins_from is not None:
+            source = Path(params.begins_from).expanduser()
             weights = {path.name: sha256_file(path) for path in source.glob("*.safetensors")}
             with session.step("evaluate", None, "tokens") as read:
                 before = evaluate(source, anchor, params.context, advance=read)
@@ -46,6 +53,10 @@ class Train(Step[Models | None]):
         result = train(_shuffled_text(view), params, folder, view.seed(5), advance)
         with session.step("evaluate", None, "tokens") as read:
             evaluation = evaluate(folder, anchor, params.context, advance=read)
+        if result.unpruned is not None:
+            with session.step("evaluate", None, "tokens") as read:
+                whole = evaluate(result.unpruned, anchor, params.context, advance=read)
+            base |= {"unpruned_perplexity": round(whole.perplexity, 4), **_left(view)}
         model = figures("dense", evaluation, evaluation).model_copy(update={"parameters": result.parameters})
         fields = {
             "tokens": result.tokens,
@@ -54,17 +65,18 @@ class Train(Step[Models | None]):
             "losses": list(result.losses),
             **base,
         }
-        return Models(files_below(view.run.root, "model/dense"), fields, (model,))
+        return Models(_trained(view), fields, (model,))
 
     def logged(self, view: View, event: events.Train) -> Models | None:
         if _why_not(view):
             return None
         names = {"tokens", "epochs", "vocabulary", "losses"}
-        if view.config.train.mode != "scratch":
+        if view.config.train.begins_from is not None:
             names |= {"base_sha256", "base_perplexity"}
-        fields = event.model_dump(include=names)
+        pruned = view.config.train.prune != "none"
+        fields = event.model_dump(include=names | {"unpruned_perplexity"} if pruned else names)
         models = tuple(sized(view, model) for model in event.state.values.models)
-        return Models(files_below(view.run.root, "model/dense"), fields, models)
+        return Models(_trained(view), fields | (_left(view) if pruned else {}), models)
 
     def derive(self, view: View, measured: Models | None, advance: Advance = silent) -> Draft:
         """As for every step.
@@ -76,17 +88,48 @@ class Train(Step[Models | None]):
             return Draft(outcome="skipped", reasons=(_why_not(view),))
         if [model.name for model in measured.models] != ["dense"]:
             raise IntegrityError("the model that was trained is not told of")
-        said = f"train: {measured.fields['tokens']:,} tokens, {measured.fields['epochs']} passes over the text"
-        if view.config.train.mode != "scratch":
-            before, after = measured.fields["base_perplexity"], measured.models[0].perplexity
-            said = f"{said}, {view.config.train.mode} fine-tuning: held-out perplexity {before} → {after}"
+        fields, after = measured.fields, measured.models[0].perplexity
+        said = f"train: {fields['tokens']:,} tokens, {fields['epochs']} passes over the text"
+        pruned = ()
+        if view.config.train.prune != "none":
+            pruned = (_pruned(view.config.train, fields, after),)
+        if view.config.train.distil_from is not None:
+            said = f"{said}, held-out perplexity of the teacher {fields['base_perplexity']}, of its student"
+            said = f"{said} {fields['unpruned_perplexity'] if pruned else after}"
+        elif view.config.train.mode != "scratch":
+            tuned = fields["unpruned_perplexity"] if pruned else after
+            said = f"{said}, {view.config.train.mode} fine-tuning: held-out perplexity"
+            said = f"{said} {fields['base_perplexity']} → {tuned}"
         return Draft(
             values=Values(models=measured.models),
             inputs=("ledger", "text", *(("assignments",) if view.config.outcome.repeat > 1 else ())),
-            fields=measured.fields,
+            fields=fields,
             files=measured.files,
-            lines=((said, ""),),
+            reasons=pruned,
+            lines=((said, ""), *((one, "") for one in pruned)),
         )
+
+
+def _trained(view: View) -> dict[str, str]:
+    return files_below(view.run.root, "model/dense", "model/dense-unpruned")
+
+
+def _left(view: View) -> dict[str, float]:
+    """What the files say of a model that was pruned: its parameters before, and the share of them that stays."""
+    from ....tools.model.fit import unpruned_beside
+    from ....tools.model.prune import counted
+
+    dense = view.run.model / "dense"
+    (before, _), (_, left) = counted(unpruned_beside(dense)), counted(dense)
+    return {"unpruned_parameters": before, "share_left": round(left / max(before, 1), 4)}
+
+
+def _pruned(params: TrainParams, fields: Mapping[str, Any], after: float) -> str:
+    return (
+        f"{params.prune_share:.0%} of the {params.prune} of the trained model were to be taken out: "
+        f"{fields['share_left']:.1%} of its {fields['unpruned_parameters']:,} parameters stay; "
+        f"held-out perplexity {fields['unpruned_perplexity']} → {after} once it had learned again"
+    )
 
 
 def _why_not(view: View) -> str:

@@ -30,6 +30,7 @@ def int2(dense: Path) -> Path:
 
 def test_small_and_read_back_as_it_was_written(dense: Path, int2: Path, tmp_path: Path) -> None:
     import torch
+    from transformers import AutoModelForCausalLM
 
     before, found = (evaluate(folder, rows(60, 2), 32) for folder in (dense, int2))
     assert (found.tokens, found.bytes) == (before.tokens, before.bytes)
@@ -49,7 +50,9 @@ def test_small_and_read_back_as_it_was_written(dense: Path, int2: Path, tmp_path
         else:
             assert torch.equal(one, state[name].bfloat16().float())
     quantise(dense, "int2", tmp_path / "again")
-    assert (tmp_path / "again/model.safetensors").read_bytes() == (int2 / "model.safetensors").read_bytes()
+    assert (tmp_path / "again/int2.safetensors").read_bytes() == (int2 / "int2.safetensors").read_bytes()
+    with pytest.raises(OSError, match="no file named"):  # rather than a model of noise
+        AutoModelForCausalLM.from_pretrained(int2, local_files_only=True)
     with pytest.raises(InputError, match=r"already quantised \(int2\)"):
         quantise(int2, "int8", tmp_path / "twice")
 
@@ -80,16 +83,16 @@ def test_what_is_damaged_is_refused_in_a_sentence(int2: Path, tmp_path: Path) ->
     def refused(sentence: str, **changes: object) -> None:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         shutil.copytree(int2, folder)
-        tensors = load_file(folder / "model.safetensors")
+        tensors = load_file(folder / "int2.safetensors")
         for part, change in changes.items():
             whole = f"{name}.{part}" if part in ("codes", "groups", "tops") else part.replace("__", ".")
             tensors[whole] = change  # type: ignore[assignment]
-        save_file({key: one for key, one in tensors.items() if one is not None}, folder / "model.safetensors")
+        save_file({key: one for key, one in tensors.items() if one is not None}, folder / "int2.safetensors")
         with pytest.raises(InputError, match=sentence) as caught:
             load_model(folder)
         assert "\n" not in str(caught.value)
 
-    tensors = load_file(int2 / "model.safetensors")
+    tensors = load_file(int2 / "int2.safetensors")
     refused("incomplete: .*up_proj.weight.codes is missing", codes=None)
     refused("steps are damaged", tops=torch.full_like(tensors[f"{name}.tops"], torch.nan))
     refused("steps are damaged", codes=tensors[f"{name}.codes"].float())
@@ -98,7 +101,7 @@ def test_what_is_damaged_is_refused_in_a_sentence(int2: Path, tmp_path: Path) ->
     refused("size mismatch", **{part: tensors[f"{name}.{part}"][:-1].clone() for part in ("codes", "groups", "tops")})
     refused("model.norm.weight is in the weights or in the configuration", model__norm__weight=None)
     refused("stranger is in the weights or in the configuration", stranger=torch.zeros(1))
-    (tmp_path / "0/model.safetensors").write_bytes(b"too short")
+    (tmp_path / "0/int2.safetensors").write_bytes(b"too short")
     with pytest.raises(InputError, match="cannot load the model"):
         load_model(tmp_path / "0")
 
@@ -116,6 +119,6 @@ def test_shapes_that_it_cannot_take(dense: Path, tmp_path: Path) -> None:
     assert json.loads((odd / "config.json").read_text())["hidden_size"] == 40
     assert "q_proj has rows of 40, and int2 needs multiples of 16" in why_not(odd, "int2")
     assert why_not(other, "int2") == "it has no linear layer that int2 knows"
-    with pytest.raises(InputError, match="cannot be quantised: its layer .* quantise to int8 instead"):
+    with pytest.raises(InputError, match=r"cannot be quantised: its layer .* quantise to int8 instead"):
         quantise(odd, "int2", tmp_path / "out")
     assert not (tmp_path / "out").exists()

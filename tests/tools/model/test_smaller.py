@@ -9,6 +9,7 @@ from small_llama import TINY, rows
 from recryst.state.errors import InputError, UsageError
 from recryst.state.params.final_model import TrainParams
 from recryst.state.settings import parse_config
+from recryst.tools.model import resume
 from recryst.tools.model.checkpoint import linear_layers, load_model
 from recryst.tools.model.finetune import check_base
 from recryst.tools.model.perplexity import evaluate
@@ -83,6 +84,27 @@ def test_half_of_a_model_learns_to_do_without_the_other(tmp_path: Path, part: st
     assert (again.path / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
 
 
+def test_a_recovery_that_was_killed_comes_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "_EVERY", 0.0)
+    monkeypatch.setattr(resume, "_PATIENCE", 0.0)
+    params = changed(prune="weights", layers=1, tokens=10_000)
+    whole = train(rows(1000, 0), params, tmp_path / "whole", seed=0).path
+    told = [0]
+
+    def stop(tokens: int) -> None:
+        told[0] += tokens
+        if told[0] > 10_500:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(rows(1000, 0), params, tmp_path / "model", seed=0, advance=stop)
+    again: list[int] = []
+    train(rows(1000, 0), params, tmp_path / "model", seed=0, advance=again.append)
+    assert len(again) < 6  # what was done, told at once, twice, and the few steps that were left
+    assert (tmp_path / "model/model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
 def test_those_parts_go_that_do_least() -> None:
     """A layer that adds nothing, and heads that nobody listens to, are known from the text alone."""
     import torch
@@ -148,5 +170,5 @@ def test_what_cannot_be_pruned_is_refused_before_the_run(teacher: Path, tmp_path
             check_base(changed(mode="full", model=str(one), prune=part))
         with pytest.raises(UsageError, match=f"needs train.{part} of at least 2"):
             train(rows(100, 0), changed(layers=1, heads=1, prune=part), tmp_path / "out", seed=0)
-    with pytest.raises(UsageError, match="train.distil_from: is for train.mode=scratch"):
+    with pytest.raises(UsageError, match=r"train.distil_from: is for train.mode=scratch"):
         parse_config({"train": {"mode": "full", "model": "a", "distil_from": "b"}}, "the test")

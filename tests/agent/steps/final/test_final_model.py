@@ -1,6 +1,8 @@
 """The final model: what is skipped and why, which formats are told of, and which of them is named."""
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from small_view import Round
 
 from recryst.agent.steps.final.figures import Models
@@ -83,3 +85,18 @@ def test_which_model_is_final(settings, name, why):
 def test_a_final_format_that_is_not_exported_is_refused():
     with pytest.raises(UsageError, match=r"quantise.to: must be .* lacks nf4"):
         parse_config({"quantise": {"to": "nf4", "formats": ["f16"]}}, "the test")
+
+
+def test_what_was_pruned_is_told_and_counted_again_in_the_files(tmp_path):
+    run = Round(tmp_path, train={"prune": "weights", "prune_share": 0.4})
+    view = run.put_values(run.described(run.held_out()), stop_reason="enough")
+    for name, zeros in (("dense-unpruned", 0), ("dense", 4)):
+        folder = view.run.model / name
+        folder.mkdir(parents=True)
+        save_file({"weight": np.array([0.0] * zeros + [1.0] * (10 - zeros))}, folder / "model.safetensors")
+    fields = {"tokens": 9, "epochs": 1.0, "vocabulary": 3, "losses": (1.0,), "unpruned_perplexity": 1.5}
+    fields |= {"unpruned_parameters": 10, "share_left": 0.6}
+    done = run.event(view, Train(), Models({}, fields, MODELS[:1]))
+    assert "60.0% of its 10 parameters stay; held-out perplexity 1.5 → 2.0" in done.reasons[0]
+    forged = done.model_copy(update={"share_left": 0.9, "unpruned_parameters": 7})
+    assert Train().logged(view, forged).fields == fields
