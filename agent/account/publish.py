@@ -6,7 +6,7 @@ import polars as pl
 from ...state.events import Quality, StepEvent
 from ...state.notes import Start
 from ...state.run import RunDirectory
-from ...tools.write.card import write_card
+from ...tools.write.hub.card import write_card
 from ...tools.write.report import write_report
 from ...tools.write.shown import JudgedCluster, Learned, ReportData
 from ..view import View

@@ -12,11 +12,11 @@ from typing import Any
 import jinja2
 import yaml
 
-from ...state.phrases import without_controls
-from ...state.store import write_whole
-from .figures import FILTERS, hardest, parts_of
-from .report import template
-from .shown import ReportData
+from ....state.phrases import without_controls
+from ....state.store import write_whole
+from ..figures import FILTERS, hardest, parts_of
+from ..report import template
+from ..shown import ReportData
 
 CLUSTERS_SHOWN = 20
 # https://huggingface.co/docs/hub/datasets-cards: the upper bounds of `size_categories` up to a billion rows.

@@ -19,7 +19,7 @@ from recryst.state.decision import Critique
 from recryst.state.events import StageGain
 from recryst.state.report import ClusterEvidence, Objective, Probe
 from recryst.state.values import ModelFigures
-from recryst.tools.write.card import code, escape_markdown, write_card
+from recryst.tools.write.hub.card import code, escape_markdown, write_card
 from recryst.tools.write.shown import FunnelStep, Hit, JudgedCluster, ReportData, Round, Stage
 
 HOSTILE = [
