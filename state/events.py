@@ -360,6 +360,17 @@ class Review(StepEvent):
     listed: int
 
 
+class Baseline(Record):
+    """What the training of the final model makes of the crude rows. Its tokens are of another tokenizer, if from
+    scratch: bits per byte compare."""
+
+    rows: int
+    tokens: int
+    epochs: float
+    vocabulary: int
+    bits_per_byte: float
+
+
 class Train(StepEvent):
     """The final model was trained, or left out."""
 
@@ -370,6 +381,7 @@ class Train(StepEvent):
     losses: tuple[float, ...] = ()
     base_sha256: str | None = None  # of the weights of the model that was fine-tuned; None: it began from nothing
     base_perplexity: float | None = None  # what that model makes of the held-out text
+    baseline: Baseline | None = None  # None: it was not asked for
 
 
 class Export(StepEvent):
@@ -381,7 +393,7 @@ class Export(StepEvent):
 
 
 class Publish(StepEvent):
-    """The report and the dataset card were written."""
+    """The report and the cards were written."""
 
     type: Literal["publish"] = "publish"
     peak_memory_mb: float

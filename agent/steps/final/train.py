@@ -1,15 +1,18 @@
 """The final model, trained on the curated text and measured on the anchor."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from ....state import events
 from ....state.canonical import sha256_file, sha256_json
 from ....state.errors import IntegrityError
 from ....state.phrases import Advance, silent
 from ....state.values import Values
+from ....tools.write.figures import baseline_in_words
 from ...session import Session
 from ...view import View
 from ..base import Draft, Step
@@ -27,7 +30,7 @@ class Train(Step[Models | None]):
     takes = "the figures of the trained model"
 
     def total(self, view: View) -> int | None:
-        return view.config.train.tokens
+        return view.config.train.tokens * (2 if view.config.train.baseline else 1)
 
     def measure(self, session: Session, view: View, advance: Advance) -> Models | None:
         if _why_not(view):
@@ -54,6 +57,8 @@ class Train(Step[Models | None]):
             "losses": list(result.losses),
             **base,
         }
+        if params.baseline:
+            fields["baseline"] = _baseline(session, view, anchor, advance).model_dump()
         return Models(files_below(view.run.root, "model/dense"), fields, (model,))
 
     def logged(self, view: View, event: events.Train) -> Models | None:
@@ -63,6 +68,8 @@ class Train(Step[Models | None]):
         if view.config.train.mode != "scratch":
             names |= {"base_sha256", "base_perplexity"}
         fields = event.model_dump(include=names)
+        if view.config.train.baseline and event.baseline is not None:
+            fields["baseline"] = event.baseline.model_dump() | {"rows": len(_crude(view))}
         models = tuple(sized(view, model) for model in event.state.values.models)
         return Models(files_below(view.run.root, "model/dense"), fields, models)
 
@@ -70,7 +77,7 @@ class Train(Step[Models | None]):
         """As for every step.
 
         Raises:
-            IntegrityError: the log tells of no model, or of another.
+            IntegrityError: the log tells of no model, or of another, or of no baseline where one was asked for.
         """
         if measured is None:
             return Draft(outcome="skipped", reasons=(_why_not(view),))
@@ -80,12 +87,18 @@ class Train(Step[Models | None]):
         if view.config.train.mode != "scratch":
             before, after = measured.fields["base_perplexity"], measured.models[0].perplexity
             said = f"{said}, {view.config.train.mode} fine-tuning: held-out perplexity {before} → {after}"
+        lines = [(said, "")]
+        if view.config.train.baseline:
+            if "baseline" not in measured.fields:
+                raise IntegrityError("the baseline that was asked for is not told of")
+            baseline = events.Baseline.model_validate(measured.fields["baseline"])
+            lines.append((f"train: {baseline_in_words(baseline, measured.models[0])}", ""))
         return Draft(
             values=Values(models=measured.models),
             inputs=("ledger", "text", *(("assignments",) if view.config.outcome.repeat > 1 else ())),
             fields=measured.fields,
             files=measured.files,
-            lines=((said, ""),),
+            lines=tuple(lines),
         )
 
 
@@ -96,11 +109,47 @@ def _why_not(view: View) -> str:
     return "" if view.text(view.anchor()).str.len_bytes().sum() else "the rows have no text"
 
 
+def _baseline(session: Session, view: View, anchor: list[str], advance: Advance) -> events.Baseline:
+    """The same training on the crude rows, measured on the same held-out rows; its model is not kept."""
+    from ....tools.model.perplexity import evaluate
+    from ....tools.model.train import train
+
+    params, rows, folder = view.config.train, _crude(view), view.run.model / ".baseline"
+    try:
+        result = train(_in_random_order(view, rows), params, folder, view.seed(5), advance)
+        with session.step("evaluate", None, "tokens") as read:
+            found = evaluate(folder, anchor, params.context, advance=read)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return events.Baseline(
+        rows=len(rows),
+        tokens=result.tokens,
+        epochs=result.epochs,
+        vocabulary=result.vocabulary,
+        bits_per_byte=round(found.bits_per_byte, 6),
+    )
+
+
+def _crude(view: View) -> np.ndarray:
+    """Positions of the rows of the input that are not held out, removed or not, uint32 [n], ascending. Copies of
+    held-out rows are none of them: a model that was trained on those would know what it is measured on."""
+    ledger = view.ledger().with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
+    ledger = ledger.filter(pl.col("origin") == "input")
+    held_out = ledger.filter(pl.col("split").is_in(["anchor", "sealed"]))["id"]
+    apart = ~pl.col("id").is_in(held_out.implode()) & ~pl.col("duplicate_of").is_in(held_out.implode()).fill_null(False)
+    return ledger.filter(apart)["row"].to_numpy()
+
+
 def _shuffled_text(view: View) -> Iterator[str]:
     """The curated training text in a random order, a batch at a time; rows that are repeated stand so often."""
     rows, again = view.kept(), repeated(view)
     if again is not None:
         rows = np.repeat(again["row"].to_numpy(), again["repeat"].to_numpy())
+    return _in_random_order(view, rows)
+
+
+def _in_random_order(view: View, rows: np.ndarray) -> Iterator[str]:
+    """The text of positions (uint32 [n]), a batch at a time."""
     order = np.random.default_rng(view.seed(6)).permutation(len(rows))
     for start in range(0, len(rows), TEXT_BATCH):
         yield from view.text(rows[order[start : start + TEXT_BATCH]]).to_list()
