@@ -66,6 +66,12 @@ class LowMemoryError(RecrystError):
     exit_code = 9
 
 
+class HubError(RecrystError):
+    """A hub refused what was pushed, or could not be reached; names it. The same push can be called again."""
+
+    exit_code = 10
+
+
 def low_memory(error: BaseException) -> LowMemoryError | None:
     """The sentence for an error that tells, in some library's words, that memory ran out; None for any other."""
     said = f"{type(error).__name__}: {error}".lower()

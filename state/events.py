@@ -360,6 +360,17 @@ class Review(StepEvent):
     listed: int
 
 
+class Baseline(Record):
+    """What the training of the final model makes of the crude rows. Its tokens are of another tokenizer, if from
+    scratch: bits per byte compare."""
+
+    rows: int
+    tokens: int
+    epochs: float
+    vocabulary: int
+    bits_per_byte: float
+
+
 class Train(StepEvent):
     """The final model was trained, or left out."""
 
@@ -373,6 +384,7 @@ class Train(StepEvent):
     unpruned_perplexity: float | None = None  # before a part of the model was taken out; None: none was
     unpruned_parameters: int | None = None
     share_left: float | None = None  # of those parameters: what is there and not zero
+    baseline: Baseline | None = None  # None: it was not asked for
 
 
 class Export(StepEvent):
@@ -384,7 +396,7 @@ class Export(StepEvent):
 
 
 class Publish(StepEvent):
-    """The report and the dataset card were written."""
+    """The report and the cards were written."""
 
     type: Literal["publish"] = "publish"
     peak_memory_mb: float

@@ -32,6 +32,7 @@ class RunDirectory:
         self.report = root / "report.html"
         self.model = root / "model"
         self.card = root / "README.md"
+        self.model_card = self.model / "README.md"
         self.llm = root / "llm"
         self.quarantine = root / "quarantine.jsonl"
         self.review = root / "review.csv"

@@ -1,4 +1,4 @@
-"""The report and the dataset card of a run, gathered from its log and store."""
+"""The report and the cards of a run, gathered from its log and store."""
 
 import numpy as np
 import polars as pl
@@ -6,7 +6,8 @@ import polars as pl
 from ...state.events import Quality, StepEvent
 from ...state.notes import Start
 from ...state.run import RunDirectory
-from ...tools.write.card import write_card
+from ...tools.write.hub.card import write_card
+from ...tools.write.hub.model_card import write_model_card
 from ...tools.write.report import write_report
 from ...tools.write.shown import JudgedCluster, Learned, ReportData
 from ..view import View
@@ -20,13 +21,15 @@ _LESSONS = {"teacher": "a language model's scores", "like": "the endorsed rows"}
 
 
 def write_pages(data: ReportData, run: RunDirectory) -> None:
-    """Write ``report.html`` and the dataset card of a run."""
+    """Write ``report.html``, the dataset card and, where there is a model, the model card of a run."""
     write_report(data, run.report)
     write_card(data, run.card)
+    if data.final_model is not None:
+        write_model_card(data, run.model_card)
 
 
 def pages(view: View, peak_memory_mb: float) -> ReportData:
-    """Everything the report and the card show; it follows from the run as it stands and the memory it took alone."""
+    """Everything the report and the cards show; it follows from the run as it stands and the memory it took alone."""
     start = next(event for event in view.events if isinstance(event, Start))
     refused = (event for event in view.events if isinstance(event, StepEvent) and event.outcome == "refused")
     name = start.input.rsplit("/", 1)[-1]
@@ -38,6 +41,8 @@ def pages(view: View, peak_memory_mb: float) -> ReportData:
         source=name,
         run_id=start.run_id,
         created=start.ts,
+        seed=start.seed,
+        code=start.code,
         runs_on={role: start.runs_on[role] for role in _ROLES if role in start.runs_on},
         maps=_maps(view),
         clusters=_clusters(view),

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from pathlib import Path
 
 import polars as pl
 
@@ -21,6 +22,7 @@ from ...tools.write.shown import (
     Spent,
     Summary,
     Synthesis,
+    Training,
 )
 from ..decide.facts import spent_on_models
 from ..decide.review import summed
@@ -65,6 +67,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         models=values.models,
         pruned=next((event.reasons[0] for event in trained if event.share_left is not None), None),
         final_model=values.final_model,
+        training=training(view),
         llm=spent(view),
         synthesis=syntheses(view),
         curated_sha256=values.curated_sha256,
@@ -72,6 +75,16 @@ def summary(view: View, peak: float | None = None) -> Summary:
         seconds=seconds_by_step(view),
         peak_memory_mb=next(published, peak_memory_mb()) if peak is None else peak,
     )
+
+
+def training(view: View) -> Training | None:
+    """How the final model was trained; None where there is none."""
+    trained = next((event for event in reversed(view.events) if isinstance(event, Train)), None)
+    if trained is None or not trained.tokens:
+        return None
+    params, shown = view.config.train, {"tokens", "epochs", "vocabulary", "losses", "base_sha256", "base_perplexity"}
+    base = None if params.model is None else Path(params.model).name
+    return Training(mode=params.mode, base=base, baseline=trained.baseline, **trained.model_dump(include=shown))
 
 
 def conflicts(view: View) -> Conflicts | None:

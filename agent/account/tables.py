@@ -17,6 +17,7 @@ from ...state.report import ClusterEvidence, ClusterReport, Objective
 from ...state.run import RunDirectory
 from ...state.values import ModelFigures
 from ...tools.write.figures import (
+    baseline_in_words,
     conflicts_in_words,
     gain_in_words,
     hardest,
@@ -89,6 +90,8 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
             console.print(result.pruned)
         if result.final_model is not None:
             console.print(f"final model: {result.final_model.name}: {result.final_model.why}")
+        if result.training is not None and result.training.baseline is not None:
+            console.print(Text(baseline_in_words(result.training.baseline, result.models[0])))
     if spent := result.llm:
         price = "price not known" if spent.usd is None else f"${spent.usd:.4f}"
         said = (

@@ -1,6 +1,6 @@
 """What lies outside the log: settings, artefacts, written files and answers, held against what the log says of them.
 
-The rows, the curated and removed files, the report and the card are made again from what the log names, and compared.
+The rows, the curated and removed files, the report and the cards are made again from what the log names, and compared.
 """
 
 import re
@@ -38,7 +38,7 @@ _WRITES = {
     "train": r"model/.+",
     "quantise": r"model/.+",
     "export": r"(curated|removed)/.+\.parquet|notes/.+\.md",
-    "publish": r"report\.html|README\.md",
+    "publish": r"report\.html|README\.md|model/README\.md",
 }
 _EXCERPT = 60  # characters around the first that differ
 
@@ -142,11 +142,11 @@ def check_answers(run: RunDirectory, events: Sequence[Event]) -> Iterator[str]:
 
 
 def check_card(run: RunDirectory, events: Sequence[Event]) -> Iterator[str]:
-    """What is wrong with the card, if there is one; empty where its head is that of the event before ``publish``."""
-    if run.card.is_file():
-        anchored = set(re.findall(r"\b[0-9a-f]{64}\b", run.card.read_text(encoding="utf-8", errors="replace")))
+    """What is wrong with each card that there is; empty where its head is that of the event before ``publish``."""
+    for card in filter(Path.is_file, (run.card, run.model_card)):
+        anchored = set(re.findall(r"\b[0-9a-f]{64}\b", card.read_text(encoding="utf-8", errors="replace")))
         there = anchored & {event.prev_hash for event in events if isinstance(event, Publish)}
-        yield "" if there else f"{run.card} names no event of this log: the log was rewritten, or the card replaced"
+        yield "" if there else f"{card} names no event of this log: the log was rewritten, or the card replaced"
 
 
 # Made again --------------------------------------------------------------------------------------------------------
@@ -234,7 +234,10 @@ def _pages(view: View, event: Publish) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         again = RunDirectory(Path(folder))
         write_pages(data, again)
-        for path, made in ((view.run.report, again.report), (view.run.card, again.card)):
+        written_ones = [(view.run.report, again.report), (view.run.card, again.card)]
+        if any(file.path == "model/README.md" for file in written([event])):  # a run of an earlier build has none
+            written_ones.append((view.run.model_card, again.model_card))
+        for path, made in written_ones:
             if wrong := unlike_lines(*(page.read_text("utf-8", errors="replace") for page in (path, made))):
                 yield f"{path}, {wrong}, which does not follow from the run"
 

@@ -22,6 +22,7 @@ _COMMANDS = {
     "audit": ("inspect", "Verify a run's log and files, and derive every decision again."),
     "explain": ("inspect", "Tell why one row stayed or went."),
     "refilter": ("refilter", "Show what other quality thresholds would change in a run, then run with them."),
+    "push": ("push", "Send the curated rows and the final model of a run to a hub, each with its card."),
     "quantise": ("inspect", "Export a local causal language model as NF4, INT8 or GGUF."),
     "tool": ("tool", "Run one tool on a table."),
     "eval": ("..evals.cli", "Run an experiment that shows what Recryst is worth."),  # by name: agent imports no evals

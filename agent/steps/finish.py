@@ -1,4 +1,4 @@
-"""What a run leaves: the curated rows, those that went, the report and the card."""
+"""What a run leaves: the curated rows, those that went, the report and the cards."""
 
 import os
 import shutil
@@ -160,7 +160,7 @@ def write_gone(view: View, folder: Path) -> None:
 
 
 class Publish(Step[Written]):
-    """Write the report and the dataset card, which name the head of the log as it stands here."""
+    """Write the report and the cards, which name the head of the log as it stands here."""
 
     name = "publish"
     unit = "pages"
@@ -179,4 +179,7 @@ class Publish(Step[Written]):
 
 
 def _pages(view: View) -> dict[str, str]:
-    return files_below(view.run.root, view.run.report.name, view.run.card.name)
+    run = view.run
+    return files_below(
+        run.root, *(page.relative_to(run.root).as_posix() for page in (run.report, run.card, run.model_card))
+    )

@@ -36,6 +36,14 @@ class TrainParams(Section):
         None, gt=0, description="at its peak; by default 0.003 from scratch, 0.0002 for lora, 0.00002 for full"
     )
 
+    baseline: bool = Field(
+        False,
+        description="train the same model on the crude rows, too, to measure it beside the final one; not kept",
+        exclude_if=lambda wanted: (
+            not wanted
+        ),  # so that a run of a build without this key keeps the hash of its settings
+    )
+
     @property
     def begins_from(self) -> str | None:
         """The folder of the model that is fine-tuned or learned from; None: there is none."""

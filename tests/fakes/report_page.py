@@ -12,7 +12,7 @@ from shown_about import choices_about, conflicts_about, headline_about, relabell
 
 from recryst.state.actions import Action, Prune, Refilter
 from recryst.state.decision import Critique, Rejected
-from recryst.state.events import StageGain
+from recryst.state.events import Baseline, StageGain
 from recryst.state.report import ClusterEvidence, Objective, Probe
 from recryst.state.values import FinalModel, LabelLesson, LabelTally, ModelFigures
 from recryst.tools.write.report import write_report
@@ -26,6 +26,7 @@ from recryst.tools.write.shown import (
     Spent,
     Stage,
     Synthesis,
+    Training,
 )
 
 STEERING = "\u2028\u2029\x00\x1b\x07\x9b\u202e\u2066\u061c"
@@ -162,6 +163,8 @@ def report_data(texts: list[str]) -> ReportData:
         source=text,
         run_id="run-17",
         created="2026-11-21 03:10 UTC",
+        seed=0,
+        code={"version": "0.1.0"},
         runs_on={"embedding": text, "policy": "rules"},
         rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222},
         anchor=981,
@@ -201,6 +204,11 @@ def report_data(texts: list[str]) -> ReportData:
         ),
         models=(ModelFigures(name="dense", answer=text, **dense), ModelFigures(name="nf4", answer=text, **nf4)),
         final_model=FinalModel(name="nf4", why=text),
+        training=Training(
+            **{"mode": "lora", "base": text, "base_sha256": "5d" * 32, "base_perplexity": 77.123, "tokens": 298765},
+            **{"epochs": 3.21, "vocabulary": 4077, "losses": (7.1234, 5.5, 4.3456)},
+            baseline=Baseline(rows=9022, tokens=299008, epochs=2.5, vocabulary=4096, bits_per_byte=1.7011),
+        ),
         seconds={"embed": 241.2, "cluster": 3.3},
         peak_memory_mb=1834.2,
         converged=False,

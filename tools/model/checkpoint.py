@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -9,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...state.errors import InputError, StorageError, UsageError, storage_error
+from ...state.errors import InputError, UsageError, storage_error
 from ...state.store import sync
 
 GGUF_NAME = "model.gguf"
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how Rust ends what the operating system said
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -187,8 +190,6 @@ def publish(out: Path) -> Iterator[Path]:
         UsageError: as ``check_replaceable``.
         StorageError: the disk is full or not writable.
     """
-    from safetensors import SafetensorError
-
     check_replaceable(out)
     part, old = (out.parent / f".{out.name}.{role}" for role in ("part", "old"))
     try:
@@ -205,7 +206,10 @@ def publish(out: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise storage_error(error, out, "writing a model to") from error
-    except SafetensorError as error:  # its form of an OSError
-        raise StorageError(f"cannot finish writing a model to {out}: {error}") from error
+    except Exception as error:  # safetensors and tokenizers, in Rust, raise no OSError
+        if (said := _OS_ERROR.search(str(error))) is None:
+            raise
+        fault = OSError(int(said[1]), os.strerror(int(said[1])))
+        raise storage_error(fault, out, "writing a model to") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

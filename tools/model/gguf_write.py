@@ -64,7 +64,7 @@ def export_gguf(model_dir: Path, to: Gguf, out: Path) -> None:
             try:
                 writer.write_header_to_file()
                 writer.write_kv_data_to_file()
-                writer.write_tensors_to_file()
+                _write_tensors(writer)
             finally:
                 writer.close()
             lines = ["FROM ./" + GGUF_NAME, f"PARAMETER num_ctx {model.config.max_position_embeddings}"]
@@ -236,6 +236,20 @@ def _add_tensors(writer: "GGUFWriter", model: Any, to: Gguf) -> None:
         if kind is Kind.Q4_0 and found in ("token_embd.weight", "output.weight"):
             kind = Kind.Q8_0
         writer.add_tensor(found, gguf.quants.quantize(weights, kind), raw_dtype=kind)
+
+
+def _write_tensors(writer: "GGUFWriter") -> None:
+    """What ``write_tensors_to_file`` writes, byte for byte. That one leaves it to numpy's ``tofile``, which does not
+    say when the last bytes of a tensor find no room on the disk."""
+    writer.write_ti_data_to_file()
+    assert writer.fout is not None
+    (file,), (tensors,) = writer.fout, writer.tensors
+    writer.write_padding(file, file.tell())
+    for one in tensors.values():
+        assert one.tensor is not None
+        file.write(np.ascontiguousarray(one.tensor).data)
+        writer.write_padding(file, one.nbytes)
+    file.flush()
 
 
 def interleaved(weights: np.ndarray, heads: int) -> np.ndarray:

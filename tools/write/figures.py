@@ -6,10 +6,10 @@ Everything is measured already; here it is only put side by side.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...state.events import StageGain
+from ...state.events import Baseline, StageGain
 from ...state.phrases import counted, number
 from ...state.report import Headline, Moved, Objective, ProbeName
-from ...state.values import LabelConflicts, LabelLesson, LabelTally
+from ...state.values import LabelConflicts, LabelLesson, LabelTally, ModelFigures
 from ..judge.labels import STAGES
 from ..judge.taxonomy import PARTS
 from ..judge.weak import FEWEST_KEYWORDS, FEWEST_ROWS
@@ -256,9 +256,28 @@ def review_in_words(found: InDoubts) -> str:
     return f"{said}: {where}; fill in its last column (keep, remove or label NAME), and run again with --answers"
 
 
-#: The filters of both templates.
+def baseline_in_words(found: Baseline, dense: ModelFigures) -> str:
+    """What the training of the final model makes of the crude rows, beside what it makes of the curated ones."""
+    change = f"{100 * (dense.bits_per_byte / found.bits_per_byte - 1):+.2f} %".replace("-", "−")
+    return (
+        f"the crude set's model beside it, trained alike on {counted(found.rows, 'row')} before anything was removed: "
+        f"{found.bits_per_byte:.4f} bits per byte of the held-out rows, the curated set's "
+        f"{dense.bits_per_byte:.4f} ({change})"
+    )
+
+
+def curve(values: Sequence[float], width: int, height: int) -> str:
+    """The points of an SVG polyline of those pixels through values at equal distances, the highest at the top."""
+    low, high = min(values), max(values)
+    places = ((at / max(1, len(values) - 1), (high - value) / ((high - low) or 1)) for at, value in enumerate(values))
+    return " ".join(f"{width * x:.1f},{height * y:.1f}" for x, y in places)
+
+
+#: The filters of the templates.
 FILTERS = {
     **{one.__name__: one for one in (number, percent, size, duration, counted)},
+    "baseline": baseline_in_words,
+    "curve": curve,
     "hit": hit_in_words,
     "gain": gain_in_words,
     "conflicts": conflicts_in_words,

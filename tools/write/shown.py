@@ -5,7 +5,7 @@ from pydantic import ConfigDict, Field, field_serializer
 
 from ...state.canonical import Json
 from ...state.decision import Critique, Rejected
-from ...state.events import StageGain, SynthesisFigures
+from ...state.events import Baseline, StageGain, SynthesisFigures
 from ...state.report import ClusterEvidence, Headline, Objective, Record, Selected
 from ...state.values import FinalModel, LabelTally, ModelFigures
 from .choices import Choices
@@ -211,6 +211,20 @@ class JudgedCluster(Record):
     medoid_text: str
 
 
+class Training(Record):
+    """How the final model was trained."""
+
+    mode: str
+    base: str | None  # the name of the folder of the model that was fine-tuned
+    base_sha256: str | None  # of its weights
+    base_perplexity: float | None
+    tokens: int
+    epochs: float
+    vocabulary: int
+    losses: tuple[float, ...]  # nats per token, means over equal stretches
+    baseline: Baseline | None  # None: it was not asked for
+
+
 class Summary(Record):
     """What a run came to; as JSON, what ``--json`` prints."""
 
@@ -236,6 +250,7 @@ class Summary(Record):
     models: tuple[ModelFigures, ...]
     pruned: str | None = None  # what was taken out of the trained model, and what that cost; None: nothing was
     final_model: FinalModel | None = None  # None: there is none, or the run has not come to it
+    training: Training | None = None  # None: as for the models
     llm: Spent | None
     synthesis: tuple[Synthesis, ...]
     curated_sha256: str | None
@@ -245,7 +260,7 @@ class Summary(Record):
 
 
 class ReportData(Summary):
-    """What the report and the dataset card show beside the summary.
+    """What the report and the cards show beside the summary.
 
     ``maps`` holds the rows to draw: ``row``, ``id``, ``excerpt``, ``cluster`` (int32, −1 noise, null where a
     row has none), ``status``, ``split``, ``stage``, ``reason``, ``label`` and coordinates such as ``umap_2d_x``.
@@ -257,6 +272,8 @@ class ReportData(Summary):
     source: str
     run_id: str
     created: str
+    seed: int
+    code: dict[str, str]  # version, and the commit of a checkout
     runs_on: dict[str, str]
     maps: pl.DataFrame
     clusters: tuple[JudgedCluster, ...]

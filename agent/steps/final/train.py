@@ -1,10 +1,12 @@
 """The final model, trained on the curated text and measured on the anchor."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from ....state import events
 from ....state.canonical import sha256_file, sha256_json
@@ -12,6 +14,7 @@ from ....state.errors import IntegrityError
 from ....state.params.final_model import TrainParams
 from ....state.phrases import Advance, silent
 from ....state.values import Values
+from ....tools.write.figures import baseline_in_words
 from ...session import Session
 from ...view import View
 from ..base import Draft, Step
@@ -29,12 +32,11 @@ class Train(Step[Models | None]):
     takes = "the figures of the trained model"
 
     def total(self, view: View) -> int | None:
-        params = view.config.train
-        if params.prune == "none":
-            return params.tokens
         from ....tools.model.prune import RECOVERY
 
-        return params.tokens + params.tokens // RECOVERY
+        params = view.config.train
+        once = params.tokens + (params.tokens // RECOVERY if params.prune != "none" else 0)
+        return once * (2 if params.baseline else 1)
 
     def measure(self, session: Session, view: View, advance: Advance) -> Models | None:
         if _why_not(view):
@@ -65,6 +67,8 @@ class Train(Step[Models | None]):
             "losses": list(result.losses),
             **base,
         }
+        if params.baseline:
+            fields["baseline"] = _baseline(session, view, anchor, advance).model_dump()
         return Models(_trained(view), fields, (model,))
 
     def logged(self, view: View, event: events.Train) -> Models | None:
@@ -75,6 +79,8 @@ class Train(Step[Models | None]):
             names |= {"base_sha256", "base_perplexity"}
         pruned = view.config.train.prune != "none"
         fields = event.model_dump(include=names | {"unpruned_perplexity"} if pruned else names)
+        if view.config.train.baseline and event.baseline is not None:
+            fields["baseline"] = event.baseline.model_dump() | {"rows": len(_crude(view))}
         models = tuple(sized(view, model) for model in event.state.values.models)
         return Models(_trained(view), fields | (_left(view) if pruned else {}), models)
 
@@ -82,31 +88,27 @@ class Train(Step[Models | None]):
         """As for every step.
 
         Raises:
-            IntegrityError: the log tells of no model, or of another.
+            IntegrityError: the log tells of no model, or of another, or of no baseline where one was asked for.
         """
         if measured is None:
             return Draft(outcome="skipped", reasons=(_why_not(view),))
         if [model.name for model in measured.models] != ["dense"]:
             raise IntegrityError("the model that was trained is not told of")
         fields, after = measured.fields, measured.models[0].perplexity
-        said = f"train: {fields['tokens']:,} tokens, {fields['epochs']} passes over the text"
-        pruned = ()
-        if view.config.train.prune != "none":
-            pruned = (_pruned(view.config.train, fields, after),)
-        if view.config.train.distil_from is not None:
-            said = f"{said}, held-out perplexity of the teacher {fields['base_perplexity']}, of its student"
-            said = f"{said} {fields['unpruned_perplexity'] if pruned else after}"
-        elif view.config.train.mode != "scratch":
-            tuned = fields["unpruned_perplexity"] if pruned else after
-            said = f"{said}, {view.config.train.mode} fine-tuning: held-out perplexity"
-            said = f"{said} {fields['base_perplexity']} → {tuned}"
+        pruned = () if view.config.train.prune == "none" else (_pruned(view.config.train, fields, after),)
+        lines = [_said(view.config.train, fields, after), *pruned]
+        if view.config.train.baseline:
+            if "baseline" not in fields:
+                raise IntegrityError("the baseline that was asked for is not told of")
+            baseline = events.Baseline.model_validate(fields["baseline"])
+            lines.append(f"train: {baseline_in_words(baseline, measured.models[0])}")
         return Draft(
             values=Values(models=measured.models),
             inputs=("ledger", "text", *(("assignments",) if view.config.outcome.repeat > 1 else ())),
             fields=fields,
             files=measured.files,
             reasons=pruned,
-            lines=((said, ""), *((one, "") for one in pruned)),
+            lines=tuple((line, "") for line in lines),
         )
 
 
@@ -124,6 +126,19 @@ def _left(view: View) -> dict[str, float]:
     return {"unpruned_parameters": before, "share_left": round(left / max(before, 1), 4)}
 
 
+def _said(params: TrainParams, fields: Mapping[str, Any], after: float) -> str:
+    """What a training came to, before anything was taken out of the model."""
+    said, trained = f"train: {fields['tokens']:,} tokens, {fields['epochs']} passes over the text", after
+    if params.prune != "none":
+        trained = fields["unpruned_perplexity"]
+    if params.distil_from is not None:
+        of = f"of the teacher {fields['base_perplexity']}, of its student {trained}"
+        return f"{said}, held-out perplexity {of}"
+    if params.mode != "scratch":
+        return f"{said}, {params.mode} fine-tuning: held-out perplexity {fields['base_perplexity']} → {trained}"
+    return said
+
+
 def _pruned(params: TrainParams, fields: Mapping[str, Any], after: float) -> str:
     return (
         f"{params.prune_share:.0%} of the {params.prune} of the trained model were to be taken out: "
@@ -139,11 +154,47 @@ def _why_not(view: View) -> str:
     return "" if view.text(view.anchor()).str.len_bytes().sum() else "the rows have no text"
 
 
+def _baseline(session: Session, view: View, anchor: list[str], advance: Advance) -> events.Baseline:
+    """The same training on the crude rows, measured on the same held-out rows; its model is not kept."""
+    from ....tools.model.perplexity import evaluate
+    from ....tools.model.train import train
+
+    params, rows, folder = view.config.train, _crude(view), view.run.model / ".baseline"
+    try:
+        result = train(_in_random_order(view, rows), params, folder / "dense", view.seed(5), advance)
+        with session.step("evaluate", None, "tokens") as read:
+            found = evaluate(folder / "dense", anchor, params.context, advance=read)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return events.Baseline(
+        rows=len(rows),
+        tokens=result.tokens,
+        epochs=result.epochs,
+        vocabulary=result.vocabulary,
+        bits_per_byte=round(found.bits_per_byte, 6),
+    )
+
+
+def _crude(view: View) -> np.ndarray:
+    """Positions of the rows of the input that are not held out, removed or not, uint32 [n], ascending. Copies of
+    held-out rows are none of them: a model that was trained on those would know what it is measured on."""
+    ledger = view.ledger().with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
+    ledger = ledger.filter(pl.col("origin") == "input")
+    held_out = ledger.filter(pl.col("split").is_in(["anchor", "sealed"]))["id"]
+    apart = ~pl.col("id").is_in(held_out.implode()) & ~pl.col("duplicate_of").is_in(held_out.implode()).fill_null(False)
+    return ledger.filter(apart)["row"].to_numpy()
+
+
 def _shuffled_text(view: View) -> Iterator[str]:
     """The curated training text in a random order, a batch at a time; rows that are repeated stand so often."""
     rows, again = view.kept(), repeated(view)
     if again is not None:
         rows = np.repeat(again["row"].to_numpy(), again["repeat"].to_numpy())
+    return _in_random_order(view, rows)
+
+
+def _in_random_order(view: View, rows: np.ndarray) -> Iterator[str]:
+    """The text of positions (uint32 [n]), a batch at a time."""
     order = np.random.default_rng(view.seed(6)).permutation(len(rows))
     for start in range(0, len(rows), TEXT_BATCH):
         yield from view.text(rows[order[start : start + TEXT_BATCH]]).to_list()

@@ -124,6 +124,19 @@ def test_a_log_of_another_run_does_not_fit_the_card(copy):
     assert any("README.md" in failure for failure in audit(copy).failures)
 
 
+def test_a_run_of_a_build_without_a_model_card_passes_as_before(copy):
+    (copy / "model" / "README.md").unlink()
+
+    def without(bodies, store):
+        effects = at(bodies, "publish")["effects"]
+        effects[:] = [one for one in effects if one["kind"] != "file:model/README.md"]
+
+    failures = forged(copy, without)
+    assert any("README.md is not in the log" in one for one in failures)  # the forger makes all pages anew
+    (copy / "model" / "README.md").unlink()
+    assert audit(copy).failures == []
+
+
 def test_another_seed_in_every_place_is_found_by_what_it_draws(copy):
     settings = yaml.safe_load((copy / "run.yaml").read_text())
     settings["config"]["seed"] = 7

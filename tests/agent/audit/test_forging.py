@@ -188,7 +188,7 @@ def test_every_number_on_the_card_and_every_line_of_the_report_is_compared(stori
             assert files.unlike_lines("\n".join(other), "\n".join(lines)).startswith(f"line {at + 1} ")
 
 
-@pytest.mark.parametrize("page", ["README.md", "report.html"])
+@pytest.mark.parametrize("page", ["README.md", "report.html", "model/README.md"])
 def test_another_number_on_a_page_is_found(page, storied, tmp_path):
     root = copied(storied, tmp_path / "run")
     text = (root / page).read_text()

@@ -81,13 +81,15 @@ def test_every_figure_is_shown(hostile: Page) -> None:
     parts = "0.9821|0.9999|0.9001|0.7654|0.8109|0.8456|0.8001|0.7002|0.3579|0.9123|0.8712|0.1423|0.1011|0.0512|0.7123"
     rounds = "+0.0455|−0.0412|+0.0178|−0.0998|1,234|77|4,321|0.812|0.938|76.5%"
     clusters = "5,678|0.457|0.234|0.333|18.8|6.5|3.2|0.876"
-    models = "10.42|3.42|41.238|43.911|1.6123|1.6402|+6.48"
+    models = "10.42|3.42|41.238|43.911|1.6123|1.6402|+6.48|9,022 rows before anything was removed|1.7011|−5.22 %"
+    models += "|298,765 tokens, 3.21 passes|7.12|4.35"
     written = (
         "17 questions, 98,765 tokens, $0.1234|31|6,543|too few words: 6,321|stopped for 1 cluster|ended by the budget"
     )
     rows += "|4,807 rows have another label|4,805"
     expected = f"{rows}|{separation}|{parts}|{rounds}|{clusters}|{models}|{written}".split("|")
     assert [figure for figure in expected if figure not in hostile.text] == []
+    assert "0.0,0.0 280.0,64.3 560.0,110.0" in hostile.attribute("polyline", "points")  # the loss, from high to low
     assert "3f" * 32 in hostile.text
     assert "a7" * 32 in hostile.text
 

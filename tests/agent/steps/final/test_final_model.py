@@ -1,13 +1,17 @@
 """The final model: what is skipped and why, which formats are told of, and which of them is named."""
 
 import numpy as np
+import polars as pl
 import pytest
 from safetensors.numpy import save_file
-from small_view import Round
+from small_view import ROWS, Round, ignored
 
+from recryst.agent.cli.progress import Reporter
+from recryst.agent.steps.base import config_sha
 from recryst.agent.steps.final.figures import Models
 from recryst.agent.steps.final.quantise import Quantise
-from recryst.agent.steps.final.train import Train
+from recryst.agent.steps.final.train import Train, _crude
+from recryst.state.actions import Deduplicate
 from recryst.state.errors import IntegrityError, UsageError
 from recryst.state.params.final_model import QuantiseParams
 from recryst.state.settings import parse_config
@@ -100,3 +104,38 @@ def test_what_was_pruned_is_told_and_counted_again_in_the_files(tmp_path):
     assert "60.0% of its 10 parameters stay; held-out perplexity 1.5 → 2.0" in done.reasons[0]
     forged = done.model_copy(update={"share_left": 0.9, "unpruned_parameters": 7})
     assert Train().logged(view, forged).fields == fields
+
+
+TINY = {"vocab_size": 300, "hidden_size": 64, "layers": 1, "heads": 2, "context": 16, "tokens": 2000}
+
+
+def test_the_crude_set_s_model_is_measured_beside_it_and_not_kept(tmp_path):
+    run = Round(tmp_path, train={**TINY, "baseline": True})
+    copies = Deduplicate(cosine=0.9999, which_to_keep="furthest")
+    view = run.measured(run.acted(run.choosing(run.described(run.held_out()), copies)), met=1.0)
+    kept = view.kept()
+    measured = Train().measure(Reporter(quiet=True), view, ignored)
+    event = run.event(view, Train(), measured)
+    found, dense = event.baseline, event.state.values.models[0]
+    assert len(kept) < ROWS - len(view.held_out()) == found.rows  # the copy that was taken out is in it
+    assert found.bits_per_byte != dense.bits_per_byte
+    assert sorted(path.name for path in view.run.model.iterdir()) == ["dense"]
+
+    def again(logged):
+        return run.event(view, Train(), Train().logged(view, logged))
+
+    assert again(event) == event
+    forged = event.model_copy(update={"baseline": found.model_copy(update={"rows": found.rows + 1})})
+    assert again(forged) == event  # and not what the log says
+    with pytest.raises(IntegrityError, match="the baseline that was asked for is not told of"):
+        again(event.model_copy(update={"baseline": None}))
+    of_held_out = pl.when(pl.col("id") == f"r{kept[0]}").then(pl.lit(f"r{view.held_out()[0]}"))
+    ledger = view.ledger().with_columns(duplicate_of=of_held_out.otherwise("duplicate_of"))
+    assert kept[0] not in _crude(run.holding(view, ledger=ledger))
+
+
+def test_settings_of_a_build_without_a_baseline_keep_their_hash(ended):
+    _, view = ended
+    assert "baseline" not in view.config.model_dump()["train"]
+    with_one = Round(view.run.root, train={"enabled": False, "baseline": True}).begun()
+    assert config_sha(with_one) != config_sha(view)

@@ -5,6 +5,7 @@ table cell, heading, link, HTML element or front matter.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 import jinja2
 import yaml
 
-from ...state.phrases import without_controls
-from ...state.store import write_whole
-from .figures import FILTERS, hardest, parts_of
-from .report import template
-from .shown import ReportData
+from ....state.phrases import without_controls
+from ....state.store import write_whole
+from ..figures import FILTERS, hardest, parts_of
+from ..report import template
+from ..shown import ReportData
 
 CLUSTERS_SHOWN = 20
 # https://huggingface.co/docs/hub/datasets-cards: the upper bounds of `size_categories` up to a billion rows.
@@ -38,7 +39,7 @@ def escape_markdown(value: Any) -> Markdown:
     """
     if isinstance(value, Markdown):
         return value
-    text = _one_line(value)
+    text = one_line(value)
     text = _ACTIVE.sub(lambda found: f"\\{found[0]}" if found[0] not in "<>&" else f"&#{ord(found[0])};", text)
     text = _LINK.sub(lambda found: "".join(f"&#{ord(c)};" if c in ":.@" else c for c in found[0]), text)
     return Markdown(_BLOCK_START.sub(lambda found: f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}", text))
@@ -46,7 +47,7 @@ def escape_markdown(value: Any) -> Markdown:
 
 def code(value: Any) -> Markdown:
     """A value as a code span that it cannot leave; not for table cells, where a pipe still acts."""
-    text = _one_line(value) or "–"
+    text = one_line(value) or "–"
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     space = " " if text.startswith("`") or text.endswith("`") else ""
     return Markdown(f"{fence}{space}{text}{space}{fence}")
@@ -58,7 +59,7 @@ def write_card(data: ReportData, path: Path) -> None:
     Raises:
         StorageError: the disk is full or not writable; a card that stood there before is intact.
     """
-    card = _card().render(
+    card = markdown_template("card.md.jinja").render(
         data=data,
         front_matter=_front_matter(data),
         parts=parts_of(data),
@@ -70,8 +71,8 @@ def write_card(data: ReportData, path: Path) -> None:
 
 
 @cache
-def _card() -> jinja2.Template:
-    """The card's template, compiled once in a process."""
+def markdown_template(name: str) -> jinja2.Template:
+    """The template of a card, every value of which is escaped; compiled once in a process."""
     environment = jinja2.Environment(
         finalize=escape_markdown,
         autoescape=False,  # which would be for HTML; `finalize` escapes every value for Markdown
@@ -81,17 +82,22 @@ def _card() -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters.update(FILTERS, code=code)
-    return environment.from_string(template("card.md.jinja"))
+    return environment.from_string(template(name))
 
 
 def _front_matter(data: ReportData) -> Markdown:
     """The YAML block at the top; language and licence are unknown and therefore left out."""
     rows = data.rows["kept"] + data.rows["synthetic"]
     category = next((name for bound, name in _SIZES if rows < bound), "n>10M")
-    values = {"pretty_name": _one_line(data.title), "size_categories": [category], "tags": ["recryst"]}
-    return Markdown(f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip()}\n---")
+    values = {"pretty_name": one_line(data.title), "size_categories": [category], "tags": ["recryst"]}
+    return front_matter(values)
 
 
-def _one_line(value: Any) -> str:
+def front_matter(values: Mapping[str, Any]) -> Markdown:
+    """The YAML block at the top of a card."""
+    return Markdown(f"---\n{yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True).rstrip()}\n---")
+
+
+def one_line(value: Any) -> str:
     """Text without line breaks, control characters or runs of white space."""
     return " ".join(without_controls(str(value)).split())

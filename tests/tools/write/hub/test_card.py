@@ -19,7 +19,7 @@ from recryst.state.decision import Critique
 from recryst.state.events import StageGain
 from recryst.state.report import ClusterEvidence, Objective, Probe
 from recryst.state.values import ModelFigures
-from recryst.tools.write.card import code, escape_markdown, write_card
+from recryst.tools.write.hub.card import code, escape_markdown, write_card
 from recryst.tools.write.shown import FunnelStep, Hit, JudgedCluster, ReportData, Round, Stage
 
 HOSTILE = [
@@ -85,6 +85,8 @@ def card_data(text: str, full: bool = True) -> ReportData:
         source=text,
         run_id="run-17",
         created="2026-11-21 03:10 UTC",
+        seed=0,
+        code={"version": "0.1.0"},
         runs_on={"embedding": text},
         rows={"ingested": 10003, "quarantined": 13, "kept": 8890, "removed": 1113, "synthetic": 222},
         anchor=981,

@@ -1,0 +1,85 @@
+"""``recryst push``: what is sent is what was logged, after a yes, and nothing before."""
+
+import os
+import shutil
+
+import pexpect
+import pytest
+from commands import COMMAND
+from hub import Hub
+
+TOKEN = "hf_secret_of_the_test"
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with Hub(TOKEN) as served:
+        yield served
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A finished run of one's own, with its final model."""
+    shutil.copytree(finished[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def below(folder, *kinds):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in kinds or not kinds}
+
+
+def test_both_repositories_get_what_was_logged(here, hub, run, finished):
+    before = {path for path in run.rglob("*") if path.is_file()}
+    code, said, told = here("push", run, "me/docs", "--endpoint", hub.url, "--yes")
+    assert code == 0, told
+    assert said.splitlines() == [f"{hub.url}/datasets/me/docs", f"{hub.url}/me/docs"]
+    assert "(private dataset)" in told
+    assert "curated/train-00000.parquet: " in told
+    rows = {f"curated/{name}": content for name, content in below(run / "curated").items()}
+    assert hub.files("dataset", "me/docs") == {**rows, "README.md": (run / "README.md").read_bytes()}
+    final = below(run / "model" / finished[1]["final_model"]["name"])
+    assert hub.files("model", "me/docs") == {**final, "README.md": (run / "model" / "README.md").read_bytes()}
+    assert len(hub.commits) == 2
+    assert {path for path in run.rglob("*") if path.is_file()} == before
+    assert TOKEN not in told
+    assert not any(TOKEN.encode() in path.read_bytes() for path in before)
+
+
+def test_nothing_is_sent_unasked(here, hub, run):
+    code, _, told = here("push", run, "me/docs", "--endpoint", hub.url)
+    assert (code, told.splitlines()[-1]) == (2, "error: nothing was sent, for nobody is there to say yes: add --yes")
+    words = [*COMMAND[1:], "push", str(run), "me/docs", "--endpoint", hub.url]
+    child = pexpect.spawn(COMMAND[0], words, env={**os.environ, "COLUMNS": "200"}, timeout=120, encoding="utf-8")
+    child.expect(r"Send all of it\? \[y/N\]")
+    child.sendline("n")
+    child.expect("nothing was sent")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+    assert not hub.asked
+
+
+def test_what_is_not_as_it_was_logged_stays_here(here, hub, run, tmp_path):
+    def refused(code):
+        found, _, told = here("push", run, "me/docs", "--endpoint", hub.url, "--yes")
+        assert found == code, told
+        assert not hub.asked
+        return told
+
+    card, aside = run / "README.md", tmp_path / "aside"
+    text = card.read_text()
+    card.write_text(text + "One more line.\n")
+    assert "README.md was changed: it does not have the hash in the log" in refused(6)
+    card.unlink()
+    aside.write_text(text)
+    card.symlink_to(aside)
+    assert "README.md is missing" in refused(6)  # a link that leads out of the run is not followed
+    card.unlink()
+    card.write_text(text)
+    (run / "curated" / "more.parquet").write_bytes(b"PAR1")
+    assert "more.parquet is not in the log" in refused(6)
+    (run / "curated" / "more.parquet").unlink()
+    lines = (run / "events.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "events.jsonl").write_bytes(b"".join(lines[:-1]))
+    assert "is not finished" in refused(2)
