@@ -370,6 +370,8 @@ class Train(StepEvent):
     losses: tuple[float, ...] = ()
     base_sha256: str | None = None  # of the weights of the model that was fine-tuned; None: it began from nothing
     base_perplexity: float | None = None  # what that model makes of the held-out text
+    chat_rows: int = 0  # rows of a pass that the chat template of that model spelt …
+    plain_rows: int = 0  # … and those beside them, read as plain text
 
 
 class Export(StepEvent):

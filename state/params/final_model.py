@@ -15,6 +15,10 @@ class TrainParams(Section):
         "scratch", description="a small model from scratch, or `model` fine-tuned: low-rank matrices, or all weights"
     )
     model: str | None = Field(None, description="a folder with the causal language model to fine-tune (safetensors)")
+    chat_template: Literal["auto", "never"] = Field(
+        "auto",
+        description="lora, full: whether pairs and chats are spelt by the chat template of `model`, if it has one",
+    )
     vocab_size: int = Field(4096, ge=300, description="byte-level BPE tokens")
     hidden_size: int = Field(192, ge=64, description="width; a multiple of 64")
     layers: int = Field(4, ge=1)

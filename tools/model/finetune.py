@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from ...state.errors import InputError, MissingExtraError, UsageError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
+from .chat import ChatEncoder, template_of
 from .checkpoint import check_replaceable, load_model, model_settings, publish, quiet
 from .fit import TrainResult, encode, fit, pieces, result_of
 from .resume import resume_beside
@@ -38,8 +40,9 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
 
     ``full`` changes all weights, ``lora`` learns a pair of matrices of rank 16 beside every linear layer but the head
     and adds their product to it at the end, so that what is saved has the shape of the model it came from, in float32.
-    Rows are joined by the tokenizer's end-of-text token and drawn as in ``train``; sequences are no longer than the
-    model's positions. The same text, model, parameters and seed give the same bytes on the same kind of CPU.
+    Rows are joined by the tokenizer's end-of-text token and drawn as in ``train``; those that are a ``Chat`` are spelt
+    by its chat template, if it has one. Sequences are no longer than the model's positions. The same text, model,
+    parameters and seed give the same bytes on the same kind of CPU.
 
     Raises:
         UsageError: a learning rate that diverges, ``out`` holds something else than a model or is the model itself.
@@ -65,7 +68,9 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
         context = min(params.context, getattr(model.config, "max_position_embeddings", None) or params.context)
         params = params.model_copy(update={"context": context})
         spelled, backend.encode_special_tokens = backend.encode_special_tokens, True  # rows that spell one are text
-        tokens = encode(backend, end, pieces(text), params)
+        template = template_of(tokenizer) if params.chat_template == "auto" else None
+        chats = None if template is None else ChatEncoder(tokenizer, template)
+        tokens = encode(chats or backend, end, chats.pieces(text) if chats else pieces(text), params)
         backend.encode_special_tokens = spelled
         resume = resume_beside(out, tokens, model, params.model_dump(), seed)
         if params.mode == "lora":
@@ -76,7 +81,8 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)
         resume.forget()
-    return result_of(out, model, tokens, losses, params)
+    result = result_of(out, model, tokens, losses, params)
+    return result if chats is None else replace(result, chat_rows=chats.chats, plain_rows=chats.plain)
 
 
 def _base(params: TrainParams) -> Path:

@@ -30,6 +30,8 @@ class TrainResult:
     tokens: int  # trained on, repeats counted
     epochs: float  # passes over the text, or over as much of it as the budget reads
     losses: tuple[float, ...]
+    chat_rows: int = 0  # rows of a pass that the model's chat template spelt …
+    plain_rows: int = 0  # … and those beside them that are no conversations, or that it refused
 
 
 def result_of(out: Path, model: Any, tokens: np.ndarray, losses: np.ndarray, params: TrainParams) -> TrainResult:

@@ -14,6 +14,7 @@ from ...session import Session
 from ...view import View
 from ..base import Draft, Step
 from ..finish import files_below, repeated
+from .chat import converses, in_words, readable
 from .figures import Models, figures, sized
 
 TEXT_BATCH = 4096
@@ -53,6 +54,7 @@ class Train(Step[Models | None]):
             "vocabulary": result.vocabulary,
             "losses": list(result.losses),
             **base,
+            **({"chat_rows": result.chat_rows, "plain_rows": result.plain_rows} if converses(view) else {}),
         }
         return Models(files_below(view.run.root, "model/dense"), fields, (model,))
 
@@ -61,7 +63,7 @@ class Train(Step[Models | None]):
             return None
         names = {"tokens", "epochs", "vocabulary", "losses"}
         if view.config.train.mode != "scratch":
-            names |= {"base_sha256", "base_perplexity"}
+            names |= {"base_sha256", "base_perplexity"} | ({"chat_rows", "plain_rows"} if converses(view) else set())
         fields = event.model_dump(include=names)
         models = tuple(sized(view, model) for model in event.state.values.models)
         return Models(files_below(view.run.root, "model/dense"), fields, models)
@@ -80,6 +82,7 @@ class Train(Step[Models | None]):
         if view.config.train.mode != "scratch":
             before, after = measured.fields["base_perplexity"], measured.models[0].perplexity
             said = f"{said}, {view.config.train.mode} fine-tuning: held-out perplexity {before} → {after}"
+            said += in_words(view, measured.fields)
         return Draft(
             values=Values(models=measured.models),
             inputs=("ledger", "text", *(("assignments",) if view.config.outcome.repeat > 1 else ())),
@@ -98,9 +101,9 @@ def _why_not(view: View) -> str:
 
 def _shuffled_text(view: View) -> Iterator[str]:
     """The curated training text in a random order, a batch at a time; rows that are repeated stand so often."""
-    rows, again = view.kept(), repeated(view)
+    rows, again, read = view.kept(), repeated(view), readable(view)
     if again is not None:
         rows = np.repeat(again["row"].to_numpy(), again["repeat"].to_numpy())
     order = np.random.default_rng(view.seed(6)).permutation(len(rows))
     for start in range(0, len(rows), TEXT_BATCH):
-        yield from view.text(rows[order[start : start + TEXT_BATCH]]).to_list()
+        yield from read(rows[order[start : start + TEXT_BATCH]])
