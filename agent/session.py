@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import __version__
-from ..state.canonical import sha256_json
+from ..state.canonical import Json, canonical_json, sha256_json
 from ..state.config import Config
 from ..state.errors import IntegrityError
 from ..state.events import Event
@@ -37,7 +37,7 @@ from ..tools.vectors.encoders.remote import sent_to
 from ..tools.vectors.encoders.windows import Reading
 from .llm.client import Model
 from .llm.open import open_model
-from .steps.base import Content, Draft, Plain, config_sha
+from .steps.base import Content, Draft, Plain
 from .view import View
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Session:
                 f"{run.log} is missing although the run has artefacts: it cannot be trusted or resumed"
             )
         shutil.rmtree(run.artifacts / "tmp", ignore_errors=True)  # of a process that was killed
-        if self.log.events and getattr(self.log.events[0], "config_sha", "") != config_sha(self.view):
+        if self.log.events and getattr(self.log.events[0], "config_sha", "") != self.config.sha():
             raise IntegrityError(f"{run.settings} was changed since the run started: it does not have the logged hash")
 
     @property
@@ -125,14 +125,20 @@ class Session:
         self.reporter.say("; ".join(f"{what}: {which}" for what, which in runs_on(self.config).items()))
         if {*self.config.reduce.methods} - {"pca"} and self.state.last != "publish" and cores() > 1:
             self.drawing = Drawing()
-        common = {"code": code_version(), "config_sha": config_sha(self.view), "seed": self.config.seed}
+        common: Json = {"code": code_version(), "config_sha": self.config.sha(), "seed": self.config.seed}
+        if defaults := self.config.unwritten():
+            common["defaults"] = defaults
+            named = ", ".join(f"{key} = {canonical_json(value).decode()}" for key, value in defaults.items())
+            self.reporter.say(
+                f"settings that came after the build that began this run stand at their defaults: {named}"
+            )
         if self.log.events:
             self.attempt += 1
             _ = self.model  # what a killed process had under way is this event's
             self.append("resume", **common, torn_bytes=self.log.torn_bytes, after=self.state.last)
         else:
-            config = self.config.model_dump(mode="json")
-            self.append("start", **common, input=self.source, runs_on=runs_on(self.config), config=config)
+            runs = {"runs_on": runs_on(self.config), "config": self.config.written()}
+            self.append("start", **common, input=self.source, **runs)
 
     def append(self, type: str, **fields: object) -> Event:
         """Append an event; the calls to the language model since the event before it are its own."""

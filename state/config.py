@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from .canonical import sha256_json
 from .params.final_model import QuantiseParams, TrainParams
 from .params.llm import LabelParams, LlmParams, QualityParams, SynthesisParams
 from .params.preparation import (
@@ -33,7 +34,7 @@ Backend = Annotated[Literal["auto", "rules", "llm"], Option("model")]
 
 
 class Config(Section):
-    """Everything that decides a run; its hash stands in every event."""
+    """Everything that decides a run; the hash of what a run has of it in writing stands in every event."""
 
     seed: Annotated[int, Option("run")] = Field(0, ge=0, description="the one seed every random choice derives from")
     policy: Backend = Field("auto", description="who decides; auto: the language model, if any")
@@ -118,6 +119,27 @@ class Config(Section):
             said = "has no part in merging notes: the most complete one stays; leave it out, or take another profile"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": f"dedup.{ruled[0]}", "said": said})
         return self
+
+    def written(self) -> dict[str, Any]:
+        """The settings that this was read from, as JSON values: without those that only a later build knows."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def unwritten(self) -> dict[str, Any]:
+        """By key (``section.key``), the values of all other settings: the defaults of this build."""
+        whole = self.model_dump(mode="json")
+        values: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            section = getattr(self, name)
+            if isinstance(section, Section):
+                added = [key for key in type(section).model_fields if key not in section.model_fields_set]
+                values |= {f"{name}.{key}": whole[name][key] for key in added}
+            elif name not in self.model_fields_set:
+                values[name] = whole[name]
+        return values
+
+    def sha(self) -> str:
+        """Hash of the settings as ``run.yaml`` has them: a build with more of them finds the same."""
+        return sha256_json(self.written())
 
     def backend(self, role: Literal["policy", "critic"]) -> Literal["rules", "llm"]:
         """Who decides or critiques once ``auto`` is settled."""

@@ -385,6 +385,8 @@ class Train(StepEvent):
     unpruned_parameters: int | None = None
     share_left: float | None = None  # of those parameters: what is there and not zero
     baseline: Baseline | None = None  # None: it was not asked for
+    chat_rows: int = 0  # rows of a pass that the chat template of that model spelt …
+    plain_rows: int = 0  # … and those beside them, read as plain text
 
 
 class Export(StepEvent):

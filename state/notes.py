@@ -108,6 +108,7 @@ class Start(Base):
     input: str
     runs_on: dict[str, str]
     config: dict[str, Any]
+    defaults: dict[str, Any] = Field(default_factory=dict)  # settings that run.yaml lacks, as this build had them
 
 
 class Resume(Base):
@@ -119,6 +120,7 @@ class Resume(Base):
     seed: int
     torn_bytes: int  # of a last line that a killed process left half written
     after: str
+    defaults: dict[str, Any] = Field(default_factory=dict)  # as in `Start`
 
 
 class Error(Base):

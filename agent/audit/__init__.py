@@ -7,16 +7,18 @@ follows from its recorded answer (``bills``). Measurements are taken as logged, 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...state.errors import RecrystError
 from ...state.events import Decide, Event, Measure, Publish, StepEvent
 from ...state.log import read_log
+from ...state.notes import Resume, Start
 from ...state.run import RunDirectory
 from ...state.store import Store
 from ...state.values import fold
+from ..session import code_version
 from ..steps.cycle import STEPS
 from ..view import View
 from . import files
@@ -33,6 +35,7 @@ class AuditReport:
     taken: tuple[str, ...] = ()
     head: str = ""
     finished: bool = False  # whether the log reaches the end of the run
+    builds: str = ""  # the builds that made the run and the one that audits it, in a sentence, where they are not one
 
 
 def audit(root: Path, head: str | None = None) -> AuditReport:
@@ -46,6 +49,7 @@ def audit(root: Path, head: str | None = None) -> AuditReport:
     report = AuditReport()
     try:
         events, torn = read_log(run.log)
+        report.builds = builds(events)
         source, config = run.read_settings()
     except RecrystError as error:
         report.failures.append(str(error))
@@ -63,6 +67,18 @@ def audit(root: Path, head: str | None = None) -> AuditReport:
         report.failures.append(f"{run.log}: its last event is not the given head {head[:12]}…")
     check(View(run, Store(run.artifacts), config, fold(events), events), source, report)
     return report
+
+
+def builds(events: Sequence[Event]) -> str:
+    """Which builds made a run and which audits it, in a sentence; empty where they are one."""
+    made = dict.fromkeys(_build(event.code) for event in events if isinstance(event, Start | Resume))
+    here = _build(code_version())
+    return "" if set(made) <= {here} else f"the run was made by {' and '.join(made)}, and is audited by {here}"
+
+
+def _build(code: Mapping[str, str]) -> str:
+    commit = f" (commit {code['commit'][:12]})" if code.get("commit") else ""
+    return f"Recryst {code.get('version', 'of an unknown version')}{commit}"
 
 
 def taken(events: Sequence[Event]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from ...tools.vectors.encoders.remote import sent_to
 from ..llm.client import Model
 from ..llm.open import offline_model
 from ..session import runs_on
-from ..steps.base import Content, Draft, Step, config_sha
+from ..steps.base import Content, Draft, Step
 from ..steps.cycle import STEPS, following
 from ..view import View
 from .bills import TALK, lost
@@ -200,11 +200,14 @@ def _note(view: View, event: Event, source: str) -> Iterator[str]:
     if event.state is not None:
         yield "state is set, but a note changes nothing"
     if isinstance(event, Start | Resume):
-        wanted: Json = {"config_sha": config_sha(view), "seed": view.config.seed}
+        wanted: Json = {"config_sha": view.config.sha(), "seed": view.config.seed}
         if isinstance(event, Start):
-            wanted |= {"input": source, "runs_on": runs_on(view.config), "config": view.config.model_dump(mode="json")}
+            wanted |= {"input": source, "runs_on": runs_on(view.config), "config": view.config.written()}
         else:
             wanted["after"] = view.state.last
+        if event.defaults:  # one that has changed since is not what the run was made with
+            now = view.config.unwritten()
+            wanted["defaults"] = {key: now[key] for key in event.defaults if key in now}
         yield from unlike_leaves(_body(event), plain(wanted))
         if not event.code.get("version") or set(event.code) - {"version", "commit"}:
             yield "code names no version of the program, or something else beside it"

@@ -23,7 +23,6 @@ from ...tools.write.review import write_review
 from ..account.publish import pages, write_pages
 from ..decide.review import listed
 from ..llm.answers import Answers
-from ..steps.base import config_sha
 from ..steps.finish import write_curated, write_gone
 from ..steps.repeats import are_clippings
 from ..steps.rows.notes import write_kept_notes
@@ -60,7 +59,7 @@ def where(run: RunDirectory, event: Event) -> str:
 def check_settings(view: View, source: str) -> Iterator[str]:
     """What is wrong with ``run.yaml``; empty where its settings are those the run was started with."""
     first = view.events[0]
-    same = isinstance(first, Start) and (source, config_sha(view)) == (first.input, first.config_sha)
+    same = isinstance(first, Start) and (source, view.config.sha()) == (first.input, first.config_sha)
     yield "" if same else f"{view.run.settings} was changed since the run started"
 
 

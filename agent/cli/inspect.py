@@ -43,6 +43,7 @@ def audit(run_directory: Path, head: str | None, as_json: bool) -> None:
                 {
                     "verified": report.verified,
                     "failures": report.failures,
+                    "builds": report.builds,
                     "taken": report.taken,
                     "finished": report.finished,
                     "log_head": report.head,
@@ -55,6 +56,8 @@ def audit(run_directory: Path, head: str | None, as_json: bool) -> None:
         click.echo(f"log head: {report.head}")
         for failure in report.failures:
             click.echo(f"FAILED: {printable(failure)}")
+        if report.failures and report.builds:
+            click.echo(printable(report.builds))
         click.echo("taken as logged, because nothing derives it (docs/audit.md):")
         for one in report.taken:
             click.echo(f"  {printable(one)}")

@@ -162,6 +162,7 @@ def audit(runs: Runs, params: asked.OfRun) -> Json:
         "verified": {what.replace(" ", "_"): count for what, count in report.verified.items()},
         "failures": report.failures[:_FAILURES],
         "failures_in_all": len(report.failures),
+        "builds": report.builds,
         "taken_as_logged": len(report.taken),
         "log_head": report.head,
     }

@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ...state.canonical import sha256_json
 from ...state.notes import Effect, Input
 from ...state.phrases import Advance, silent
 from ...state.values import Role, StatePatch, Values
@@ -87,18 +86,13 @@ class Draft:
         return fields | {
             "state": patch.model_dump(mode="json"),
             "actor": self.actor,
-            "config_sha": config_sha(view),
+            "config_sha": view.config.sha(),
             "seed": view.config.seed,
             "inputs": [Input(role=role, sha=view.ref(role)).model_dump() for role in self.inputs if view.has(role)],
             "reasons": list(self.reasons),
             "outcome": self.outcome,
             "effects": [effect.model_dump() for effect in effects],
         }
-
-
-def config_sha(view: View) -> str:
-    """Hash of the run's whole configuration."""
-    return sha256_json(view.config.model_dump(mode="json"))
 
 
 class Step(Generic[M]):

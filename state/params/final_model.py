@@ -22,6 +22,10 @@ class TrainParams(Section):
         "none", description="what is taken out of the trained model, which then learns again from what it was"
     )
     prune_share: float = Field(0.5, gt=0, lt=1, description="the share of them that is taken out")
+    chat_template: Literal["auto", "never"] = Field(
+        "auto",
+        description="lora, full: whether pairs and chats are spelt by the chat template of `model`, if it has one",
+    )
     vocab_size: int = Field(4096, ge=300, description="byte-level BPE tokens")
     hidden_size: int = Field(192, ge=64, description="width; a multiple of 64")
     layers: int = Field(4, ge=1)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from ...state.errors import InputError, MissingExtraError, UsageError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
+from .chat import ChatEncoder, template_of
 from .checkpoint import check_replaceable, load_model, model_settings, publish, quiet
 from .fit import TrainResult, encode, fit, pieces, result_of
 from .prune import check_prunable, pruned
@@ -46,8 +48,9 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
 
     ``full`` changes all weights, ``lora`` learns a pair of matrices of rank 16 beside every linear layer but the head
     and adds their product to it at the end, so that what is saved has the shape of the model it came from, in float32.
-    Rows are joined by the tokenizer's end-of-text token and drawn as in ``train``; sequences are no longer than the
-    model's positions. The same text, model, parameters and seed give the same bytes on the same kind of CPU.
+    Rows are joined by the tokenizer's end-of-text token and drawn as in ``train``; those that are a ``Chat`` are spelt
+    by its chat template, if it has one. Sequences are no longer than the model's positions. The same text, model,
+    parameters and seed give the same bytes on the same kind of CPU.
 
     Raises:
         UsageError: a learning rate that diverges, ``out`` holds something else than a model or is the model itself.
@@ -68,7 +71,9 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
         torch.manual_seed(seed)
         model, tokenizer = load_model(folder, dtype=torch.float32)
         params = within_positions(params, model)
-        tokens = encode_as(tokenizer, folder, text, params)
+        template = template_of(tokenizer) if params.chat_template == "auto" else None
+        chats = None if template is None else ChatEncoder(tokenizer, template)
+        tokens = encode_as(tokenizer, folder, text, params, chats)
         resume = resume_beside(out, tokens, model, params.model_dump(), seed)
         if params.mode == "lora":
             model, losses = _low_rank(model, lambda adapted: fit(adapted, tokens, params, seed, advance, resume))
@@ -79,7 +84,8 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)
         resume.forget()
-    return result_of(out, model, tokens, losses, params)
+    result = result_of(out, model, tokens, losses, params)
+    return result if chats is None else replace(result, chat_rows=chats.chats, plain_rows=chats.plain)
 
 
 def within_positions(params: TrainParams, model: Any) -> TrainParams:
@@ -88,8 +94,12 @@ def within_positions(params: TrainParams, model: Any) -> TrainParams:
     return params.model_copy(update={"context": context})
 
 
-def encode_as(tokenizer: Any, folder: Path, text: Iterable[str], params: TrainParams) -> np.ndarray:
+def encode_as(
+    tokenizer: Any, folder: Path, text: Iterable[str], params: TrainParams, chats: ChatEncoder | None = None
+) -> np.ndarray:
     """What ``encode`` makes of the rows by the tokenizer of the model in ``folder``, int32 [n].
+
+    ``chats``: what spells conversations by that model's template; None: all rows are plain text.
 
     Raises:
         InputError: the tokenizer cannot do it, or the text is shorter than one sequence.
@@ -98,7 +108,7 @@ def encode_as(tokenizer: Any, folder: Path, text: Iterable[str], params: TrainPa
     if backend is None or end is None:
         raise InputError(f"the tokenizer in {folder} has no tokenizer.json, or no end-of-text token")
     spelled, backend.encode_special_tokens = backend.encode_special_tokens, True  # rows that spell one are text
-    tokens = encode(backend, end, pieces(text), params)
+    tokens = encode(chats or backend, end, chats.pieces(text) if chats else pieces(text), params)
     backend.encode_special_tokens = spelled
     return tokens
 

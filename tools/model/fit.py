@@ -32,6 +32,8 @@ class TrainResult:
     epochs: float  # passes over the text, or over as much of it as the budget reads
     losses: tuple[float, ...]
     unpruned: Path | None = None  # the model as it was before a part of it was taken out
+    chat_rows: int = 0  # rows of a pass that the model's chat template spelt …
+    plain_rows: int = 0  # … and those beside them that are no conversations, or that it refused
 
 
 def result_of(out: Path, model: Any, tokens: np.ndarray, losses: np.ndarray, params: TrainParams) -> TrainResult:

@@ -26,6 +26,9 @@ PRE_TOKENIZERS: dict[str, dict[str, Any]] = {
 }
 _BLOCK = 32  # weights that share a scale in Q8_0 and Q4_0
 _TEMPLATE = 'TEMPLATE """{{ .Prompt }}"""'  # a model without a chat template goes on where the text ends
+_CHAT = (
+    "# The chat template lies in the GGUF file; where Ollama does not know it, TEMPLATE has to say it in Ollama's words"
+)
 
 
 def export_gguf(model_dir: Path, to: Gguf, out: Path) -> None:
@@ -70,8 +73,7 @@ def export_gguf(model_dir: Path, to: Gguf, out: Path) -> None:
             lines = ["FROM ./" + GGUF_NAME, f"PARAMETER num_ctx {model.config.max_position_embeddings}"]
             if tokenizer.eos_token:
                 lines.append(f'PARAMETER stop "{tokenizer.eos_token}"')
-            if template is None:
-                lines.append(_TEMPLATE)
+            lines.append(_TEMPLATE if template is None else _CHAT)
             (folder / "Modelfile").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

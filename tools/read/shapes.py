@@ -77,7 +77,7 @@ def asked_and_answered(shape: Shape, batch: pa.RecordBatch) -> tuple[pl.Series, 
         return pl.Series("asked", before, dtype=pl.String), pl.Series("answered", last, dtype=pl.String)
     parts = [(name, part) for name, part in zip(shape.columns, shape.form.columns, strict=False) if name]
     answers = [name for name, part in parts if part.heading == shape.form.answer]
-    asking = [name for name, part in parts if part.heading in _ASKING]
+    asking = [name for name, part in parts if part.heading in ASKING]
     if shape.form.answer is None or not answers or not asking:
         return None
     said = pl.DataFrame({str(at): said_of(batch, name).fill_null("") for at, name in enumerate(asking)})
@@ -85,7 +85,8 @@ def asked_and_answered(shape: Shape, batch: pa.RecordBatch) -> tuple[pl.Series, 
     return asked.alias("asked"), said_of(batch, answers[0]).fill_null("").alias("answered")
 
 
-_ASKING = ("Context", "Prompt", "Question", "Instruction", "Input", "User", "Choices")
+#: The headings of what a row asks.
+ASKING = ("Context", "Prompt", "Question", "Instruction", "Input", "User", "Choices")
 
 
 class NestedText(ValueError):

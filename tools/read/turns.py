@@ -99,6 +99,23 @@ def said_in(turn: Turn) -> str:
     return "\n".join(part for part in parts if part.strip()) or parts[-1]
 
 
+def plain_message(turn: Turn) -> dict[str, str] | None:
+    """A turn of the user, the assistant or the system as its ``role`` and its ``content``; None where it is another's,
+    or says more than a text."""
+    role, key = _heading(turn).lower(), _key(turn, _SAID)
+    said = turn[key] if key else None
+    parts = said if isinstance(said, list) else [said]
+    plain = all(isinstance(part, str) or (isinstance(part, dict) and _is_text_part(part)) for part in parts)
+    more = any(turn.get(name) for name in (*_CALLS, *_REASONING))
+    if role not in ("user", "assistant", "system") or more or not plain:
+        return None
+    return {"role": role, "content": said_in(turn)}
+
+
+def _is_text_part(part: dict[str, Any]) -> bool:
+    return part.get("type", "text") == "text" and isinstance(part.get("text"), str)
+
+
 def spoken(turns: list[Turn]) -> Iterator[str]:
     """Each turn as a string that differs where anything in the turn does, but for the name of its speaker's key."""
     for turn in turns:

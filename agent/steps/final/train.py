@@ -19,6 +19,7 @@ from ...session import Session
 from ...view import View
 from ..base import Draft, Step
 from ..finish import files_below, repeated
+from .chat import converses, in_words, readable
 from .figures import Models, figures, sized
 
 TEXT_BATCH = 4096
@@ -66,6 +67,7 @@ class Train(Step[Models | None]):
             "vocabulary": result.vocabulary,
             "losses": list(result.losses),
             **base,
+            **({"chat_rows": result.chat_rows, "plain_rows": result.plain_rows} if converses(view) else {}),
         }
         if params.baseline:
             fields["baseline"] = _baseline(session, view, anchor, advance).model_dump()
@@ -77,6 +79,8 @@ class Train(Step[Models | None]):
         names = {"tokens", "epochs", "vocabulary", "losses"}
         if view.config.train.begins_from is not None:
             names |= {"base_sha256", "base_perplexity"}
+        if converses(view):
+            names |= {"chat_rows", "plain_rows"}
         pruned = view.config.train.prune != "none"
         fields = event.model_dump(include=names | {"unpruned_perplexity"} if pruned else names)
         if view.config.train.baseline and event.baseline is not None:
@@ -96,7 +100,7 @@ class Train(Step[Models | None]):
             raise IntegrityError("the model that was trained is not told of")
         fields, after = measured.fields, measured.models[0].perplexity
         pruned = () if view.config.train.prune == "none" else (_pruned(view.config.train, fields, after),)
-        lines = [_said(view.config.train, fields, after), *pruned]
+        lines = [_said(view.config.train, fields, after) + in_words(view, fields), *pruned]
         if view.config.train.baseline:
             if "baseline" not in fields:
                 raise IntegrityError("the baseline that was asked for is not told of")
@@ -194,7 +198,8 @@ def _shuffled_text(view: View) -> Iterator[str]:
 
 
 def _in_random_order(view: View, rows: np.ndarray) -> Iterator[str]:
-    """The text of positions (uint32 [n]), a batch at a time."""
+    """What is read of positions (uint32 [n]), a batch at a time."""
+    read = readable(view, np.unique(rows))
     order = np.random.default_rng(view.seed(6)).permutation(len(rows))
     for start in range(0, len(rows), TEXT_BATCH):
-        yield from view.text(rows[order[start : start + TEXT_BATCH]]).to_list()
+        yield from read(rows[order[start : start + TEXT_BATCH]])
