@@ -21,6 +21,7 @@ from ..selection.pruning import STRATEGIES, PruningPlan
 from ..selection.study import MODELS, StudyPlan
 from ..selection.study import STRATEGIES as SELECTING
 from ..table import Table
+from ..training.classifiers import ClassifiersPlan
 from ..training.repetition import EPOCHS, RepetitionPlan
 from ..training.repetition import NAMES as REPEATED
 from ..training.stages import NAMES as STAGED
@@ -222,6 +223,19 @@ def stages(**options: Any) -> Made:
     from ..training.stages import EXPERIMENT
 
     return EXPERIMENT, StagesPlan(**options)
+
+
+@_of_data
+@_SEEDS
+@click.option("--epochs", default=ClassifiersPlan.epochs, show_default=True, type=click.IntRange(1),
+              help="Passes in which a teacher learns.")  # fmt: skip
+@click.option("--rows", default=ClassifiersPlan.rows, show_default=True, type=click.IntRange(100),
+              help="To train on, at most.")  # fmt: skip
+def classifiers(**options: Any) -> Made:
+    """Classifiers: what a distilled or pruned one keeps of its teacher, and how small it is."""
+    from ..training.classifiers import EXPERIMENT
+
+    return EXPERIMENT, ClassifiersPlan(**options)
 
 
 @_of_data
