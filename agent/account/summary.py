@@ -63,6 +63,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         stop_reason=values.stop_reason,
         models=values.models,
         final_model=values.final_model,
+        classifiers=values.classifiers,
         llm=spent(view),
         synthesis=syntheses(view),
         curated_sha256=values.curated_sha256,

@@ -4,7 +4,6 @@ Banking77 (Casanueva et al. 2020): all are trained on its train split and measur
 """
 
 import fcntl
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -151,19 +150,18 @@ def _tables(records: Finished[ClassifiersCell], plan: ClassifiersPlan, command: 
     rows = []
     for name in MODELS:
         own = [(record, taught[cell.seed]) for cell, record in records if cell.model == name]
-        scores, shares = ([record[key] for record, _ in own] for key in ("macro_f1", "accuracy"))
+        scores, right = ([record[key] for record, _ in own] for key in ("macro_f1", "accuracy"))
         kept = [100 * record["macro_f1"] / teacher["macro_f1"] for record, teacher in own]
         size = [100 * record["parameters"] / teacher["parameters"] for record, teacher in own]
         middle = {key: fmean(record[key] for record, _ in own) for key in ("parameters", "nonzero", "size_bytes")}
         rows.append((
-            name, round(fmean(scores), 4), round(fmean(shares), 4), round(fmean(kept), 1), round(min(kept), 1),
+            name, round(fmean(scores), 4), round(fmean(right), 4), round(fmean(kept), 1), round(min(kept), 1),
             round(middle["parameters"] / 1e6, 2), round(fmean(size), 1), round(middle["nonzero"] / 1e6, 2),
             round(middle["size_bytes"] / 1e6, 2),
         ))  # fmt: skip
     notes = (
-        f"Banking77, trained on its train split in {plan.epochs} passes and measured on its test split, "
-        f"means over {counted(plan.seeds, 'seed')}. Kept: the macro-F1 in per cent of the teacher's of the same seed, and its "
-        "least.",
+        f"Banking77, trained on its train split in {plan.epochs} passes and measured on its test split, means over "
+        f"{counted(plan.seeds, 'seed')}. Kept: the macro-F1 in per cent of the teacher's of the same seed, and the least.",
         "Parameters in millions, all and those that are not 0; a zero takes as much of a file as any other number.",
     )
     columns = ("model", "macro-F1", "accuracy", "kept %", "least", "parameters", "% of teacher", "not 0", "MB")

@@ -7,7 +7,7 @@ from ...state.canonical import Json
 from ...state.decision import Critique, Rejected
 from ...state.events import StageGain, SynthesisFigures
 from ...state.report import ClusterEvidence, Headline, Objective, Record, Selected
-from ...state.values import FinalModel, LabelTally, ModelFigures
+from ...state.values import ClassifierFigures, FinalModel, LabelTally, ModelFigures
 from .choices import Choices
 
 
@@ -235,6 +235,7 @@ class Summary(Record):
     stop_reason: str | None
     models: tuple[ModelFigures, ...]
     final_model: FinalModel | None = None  # None: there is none, or the run has not come to it
+    classifiers: tuple[ClassifierFigures, ...] = ()  # the final one last
     llm: Spent | None
     synthesis: tuple[Synthesis, ...]
     curated_sha256: str | None

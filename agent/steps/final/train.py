@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from ....state import events
 from ....state.canonical import sha256_file, sha256_json
 from ....state.errors import IntegrityError
@@ -13,25 +11,28 @@ from ....state.values import Values
 from ...session import Session
 from ...view import View
 from ..base import Draft, Step
-from ..finish import files_below, repeated
-from .figures import Models, figures, sized
+from ..finish import files_below
+from .classifier import Classified, classified, train_and_ask, why_no_classifier
+from .figures import Models, figures, shuffled_rows, sized
 
 TEXT_BATCH = 4096
 
 
-class Train(Step[Models | None]):
-    """Train the final small language model on the curated text and score it on the anchor. None: it is left out."""
+class Train(Step[Models | Classified | None]):
+    """Train the final small model on the curated rows and score it on the anchor. None: it is left out."""
 
     name = "train"
     unit = "tokens"
     takes = "the figures of the trained model"
 
     def total(self, view: View) -> int | None:
-        return view.config.train.tokens
+        return None if view.config.train.mode == "classifier" else view.config.train.tokens
 
-    def measure(self, session: Session, view: View, advance: Advance) -> Models | None:
+    def measure(self, session: Session, view: View, advance: Advance) -> Models | Classified | None:
         if _why_not(view):
             return None
+        if view.config.train.mode == "classifier":
+            return train_and_ask(session, view, advance)
         from ....tools.model.perplexity import evaluate
         from ....tools.model.train import train
 
@@ -56,9 +57,11 @@ class Train(Step[Models | None]):
         }
         return Models(files_below(view.run.root, "model/dense"), fields, (model,))
 
-    def logged(self, view: View, event: events.Train) -> Models | None:
+    def logged(self, view: View, event: events.Train) -> Models | Classified | None:
         if _why_not(view):
             return None
+        if view.config.train.mode == "classifier":
+            return Classified.logged(view, event)
         names = {"tokens", "epochs", "vocabulary", "losses"}
         if view.config.train.mode != "scratch":
             names |= {"base_sha256", "base_perplexity"}
@@ -66,7 +69,7 @@ class Train(Step[Models | None]):
         models = tuple(sized(view, model) for model in event.state.values.models)
         return Models(files_below(view.run.root, "model/dense"), fields, models)
 
-    def derive(self, view: View, measured: Models | None, advance: Advance = silent) -> Draft:
+    def derive(self, view: View, measured: Models | Classified | None, advance: Advance = silent) -> Draft:
         """As for every step.
 
         Raises:
@@ -74,6 +77,8 @@ class Train(Step[Models | None]):
         """
         if measured is None:
             return Draft(outcome="skipped", reasons=(_why_not(view),))
+        if isinstance(measured, Classified):
+            return classified(view, measured)
         if [model.name for model in measured.models] != ["dense"]:
             raise IntegrityError("the model that was trained is not told of")
         said = f"train: {measured.fields['tokens']:,} tokens, {measured.fields['epochs']} passes over the text"
@@ -93,14 +98,13 @@ def _why_not(view: View) -> str:
     """Why no model is trained; empty where one is."""
     if not view.config.train.enabled:
         return "train.enabled is false"
+    if view.config.train.mode == "classifier":
+        return why_no_classifier(view)
     return "" if view.text(view.anchor()).str.len_bytes().sum() else "the rows have no text"
 
 
 def _shuffled_text(view: View) -> Iterator[str]:
-    """The curated training text in a random order, a batch at a time; rows that are repeated stand so often."""
-    rows, again = view.kept(), repeated(view)
-    if again is not None:
-        rows = np.repeat(again["row"].to_numpy(), again["repeat"].to_numpy())
-    order = np.random.default_rng(view.seed(6)).permutation(len(rows))
+    """The curated training text in a random order, a batch at a time."""
+    rows = shuffled_rows(view)
     for start in range(0, len(rows), TEXT_BATCH):
-        yield from view.text(rows[order[start : start + TEXT_BATCH]]).to_list()
+        yield from view.text(rows[start : start + TEXT_BATCH]).to_list()

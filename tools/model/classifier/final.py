@@ -36,11 +36,11 @@ def train_classifier(
 ) -> Trained:  # fmt: skip
     """Train the classifier that ``params.classifier`` names and save it in ``out``.
 
-    ``head`` learns a logistic regression on the embedded model's vectors. ``encoder`` fine-tunes the embedded model, too,
-    in ``params.epochs`` passes and ``params.tokens`` tokens at most. ``distilled`` trains that teacher, saves it beside
-    ``out`` as ``teacher``, and teaches a student of one layer its answers, in twice as many passes. What is saved is read by
-    Transformers' AutoModelForSequenceClassification and answers with the labels. The same rows, parameters and seed give
-    the same bytes on the same kind of CPU.
+    ``head`` learns a logistic regression on the embedded model's vectors. ``encoder`` fine-tunes the embedded model,
+    too, in ``params.epochs`` passes and ``params.tokens`` tokens at most. ``distilled`` trains that teacher, saves it
+    beside ``out`` as ``teacher``, and teaches a student of one layer its answers, in twice as many passes. What is
+    saved is read by Transformers' AutoModelForSequenceClassification and answers with the labels. The same rows,
+    parameters and seed give the same bytes on the same kind of CPU.
 
     Args:
         labels: of each text; those without one (None) teach a student alone.

@@ -46,9 +46,9 @@ def fine_tune(
 ) -> tuple[float, ...]:
     """Teach all weights of a classifier but those of its tokens the labels of ``rows``, all of which have one.
 
-    Cross-entropy, AdamW (Loshchilov and Hutter 2019), the learning rate rising over a tenth of the steps and falling to
-    0 in a line (Devlin et al. 2019, appendix A.2). The head should be a good one already, so that the encoder is not bent
-    to a random one (Kumar et al. 2022).
+    Cross-entropy, AdamW (Loshchilov and Hutter 2019), the learning rate rising over a tenth of the steps and falling
+    to 0 in a line (Devlin et al. 2019, appendix A.2). The head should be a good one already, so that the encoder is not
+    bent to a random one (Kumar et al. 2022).
 
     Returns:
         The mean loss of about twenty stretches, in nats per row.
