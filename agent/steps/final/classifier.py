@@ -83,7 +83,9 @@ def classified(view: View, measured: Classified) -> Draft:
     final = found[-1]
     told = f"train: a classifier of {final.parameters / 1e6:.2f} million parameters, held-out macro-F1 {final.macro_f1}"
     if final.share is not None:
-        told += f", {final.share:.1%} of its teacher's at {final.parameters / found[0].parameters:.1%} of the parameters"
+        told += (
+            f", {final.share:.1%} of its teacher's at {final.parameters / found[0].parameters:.1%} of the parameters"
+        )
     return Draft(
         artefacts={"classified": measured.answers},
         values=Values(classifiers=found),

@@ -26,15 +26,15 @@ def test_a_run_ends_with_a_classifier_that_the_audit_derives(bank_questions, tmp
     assert (student.name, student.kind) == ("classifier", "distilled")
     assert student.parameters < teacher.parameters / 10
     assert student.share == pytest.approx(student.macro_f1 / teacher.macro_f1, abs=1e-3)
-    told = json.loads((run.root / "model/classifier/config.json").read_text())
+    told = json.loads((run.path / "model/classifier/config.json").read_text())
     assert sorted(told["id2label"].values())[0] == "age_limit"
-    by_type = {event.type: (number, event) for number, event in enumerate(Forger(run.root).events)}
+    by_type = {event.type: (number, event) for number, event in enumerate(Forger(run.path).events)}
     assert by_type["quantise"][1].reasons == ("a classifier is not exported in other formats",)
     for page in ("report.html", "README.md"):
-        assert f"{student.parameters:,}" in (run.root / page).read_text()
-    assert audit(run.root).failures == []
+        assert f"{student.parameters:,}" in (run.path / page).read_text()
+    assert audit(run.path).failures == []
 
-    forger = Forger(run.root)
+    forger = Forger(run.path)
     number, event = by_type["train"]
     for key, value in (("macro_f1", 0.9999), ("accuracy", 0.9999), ("parameters", 5), ("share", 1.5)):
         better = event.state.values.classifiers[1].model_copy(update={key: value})
