@@ -95,13 +95,20 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _what_is_fine_tuned_is_named(self) -> Config:
-        if (self.train.mode == "scratch") != (self.train.model is None):
+        if (self.train.mode in ("scratch", "classifier")) != (self.train.model is None):
             needs = "needs train.mode=lora or full" if self.train.model else "needs train.model, a model's folder"
             key = "train.model" if self.train.model else "train.mode"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": key, "said": needs})
         if self.train.distil_from is not None and self.train.mode != "scratch":
             said = f"is for train.mode=scratch: with {self.train.mode} leave it out"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": "train.distil_from", "said": said})
+        return self
+
+    @model_validator(mode="after")
+    def _a_classifier_is_asked_for(self) -> Config:
+        if self.train.classifier is not None and self.train.mode != "classifier":
+            said = "needs train.mode=classifier"
+            raise PydanticCustomError(AT_ODDS, "{said}", {"key": "train.classifier", "said": said})
         return self
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ Role = Literal[
     "assignments", "centroids", "space", "scores", "maps", "report", "critiques",
     "sealed_vectors", "sealed_evidence", "sealed_scores", "looked_labels", "looked_scores",
     "trial_ledger", "synthesis", "synthetic", "synthetic_originals",
-    "row_labels", "zero_shot", "answer_file", "answers", "review",
+    "row_labels", "zero_shot", "answer_file", "answers", "review", "classified",
 ]  # fmt: skip
 Artefacts = dict[Role, str | None]  # role → reference; in a patch None takes the role away
 
@@ -60,6 +60,22 @@ class ModelFigures(Record):
     memory_bytes: int | None = None
     agreement: float | None = None
     speed: float | None = None
+
+
+class ClassifierFigures(Record):
+    """A trained classifier and what it makes of the held-out rows that have a label.
+
+    ``name``: its folder below ``model``. ``share``: its macro-F1 in a ratio to that of the teacher it was distilled from;
+    None where it had none.
+    """
+
+    name: str
+    kind: Literal["encoder", "head", "distilled"]
+    parameters: int
+    size_bytes: int
+    macro_f1: float
+    accuracy: float
+    share: float | None = None
 
 
 class FinalModel(Record):
@@ -180,6 +196,7 @@ class Values(Record):
     # train, quantise, label, export
     models: tuple[ModelFigures, ...] = ()
     final_model: FinalModel | None = None
+    classifiers: tuple[ClassifierFigures, ...] = ()  # the final one last
     labelled: LabelTally | None = None
     curated_sha256: str | None = None
 

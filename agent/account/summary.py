@@ -68,6 +68,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         pruned=next((event.reasons[0] for event in trained if event.share_left is not None), None),
         final_model=values.final_model,
         training=training(view),
+        classifiers=values.classifiers,
         llm=spent(view),
         synthesis=syntheses(view),
         curated_sha256=values.curated_sha256,

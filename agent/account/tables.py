@@ -15,7 +15,7 @@ from ...state.decision import Candidate, Critique, Proposal
 from ...state.phrases import counted, number, printable
 from ...state.report import ClusterEvidence, ClusterReport, Objective
 from ...state.run import RunDirectory
-from ...state.values import ModelFigures
+from ...state.values import ClassifierFigures, ModelFigures
 from ...tools.write.figures import (
     baseline_in_words,
     conflicts_in_words,
@@ -92,6 +92,8 @@ def show_summary(run: RunDirectory, result: Summary) -> None:
             console.print(f"final model: {result.final_model.name}: {result.final_model.why}")
         if result.training is not None and result.training.baseline is not None:
             console.print(Text(baseline_in_words(result.training.baseline, result.models[0])))
+    if result.classifiers:
+        console.print(_classifiers(result.classifiers))
     if spent := result.llm:
         price = "price not known" if spent.usd is None else f"${spent.usd:.4f}"
         said = (
@@ -220,6 +222,22 @@ def _models(models: Sequence[ModelFigures]) -> Table:
             "" if model.agreement is None else f"{model.agreement:.1%}",
             f"{model.bits_per_byte:.4f}",
             "" if model.speed is None else f"{model.speed:.2f} x",
+        )
+    return table
+
+
+def _classifiers(classifiers: Sequence[ClassifierFigures]) -> Table:
+    figures = ("parameters", "size", "held-out macro-F1", "of the teacher's", "accuracy")
+    table = _table("Trained classifier", ("model", "kind"), figures)
+    for model in classifiers:
+        table.add_row(
+            model.name,
+            model.kind,
+            f"{model.parameters / 1e6:.2f} M",
+            f"{model.size_bytes / 1e6:.2f} MB",
+            f"{model.macro_f1:.4f}",
+            "" if model.share is None else f"{model.share:.1%}",
+            f"{model.accuracy:.4f}",
         )
     return table
 

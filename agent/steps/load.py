@@ -72,6 +72,8 @@ class Load(Step[Loaded]):
             if result.vectors is not None:
                 side["given_vectors"] = store.adopt(result.vectors)
         values = Values(**{name: getattr(result, name) for name in _SAID})
+        if values.label_column is None and (train := session.config.train).enabled and train.mode == "classifier":
+            raise InputError("train.mode = classifier needs labels: name their column with --label-column")
         source = Path(session.source)
         fields = {
             "input_sha256": sha256_file(source) if source.is_file() else None,

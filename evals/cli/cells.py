@@ -21,6 +21,7 @@ from ..selection.pruning import STRATEGIES, PruningPlan
 from ..selection.study import MODELS, StudyPlan
 from ..selection.study import STRATEGIES as SELECTING
 from ..table import Table
+from ..training.classifiers import ClassifiersPlan
 from ..training.final import FinalPlan
 from ..training.repetition import EPOCHS, RepetitionPlan
 from ..training.repetition import NAMES as REPEATED
@@ -228,14 +229,26 @@ def stages(**options: Any) -> Made:
 @_of_data
 @click.option("--tokens", default=FinalPlan.tokens, show_default=True, type=click.IntRange(1000), help=_TOKENS)
 @click.option("--width", default=FinalPlan.width, show_default=True, type=click.IntRange(64), help="A multiple of 64.")
-@click.option(
-    "--layers", default=FinalPlan.layers, show_default=True, type=click.IntRange(2), help="Of the dense model."
-)
+@click.option("--layers", default=FinalPlan.layers, show_default=True, type=click.IntRange(2),
+              help="Of the dense model.")  # fmt: skip
 def final_model(**options: Any) -> Made:
     """The final model: what each format that it is exported in costs, and each way to a smaller one."""
     from ..training.final import EXPERIMENT
 
     return EXPERIMENT, FinalPlan(**options)
+
+
+@_of_data
+@_SEEDS
+@click.option("--epochs", default=ClassifiersPlan.epochs, show_default=True, type=click.IntRange(1),
+              help="Passes in which a teacher learns.")  # fmt: skip
+@click.option("--rows", default=ClassifiersPlan.rows, show_default=True, type=click.IntRange(100),
+              help="To train on, at most.")  # fmt: skip
+def classifiers(**options: Any) -> Made:
+    """Classifiers: what a distilled or pruned one keeps of its teacher, and how small it is."""
+    from ..training.classifiers import EXPERIMENT
+
+    return EXPERIMENT, ClassifiersPlan(**options)
 
 
 @_of_data

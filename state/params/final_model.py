@@ -8,11 +8,20 @@ from .section import Section
 
 
 class TrainParams(Section):
-    """The final language model: a small one (Llama shape) and its tokenizer from scratch, or one that is fine-tuned."""
+    """The final model: a small language model (Llama shape) and its tokenizer from scratch, one that is fine-tuned, or a
+    classifier."""
 
     enabled: bool = Field(True, description="train and quantise at the end of the run")
-    mode: Literal["scratch", "lora", "full"] = Field(
-        "scratch", description="a small model from scratch, or `model` fine-tuned: low-rank matrices, or all weights"
+    mode: Literal["scratch", "lora", "full", "classifier"] = Field(
+        "scratch",
+        description="a small model from scratch; `model` fine-tuned, by low-rank matrices (lora) or all weights (full); or "
+        "a classifier of the labels",
+    )
+    classifier: Literal["encoder", "head", "distilled"] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # a run from before there was the key has the hash that it had
+        description="the embedded model fine-tuned (what train.mode=classifier is by default), a head on it as it is, or a "
+        "small student of the first",
     )
     model: str | None = Field(None, description="a folder with the causal language model to fine-tune (safetensors)")
     distil_from: str | None = Field(
@@ -37,7 +46,9 @@ class TrainParams(Section):
         4, ge=1, description="passes over the text at most; more teach little (Muennighoff et al. 2023)"
     )
     learning_rate: float | None = Field(
-        None, gt=0, description="at its peak; by default 0.003 from scratch, 0.0002 for lora, 0.00002 for full"
+        None,
+        gt=0,
+        description="at its peak; by default 0.003 from scratch, 0.0002 for lora, 0.00002 for full, 0.0001 for classifier",
     )
 
     baseline: bool = Field(
@@ -54,9 +65,14 @@ class TrainParams(Section):
         return self.model or self.distil_from
 
     @property
+    def kind(self) -> Literal["encoder", "head", "distilled"]:
+        """Which classifier."""
+        return self.classifier or "encoder"
+
+    @property
     def peak(self) -> float:
         """The learning rate at its peak."""
-        usual = {"scratch": 3e-3, "lora": 2e-4, "full": 2e-5}
+        usual = {"scratch": 3e-3, "lora": 2e-4, "full": 2e-5, "classifier": 1e-4}
         return usual[self.mode] if self.learning_rate is None else self.learning_rate
 
 

@@ -7,7 +7,7 @@ from ...state.canonical import Json
 from ...state.decision import Critique, Rejected
 from ...state.events import Baseline, StageGain, SynthesisFigures
 from ...state.report import ClusterEvidence, Headline, Objective, Record, Selected
-from ...state.values import FinalModel, LabelTally, ModelFigures
+from ...state.values import ClassifierFigures, FinalModel, LabelTally, ModelFigures
 from .choices import Choices
 
 
@@ -251,6 +251,7 @@ class Summary(Record):
     pruned: str | None = None  # what was taken out of the trained model, and what that cost; None: nothing was
     final_model: FinalModel | None = None  # None: there is none, or the run has not come to it
     training: Training | None = None  # None: as for the models
+    classifiers: tuple[ClassifierFigures, ...] = ()  # the final one last
     llm: Spent | None
     synthesis: tuple[Synthesis, ...]
     curated_sha256: str | None

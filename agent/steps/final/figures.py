@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ....state.params.final_model import GGUF_FORMATS
 from ....state.values import ModelFigures
 from ...view import View
-from ..finish import Written
+from ..finish import Written, repeated
 
 if TYPE_CHECKING:
     from ....tools.model.perplexity import Evaluation
@@ -19,6 +21,14 @@ class Models(Written):
 
     models: tuple[ModelFigures, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def shuffled_rows(view: View) -> np.ndarray:
+    """Positions of the curated training rows in a random order, uint32 [n]; rows that are repeated stand so often."""
+    rows, again = view.kept(), repeated(view)
+    if again is not None:
+        rows = np.repeat(again["row"].to_numpy(), again["repeat"].to_numpy())
+    return rows[np.random.default_rng(view.seed(6)).permutation(len(rows))]
 
 
 def figures(name: str, found: "Evaluation", dense: "Evaluation") -> ModelFigures:

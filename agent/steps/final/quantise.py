@@ -23,7 +23,9 @@ class Quantise(Step[Models | None]):
     takes = "the figures of the quantised models"
 
     def total(self, view: View) -> int | None:
-        return 1 + len(view.config.quantise.formats)  # the dense one is read again, to compare with
+        return (
+            None if not view.values.models else 1 + len(view.config.quantise.formats)
+        )  # the dense one is read again, to compare with
 
     def measure(self, session: Session, view: View, advance: Advance) -> Models | None:
         if not view.values.models:
@@ -58,7 +60,12 @@ class Quantise(Step[Models | None]):
             IntegrityError: the log tells of other models than the configuration names.
         """
         if measured is None:
-            return Draft(outcome="skipped", reasons=("there is no trained model",))
+            why = (
+                "a classifier is not exported in other formats"
+                if view.values.classifiers
+                else "there is no trained model"
+            )
+            return Draft(outcome="skipped", reasons=(why,))
         names = ["dense", *(name for name in view.config.quantise.formats if name not in measured.left_out)]
         if [model.name for model in measured.models] != names:
             raise IntegrityError(f"the models are not {', '.join(names)}")

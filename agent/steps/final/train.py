@@ -18,30 +18,35 @@ from ....tools.write.figures import baseline_in_words
 from ...session import Session
 from ...view import View
 from ..base import Draft, Step
-from ..finish import files_below, repeated
+from ..finish import files_below
 from .chat import converses, in_words, readable
-from .figures import Models, figures, sized
+from .classifier import Classified, classified, train_and_ask, why_no_classifier
+from .figures import Models, figures, shuffled_rows, sized
 
 TEXT_BATCH = 4096
 
 
-class Train(Step[Models | None]):
-    """Train the final small language model on the curated text and score it on the anchor. None: it is left out."""
+class Train(Step[Models | Classified | None]):
+    """Train the final small model on the curated rows and score it on the anchor. None: it is left out."""
 
     name = "train"
     unit = "tokens"
     takes = "the figures of the trained model"
 
     def total(self, view: View) -> int | None:
+        params = view.config.train
+        if params.mode == "classifier":
+            return None
         from ....tools.model.prune import RECOVERY
 
-        params = view.config.train
         once = params.tokens + (params.tokens // RECOVERY if params.prune != "none" else 0)
         return once * (2 if params.baseline else 1)
 
-    def measure(self, session: Session, view: View, advance: Advance) -> Models | None:
+    def measure(self, session: Session, view: View, advance: Advance) -> Models | Classified | None:
         if _why_not(view):
             return None
+        if view.config.train.mode == "classifier":
+            return train_and_ask(session, view, advance)
         from ....tools.model.perplexity import evaluate
         from ....tools.model.train import train
 
@@ -73,9 +78,11 @@ class Train(Step[Models | None]):
             fields["baseline"] = _baseline(session, view, anchor, advance).model_dump()
         return Models(_trained(view), fields, (model,))
 
-    def logged(self, view: View, event: events.Train) -> Models | None:
+    def logged(self, view: View, event: events.Train) -> Models | Classified | None:
         if _why_not(view):
             return None
+        if view.config.train.mode == "classifier":
+            return Classified.logged(view, event)
         names = {"tokens", "epochs", "vocabulary", "losses"}
         if view.config.train.begins_from is not None:
             names |= {"base_sha256", "base_perplexity"}
@@ -88,7 +95,7 @@ class Train(Step[Models | None]):
         models = tuple(sized(view, model) for model in event.state.values.models)
         return Models(_trained(view), fields | (_left(view) if pruned else {}), models)
 
-    def derive(self, view: View, measured: Models | None, advance: Advance = silent) -> Draft:
+    def derive(self, view: View, measured: Models | Classified | None, advance: Advance = silent) -> Draft:
         """As for every step.
 
         Raises:
@@ -96,6 +103,8 @@ class Train(Step[Models | None]):
         """
         if measured is None:
             return Draft(outcome="skipped", reasons=(_why_not(view),))
+        if isinstance(measured, Classified):
+            return classified(view, measured)
         if [model.name for model in measured.models] != ["dense"]:
             raise IntegrityError("the model that was trained is not told of")
         fields, after = measured.fields, measured.models[0].perplexity
@@ -155,6 +164,8 @@ def _why_not(view: View) -> str:
     """Why no model is trained; empty where one is."""
     if not view.config.train.enabled:
         return "train.enabled is false"
+    if view.config.train.mode == "classifier":
+        return why_no_classifier(view)
     return "" if view.text(view.anchor()).str.len_bytes().sum() else "the rows have no text"
 
 
@@ -165,7 +176,8 @@ def _baseline(session: Session, view: View, anchor: list[str], advance: Advance)
 
     params, rows, folder = view.config.train, _crude(view), view.run.model / ".baseline"
     try:
-        result = train(_in_random_order(view, rows), params, folder / "dense", view.seed(5), advance)
+        order = np.random.default_rng(view.seed(6)).permutation(len(rows))
+        result = train(_read(view, rows[order]), params, folder / "dense", view.seed(5), advance)
         with session.step("evaluate", None, "tokens") as read:
             found = evaluate(folder / "dense", anchor, params.context, advance=read)
     finally:
@@ -190,16 +202,12 @@ def _crude(view: View) -> np.ndarray:
 
 
 def _shuffled_text(view: View) -> Iterator[str]:
-    """The curated training text in a random order, a batch at a time; rows that are repeated stand so often."""
-    rows, again = view.kept(), repeated(view)
-    if again is not None:
-        rows = np.repeat(again["row"].to_numpy(), again["repeat"].to_numpy())
-    return _in_random_order(view, rows)
+    """The curated training text in a random order, a batch at a time."""
+    return _read(view, shuffled_rows(view))
 
 
-def _in_random_order(view: View, rows: np.ndarray) -> Iterator[str]:
+def _read(view: View, rows: np.ndarray) -> Iterator[str]:
     """What is read of positions (uint32 [n]), a batch at a time."""
     read = readable(view, np.unique(rows))
-    order = np.random.default_rng(view.seed(6)).permutation(len(rows))
     for start in range(0, len(rows), TEXT_BATCH):
-        yield from read(rows[order[start : start + TEXT_BATCH]])
+        yield from read(rows[start : start + TEXT_BATCH])

@@ -18,7 +18,7 @@ from recryst.state.actions import Refilter
 from recryst.state.decision import Critique
 from recryst.state.events import StageGain
 from recryst.state.report import ClusterEvidence, Objective, Probe
-from recryst.state.values import ModelFigures
+from recryst.state.values import ClassifierFigures, ModelFigures
 from recryst.tools.write.hub.card import code, escape_markdown, write_card
 from recryst.tools.write.shown import FunnelStep, Hit, JudgedCluster, ReportData, Round, Stage
 
@@ -78,6 +78,7 @@ def card_data(text: str, full: bool = True) -> ReportData:
     stage = {"stage": "filter", "rows": 9999, "removed": 5555, "reasons": {text: 5555}, "seconds": 61.5}
     shares = {"rows": 200, "removed": 90, "rate": 0.45, "average": 0.1234}
     group = Hit(stage="filter", kind="source", group=text, groups=1, high=True, **shares)
+    classifier = {"parameters": 2139213, "size_bytes": 8560012, "macro_f1": 0.9241, "accuracy": 0.9243}
     nf4 = {"size_bytes": 3423512, "perplexity": 43.911, "bits_per_byte": 1.6402}
     return ReportData(
         run=text,
@@ -112,6 +113,9 @@ def card_data(text: str, full: bool = True) -> ReportData:
         rounds=(one, one.model_copy(update={"outcome": "refused"})) if full else (),
         clusters=tuple(cluster(at, text) for at in range(30)) if full else (),
         models=(ModelFigures(name="nf4", answer=text, **nf4),) if full else (),
+        classifiers=(ClassifierFigures(name="classifier", kind="distilled", share=0.9876, **classifier),)
+        if full
+        else (),
         llm=None,
         synthesis=(),
         seconds={},
@@ -186,6 +190,7 @@ def test_every_figure_is_shown(tmp_path: Path) -> None:
     assert "| of them sealed until the end | 417 |" in body
     assert "fair" not in body  # a group that was not hit far above the average
     assert "5,009" not in body  # the 20 largest of 30 clusters
+    assert "| classifier | distilled | 2,139,213 | 8,560,012 | 0.9241 | 98.8 % | 0.9243 |" in body
     assert "recryst audit" in body
     assert f"`{'3f' * 32}`" in body
     assert f"Log head at export: `{'a7' * 32}`" in body
@@ -199,3 +204,4 @@ def test_a_run_without_rounds_clusters_and_models(tmp_path: Path) -> None:
     assert "nobody looked at" not in body
     assert "not exported" in body
     assert "## Model" not in body
+    assert "## Classifier" not in body

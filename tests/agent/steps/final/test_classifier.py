@@ -1,0 +1,55 @@
+"""A run whose final model is a classifier: its figures stand everywhere, and follow from what it said."""
+
+import json
+
+import pytest
+from forger import Forger
+
+from recryst.agent.audit import audit
+from recryst.agent.start import refine
+from recryst.state.errors import InputError
+from recryst.state.params.final_model import TrainParams
+
+SETTINGS = {
+    "train": {"mode": "classifier", "classifier": "distilled", "epochs": 1},
+    "probe.kind": "labels",
+}
+
+
+def test_a_run_ends_with_a_classifier_that_the_audit_derives(bank_questions, tmp_path):
+    run = refine(
+        bank_questions(40, 30), out=tmp_path / "run", label_column="category", max_rounds=1, quiet=True,
+        settings=SETTINGS,
+    )  # fmt: skip
+    teacher, student = run.summary.classifiers
+    assert (teacher.name, teacher.kind, teacher.share) == ("teacher", "encoder", None)
+    assert (student.name, student.kind) == ("classifier", "distilled")
+    assert student.parameters < teacher.parameters / 10
+    assert student.share == pytest.approx(student.macro_f1 / teacher.macro_f1, abs=1e-3)
+    told = json.loads((run.path / "model/classifier/config.json").read_text())
+    assert sorted(told["id2label"].values())[0] == "age_limit"
+    by_type = {event.type: (number, event) for number, event in enumerate(Forger(run.path).events)}
+    assert by_type["quantise"][1].reasons == ("a classifier is not exported in other formats",)
+    for page in ("report.html", "README.md"):
+        assert f"{student.parameters:,}" in (run.path / page).read_text()
+    assert audit(run.path).failures == []
+
+    forger = Forger(run.path)
+    number, event = by_type["train"]
+    for key, value in (("macro_f1", 0.9999), ("accuracy", 0.9999), ("parameters", 5), ("share", 1.5)):
+        better = event.state.values.classifiers[1].model_copy(update={key: value})
+        values = event.state.values.model_copy(update={"classifiers": (teacher, better)})
+        forged = event.model_copy(update={"state": event.state.model_copy(update={"values": values})})
+        assert any(key in one for one in forger.found(number, forged)), key
+
+
+def test_without_labels_it_is_refused_before_the_run(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
+    with pytest.raises(InputError, match=r"train\.mode = classifier needs labels: name their column"):
+        refine(tmp_path / "rows.jsonl", out=tmp_path / "run", quiet=True, settings={"train.mode": "classifier"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_from_before_there_was_the_setting_keeps_its_hash():
+    assert "classifier" not in TrainParams().model_dump(mode="json")
+    assert TrainParams(mode="classifier", classifier="head").model_dump()["classifier"] == "head"
