@@ -85,10 +85,10 @@ class FinalCell:
         return usual.model_copy(update=changes)
 
     def small(self, **changes: Any) -> TrainParams:
-        """How the student is trained: at four sevenths of the width, half the layers and half the tokens."""
+        """How the student is trained: at four sevenths of the width, half the layers and a quarter of the tokens."""
         width = self.width * 4 // 7 // _HEAD * _HEAD or _HEAD
         sizes = {"hidden_size": width, "layers": self.layers // 2, "heads": width // _HEAD}
-        return self.params(**sizes, tokens=self.tokens // 2, learning_rate=2e-3, **changes)
+        return self.params(**sizes, tokens=self.tokens // 4, learning_rate=2e-3, **changes)
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _tables(records: Finished[FinalCell], plan: FinalPlan, command: str) -> list
         "second by Transformers, beside the dense model.",
         "Layers, heads, weights: half of them taken out (of weights: made zero), and the rest taught by the dense "
         f"model on {plan.tokens // RECOVERY:,} tokens. Student: a smaller Llama that is taught by the dense one on "
-        f"{plan.tokens // 2:,} tokens; alone: the same one without a teacher.",
+        f"{plan.tokens // 4:,} tokens; alone: the same one without a teacher.",
     )
     sizes = ("MB", "size %", "matrices %", "expected", "memory MB")
     columns = ("model", *sizes, "perplexity", "change %", "same %", "speed")
