@@ -61,10 +61,12 @@ def check_name(repo: str) -> None:
     Raises:
         UsageError: it cannot, or names no owner.
     """
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub import utils
+    from huggingface_hub.errors import HFValidationError
 
+    client: Any = utils  # which lists no exports
     try:
-        validate_repo_id(repo)
+        client.validate_repo_id(repo)
     except HFValidationError as error:
         raise UsageError(f"{repo!r} is no name of a repository: it must read OWNER/NAME") from error
     if "/" not in repo:
@@ -122,21 +124,23 @@ def upload(api: Any, repo: str, parcel: Parcel, private: bool, advance: Advance 
 def _plain_client() -> Iterator[None]:
     """The client without Xet, and without bars, warnings and lines of its own."""
     import huggingface_hub.constants as constants
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
+    from huggingface_hub import utils
 
-    xet, level, bars = constants.HF_HUB_DISABLE_XET, logging.get_verbosity(), not are_progress_bars_disabled()
+    client: Any = utils  # which lists no exports
+    xet, level = constants.HF_HUB_DISABLE_XET, client.logging.get_verbosity()
+    bars = not client.are_progress_bars_disabled()
     constants.HF_HUB_DISABLE_XET = True
-    logging.set_verbosity_error()
-    disable_progress_bars()
+    client.logging.set_verbosity_error()
+    client.disable_progress_bars()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         constants.HF_HUB_DISABLE_XET = xet
-        logging.set_verbosity(level)
+        client.logging.set_verbosity(level)
         if bars:
-            enable_progress_bars()
+            client.enable_progress_bars()
 
 
 _REFUSALS = {
