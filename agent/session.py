@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ from ..state.store import Store
 from ..state.values import Role, fold
 from ..tools.cores import cores
 from ..tools.vectors.drawing import Drawing
+from ..tools.vectors.embed import Encoder, encoder_for
 from ..tools.vectors.encoders.remote import sent_to
 from ..tools.vectors.encoders.windows import Reading
 from .llm.client import Model
@@ -61,6 +62,7 @@ class Session:
         self.texts_sent = 0  # to an embedding model on another machine, since the last event
         self.reading = Reading()  # of the texts embedded anew, since the round began
         self.embedded_by: str | None = None  # what computed the vectors, in words; None: no text was embedded
+        self._encoder: tuple[Encoder, ExitStack] | None = None  # of this step
         self.drawing: Drawing | None = None  # the maps that another process draws for the report
         self.ask_next = False  # the next action is asked about, although it was approved beforehand …
         self.asked = -1  # … as this one was: the event that decided on it
@@ -90,6 +92,20 @@ class Session:
             model.say = self.reporter.say
         return model
 
+    @property
+    def encoder(self) -> Encoder:
+        """The model that turns text into vectors, open until the step ends."""
+        if self._encoder is None:
+            opened = ExitStack()
+            encoder = opened.enter_context(encoder_for(self.config.embed, self.view.values.ingested))
+            self._encoder = encoder, opened
+        return self._encoder[0]
+
+    def _close_encoder(self) -> None:
+        if self._encoder is not None:
+            self._encoder[1].close()
+            self._encoder = None
+
     def step(self, name: str, total: int | None = None, unit: str = "rows") -> AbstractContextManager[Advance]:
         """Show the progress of a step, or of a part of one; without a unit nothing is shown."""
         return self.reporter.step(name, total, unit) if unit else nullcontext(silent)
@@ -101,6 +117,7 @@ class Session:
         if self.texts_sent:
             fields["sent"] = Sent(to=sent_to(self.config.embed), texts=self.texts_sent).model_dump()
             self.texts_sent = 0
+        self._close_encoder()
         event = self.append(name, seconds=float(np.round(now - self._last_event, 3)), **fields)
         self._last_event = now
         self.state = self.state.after(event)

@@ -25,7 +25,8 @@ from ...tools.repeats.shared import shared_passages, without
 from ...tools.vectors import score as score_tool
 from ...tools.vectors.axes import along
 from ...tools.vectors.cluster import ClusterResult, cluster, density_space
-from ...tools.vectors.embed import KnownVectors, embed, open_cache, open_encoder, read_known, write_known
+from ...tools.vectors.embed import KnownVectors, embed, open_cache, read_known, write_known
+from ...tools.vectors.encoders.windows import Reading
 from ...tools.vectors.evidence import density
 from ...tools.vectors.neighbors import NeighborGraph, neighbor_graph, restrict, unit
 from ..session import Session
@@ -171,7 +172,7 @@ def text_vectors(session: Session, text: pl.Series, advance: Advance) -> tuple[n
     """
     if session.passages is None:
         session.passages = passages(session.view)
-    encoder = open_encoder(session.config.embed)
+    encoder, encoder.reading = session.encoder, Reading()
     root, said = session.run.root, without(text, session.passages)
     known = handed_over(root)
     result = embed(said, encoder, open_cache(encoder, root / "cache"), session.config.embed, advance, root, known)

@@ -10,7 +10,7 @@ from ...state.params.preparation import CleanParams
 from ...state.params.vectors import EmbedParams
 from ...state.phrases import Advance, silent
 from ..text.clean import normalise
-from ..vectors.embed import NOTHING_KNOWN, KnownVectors, embed, open_cache, open_encoder
+from ..vectors.embed import NOTHING_KNOWN, KnownVectors, embed, encoder_for, open_cache
 
 STRENGTH = 10.0  # C of the regression that is scored
 _ITERATIONS = 1000
@@ -25,9 +25,9 @@ def vectors_of(
     there is none, ``folder`` is the cache. What is ``known`` is taken as it is.
     """
     params = EmbedParams()
-    encoder = open_encoder(params)
-    cache = open_cache(encoder, folder)
-    return np.array(embed(normal(texts), encoder, cache, params, advance, known=known).vectors)
+    with encoder_for(params, len(texts)) as encoder:
+        cache = open_cache(encoder, folder)
+        return np.array(embed(normal(texts), encoder, cache, params, advance, known=known).vectors)
 
 
 def normal(texts: Sequence[str]) -> pl.Series:

@@ -18,10 +18,19 @@ from ..read.columns import sound_vectors
 from ..repeats.shared import shared_passages, without
 from ..table_tool import Noted, TableTool
 from .cache import VectorCache, groups, open_cache
-from .encoders.open import Encoder, open_encoder
+from .encoders.open import Encoder, encoder_for, open_encoder
 from .neighbors import unit
 
-__all__ = ["EmbedResult", "Encoder", "VectorCache", "embed", "open_cache", "open_encoder", "table_vectors"]
+__all__ = [
+    "EmbedResult",
+    "Encoder",
+    "VectorCache",
+    "embed",
+    "encoder_for",
+    "open_cache",
+    "open_encoder",
+    "table_vectors",
+]
 
 _CHARACTERS_PER_TOKEN = 512  # text beyond max_tokens times this is cut off before the tokeniser sees it
 _READ_ROWS = 65_536

@@ -30,15 +30,13 @@ def test_texts_are_embedded_without_them_and_the_session_counts_the_windows(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     seen: list[str] = []
-    encoder = SimpleNamespace(
-        name="fake", dimensions=2, local=True, runtime="a fake", reading=Reading(2, 1, 4, 200, 500)
-    )
+    encoder = SimpleNamespace(name="fake", dimensions=2, local=True, runtime="a fake", reading=Reading(9, 9, 9, 9, 9))
 
     def embed(text: pl.Series, *_: object) -> EmbedResult:
         seen.extend(text.to_list())
+        encoder.reading += Reading(2, 1, 4, 200, 500)
         return EmbedResult(np.zeros((len(text), 2), dtype=np.float32), len(text), 0)
 
-    monkeypatch.setattr(measured, "open_encoder", lambda params: encoder)
     monkeypatch.setattr(measured, "open_cache", lambda *_: None)
     monkeypatch.setattr(measured, "embed", embed)
     session = SimpleNamespace(
@@ -48,6 +46,7 @@ def test_texts_are_embedded_without_them_and_the_session_counts_the_windows(
         reading=Reading(),
         embedded_by=None,
         run=SimpleNamespace(root=tmp_path),
+        encoder=encoder,
     )
     for _ in range(2):
         measured.text_vectors(session, pl.Series([INGESTED[1], WRITTEN[0]]), lambda done: None)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ....state.params.vectors import EmbedParams
+from .apart import EncoderApart
 from .embedded import MiniLMEncoder, openvino_is_there
 from .remote import RemoteEncoder, is_remote
 from .sentence import SentenceEncoder, minilm_by_torch, named_model
@@ -10,7 +14,8 @@ from .sentence import SentenceEncoder, minilm_by_torch, named_model
 #: Turns texts into unit vectors. Equal ``name`` means equal vectors but for the last bits, for it stands in cache keys:
 #: the model, the hash of its weights or its server, and every setting that changes a vector. ``computed_by`` is what
 #: the last bits depend on, ``runtime`` what computes, in words. ``local``: the texts stay on this machine.
-Encoder = MiniLMEncoder | SentenceEncoder | RemoteEncoder
+Encoder = MiniLMEncoder | EncoderApart | SentenceEncoder | RemoteEncoder
+_APART = 2000  # texts from which on memory counts for more than the two seconds in which a process begins
 
 
 def open_encoder(params: EmbedParams) -> Encoder:
@@ -31,3 +36,20 @@ def open_encoder(params: EmbedParams) -> Encoder:
     if params.model != "minilm":
         return named_model(params)
     return MiniLMEncoder(params) if openvino_is_there() else minilm_by_torch(params)
+
+
+@contextmanager
+def encoder_for(params: EmbedParams, texts: int) -> Iterator[Encoder]:
+    """As ``open_encoder``; for many ``texts`` the embedded model runs in a process of its own, until the block ends.
+
+    Raises:
+        InputError, IntegrityError, UsageError: as that.
+    """
+    if texts < _APART or params.model != "minilm" or not openvino_is_there():
+        yield open_encoder(params)
+        return
+    encoder = EncoderApart(params)
+    try:
+        yield encoder
+    finally:
+        encoder.close()
