@@ -65,8 +65,8 @@ class ModelFigures(Record):
 class ClassifierFigures(Record):
     """A trained classifier and what it makes of the held-out rows that have a label.
 
-    ``name``: its folder below ``model``. ``share``: its macro-F1 in a ratio to that of the teacher it was distilled from;
-    None where it had none.
+    ``name``: its folder below ``model``. ``share``: its macro-F1 in a ratio to that of the teacher it was distilled
+    from; None where it had none.
     """
 
     name: str

@@ -15,6 +15,7 @@ from ...tools.model.finetune import check_base
 from ...tools.text.filters import check_apply
 from ...tools.text.language import check_keep
 from ...tools.text.scrub import check_scrub
+from ...tools.vectors.encoders import minilm
 from ...tools.vectors.encoders.remote import RemoteEncoder, is_remote
 from ..llm.open import open_provider
 from ..llm.prices import price_of
@@ -116,7 +117,9 @@ def ready(config: Config) -> None:
     check_scrub(config.scrub)
     check_keep(config.language)
     check_apply(config.filter)
-    if config.train.enabled and config.train.mode != "scratch":
+    if config.train.enabled and config.train.mode == "classifier":
+        minilm.model_folder()
+    elif config.train.enabled and config.train.mode != "scratch":
         check_base(config.train)
     if config.llm.model is not None:
         provider = open_provider(config.llm)

@@ -161,7 +161,7 @@ def _tables(records: Finished[ClassifiersCell], plan: ClassifiersPlan, command: 
         ))  # fmt: skip
     notes = (
         f"Banking77, trained on its train split in {plan.epochs} passes and measured on its test split, means over "
-        f"{counted(plan.seeds, 'seed')}. Kept: the macro-F1 in per cent of the teacher's of the same seed, and the least.",
+        f"{counted(plan.seeds, 'seed')}. Kept: the macro-F1 in per cent of the teacher's of that seed, and the least.",
         "Parameters in millions, all and those that are not 0; a zero takes as much of a file as any other number.",
     )
     columns = ("model", "macro-F1", "accuracy", "kept %", "least", "parameters", "% of teacher", "not 0", "MB")

@@ -8,20 +8,20 @@ from .section import Section
 
 
 class TrainParams(Section):
-    """The final model: a small language model (Llama shape) and its tokenizer from scratch, one that is fine-tuned, or a
-    classifier."""
+    """The final model: a small language model (Llama shape) and its tokenizer from scratch, one that is fine-tuned, or
+    a classifier."""
 
     enabled: bool = Field(True, description="train and quantise at the end of the run")
     mode: Literal["scratch", "lora", "full", "classifier"] = Field(
         "scratch",
-        description="a small model from scratch; `model` fine-tuned, by low-rank matrices (lora) or all weights (full); or "
-        "a classifier of the labels",
+        description="a small model from scratch; `model` fine-tuned, by low-rank matrices (lora) or all weights "
+        "(full); or a classifier of the labels",
     )
     classifier: Literal["encoder", "head", "distilled"] | None = Field(
         None,
         exclude_if=lambda value: value is None,  # a run from before there was the key has the hash that it had
-        description="the embedded model fine-tuned (what train.mode=classifier is by default), a head on it as it is, or a "
-        "small student of the first",
+        description="the embedded model fine-tuned (what train.mode=classifier is by default), a head on it as it is, "
+        "or a small student of the first",
     )
     model: str | None = Field(None, description="a folder with the causal language model to fine-tune (safetensors)")
     distil_from: str | None = Field(
@@ -48,7 +48,8 @@ class TrainParams(Section):
     learning_rate: float | None = Field(
         None,
         gt=0,
-        description="at its peak; by default 0.003 from scratch, 0.0002 for lora, 0.00002 for full, 0.0001 for classifier",
+        description="at its peak; by default 0.003 from scratch, 0.0002 for lora, 0.00002 for full, 0.0001 for a "
+        "classifier",
     )
 
     baseline: bool = Field(

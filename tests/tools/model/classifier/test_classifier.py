@@ -98,7 +98,7 @@ def test_the_head_reads_the_vectors_that_the_embedder_was_trained_for(tmp_path: 
     with quiet():
         model, tokenizer = encoder(NAMES, 32)
         longer = averaging(model)
-    batch = tokenizer(TEXTS[:8] + ["Why?"], padding=True, return_tensors="pt")
+    batch = tokenizer([*TEXTS[:8], "Why?"], padding=True, return_tensors="pt")
     with torch.inference_mode():
         states = model.bert(**batch).last_hidden_state
         mask = batch["attention_mask"][..., None]
@@ -165,8 +165,8 @@ def test_scores() -> None:
 def test_what_cannot_be_trained_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs rows of two classes, and the labels name only 'card'"):
         train_classifier(["one", "two"], ["card", None], PARAMS, tmp_path / "model", 0)
-    with pytest.raises(UsageError, match="train.classifier: needs train.mode=classifier"):
+    with pytest.raises(UsageError, match=r"train\.classifier: needs train\.mode=classifier"):
         parse_config({"train": {"classifier": "head"}}, "the test")
-    with pytest.raises(UsageError, match="train.model: needs train.mode=lora or full"):
+    with pytest.raises(UsageError, match=r"train\.model: needs train\.mode=lora or full"):
         parse_config({"train": {"mode": "classifier", "model": "somewhere"}}, "the test")
     assert not list(tmp_path.iterdir())
