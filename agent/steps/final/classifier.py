@@ -128,4 +128,5 @@ def _names(view: View) -> list[str]:
 def _asked(view: View) -> np.ndarray:
     """Positions of the held-out rows that have a label, uint32 [m], ascending."""
     anchor = view.anchor()
-    return anchor[view.labels().gather(anchor).is_not_null().to_numpy()]
+    labelled: np.ndarray = anchor[view.labels().gather(anchor).is_not_null().to_numpy()]
+    return labelled

@@ -52,7 +52,8 @@ def head_importance(model: Any, tokenizer: Any, rows: Rows, context: int, seed: 
         for start in range(0, len(ids), _BATCH):
             part = slice(start, start + _BATCH)
             logits = model(**padded(ids[part], tokenizer.pad_token_id)).logits
-            torch.nn.functional.cross_entropy(logits, classes[part], reduction="sum").backward()
+            loss: Any = torch.nn.functional.cross_entropy(logits, classes[part], reduction="sum")
+            loss.backward()
             for at, one in enumerate(given):
                 by_head = (one * one.grad).detach().unflatten(-1, (heads, -1))
                 total[at] += by_head.sum(dim=(1, 3)).abs().sum(0)
