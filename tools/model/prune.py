@@ -68,7 +68,9 @@ def pruned(
         tokenizer.save_pretrained(folder)
     model.eval()
     left = copy.deepcopy(model).requires_grad_(True)
-    whole: Any = torch.from_numpy(tokens[: len(tokens) // params.context * params.context]).view(-1, params.context).long()
+    whole: Any = (
+        torch.from_numpy(tokens[: len(tokens) // params.context * params.context]).view(-1, params.context).long()
+    )
     batches = whole[: _BATCHES * params.batch_size].split(params.batch_size)
     {"layers": _take_layers, "heads": _take_heads, "weights": _take_weights}[params.prune](
         left, params.prune_share, batches
