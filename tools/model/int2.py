@@ -36,7 +36,8 @@ def export_int2(model_dir: Path, out: Path) -> None:
         if why := why_no_int2(model):
             raise InputError(f"{model_dir} cannot be quantised: {why}: quantise to int8 instead")
         matrices = {f"{name}.weight" for name in linear_layers(model)}
-        tensors, seen = {}, set()
+        tensors: dict[str, Any] = {}
+        seen: set[int] = set()
         for name, weights in model.state_dict().items():
             if weights.data_ptr() in seen:  # a head that is tied to the embeddings
                 continue
@@ -72,8 +73,8 @@ def read_int2(model_dir: Path) -> tuple[Any, Any]:
             model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
         tensors = load_file(model_dir / _WEIGHTS)
         for name, layer in linear_layers(model).items():
-            parts = [tensors.pop(f"{name}.weight.{part}") for part in _PARTS]
-            tensors[f"{name}.weight"] = unpacked(*parts, layer.in_features)
+            codes, groups, tops = (tensors.pop(f"{name}.weight.{part}") for part in _PARTS)
+            tensors[f"{name}.weight"] = unpacked(codes, groups, tops, layer.in_features)
         absent, strange = model.load_state_dict(tensors, strict=False)
         held = model.state_dict()
         filled = {held[name].data_ptr() for name in tensors if name in held}
@@ -147,7 +148,7 @@ def _fitted(groups: Any) -> tuple[Any, Any]:
     import torch
 
     low, high, mean = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True), groups.mean(-1, keepdim=True)
-    least, best = torch.full_like(mean, torch.inf), (torch.zeros_like(mean), mean)
+    least, best_step, best_centre = torch.full_like(mean, torch.inf), torch.zeros_like(mean), mean
     for start in _STARTS:
         step, centre = (high - low) / 3 * start, (high + low) / 2
         for _ in range(_ROUNDS):
@@ -159,6 +160,7 @@ def _fitted(groups: Any) -> tuple[Any, Any]:
             )
             centre = mean - step * levels.mean(-1, keepdim=True)
         error = ((_codes(groups, step, centre) - 1.5) * step + centre - groups).square().sum(-1, keepdim=True)
-        best = tuple(torch.where(error < least, new, old) for new, old in zip((step, centre), best, strict=True))
+        best_step = torch.where(error < least, step, best_step)
+        best_centre = torch.where(error < least, centre, best_centre)
         least = torch.minimum(least, error)
-    return best
+    return best_step, best_centre

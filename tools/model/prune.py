@@ -69,7 +69,7 @@ def pruned(
     model.eval()
     left = copy.deepcopy(model).requires_grad_(True)
     whole = torch.from_numpy(tokens[: len(tokens) // params.context * params.context]).view(-1, params.context).long()
-    batches = whole[: _BATCHES * params.batch_size].split(params.batch_size)
+    batches = whole[: _BATCHES * params.batch_size].split(params.batch_size)  # type: ignore[no-untyped-call]
     {"layers": _take_layers, "heads": _take_heads, "weights": _take_weights}[params.prune](
         left, params.prune_share, batches
     )
@@ -79,7 +79,7 @@ def pruned(
     fit(left, tokens, again, seed, advance, resume, distillation(model))
     resume.forget()
     for layer in linear_layers(left).values() if params.prune == "weights" else ():
-        prune.remove(layer, "weight")
+        prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
     return left
 
 
@@ -176,7 +176,7 @@ def _take_weights(model: Any, share: float, batches: Sequence[Any]) -> None:
     from torch.nn.utils import prune
 
     for layer in linear_layers(model).values():
-        prune.l1_unstructured(layer, "weight", amount=share)
+        prune.l1_unstructured(layer, "weight", amount=share)  # type: ignore[no-untyped-call]
 
 
 def _left(parts: int, share: float) -> int:

@@ -90,7 +90,7 @@ class Train(Step[Models | None]):
             raise IntegrityError("the model that was trained is not told of")
         fields, after = measured.fields, measured.models[0].perplexity
         said = f"train: {fields['tokens']:,} tokens, {fields['epochs']} passes over the text"
-        pruned = ()
+        pruned: tuple[str, ...] = ()
         if view.config.train.prune != "none":
             pruned = (_pruned(view.config.train, fields, after),)
         if view.config.train.distil_from is not None:
