@@ -13,7 +13,7 @@ from ...state.errors import InputError, MissingExtraError, UsageError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
 from .chat import ChatEncoder, template_of
-from .checkpoint import check_replaceable, load_model, model_settings, publish, quiet
+from .checkpoint import causal_models, check_replaceable, load_model, load_tokenizer, model_settings, publish, quiet
 from .fit import TrainResult, encode, fit, pieces, result_of
 from .resume import resume_beside
 
@@ -25,14 +25,24 @@ def check_base(params: TrainParams) -> None:
 
     Raises:
         MissingExtraError: peft is not installed, and ``lora`` needs it.
-        InputError: the folder holds no usable model, only pickled weights, or a quantised one.
+        InputError: the folder holds no usable model, only pickled weights, a quantised one, one that does not predict
+            the next token, or a tokenizer without an end of text.
     """
     if params.mode == "lora" and find_spec("peft") is None:
         raise MissingExtraError('train.mode = lora needs `pip install "recryst[lora]"`')
     folder = _base(params)
-    method = model_settings(folder).get("quantization_config", {}).get("quant_method")
+    settings = model_settings(folder)
+    method = settings.get("quantization_config", {}).get("quant_method")
     if method is not None:
         raise InputError(f"{folder} is already quantised ({method}): name the model it was made from in train.model")
+    kind, built = settings.get("model_type"), settings.get("architectures") or []
+    causal = causal_models()
+    if kind not in causal or not all(name in causal.values() or "ForCausalLM" in name for name in built):
+        said = f"{kind} ({', '.join(built)})" if built else kind
+        raise InputError(f"{folder} holds a {said}, which is no causal language model: name another in train.model")
+    tokenizer = load_tokenizer(folder)
+    if getattr(tokenizer, "backend_tokenizer", None) is None or tokenizer.eos_token_id is None:
+        raise InputError(f"the tokenizer in {folder} has no tokenizer.json, or no end-of-text token")
 
 
 def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, advance: Advance = silent) -> TrainResult:
@@ -62,9 +72,7 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, tokenizer = load_model(folder, dtype=torch.float32)
-        backend, end = getattr(tokenizer, "backend_tokenizer", None), tokenizer.eos_token_id
-        if backend is None or end is None:
-            raise InputError(f"the tokenizer in {folder} has no tokenizer.json, or no end-of-text token")
+        backend, end = tokenizer.backend_tokenizer, tokenizer.eos_token_id
         context = min(params.context, getattr(model.config, "max_position_embeddings", None) or params.context)
         params = params.model_copy(update={"context": context})
         spelled, backend.encode_special_tokens = backend.encode_special_tokens, True  # rows that spell one are text
