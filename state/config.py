@@ -30,6 +30,8 @@ from .params.vectors import ClusterParams, EmbedParams, NeighborParams, ReducePa
 LACKS_MODEL = "lacks_model"  # the type of an error: a key stands for nothing without llm.model
 AT_ODDS = "at_odds"  # the type of an error: a key is at odds with another
 
+FEWEST_NOTES = 10
+
 Backend = Annotated[Literal["auto", "rules", "llm"], Option("model")]
 
 
@@ -126,6 +128,12 @@ class Config(Section):
             said = "has no part in merging notes: the most complete one stays; leave it out, or take another profile"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": f"dedup.{ruled[0]}", "said": said})
         return self
+
+    @property
+    def least_rows(self) -> int:
+        """Cleaned rows below which a run ends; so few notes are merged and sorted all the same."""
+        default: int = StopParams.model_fields["min_rows"].default
+        return FEWEST_NOTES if self.filter.is_notes and self.stop.min_rows == default else self.stop.min_rows
 
     def written(self) -> dict[str, Any]:
         """The settings that this was read from, as JSON values: without those that only a later build knows."""

@@ -119,7 +119,7 @@ def ready(config: Config) -> None:
     check_apply(config.filter)
     if config.train.enabled and config.train.mode == "classifier":
         minilm.model_folder()
-    elif config.train.enabled and config.train.mode != "scratch":
+    elif config.train.enabled and config.train.begins_from is not None:
         check_base(config.train)
     if config.llm.model is not None:
         provider = open_provider(config.llm)

@@ -11,6 +11,7 @@ from ...state.config import Config
 from ...state.errors import InputError
 from ...state.events import StepEvent
 from ...state.params.preparation import DedupParams
+from ...state.params.rounds import StopParams
 from ...state.phrases import Advance, counted, silent
 from ...state.rows import Removal, hold_out, removed_by_reason
 from ...state.values import Role, Values
@@ -238,7 +239,7 @@ class HoldOut(Step[None]):
         Raises:
             InputError: too few rows are left to cluster and measure.
         """
-        rows, least = view.kept(), view.config.stop.min_rows
+        rows, least = view.kept(), view.config.least_rows
         if len(rows) < least:
             why = ", ".join(f"{n:,} {reason}" for reason, n in removed_by_reason(view.ledger()).items())
             left = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
@@ -276,8 +277,18 @@ class HoldOut(Step[None]):
                 "unsealed": sealed.why_not,
             },
             changed=len(anchor) + len(sealed.rows),
-            lines=(*_lines(len(anchor), wanted, several, divided), (sealed.said, "")),
+            lines=(*_lines(len(anchor), wanted, several, divided), (sealed.said, ""), *_few(len(rows), len(anchor))),
         )
+
+
+def _few(rows: int, held: int) -> tuple[tuple[str, str], ...]:
+    """What so few rows cannot tell; nothing where they are enough."""
+    if rows >= StopParams.model_fields["min_rows"].default:
+        return ()
+    said = (
+        f"of {rows} rows {held} are held out, too few to measure whether an action pays: copies are merged, little else"
+    )
+    return ((said, "yellow"),)
 
 
 def _lines(held: int, wanted: int, several: np.ndarray, divided: bool) -> tuple[tuple[str, str], ...]:

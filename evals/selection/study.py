@@ -33,6 +33,7 @@ from ..table import Table
 
 #: Those that need no column of numbers beside the text.
 STRATEGIES = tuple(name for name in get_args(SelectionStrategy) if "quality" not in name)
+_AIMED = frozenset({"dsir", "nearest"})  # those that need a target: what the rows are to be like
 _ALL = "all"
 _HELD_OUT = AnchorParams(fraction=0.2, max_rows=20_000)
 _TEXT_BYTES = 2_000_000  # of the held-out texts that are predicted
@@ -136,7 +137,7 @@ def plan_of(**options: Any) -> StudyPlan:
         UsageError: a strategy needs a target, and none is named.
     """
     plan = StudyPlan(**{**options, "inputs": tuple(dict.fromkeys(options["inputs"]))})
-    if plan.target is None and (lacking := {"nearest", "dsir"} & set(plan.strategies)):
+    if plan.target is None and (lacking := _AIMED & set(plan.strategies)):
         raise UsageError(f"--strategy {min(lacking)} needs --target FILE: what the rows are to be like")
     beside = [file for file in (plan.test, plan.target) if file is not None]
     return replace(plan, digests=[_digest([file, *beside]) for file in plan.inputs])
@@ -169,8 +170,8 @@ class _Bench:
         if cell.strategy == _ALL:
             return np.arange(len(rows.texts))
         target = cell.target
-        if cell.strategy == "nearest" and target is not None:
-            target = str(self._embedded(target, cell.text_column, at))
+        if cell.strategy in _AIMED and target is not None:
+            target = str(self._aim(target, cell.text_column, at))
         params = SelectParams.model_validate({"strategy": cell.strategy, "keep": _portion(cell.keep), "target": target})
         vectors = pl.Series("vector", rows.vectors, dtype=pl.Array(pl.Float32, rows.vectors.shape[1]))
         return chosen(pl.DataFrame({"text": rows.texts, "vector": vectors}), params, cell.seed)
@@ -184,11 +185,11 @@ class _Bench:
         vectors = embedded(table["text"].to_list(), self.folder)
         return Rows(table["text"], vectors, table["label"] if labelled else None, rows - table.height)
 
-    def _embedded(self, file: str, text_column: str | None, at: Path) -> Path:
-        """The vectors of a target as the strategy reads them."""
-        vectors = self._read(file, text_column, None).vectors
-        path = at / "target.parquet"
-        pl.DataFrame({"vector": pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))}).write_parquet(path)
+    def _aim(self, file: str, text_column: str | None, at: Path) -> Path:
+        """The texts and vectors of a target as the strategies read them."""
+        rows, path = self._read(file, text_column, None), at / "target.parquet"
+        vectors = pl.Series(rows.vectors, dtype=pl.Array(pl.Float32, rows.vectors.shape[1]))
+        pl.DataFrame({"text": rows.texts, "vector": vectors}).write_parquet(path)
         return path
 
 

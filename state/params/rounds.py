@@ -61,7 +61,9 @@ class StopParams(Section):
         None, gt=0, description="minutes after which no further round starts"
     )
     patience: int = Field(3, ge=1, description="rounds that must hold still")
-    min_rows: int = Field(40, ge=10, description="cleaned rows below which there is nothing to cluster")
+    min_rows: int = Field(
+        40, ge=10, description="cleaned rows below which there is nothing to cluster; of notes 10, where this is 40"
+    )
 
 
 class ReviewParams(Section):

@@ -135,6 +135,22 @@ def test_labels_are_learned_and_other_rows_are_not_taken_for_the_same(labelled, 
         _tables(labelled, tmp_path / "out")
 
 
+def test_a_target_is_read_by_the_text_column_of_the_study(labelled, tmp_path):
+    for path in tmp_path.glob("*.jsonl"):  # beside it stands a column that would be taken for the text
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        lines = [json.dumps({"text": "flour oven yeast", "said": row["text"], "kind": row["kind"]}) for row in rows]
+        path.write_text("\n".join(lines), encoding="utf-8")
+    text = labelled.read_text("utf-8").replace("[random, nearest]", "[nearest, dsir]\ntext-column: said")
+    labelled.write_text(
+        text.replace("keep: [10%, 10, 30]", "keep: [30]").replace("seeds: 2", "seeds: 1"), encoding="utf-8"
+    )
+    (table,) = _tables(labelled, tmp_path / "out")
+    by = {(line["model"], line["strategy"]): line["median"] for line in table["rows"]}
+    assert by["logistic", "all"] == 1
+    assert by["logistic", "nearest"] < 0.5
+    assert by["logistic", "dsir"] < 0.5, "rows like the target are of one kind"
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

@@ -16,6 +16,7 @@ from ...state.store import sync
 
 GGUF_NAME = "model.gguf"
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how Rust ends what the operating system said
+_MOST_LAYERS = 1000  # ten times as many as the deepest models have; more would be built one by one for hours
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -62,11 +63,33 @@ def load_model(model_dir: Path, **options: Any) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
+def load_tokenizer(model_dir: Path) -> Any:
+    """The tokenizer of a local folder.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(model_dir, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError) as error:
+        raise InputError(f"cannot load the tokenizer in {model_dir}: {' '.join(str(error).split())}") from error
+
+
+def causal_models() -> dict[str, str]:
+    """By ``model_type``, the class of every causal language model that Transformers has."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    return dict(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
 def model_settings(model_dir: Path) -> dict[str, Any]:
     """``config.json`` of a folder that holds a model in safetensors.
 
     Raises:
-        InputError: there is no such folder, no readable configuration, or no weights but pickled ones.
+        InputError: there is no such folder, no readable configuration, one of layers without end, or no weights but
+            pickled ones.
     """
     if not model_dir.is_dir():
         raise InputError(f"there is no folder {model_dir}: name the folder of a saved model")
@@ -78,6 +101,9 @@ def model_settings(model_dir: Path) -> dict[str, Any]:
         raise InputError(f"cannot read {model_dir / 'config.json'}: {error}") from error
     if not isinstance(settings, dict):
         raise InputError(f"{model_dir / 'config.json'} must hold keys and values, not a {type(settings).__name__}")
+    for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
+        if isinstance(layers := settings.get(key), int) and layers > _MOST_LAYERS:
+            raise InputError(f"{model_dir / 'config.json'}: {key} is {layers}, and no model has over {_MOST_LAYERS:,}")
     if not weight_bytes(model_dir):
         pickles = sorted(path.name for pattern in _PICKLES for path in model_dir.glob(pattern))
         if pickles:

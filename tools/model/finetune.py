@@ -13,7 +13,7 @@ from ...state.errors import InputError, MissingExtraError, UsageError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
 from .chat import ChatEncoder, template_of
-from .checkpoint import check_replaceable, load_model, model_settings, publish, quiet
+from .checkpoint import causal_models, check_replaceable, load_model, load_tokenizer, model_settings, publish, quiet
 from .fit import TrainResult, encode, fit, pieces, result_of
 from .prune import check_prunable, pruned
 from .resume import resume_beside
@@ -26,21 +26,26 @@ def check_base(params: TrainParams) -> None:
 
     Raises:
         MissingExtraError: peft is not installed, and ``lora`` needs it.
-        InputError: the folder holds no usable model, only pickled weights, or a quantised one; or it is to be pruned,
-            and cannot be.
+        InputError: the folder holds no usable model, only pickled weights, a quantised one, one that does not predict
+            the next token, or a tokenizer without an end of text; or it is to be pruned, and cannot be.
     """
-    if params.mode == "scratch":
-        if params.distil_from is not None:
-            model_settings(Path(params.distil_from).expanduser())
-        return
     if params.mode == "lora" and find_spec("peft") is None:
         raise MissingExtraError('train.mode = lora needs `pip install "recryst[lora]"`')
-    folder = _base(params)
+    folder, key = _base(params), "train.distil_from" if params.model is None else "train.model"
     settings = model_settings(folder)
     method = settings.get("quantization_config", {}).get("quant_method")
     if method is not None:
-        raise InputError(f"{folder} is already quantised ({method}): name the model it was made from in train.model")
-    check_prunable(settings, params, folder)
+        raise InputError(f"{folder} is already quantised ({method}): name the model it was made from in {key}")
+    if params.model is not None:
+        check_prunable(settings, params, folder)
+    kind, built = settings.get("model_type"), settings.get("architectures") or []
+    causal = causal_models()
+    if kind not in causal or not all(name in causal.values() or "ForCausalLM" in name for name in built):
+        said = f"{kind} ({', '.join(built)})" if built else kind
+        raise InputError(f"{folder} holds a {said}, which is no causal language model: name another in {key}")
+    tokenizer = load_tokenizer(folder)
+    if getattr(tokenizer, "backend_tokenizer", None) is None or tokenizer.eos_token_id is None:
+        raise InputError(f"the tokenizer in {folder} has no tokenizer.json, or no end-of-text token")
 
 
 def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, advance: Advance = silent) -> TrainResult:
@@ -114,9 +119,9 @@ def encode_as(
 
 
 def _base(params: TrainParams) -> Path:
-    if params.model is None:
+    if params.begins_from is None:
         raise UsageError(f"train.mode = {params.mode} needs train.model, the folder of the model to fine-tune")
-    return Path(params.model).expanduser()
+    return Path(params.begins_from).expanduser()
 
 
 def _low_rank(model: Any, learn: Callable[[Any], np.ndarray]) -> tuple[Any, np.ndarray]:

@@ -147,7 +147,7 @@ def _fitted(groups: Any) -> tuple[Any, Any]:
     import torch
 
     low, high, mean = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True), groups.mean(-1, keepdim=True)
-    least, best_step, best_centre = torch.full_like(mean, torch.inf), torch.zeros_like(mean), mean
+    least, best = torch.full_like(mean, torch.inf), (torch.zeros_like(mean), mean)
     for start in _STARTS:
         step, centre = (high - low) / 3 * start, (high + low) / 2
         for _ in range(_ROUNDS):
@@ -161,4 +161,4 @@ def _fitted(groups: Any) -> tuple[Any, Any]:
         error = ((_codes(groups, step, centre) - 1.5) * step + centre - groups).square().sum(-1, keepdim=True)
         best = torch.where(error < least, step, best[0]), torch.where(error < least, centre, best[1])
         least = torch.minimum(least, error)
-    return best_step, best_centre
+    return best

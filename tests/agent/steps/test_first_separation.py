@@ -229,6 +229,14 @@ def test_the_anchor_is_drawn_by_the_seed_and_too_few_rows_are_refused(tmp_path):
     few = SmallRun(tmp_path / "c", texts(20))
     with pytest.raises(InputError, match="only 20 rows of 20 left after cleaning, at least 40"):
         few.event(few.step(few.loaded(), Clean()), HoldOut())
+    for count, name in ((12, "d"), (9, "e")):
+        notes = SmallRun(tmp_path / name, texts(count), filter={"profile": "notes"})
+        view = notes.step(notes.loaded(), Clean())
+        if count < 10:
+            with pytest.raises(InputError, match="only 9 rows of 9 left after cleaning, at least 10"):
+                notes.event(view, HoldOut())
+        else:
+            assert notes.step(view, HoldOut()).values.cleaned_rows == 12
 
 
 def test_steps_that_have_nothing_to_do_are_not_due(tmp_path):

@@ -82,6 +82,21 @@ def test_a_base_that_cannot_be_fine_tuned_is_refused_before_the_run(
     export(base, "int8", tmp_path / "int8")
     with pytest.raises(InputError, match=r"already quantised .* in train.model"):
         check_base(params("full", tmp_path / "int8"))
+    spoilt = tmp_path / "spoilt"
+    for file, changes, said in (
+        ("config.json", {"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000, and no model has over 1,000"),
+        ("config.json", {"model_type": "vit", "architectures": []}, "holds a vit, which is no causal language model"),
+        (
+            "config.json",
+            {"model_type": "bert", "architectures": ["BertForMaskedLM"]},
+            r"holds a bert \(BertForMaskedLM\)",
+        ),
+        ("tokenizer_config.json", {"eos_token": None}, "no end-of-text token"),
+    ):
+        shutil.copytree(base, spoilt, dirs_exist_ok=True)
+        (spoilt / file).write_text(json.dumps({**json.loads((base / file).read_text()), **changes}))
+        with pytest.raises(InputError, match=said):
+            check_base(params("full", spoilt))
     with pytest.raises(UsageError, match="would overwrite its source"):
         train(rows(NEW, 100, 1), params("full", base), base, seed=0)
     monkeypatch.setitem(sys.modules, "peft", None)  # how Python spells "not to be imported"

@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from commands import QUICK
 from forger import at, forged
 
@@ -12,8 +11,6 @@ from recryst.agent.view import View
 from recryst.state.params.final_model import TrainParams
 from recryst.tools.model.checkpoint import load_model
 from recryst.tools.model.train import train
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIZES = {"vocab_size": 400, "hidden_size": 64, "layers": 1, "heads": 2, "context": 32, "tokens": 1000}
 TEMPLATE = "{% for turn in messages %}{{ '<|' + turn.role + '|>' + turn.content + eos_token }}{% endfor %}"
