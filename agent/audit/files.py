@@ -233,11 +233,12 @@ def _pages(view: View, event: Publish) -> Iterator[str]:
     data = pages(view, event.peak_memory_mb)
     with tempfile.TemporaryDirectory() as folder:
         again = RunDirectory(Path(folder))
+        again.model.mkdir()
         write_pages(data, again)
-        written_ones = [(view.run.report, again.report), (view.run.card, again.card)]
+        both = [(view.run.report, again.report), (view.run.card, again.card)]
         if any(file.path == "model/README.md" for file in written([event])):  # a run of an earlier build has none
-            written_ones.append((view.run.model_card, again.model_card))
-        for path, made in written_ones:
+            both.append((view.run.model_card, again.model_card))
+        for path, made in both:
             if wrong := unlike_lines(*(page.read_text("utf-8", errors="replace") for page in (path, made))):
                 yield f"{path}, {wrong}, which does not follow from the run"
 
