@@ -235,10 +235,10 @@ def _pages(view: View, event: Publish) -> Iterator[str]:
         again = RunDirectory(Path(folder))
         again.model.mkdir()
         write_pages(data, again)
-        both = [(view.run.report, again.report), (view.run.card, again.card)]
+        pairs = [(view.run.report, again.report), (view.run.card, again.card)]
         if any(file.path == "model/README.md" for file in written([event])):  # a run of an earlier build has none
-            both.append((view.run.model_card, again.model_card))
-        for path, made in both:
+            pairs.append((view.run.model_card, again.model_card))
+        for path, made in pairs:
             if wrong := unlike_lines(*(page.read_text("utf-8", errors="replace") for page in (path, made))):
                 yield f"{path}, {wrong}, which does not follow from the run"
 
