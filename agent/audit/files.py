@@ -229,14 +229,16 @@ def _unlike_files(path: Path, again: Path) -> str:
 
 def _pages(view: View, event: Publish) -> Iterator[str]:
     """Each page that is not what the run makes of it, with the first line that differs."""
-    data = pages(view, event.peak_memory_mb)
+    data, run = pages(view, event.peak_memory_mb), view.run
+    named = {run.root / file.path for file in written([event])}
+    if run.model_card not in named:  # a run of a build that told nothing of the training
+        data = data.model_copy(update={"training": None})
     with tempfile.TemporaryDirectory() as folder:
         again = RunDirectory(Path(folder))
+        again.model.mkdir()
         write_pages(data, again)
-        written_ones = [(view.run.report, again.report), (view.run.card, again.card)]
-        if any(file.path == "model/README.md" for file in written([event])):  # a run of an earlier build has none
-            written_ones.append((view.run.model_card, again.model_card))
-        for path, made in written_ones:
+        both = ((run.report, again.report), (run.card, again.card), (run.model_card, again.model_card))
+        for path, made in ((path, made) for path, made in both if made.is_file()):
             if wrong := unlike_lines(*(page.read_text("utf-8", errors="replace") for page in (path, made))):
                 yield f"{path}, {wrong}, which does not follow from the run"
 

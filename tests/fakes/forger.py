@@ -278,7 +278,10 @@ def mend(root, bodies):
         if body["type"] == "publish":
             with contextlib.suppress(Exception):  # a story that no page can tell keeps the old ones
                 view = View(run, Store(run.artifacts), run.read_settings()[1], fold(events), events)
-                write_pages(pages(view, body["peak_memory_mb"]), run)
+                data = pages(view, body["peak_memory_mb"])
+                if not any(effect["kind"] == "file:model/README.md" for effect in body["effects"]):
+                    data = data.model_copy(update={"training": None})  # as a build that told nothing of it
+                write_pages(data, run)
             for effect in body["effects"]:
                 effect["after_sha"] = sha256_file(root / effect["kind"].removeprefix("file:"))
         events.append(EVENT.validate_python(orjson.loads(canonical_json(body))).sealed())

@@ -82,7 +82,7 @@ def test_the_skill_has_a_head_and_names_what_there_is() -> None:
     assert keys - {"outcome", "reasons"} == {"rows", "removed_by_reason", "rounds", "headline", "review"}
     assert keys <= {*Summary.model_fields, *Round.model_fields}
     told_codes = {
-        int(code) for code in re.findall(r"(?<![\d.])(\d) \w", body.partition("Exit codes:")[2].partition("##")[0])
+        int(code) for code in re.findall(r"(?<![\d.])(\d+) \w", body.partition("Exit codes:")[2].partition("##")[0])
     }
     codes = {one.exit_code for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")}
     assert told_codes == codes - {1}
