@@ -107,10 +107,18 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _a_classifier_is_asked_for(self) -> Config:
+    def _what_has_a_part_in_the_training(self) -> Config:
         if self.train.classifier is not None and self.train.mode != "classifier":
             said = "needs train.mode=classifier"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": "train.classifier", "said": said})
+        default = TrainParams()
+        for key in ("baseline", "prune"):
+            if self.train.mode == "classifier" and getattr(self.train, key) != getattr(default, key):
+                said = "is for language models: with train.mode=classifier leave it out"
+                raise PydanticCustomError(AT_ODDS, "{said}", {"key": f"train.{key}", "said": said})
+        if self.train.prune == "none" and self.train.prune_share != default.prune_share:
+            said = "needs train.prune: layers, heads or weights"
+            raise PydanticCustomError(AT_ODDS, "{said}", {"key": "train.prune_share", "said": said})
         return self
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ def write_pages(data: ReportData, run: RunDirectory) -> None:
     """Write ``report.html``, the dataset card and, where there is a model, the model card of a run."""
     write_report(data, run.report)
     write_card(data, run.card)
-    if data.final_model is not None and data.training is not None:
+    if (data.final_model is not None and data.training is not None) or data.classifiers:
         write_model_card(data, run.model_card)
 
 

@@ -22,6 +22,7 @@ from ...tools.write.shown import (
     Spent,
     Summary,
     Synthesis,
+    Taught,
     Training,
 )
 from ..decide.facts import spent_on_models
@@ -69,6 +70,7 @@ def summary(view: View, peak: float | None = None) -> Summary:
         final_model=values.final_model,
         training=training(view),
         classifiers=values.classifiers,
+        taught=taught(view),
         llm=spent(view),
         synthesis=syntheses(view),
         curated_sha256=values.curated_sha256,
@@ -84,8 +86,25 @@ def training(view: View) -> Training | None:
     if trained is None or not trained.tokens:
         return None
     params, shown = view.config.train, {"tokens", "epochs", "vocabulary", "losses", "base_sha256", "base_perplexity"}
-    base = None if params.model is None else Path(params.model).name
-    return Training(mode=params.mode, base=base, baseline=trained.baseline, **trained.model_dump(include=shown))
+    base, teacher = (None if one is None else Path(one).name for one in (params.model, params.distil_from))
+    figures = trained.model_dump(include=shown | {"chat_rows", "plain_rows"})
+    return Training(mode=params.mode, base=base, teacher=teacher, baseline=trained.baseline, **figures)
+
+
+def taught(view: View) -> Taught | None:
+    """What the final classifiers learned from; None where there are none."""
+    trained = next((event for event in reversed(view.events) if isinstance(event, Train)), None)
+    if trained is None or not trained.state.values.classifiers:
+        return None
+    labels = view.labels()
+    learned = labels.gather(view.kept()).drop_nulls()
+    return Taught(
+        labels=learned.n_unique(),
+        rows=len(learned),
+        asked=len(labels.gather(view.anchor()).drop_nulls()),
+        context=view.config.train.context,
+        base_sha256=trained.base_sha256,
+    )
 
 
 def conflicts(view: View) -> Conflicts | None:

@@ -8,11 +8,13 @@ import click
 from ...state.errors import IntegrityError, UsageError
 from ...state.events import Event, StepEvent
 from ...state.log import read_log
-from ...state.phrases import counted
+from ...state.phrases import counted, without_controls
 from ...state.run import RunDirectory
 from ...tools.write.figures import size
 from ...tools.write.hub.upload import Parcel, address_of, check_name, connect, upload
 from .progress import Reporter
+
+_LISTED = 7  # files of a repository that are shown one by one before a person says yes
 
 
 @click.command()
@@ -35,8 +37,8 @@ def push(run_directory: Path, repository: str, public: bool, endpoint: str | Non
         files = f"{counted(len(one.files), 'file')}, {size(one.size)}"
         kind = f"{'public' if public else 'private'} {one.kind}"
         click.echo(f"{address_of(api, repository, one)} ({kind}): {files}", err=True)
-        for name, (path, _) in sorted(one.files.items()):
-            click.echo(f"  {name}: {size(path.stat().st_size)}", err=True)
+        for line in _listed(one):
+            click.echo(f"  {line}", err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("nothing was sent, for nobody is there to say yes: add --yes")
@@ -53,6 +55,14 @@ def push(run_directory: Path, repository: str, public: bool, endpoint: str | Non
         click.echo("stopped; the same command sends the rest", err=True)
         return 130
     return 0
+
+
+def _listed(parcel: Parcel) -> list[str]:
+    """The files of a parcel with their sizes, as many as fit on a screen beside those of another."""
+    sizes = {name: path.stat().st_size for name, (path, _) in sorted(parcel.files.items())}
+    shown = list(sizes)[: _LISTED if len(sizes) > _LISTED + 1 else None]
+    lines = [f"{without_controls(name)}: {size(sizes.pop(name))}" for name in shown]
+    return [*lines, f"{counted(len(sizes), 'more file')}: {size(sum(sizes.values()))}"] if sizes else lines
 
 
 def _parcels(run: RunDirectory) -> list[Parcel]:
@@ -78,10 +88,11 @@ def _parcels(run: RunDirectory) -> list[Parcel]:
 
 
 def _model(run: RunDirectory, events: list[Event], last: dict[str, tuple[Path, str]]) -> list[Parcel]:
-    """The final model with its card; empty where the run has none."""
+    """The final model or classifier with its card; empty where the run has none."""
     from ...state.values import fold
 
-    final = fold(events).values.final_model
+    values = fold(events).values
+    final = values.final_model or next(reversed(values.classifiers), None)
     if final is None:
         return []
     folder, card = f"{run.model.name}/{final.name}/", f"{run.model.name}/{run.card.name}"

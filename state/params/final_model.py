@@ -19,7 +19,6 @@ class TrainParams(Section):
     )
     classifier: Literal["encoder", "head", "distilled"] | None = Field(
         None,
-        exclude_if=lambda value: value is None,  # a run from before there was the key has the hash that it had
         description="the embedded model fine-tuned (what train.mode=classifier is by default), a head on it as it is, "
         "or a small student of the first",
     )
@@ -51,13 +50,8 @@ class TrainParams(Section):
         description="at its peak; by default 0.003 from scratch, 0.0002 for lora, 0.00002 for full, 0.0001 for a "
         "classifier",
     )
-
     baseline: bool = Field(
-        False,
-        description="train the same model on the crude rows, too, to measure it beside the final one; not kept",
-        exclude_if=lambda wanted: (
-            not wanted
-        ),  # so that a run of a build without this key keeps the hash of its settings
+        False, description="train the same model on the crude rows, too, to measure it beside the final one; not kept"
     )
 
     @property

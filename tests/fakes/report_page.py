@@ -26,6 +26,7 @@ from recryst.tools.write.shown import (
     Spent,
     Stage,
     Synthesis,
+    Taught,
     Training,
 )
 
@@ -211,6 +212,7 @@ def report_data(texts: list[str]) -> ReportData:
             baseline=Baseline(rows=9022, tokens=299008, epochs=2.5, vocabulary=4096, bits_per_byte=1.7011),
         ),
         classifiers=(ClassifierFigures(name="classifier", kind="distilled", share=0.9876, **classifier),),
+        taught=Taught(labels=77, rows=8123, asked=907, context=128, base_sha256="6e" * 32),
         seconds={"embed": 241.2, "cluster": 3.3},
         peak_memory_mb=1834.2,
         converged=False,

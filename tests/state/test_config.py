@@ -30,11 +30,18 @@ def test_settings_win_over_the_file(tmp_path):
         ("language.keep=[true]", "YAML takes it for a truth value: put it in quotes"),
         ("filter.thresholds.min_words=on", "needs a number, or off"),
         ("filter.profile=webb", "'notes'"),
+        ("train.prune_share=0.3", "train.prune_share: needs train.prune: layers, heads or weights"),
     ],
 )
 def test_what_is_wrong_is_named(setting, sentence):
     with pytest.raises(UsageError, match=sentence):
         load_config(None, [setting])
+
+
+@pytest.mark.parametrize(("key", "value"), [("baseline", "true"), ("prune", "heads")])
+def test_what_a_classifier_has_no_part_in_is_refused(key, value):
+    with pytest.raises(UsageError, match=rf"train\.{key}: is for language models: with train\.mode=classifier leave"):
+        load_config(None, ["train.mode=classifier", f"train.{key}={value}"])
 
 
 def test_bare_words_are_words(tmp_path):

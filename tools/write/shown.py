@@ -215,14 +215,27 @@ class Training(Record):
     """How the final model was trained."""
 
     mode: str
-    base: str | None  # the name of the folder of the model that was fine-tuned
-    base_sha256: str | None  # of its weights
+    base: str | None  # the name of the folder of the model that was fine-tuned …
+    teacher: str | None = None  # … or of the one that a student from scratch learned from
+    base_sha256: str | None  # of the weights of either
     base_perplexity: float | None
+    chat_rows: int = 0  # spelt by the chat template of that model …
+    plain_rows: int = 0  # … and read as plain text beside them
     tokens: int
     epochs: float
     vocabulary: int
     losses: tuple[float, ...]  # nats per token, means over equal stretches
     baseline: Baseline | None  # None: it was not asked for
+
+
+class Taught(Record):
+    """What the classifiers learned from, and what they were asked."""
+
+    labels: int
+    rows: int  # that taught them by their label
+    asked: int  # held-out rows that have a label
+    context: int  # tokens that they read of a row at most
+    base_sha256: str | None  # of the weights of the embedded model, which they began from
 
 
 class Summary(Record):
@@ -252,6 +265,7 @@ class Summary(Record):
     final_model: FinalModel | None = None  # None: there is none, or the run has not come to it
     training: Training | None = None  # None: as for the models
     classifiers: tuple[ClassifierFigures, ...] = ()  # the final one last
+    taught: Taught | None = None  # None: there are none
     llm: Spent | None
     synthesis: tuple[Synthesis, ...]
     curated_sha256: str | None

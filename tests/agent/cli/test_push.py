@@ -6,7 +6,13 @@ import shutil
 import pexpect
 import pytest
 from commands import COMMAND
+from forger import at, mend, plain
 from hub import Hub
+
+from recryst.agent.cli.push import _listed
+from recryst.agent.view import View
+from recryst.state.canonical import sha256_file
+from recryst.tools.write.hub.upload import Parcel
 
 TOKEN = "hf_secret_of_the_test"
 
@@ -83,3 +89,26 @@ def test_what_is_not_as_it_was_logged_stays_here(here, hub, run, tmp_path):
     lines = (run / "events.jsonl").read_bytes().splitlines(keepends=True)
     (run / "events.jsonl").write_bytes(b"".join(lines[:-1]))
     assert "is not finished" in refused(2)
+
+
+def test_a_log_that_names_files_outside_the_run_sends_none(here, hub, run, tmp_path):
+    (tmp_path / "secret").write_text("word")
+    bodies = [plain(event.body()) for event in View.open(run).events]
+    effect = {"kind": "file:model/dense/../../../secret", "after_sha": sha256_file(tmp_path / "secret")}
+    at(bodies, "train")["effects"].append(effect)
+    mend(run, bodies)
+    code, _, told = here("push", run, "me/docs", "--endpoint", hub.url, "--yes")
+    assert code == 6
+    assert "train does not write 'model/dense/../../../secret'" in told
+    assert not hub.asked
+
+
+def test_what_is_to_be_sent_fits_on_a_screen(tmp_path):
+    def shown(*names):
+        for name in names:
+            (tmp_path / name).write_text("word")
+        return _listed(Parcel("model", {name: (tmp_path / name, "") for name in names}))
+
+    assert shown("b", "a\x1b[2J") == ["a [2J: 4 B", "b: 4 B"]
+    lines = shown(*(f"curated-{number:03}" for number in range(107)))
+    assert (len(lines), lines[0], lines[-1]) == (8, "curated-000: 4 B", "100 more files: 400 B")

@@ -4,11 +4,11 @@ import json
 
 import pytest
 from forger import Forger
+from hub import Hub
 
 from recryst.agent.audit import audit
 from recryst.agent.start import refine
 from recryst.state.errors import InputError
-from recryst.state.params.final_model import TrainParams
 
 SETTINGS = {
     "train": {"mode": "classifier", "classifier": "distilled", "epochs": 1},
@@ -16,7 +16,7 @@ SETTINGS = {
 }
 
 
-def test_a_run_ends_with_a_classifier_that_the_audit_derives(bank_questions, tmp_path):
+def test_a_run_ends_with_a_classifier_that_the_audit_derives(bank_questions, tmp_path, here, monkeypatch):
     run = refine(
         bank_questions(40, 30), out=tmp_path / "run", label_column="category", max_rounds=1, quiet=True,
         settings=SETTINGS,
@@ -30,10 +30,19 @@ def test_a_run_ends_with_a_classifier_that_the_audit_derives(bank_questions, tmp
     assert sorted(told["id2label"].values())[0] == "age_limit"
     by_type = {event.type: (number, event) for number, event in enumerate(Forger(run.path).events)}
     assert by_type["quantise"][1].reasons == ("a classifier is not exported in other formats",)
-    for page in ("report.html", "README.md"):
+    for page in ("report.html", "README.md", "model/README.md"):
         assert f"{student.parameters:,}" in (run.path / page).read_text()
     assert audit(run.path).failures == []
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_test")
+    with Hub("hf_of_the_test") as hub:
+        code, _, told = here("push", run.path, "me/questions", "--endpoint", hub.url, "--yes")
+        assert code == 0, told
+        files = {path.name: path.read_bytes() for path in (run.path / "model/classifier").iterdir()}
+        assert hub.files("model", "me/questions") == {**files, "README.md": (run.path / "model/README.md").read_bytes()}
 
+    card = run.path / "model/README.md"
+    card.write_text(card.read_text().replace(" 5 labels", " 6 labels"))
+    assert any(str(card) in one and "5 labels" in one for one in audit(run.path).failures)
     forger = Forger(run.path)
     number, event = by_type["train"]
     for key, value in (("macro_f1", 0.9999), ("accuracy", 0.9999), ("parameters", 5), ("share", 1.5)):
@@ -48,8 +57,3 @@ def test_without_labels_it_is_refused_before_the_run(tmp_path):
     with pytest.raises(InputError, match=r"train\.mode = classifier needs labels: name their column"):
         refine(tmp_path / "rows.jsonl", out=tmp_path / "run", quiet=True, settings={"train.mode": "classifier"})
     assert not (tmp_path / "run").exists()
-
-
-def test_a_run_from_before_there_was_the_setting_keeps_its_hash():
-    assert "classifier" not in TrainParams().model_dump(mode="json")
-    assert TrainParams(mode="classifier", classifier="head").model_dump()["classifier"] == "head"

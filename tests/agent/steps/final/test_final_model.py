@@ -7,7 +7,6 @@ from safetensors.numpy import save_file
 from small_view import ROWS, Round, ignored
 
 from recryst.agent.cli.progress import Reporter
-from recryst.agent.steps.base import config_sha
 from recryst.agent.steps.final.figures import Models
 from recryst.agent.steps.final.quantise import Quantise
 from recryst.agent.steps.final.train import Train, _crude
@@ -132,10 +131,3 @@ def test_the_crude_set_s_model_is_measured_beside_it_and_not_kept(tmp_path):
     of_held_out = pl.when(pl.col("id") == f"r{kept[0]}").then(pl.lit(f"r{view.held_out()[0]}"))
     ledger = view.ledger().with_columns(duplicate_of=of_held_out.otherwise("duplicate_of"))
     assert kept[0] not in _crude(run.holding(view, ledger=ledger))
-
-
-def test_settings_of_a_build_without_a_baseline_keep_their_hash(ended):
-    _, view = ended
-    assert "baseline" not in view.config.model_dump()["train"]
-    with_one = Round(view.run.root, train={"enabled": False, "baseline": True}).begun()
-    assert config_sha(with_one) != config_sha(view)
