@@ -93,7 +93,11 @@ def fit_head(model: Any, tokenizer: Any, rows: Rows, context: int, strength: flo
 
 
 def logits_of(model: Any, tokenizer: Any, texts: Sequence[str], context: int, advance: Advance = silent) -> np.ndarray:
-    """What a classifier makes of texts, float32 [n, classes]; ``advance`` is told the texts of each batch."""
+    """What a classifier makes of texts, float32 [n, classes]; ``advance`` is told the texts of each batch.
+
+    Raises:
+        InputError: there are none.
+    """
     import torch
 
     ids = spelled(tokenizer, texts, context)
