@@ -232,6 +232,7 @@ def _pages(view: View, event: Publish) -> Iterator[str]:
     data = pages(view, event.peak_memory_mb)
     with tempfile.TemporaryDirectory() as folder:
         again = RunDirectory(Path(folder))
+        again.model.mkdir()
         write_pages(data, again)
         written_ones = [(view.run.report, again.report), (view.run.card, again.card)]
         if any(file.path == "model/README.md" for file in written([event])):  # a run of an earlier build has none
