@@ -7,8 +7,10 @@ from forger import at, forged
 
 from recryst.agent.audit import audit
 from recryst.agent.start import refine
+from recryst.agent.steps.final.chat import readable
 from recryst.agent.view import View
 from recryst.state.params.final_model import TrainParams
+from recryst.tools.model.chat import Chat
 from recryst.tools.model.checkpoint import load_model
 from recryst.tools.model.train import train
 
@@ -38,6 +40,11 @@ def test_pairs_go_through_the_template_and_the_audit_agrees(tmp_path):
     assert trained.chat_rows >= kept - 1
     assert trained.chat_rows + trained.plain_rows == kept
     assert audit(out).failures == []
+    texts = readable(view)(view.kept()[::-1])  # in any order, each with its own conversation
+    assert texts == view.text(view.kept()[::-1]).to_list()
+    spoken = [[turn["content"] for turn in text.turns] for text in texts if isinstance(text, Chat)]
+    assert len(spoken) == trained.chat_rows
+    assert all(said[1] in text for said, text in zip(spoken, (t for t in texts if isinstance(t, Chat)), strict=True))
 
     def more(bodies, store):
         at(bodies, "train")["chat_rows"] = kept + 1
