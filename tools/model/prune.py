@@ -16,7 +16,7 @@ from .fit import fit, next_token, unpruned_beside
 from .resume import resume_beside
 
 RECOVERY = 10  # the training afterwards has so many times less to spend than the one before
-_LEAST_RATE = 2e-4  # a rate that spares what a model knows is too low to make up for what was taken out
+_RATE, _LEAST_RATE = 1 / 3, 2e-4  # of the peak before; what spares a model's knowledge cannot make up for what went
 _BATCHES = 8  # of the training text, by which parts are weighed
 
 
@@ -73,7 +73,7 @@ def pruned(
     {"layers": _take_layers, "heads": _take_heads, "weights": _take_weights}[params.prune](
         left, params.prune_share, batches
     )
-    budget = {"tokens": params.tokens // RECOVERY, "learning_rate": max(params.peak, _LEAST_RATE)}
+    budget = {"tokens": params.tokens // RECOVERY, "learning_rate": max(_RATE * params.peak, _LEAST_RATE)}
     again = params.model_copy(update=budget)
     resume = resume_beside(out.with_name(f"{out.name}-pruned"), tokens, left, params.model_dump(), seed)
     fit(left, tokens, again, seed, advance, resume, distillation(model))
