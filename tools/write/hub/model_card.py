@@ -10,7 +10,7 @@ from typing import Any
 from ....state.params.final_model import GGUF_FORMATS
 from ....state.store import write_whole
 from ..shown import ReportData
-from .card import Markdown, front_matter, markdown_template
+from .card import front_matter, markdown_template
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # of a repository
 _EMBEDDED = "all-MiniLM-L6-v2"  # what every classifier begins from
