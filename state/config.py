@@ -112,10 +112,10 @@ class Config(Section):
             said = "needs train.mode=classifier"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": "train.classifier", "said": said})
         default = TrainParams()
-        for key in ("baseline", "prune"):
-            if self.train.mode == "classifier" and getattr(self.train, key) != getattr(default, key):
+        for key, asked in (("train.baseline", self.train.baseline), ("train.prune", self.train.prune != default.prune)):
+            if self.train.mode == "classifier" and asked:
                 said = "is for language models: with train.mode=classifier leave it out"
-                raise PydanticCustomError(AT_ODDS, "{said}", {"key": f"train.{key}", "said": said})
+                raise PydanticCustomError(AT_ODDS, "{said}", {"key": key, "said": said})
         if self.train.prune == "none" and self.train.prune_share != default.prune_share:
             said = "needs train.prune: layers, heads or weights"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": "train.prune_share", "said": said})

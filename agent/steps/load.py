@@ -58,6 +58,11 @@ class Load(Step[Loaded]):
         return view.config.load.limit
 
     def measure(self, session: Session, view: View, advance: Advance) -> Loaded:
+        """As for every step.
+
+        Raises:
+            InputError: the rows have no label, and a classifier is to be trained.
+        """
         params, store = session.config.load, session.store
         with store.scratch() as folder:
             side, notes = _side_files(session, folder / "side")

@@ -79,7 +79,8 @@ def read_int2(model_dir: Path) -> tuple[Any, Any]:
         filled = {held[name].data_ptr() for name in tensors if name in held}
         lost = [*strange, *(name for name in absent if held[name].data_ptr() not in filled)]
         if lost:
-            raise ValueError(f"{min(lost)} is in the weights or in the configuration, but not in both")
+            said = f"{min(lost)} is in the weights or in the configuration, but not in both"
+            raise InputError(f"cannot load the model in {model_dir}: {said}")
     except KeyError as error:
         raise InputError(f"the weights in {model_dir} are incomplete: {error.args[0]} is missing") from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

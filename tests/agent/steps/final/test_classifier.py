@@ -2,12 +2,16 @@
 
 import json
 
+import polars as pl
 import pytest
 from forger import Forger
 from hub import Hub
+from small_view import Round
 
 from recryst.agent.audit import audit
 from recryst.agent.start import refine
+from recryst.agent.steps.final.classifier import why_no_classifier
+from recryst.agent.steps.final.train import Train
 from recryst.state.canonical import sha256_file
 from recryst.state.errors import InputError
 
@@ -63,3 +67,13 @@ def test_without_labels_it_is_refused_before_the_run(tmp_path):
     with pytest.raises(InputError, match=r"train\.mode = classifier needs labels: name their column"):
         refine(tmp_path / "rows.jsonl", out=tmp_path / "run", quiet=True, settings={"train.mode": "classifier"})
     assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_tell_nothing_train_nothing(tmp_path):
+    run = Round(tmp_path, train={"mode": "classifier"})
+    assert why_no_classifier(run.held_out()) == ""
+    run.rows = run.rows.with_columns(label=pl.lit("g0"))
+    view = run.held_out()
+    assert Train().measure(None, view, print) is None
+    done = run.event(view, Train())
+    assert (done.outcome, done.reasons) == ("skipped", ("the kept rows have fewer than two labels",))
