@@ -91,7 +91,7 @@ def test_a_wrong_plan_is_refused_with_file_line_and_key(text, said):
     ("text", "said"),
     [
         ("- seeds\n", "plan.yaml must hold keys and values, not a list"),
-        ("seeds: 1\n", "plan.yaml line 1: experiment: must be one of balance, clean, crude"),
+        ("seeds: 1\n", "plan.yaml line 1: experiment: must be one of balance, classifiers, clean, crude"),
         ("seeds: 1\nexperiment: cruel\n", "plan.yaml line 2: experiment: must be one of .*got 'cruel'"),
     ],
 )

@@ -40,7 +40,7 @@ def test_pairs_go_through_the_template_and_the_audit_agrees(tmp_path):
     assert trained.chat_rows >= kept - 1
     assert trained.chat_rows + trained.plain_rows == kept
     assert audit(out).failures == []
-    texts = readable(view)(view.kept()[::-1])  # in any order, each with its own conversation
+    texts = readable(view, view.kept())(view.kept()[::-1])  # in any order, each with its own conversation
     assert texts == view.text(view.kept()[::-1]).to_list()
     spoken = [[turn["content"] for turn in text.turns] for text in texts if isinstance(text, Chat)]
     assert len(spoken) == trained.chat_rows
