@@ -228,7 +228,7 @@ def stages(**options: Any) -> Made:
 
 @_of_data
 @click.option("--tokens", default=FinalPlan.tokens, show_default=True, type=click.IntRange(1000), help=_TOKENS)
-@click.option("--width", default=FinalPlan.width, show_default=True, type=click.IntRange(64), help="A multiple of 64.")
+@click.option("--width", default=FinalPlan.width, show_default=True, type=click.IntRange(128), help="A multiple of 64.")
 @click.option("--layers", default=FinalPlan.layers, show_default=True, type=click.IntRange(2),
               help="Of the dense model.")  # fmt: skip
 def final_model(**options: Any) -> Made:

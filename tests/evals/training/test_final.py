@@ -40,7 +40,7 @@ def _run(*words: object) -> list[dict[str, object]]:
 
 
 def test_every_format_is_made_of_the_one_model_that_is_trained(data, tmp_path, monkeypatch):
-    words = ["final-model", "--data", data, "--tokens", 4000, "--width", 64, "--layers", 2, "--out", tmp_path / "out"]
+    words = ["final-model", "--data", data, "--tokens", 4000, "--width", 128, "--layers", 2, "--out", tmp_path / "out"]
     rows = {row["model"]: row for row in _run(*words)}
     assert list(rows) == ["dense", *final.FORMATS, *final.SMALLER]
     assert rows["int2"]["matrices %"] == pytest.approx(7.9, abs=0.5)
