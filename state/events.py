@@ -14,7 +14,7 @@ from .decision import Answer, Appraisal, Budget, Candidate, Facts, Look, RoundRe
 from .notes import Base, Chat, Effect, Error, Input, Resume, RowCounts, Sent, Start
 from .params.vectors import ClusterParams
 from .report import Record, Selected
-from .values import Role, StatePatch
+from .values import BaselineFigures, Role, StatePatch, SynthesisFigures
 
 
 class StepEvent(Base):
@@ -282,18 +282,6 @@ class Approve(StepEvent):
     candidates: tuple[Candidate, ...] = ()  # an action that the answer brought in
 
 
-class SynthesisFigures(Record):
-    """Seeds → questions → generated → dropped by reason → kept."""
-
-    seeds: int
-    questions: int
-    generated: int
-    dropped: dict[str, int]
-    kept: int
-    narrowed: tuple[int, ...]
-    cut_short: bool
-
-
 class Act(StepEvent):
     """The action was carried out on a trial copy."""
 
@@ -360,17 +348,6 @@ class Review(StepEvent):
     listed: int
 
 
-class Baseline(Record):
-    """What the training of the final model makes of the crude rows. Its tokens are of another tokenizer, if from
-    scratch: bits per byte compare."""
-
-    rows: int
-    tokens: int
-    epochs: float
-    vocabulary: int
-    bits_per_byte: float
-
-
 class Train(StepEvent):
     """The final model was trained, or left out."""
 
@@ -384,7 +361,7 @@ class Train(StepEvent):
     unpruned_perplexity: float | None = None  # before a part of the model was taken out; None: none was
     unpruned_parameters: int | None = None
     share_left: float | None = None  # of those parameters: what is there and not zero
-    baseline: Baseline | None = None  # None: it was not asked for
+    baseline: BaselineFigures | None = None  # None: it was not asked for
     chat_rows: int = 0  # rows of a pass that the chat template of that model spelt …
     plain_rows: int = 0  # … and those beside them, read as plain text
 

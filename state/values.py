@@ -44,6 +44,18 @@ class LearnedQuality(Record):
     below: float | None
 
 
+class SynthesisFigures(Record):
+    """Seeds → questions → generated → dropped by reason → kept."""
+
+    seeds: int
+    questions: int
+    generated: int
+    dropped: dict[str, int]
+    kept: int
+    narrowed: tuple[int, ...]
+    cut_short: bool
+
+
 class ModelFigures(Record):
     """A trained model in one format: its size, what it makes of the held-out text, and an answer of its own.
 
@@ -60,6 +72,17 @@ class ModelFigures(Record):
     memory_bytes: int | None = None
     agreement: float | None = None
     speed: float | None = None
+
+
+class BaselineFigures(Record):
+    """What the training of the final model makes of the crude rows. Its tokens are of another tokenizer, if from
+    scratch: bits per byte compare."""
+
+    rows: int
+    tokens: int
+    epochs: float
+    vocabulary: int
+    bits_per_byte: float
 
 
 class ClassifierFigures(Record):

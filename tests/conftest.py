@@ -56,6 +56,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
+def hub(monkeypatch):
+    """A hub on this machine, and its token in the environment."""
+    from hub import TOKEN, Hub
+
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with Hub(TOKEN) as served:
+        yield served
+
+
+@pytest.fixture
 def llm_server():
     """Start a fake server: ``llm_server(policy)`` returns it, running; it is closed after the test."""
     from llm_server import LlmServer

@@ -17,7 +17,7 @@ from ...state.values import Values
 from ...tools.judge import objective
 from ...tools.vectors import axes, evidence
 from ...tools.vectors.cluster import default_k
-from ...tools.vectors.embed import left_out, open_encoder
+from ...tools.vectors.embed import left_out
 from ...tools.vectors.encoders.windows import Reading
 from ...tools.vectors.score import ClusterScores
 from ..decide.critique.critic import critique
@@ -92,7 +92,7 @@ class Embed(Step[_Vectors]):
             return _Vectors(pool, None, embedded, cached, session.embedded_by, _windows(session.reading))
         rows, params = view.kept(), view.config.embed
         if isinstance(params.dimensions, int) and not view.has("given_vectors"):
-            axes.sizes(len(rows), open_encoder(params).dimensions, params)  # refuses before an hour of embedding
+            axes.sizes(len(rows), session.encoder.dimensions, params)  # refuses before an hour of embedding
         (vectors, (embedded, cached)), (anchor, more) = (
             row_vectors(session, view, part, advance) for part in (rows, view.anchor())
         )

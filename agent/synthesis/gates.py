@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...state.canonical import sha256_json
-from ...state.events import SynthesisFigures
 from ...state.phrases import Advance, silent
 from ...state.report import Record
+from ...state.values import SynthesisFigures
 from ...tools.judge.diversity import diversity
 from ...tools.judge.self_instruct import Reason, answers_differ, fault, norms
 from ...tools.read.shapes import Parts

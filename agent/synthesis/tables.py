@@ -15,10 +15,9 @@ from ...prompts import prompt
 from ...state.actions import Synthesise
 from ...state.canonical import Json
 from ...state.errors import IntegrityError
-from ...state.events import SynthesisFigures
 from ...state.phrases import Advance, silent
 from ...state.rows import add_synthetic
-from ...state.values import Role
+from ...state.values import Role, SynthesisFigures
 from ...tools.read.columns import is_json_text, json_text, plain_rows
 from ...tools.read.shapes import row_of
 from ...tools.text import filters

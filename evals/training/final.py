@@ -15,7 +15,7 @@ import polars as pl
 from ...state.params.final_model import GGUF_FORMATS, ModelFormat, TrainParams
 from ...state.phrases import silent
 from ...state.store import write_whole
-from ...tools.model.checkpoint import GGUF_NAME, is_gguf, load_model, publish, quiet
+from ...tools.model.checkpoint import GGUF_NAME, is_gguf, load_model, quiet, save_model
 from ...tools.model.finetune import encode_as
 from ...tools.model.perplexity import evaluate
 from ...tools.model.prune import RECOVERY, pruned
@@ -177,9 +177,7 @@ def _prune(dense: Path, texts: list[str], cell: FinalCell, out: Path) -> None:
     with quiet(), torch.random.fork_rng(devices=[]):
         model, tokenizer = load_model(dense, dtype=torch.float32)
         left = pruned(model, tokenizer, encode_as(tokenizer, dense, texts, params), params, out, 0, silent)
-        with publish(out) as folder:
-            left.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
+        save_model(left, tokenizer, out)
 
 
 def matrix_bytes(model: Path) -> int:

@@ -11,6 +11,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+TOKEN = "hf_secret_of_the_test"
 _LARGE = (".parquet", ".safetensors", ".gguf")
 _ROUTES = (
     ("POST", r"/api/repos/create", "create"),

@@ -12,9 +12,9 @@ from shown_about import choices_about, conflicts_about, headline_about, relabell
 
 from recryst.state.actions import Action, Prune, Refilter
 from recryst.state.decision import Critique, Rejected
-from recryst.state.events import Baseline, StageGain
+from recryst.state.events import StageGain
 from recryst.state.report import ClusterEvidence, Objective, Probe
-from recryst.state.values import ClassifierFigures, FinalModel, LabelLesson, LabelTally, ModelFigures
+from recryst.state.values import BaselineFigures, ClassifierFigures, FinalModel, LabelLesson, LabelTally, ModelFigures
 from recryst.tools.write.report import write_report
 from recryst.tools.write.shown import (
     FunnelStep,
@@ -209,7 +209,7 @@ def report_data(texts: list[str]) -> ReportData:
         training=Training(
             **{"mode": "lora", "base": text, "base_sha256": "5d" * 32, "base_perplexity": 77.123, "tokens": 298765},
             **{"epochs": 3.21, "vocabulary": 4077, "losses": (7.1234, 5.5, 4.3456)},
-            baseline=Baseline(rows=9022, tokens=299008, epochs=2.5, vocabulary=4096, bits_per_byte=1.7011),
+            baseline=BaselineFigures(rows=9022, tokens=299008, epochs=2.5, vocabulary=4096, bits_per_byte=1.7011),
         ),
         classifiers=(ClassifierFigures(name="classifier", kind="distilled", share=0.9876, **classifier),),
         taught=Taught(labels=77, rows=8123, asked=907, context=128, base_sha256="6e" * 32),

@@ -239,3 +239,15 @@ def publish(out: Path) -> Iterator[Path]:
         raise storage_error(fault, out, "writing a model to") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def save_model(model: Any, tokenizer: Any, out: Path) -> None:
+    """Write a model and its tokenizer into the folder ``out``, as Transformers reads them; whole or not at all.
+
+    Raises:
+        UsageError: as ``check_replaceable``.
+        StorageError: the disk is full or not writable.
+    """
+    with publish(out) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)

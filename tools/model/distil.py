@@ -8,7 +8,7 @@ from ...state.canonical import sha256_file
 from ...state.errors import UsageError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
-from .checkpoint import check_replaceable, load_model, publish, quiet
+from .checkpoint import check_replaceable, load_model, quiet, save_model
 from .fit import Loss, TrainResult, fit, result_of
 from .resume import resume_beside
 
@@ -50,9 +50,7 @@ def distil(text: Iterable[str], params: TrainParams, out: Path, seed: int, advan
         resume = resume_beside(out, tokens, student, params.model_dump(), seed, weights)
         losses = fit(student, tokens, params, seed, advance, resume, distillation(teacher))
         student = pruned(student, tokenizer, tokens, params, out, seed, advance)
-        with publish(out) as part:
-            student.save_pretrained(part)
-            tokenizer.save_pretrained(part)
+        save_model(student, tokenizer, out)
         resume.forget()
     return result_of(out, student, tokens, losses, params)
 

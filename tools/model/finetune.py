@@ -13,7 +13,7 @@ from ...state.errors import InputError, MissingExtraError, UsageError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
 from .chat import ChatEncoder, template_of
-from .checkpoint import causal_models, check_replaceable, load_model, load_tokenizer, model_settings, publish, quiet
+from .checkpoint import causal_models, check_replaceable, load_model, load_tokenizer, model_settings, quiet, save_model
 from .fit import TrainResult, encode, fit, pieces, result_of
 from .prune import check_prunable, pruned
 from .resume import resume_beside
@@ -85,9 +85,7 @@ def finetune(text: Iterable[str], params: TrainParams, out: Path, seed: int, adv
         else:
             losses = fit(model, tokens, params, seed, advance, resume)
         model = pruned(model, tokenizer, tokens, params, out, seed, advance)
-        with publish(out) as part:
-            model.save_pretrained(part)
-            tokenizer.save_pretrained(part)
+        save_model(model, tokenizer, out)
         resume.forget()
     result = result_of(out, model, tokens, losses, params)
     return result if chats is None else replace(result, chat_rows=chats.chats, plain_rows=chats.plain)

@@ -10,7 +10,7 @@ import numpy as np
 from ...state.errors import InputError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance
-from .checkpoint import linear_layers, publish
+from .checkpoint import linear_layers, save_model
 from .distil import distillation
 from .fit import fit, next_token, unpruned_beside
 from .resume import resume_beside
@@ -63,9 +63,7 @@ def pruned(
 
     if params.prune == "none":
         return model
-    with publish(unpruned_beside(out)) as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    save_model(model, tokenizer, unpruned_beside(out))
     model.eval()
     left = copy.deepcopy(model).requires_grad_(True)
     whole: Any = (

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from ...state.errors import InputError, UsageError
 from ...state.params.final_model import GGUF_FORMATS, ModelFormat
-from .checkpoint import check_replaceable, load_model, model_settings, native_bfloat16, publish, quiet
+from .checkpoint import check_replaceable, load_model, model_settings, native_bfloat16, quiet, save_model
 from .gguf_write import export_gguf, why_no_gguf
 from .int2 import export_int2, why_no_int2
 
@@ -67,9 +67,7 @@ def quantise(model_dir: Path, to: Literal["nf4", "int8", "int2"], out: Path) -> 
     with quiet():
         model, tokenizer = load_model(model_dir, quantization_config=config, dtype=torch.bfloat16)
         _check_layers(model, model_dir)
-        with publish(out) as folder:
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
+        save_model(model, tokenizer, out)
 
 
 def why_not(model_dir: Path, to: ModelFormat) -> str:

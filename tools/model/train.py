@@ -8,7 +8,7 @@ from typing import Any
 from ...state.errors import UsageError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
-from .checkpoint import check_replaceable, publish, quiet
+from .checkpoint import check_replaceable, quiet, save_model
 from .fit import TrainResult, encode, fit, pieces, result_of, until
 from .prune import pruned
 from .resume import resume_beside
@@ -88,9 +88,7 @@ def train(
             tokenizer_object=tokenizer, eos_token=END, model_max_length=params.context
         )
         model = pruned(model, wrapped, tokens, params, out, seed, advance)
-        with publish(out) as folder:
-            model.save_pretrained(folder)
-            wrapped.save_pretrained(folder)
+        save_model(model, wrapped, out)
         resume.forget()
     return result_of(out, model, tokens, losses, params)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 import threading
 import weakref
@@ -15,6 +14,7 @@ import numpy as np
 import orjson
 
 from ...state.params.vectors import ReduceParams
+from ..own_process import ended, started
 from .reduce import Maps, load_libraries, reduce
 
 
@@ -22,19 +22,9 @@ class Drawing:
     """Maps on their way, on one core, in a process that is there before the vectors are and ends with this one."""
 
     def __init__(self) -> None:
-        # No ``multiprocessing`` process: that imports the user's script again. ``-P`` keeps modules that lie in the
-        # working directory, perhaps beside the data, from being imported.
-        path = [entry for entry in sys.path if entry]
-        code = f"import sys; sys.path[:] = {path!r}; from {__name__} import draw; draw()"
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        self._process = started(__name__, "draw", env={**os.environ, "OMP_NUM_THREADS": "1"})
         self._file: Path | None = None
-        self._end = weakref.finalize(self, _end, self._process)
+        self._end = weakref.finalize(self, ended, self._process)
 
     def begin(self, vectors: Path, params: ReduceParams, seed: int, folder: Path) -> None:
         """Have the maps drawn, unless they are on their way.
@@ -65,14 +55,6 @@ class Drawing:
         finally:
             self._end()
             self._file.unlink(missing_ok=True)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    with contextlib.suppress(BrokenPipeError):
-        if process.stdin is not None:
-            process.stdin.close()
-    process.wait()
 
 
 def draw() -> None:

@@ -6,10 +6,10 @@ Everything is measured already; here it is only put side by side.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...state.events import Baseline, StageGain
+from ...state.events import StageGain
 from ...state.phrases import counted, number
 from ...state.report import Headline, Moved, Objective, ProbeName
-from ...state.values import LabelConflicts, LabelLesson, LabelTally, ModelFigures
+from ...state.values import BaselineFigures, LabelConflicts, LabelLesson, LabelTally, ModelFigures
 from ..judge.labels import STAGES
 from ..judge.taxonomy import PARTS
 from ..judge.weak import FEWEST_KEYWORDS, FEWEST_ROWS
@@ -256,7 +256,7 @@ def review_in_words(found: InDoubts) -> str:
     return f"{said}: {where}; fill in its last column (keep, remove or label NAME), and run again with --answers"
 
 
-def baseline_in_words(found: Baseline, dense: ModelFigures) -> str:
+def baseline_in_words(found: BaselineFigures, dense: ModelFigures) -> str:
     """What the training of the final model makes of the crude rows, beside what it makes of the curated ones."""
     change = f"{100 * (dense.bits_per_byte / found.bits_per_byte - 1):+.2f} %".replace("-", "−")
     return (

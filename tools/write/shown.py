@@ -5,9 +5,9 @@ from pydantic import ConfigDict, Field, field_serializer
 
 from ...state.canonical import Json
 from ...state.decision import Critique, Rejected
-from ...state.events import Baseline, StageGain, SynthesisFigures
+from ...state.events import StageGain
 from ...state.report import ClusterEvidence, Headline, Objective, Record, Selected
-from ...state.values import ClassifierFigures, FinalModel, LabelTally, ModelFigures
+from ...state.values import BaselineFigures, ClassifierFigures, FinalModel, LabelTally, ModelFigures, SynthesisFigures
 from .choices import Choices
 
 
@@ -225,7 +225,7 @@ class Training(Record):
     epochs: float
     vocabulary: int
     losses: tuple[float, ...]  # nats per token, means over equal stretches
-    baseline: Baseline | None  # None: it was not asked for
+    baseline: BaselineFigures | None  # None: it was not asked for
 
 
 class Taught(Record):

@@ -13,7 +13,7 @@ from ....state.canonical import sha256_file, sha256_json
 from ....state.errors import IntegrityError
 from ....state.params.final_model import TrainParams
 from ....state.phrases import Advance, silent
-from ....state.values import Values
+from ....state.values import BaselineFigures, Values
 from ....tools.write.figures import baseline_in_words
 from ...session import Session
 from ...view import View
@@ -113,7 +113,7 @@ class Train(Step[Models | Classified | None]):
         if view.config.train.baseline:
             if "baseline" not in fields:
                 raise IntegrityError("the baseline that was asked for is not told of")
-            baseline = events.Baseline.model_validate(fields["baseline"])
+            baseline = BaselineFigures.model_validate(fields["baseline"])
             lines.append(f"train: {baseline_in_words(baseline, measured.models[0])}")
         return Draft(
             values=Values(models=measured.models),
@@ -169,7 +169,7 @@ def _why_not(view: View) -> str:
     return "" if view.text(view.anchor()).str.len_bytes().sum() else "the rows have no text"
 
 
-def _baseline(session: Session, view: View, anchor: list[str], advance: Advance) -> events.Baseline:
+def _baseline(session: Session, view: View, anchor: list[str], advance: Advance) -> BaselineFigures:
     """The same training on the crude rows, measured on the same held-out rows; its model is not kept."""
     from ....tools.model.perplexity import evaluate
     from ....tools.model.train import train
@@ -182,7 +182,7 @@ def _baseline(session: Session, view: View, anchor: list[str], advance: Advance)
             found = evaluate(folder / "dense", anchor, params.context, advance=read)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return events.Baseline(
+    return BaselineFigures(
         rows=len(rows),
         tokens=result.tokens,
         epochs=result.epochs,

@@ -10,10 +10,9 @@ from recryst.agent.account.summary import funnel, rounds, seconds_by_step, spent
 from recryst.state.actions import ChangeK, Prune, RemoveSuspects, Stop, Synthesise
 from recryst.state.decision import Change, Decision, Rejected, RoundRecord, Verdict
 from recryst.state.errors import UsageError
-from recryst.state.events import SynthesisFigures
 from recryst.state.report import Objective, Probe
 from recryst.state.rows import Removal, add_synthetic
-from recryst.state.values import Values
+from recryst.state.values import SynthesisFigures, Values
 from recryst.tools.write.reasons import in_words
 
 PRUNE = Prune(clusters=(1, 2), strategy="keep_random", keep_fraction=0.5)

@@ -7,21 +7,12 @@ import pexpect
 import pytest
 from commands import COMMAND
 from forger import at, mend, plain
-from hub import Hub
+from hub import TOKEN
 
 from recryst.agent.cli.push import _listed
 from recryst.agent.view import View
 from recryst.state.canonical import sha256_file
 from recryst.tools.write.hub.upload import Parcel
-
-TOKEN = "hf_secret_of_the_test"
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with Hub(TOKEN) as served:
-        yield served
 
 
 @pytest.fixture

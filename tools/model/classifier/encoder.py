@@ -10,7 +10,7 @@ from ....state.errors import InputError
 from ....state.phrases import Advance, silent
 from ...judge.learned import STRENGTH
 from ...vectors.encoders import minilm
-from ..checkpoint import check_replaceable, model_settings, publish, quiet
+from ..checkpoint import check_replaceable, model_settings, quiet, save_model
 from .rows import Rows, padded, spelled
 
 _READ_AT_ONCE = 64
@@ -149,6 +149,5 @@ def save_classifier(model: Any, tokenizer: Any, out: Path) -> None:
     check_replaceable(out)
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
-    with quiet(), publish(out) as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    with quiet():
+        save_model(model, tokenizer, out)

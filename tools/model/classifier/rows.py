@@ -46,8 +46,9 @@ def rows_of(texts: Sequence[str], labels: Sequence[str | None]) -> Rows:
 
 
 def spelled(tokenizer: Any, texts: Sequence[str], context: int) -> list[list[int]]:
-    """Token ids of texts, at most ``context`` of each."""
-    ids: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=context)["input_ids"]
+    """Token ids of texts, of each at most ``context``, and as many as there are positions for."""
+    most = min(context, tokenizer.model_max_length)
+    ids: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=most)["input_ids"]
     return ids
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import orjson
 from ....state import errors
 from ....state.errors import StorageError
 from ....state.params.vectors import EmbedParams
+from ...own_process import ended, started
 from . import minilm
 from .embedded import MiniLMEncoder
 from .windows import Reading
@@ -42,16 +42,8 @@ class EncoderApart:
     computed_by: str = field(init=False)
 
     def __post_init__(self) -> None:
-        # As the process that draws maps is started, and for the same reasons.
-        path = [entry for entry in sys.path if entry]
-        code = f"import sys; sys.path[:] = {path!r}; from {__name__} import serve; serve()"
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        self._end = weakref.finalize(self, _end, self._process)
+        self._process = started(__name__, "serve", stdout=subprocess.PIPE)
+        self._end = weakref.finalize(self, ended, self._process)
         for name, value in self._ask(self.params.model_dump(mode="json")).items():
             setattr(self, name, value)
 
@@ -105,15 +97,6 @@ class EncoderApart:
             "the process that embeds was killed, perhaps for want of memory: run the same command again, which finds "
             "what was embedded"
         )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    for pipe in (process.stdin, process.stdout):
-        with contextlib.suppress(BrokenPipeError):
-            if pipe is not None:
-                pipe.close()
-    process.wait()
 
 
 def serve() -> None:

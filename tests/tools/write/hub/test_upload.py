@@ -4,19 +4,10 @@ import hashlib
 import socket
 
 import pytest
-from hub import Hub
+from hub import TOKEN
 
 from recryst.state.errors import HubError, IntegrityError, UsageError
 from recryst.tools.write.hub.upload import Parcel, check_name, connect, upload
-
-TOKEN = "hf_secret_of_the_test"
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with Hub(TOKEN) as served:
-        yield served
 
 
 def parcel(folder, **contents):
