@@ -125,7 +125,7 @@ class _Bench:
         folder, answers = self.teacher(cell)
         model, tokenizer = load_classifier(folder)
         if cell.model == DISTILLED:
-            student, reader = student_of(model, tokenizer, rows.texts, cell.seed)
+            student, reader = student_of(model, tokenizer, rows.texts)
             distil(student, reader, rows.texts, answers, studied(params), cell.seed)
             return student, reader
         if cell.model == "half the heads":

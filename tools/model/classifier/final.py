@@ -66,7 +66,7 @@ def train_classifier(
         teacher = out.parent / "teacher"
         save_classifier(model, tokenizer, teacher)
         answers = logits_of(model, tokenizer, texts, params.context)
-        student, reader = student_of(model, tokenizer, texts, seed)
+        student, reader = student_of(model, tokenizer, texts)
         losses = distil(student, reader, texts, answers, studied(params), seed, advance)
         save_classifier(student, reader, out)
     return Trained((teacher, out), rows.names, losses)

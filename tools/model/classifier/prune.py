@@ -6,15 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from .inherit import evenly
 from .rows import Rows, padded, spelled
 
 _SEEN = 640  # rows by which heads are weighed; their order settles on far fewer than all
 _BATCH = 32
 
 
+def evenly(layers: int, keep: int) -> list[int]:
+    """Which of so many layers stay: the first, the last, which the head reads, and others between at even distances."""
+    return [round(at) for at in np.linspace(0, layers - 1, keep).tolist()]
+
+
 def without_layers(model: Any, keep: int) -> Any:
-    """A copy of a BERT classifier with so many of its layers, taken at even distances."""
+    """A copy of a BERT classifier with so many of its layers, at even distances (Sanh et al. 2019, section 3)."""
     from transformers import BertForSequenceClassification
 
     stay = evenly(len(model.bert.encoder.layer), keep)

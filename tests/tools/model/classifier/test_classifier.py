@@ -15,7 +15,7 @@ from recryst.tools.model.classifier.distil import distil
 from recryst.tools.model.classifier.encoder import averaging, encoder, load_classifier, logits_of
 from recryst.tools.model.classifier.evaluate import evaluate, parameters_in, scored
 from recryst.tools.model.classifier.final import Trained, train_classifier
-from recryst.tools.model.classifier.inherit import evenly
+from recryst.tools.model.classifier.inherit import student_of
 from recryst.tools.model.classifier.rows import passes, rows_of
 from recryst.tools.model.classifier.train import Schedule
 from recryst.tools.model.classifier.vocabulary import trimmed
@@ -65,6 +65,22 @@ def test_a_student_learns_from_its_teacher_and_is_a_tenth_of_it(distilled: Train
     for folder, found in zip(distilled.folders, (teacher, student), strict=True):
         assert parameters_in(folder) == found.parameters
         assert found.size_bytes == pytest.approx(4 * found.parameters, rel=0.01)
+
+
+def test_a_student_begins_as_the_first_layer_of_its_teacher() -> None:
+    import torch
+
+    with quiet():
+        teacher, tokenizer = encoder(NAMES, 32)
+        student, reader = student_of(teacher, tokenizer, TEXTS)
+    body, states = student.albert.encoder, torch.randn(2, 5, 384, generator=torch.Generator().manual_seed(0))
+    old, new = (torch.tensor(read(TEXTS[:1])["input_ids"]) for read in (tokenizer, reader))
+    with torch.inference_mode():
+        own = body.albert_layer_groups[0].albert_layers[0](states)
+        assert torch.allclose(own, teacher.bert.encoder.layer[0](states), atol=1e-5)
+        given = body.embedding_hidden_mapping_in(student.albert.embeddings(new))
+        assert torch.cosine_similarity(given, teacher.bert.embeddings(old), dim=-1).mean() > 0.7
+        assert torch.equal(student.classifier(states), teacher.classifier(states))
 
 
 def test_transformers_alone_reads_it_and_says_the_same(distilled: Trained) -> None:
@@ -128,9 +144,10 @@ def test_what_is_pruned_stays_so_while_the_rest_learns() -> None:
     answers = logits_of(model, tokenizer, TEXTS, 32)
     short = prune.without_layers(model, 3)
     assert len(short.bert.encoder.layer) == 3
-    assert evenly(6, 3) == [0, 2, 4]
+    assert prune.evenly(6, 3) == [0, 2, 5]
+    assert prune.evenly(12, 4) == [0, 4, 7, 11]
     last = short.bert.encoder.layer[2].output.dense.weight
-    assert (last == model.bert.encoder.layer[4].output.dense.weight).all()
+    assert (last == model.bert.encoder.layer[5].output.dense.weight).all()
 
     importance = prune.head_importance(model, tokenizer, rows, 32, seed=0)
     assert importance.shape == (6, 12)
