@@ -99,11 +99,12 @@ class _Bench:
             if not answers.exists():  # it is written last
                 rows = self.rows(cell)
                 with quiet():
-                    model, tokenizer, _ = tuned(rows, cell.params, cell.seed)
+                    model, tokenizer, _, resume = tuned(rows, cell.params, cell.seed, out)
                     save_classifier(model, tokenizer, out)
                     found = logits_of(model, tokenizer, rows.texts, cell.params.context)
                 with whole_file(answers) as made, made.open("wb") as file:
                     np.save(file, found)
+                resume.forget()
         return out, np.load(answers)
 
     def measure(self, cell: ClassifiersCell, at: Path) -> Record:
@@ -126,7 +127,7 @@ class _Bench:
         model, tokenizer = load_classifier(folder)
         if cell.model == DISTILLED:
             student, reader = student_of(model, tokenizer, rows.texts)
-            distil(student, reader, rows.texts, answers, studied(params), cell.seed)
+            distil(student, reader, rows.texts, answers, studied(params, cell.seed))
             return student, reader
         if cell.model == "half the heads":
             mask_heads(model, head_importance(model, tokenizer, rows, params.context, cell.seed), _HALF)
@@ -135,8 +136,8 @@ class _Bench:
         else:
             model = without_layers(model, model.config.num_hidden_layers // 2)
         if (epochs := PRUNED[cell.model]) > 0:
-            schedule = Schedule(epochs, params.peak, params.context, head=1.0)
-            distil(model, tokenizer, rows.texts, answers, schedule, cell.seed)
+            schedule = Schedule(epochs, params.peak, params.context, cell.seed, head=1.0)
+            distil(model, tokenizer, rows.texts, answers, schedule)
         settle(model)
         return model, tokenizer
 

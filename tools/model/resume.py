@@ -13,7 +13,7 @@ from ...state.store import whole_file
 
 _EVERY = 120.0  # seconds between two states: what a kill may cost
 _PATIENCE = 20.0  # a state is not written again before the training ran so many times as long as the writing took
-_IDENTITY = "training"
+_IDENTITY, _RANDOM = "identity", "random"
 
 
 @dataclass
@@ -30,7 +30,8 @@ class Resume:
     _due: float = field(default_factory=lambda: time.monotonic() + _EVERY)
 
     def restore(self, model: Any, optimizer: Any, losses: np.ndarray) -> int:
-        """Put back the state that was saved last; without one of this training nothing changes.
+        """Put back the state that was saved last, that of torch's random numbers (of dropout), too; without one of this
+        training nothing changes.
 
         ``losses``: float [steps], filled up to the step that is returned: the first that is still to be done.
         """
@@ -45,6 +46,7 @@ class Resume:
             return 0
         import torch
 
+        torch.set_rng_state(tensors.pop(_RANDOM))
         done = tensors.pop("losses").numpy()
         losses[: len(done)] = done
         learn = _learning(model)
@@ -69,7 +71,7 @@ class Resume:
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        tensors = {"losses": torch.from_numpy(losses.copy())}
+        tensors = {"losses": torch.from_numpy(losses.copy()), _RANDOM: torch.get_rng_state()}
         for name, parameter in _learning(model).items():
             tensors[f"weight:{name}"] = parameter.detach()
             tensors |= {f"{key}:{name}": value for key, value in optimizer.state[parameter].items()}

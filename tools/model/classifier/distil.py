@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....state.phrases import Advance, silent
+from ..resume import Resume
 from .train import Schedule, learn
 
 if TYPE_CHECKING:
@@ -15,19 +16,23 @@ _TEMPERATURE = 2.0
 
 
 def distil(
-    student: Any, tokenizer: Any, texts: Sequence[str], answers: np.ndarray, schedule: Schedule, seed: int,
-    advance: Advance = silent,
+    student: Any, tokenizer: Any, texts: Sequence[str], answers: np.ndarray, schedule: Schedule,
+    resume: Resume | None = None, advance: Advance = silent,
 ) -> tuple[float, ...]:  # fmt: skip
     """Teach a classifier the logits that its teacher gives for ``texts`` (``answers``, float32 [n, classes]).
 
     The loss is the cross-entropy to the teacher's probabilities at temperature 2, times its square (Hinton et al. 2015,
     section 2); labels have no part in it, so that rows without one teach as well (Turc et al. 2019).
 
+    Args:
+        resume: the state of this training, from which it goes on; kept now and then.
+
     Returns:
         The mean loss of about twenty stretches.
 
     Raises:
         UsageError: the learning rate diverges.
+        StorageError: the disk is full.
     """
     import torch
 
@@ -37,4 +42,4 @@ def distil(
         target = wanted[torch.from_numpy(chosen)]
         return _TEMPERATURE**2 * torch.nn.functional.cross_entropy(logits / _TEMPERATURE, target)
 
-    return learn(student, tokenizer, texts, loss, schedule, seed, advance)
+    return learn(student, tokenizer, texts, loss, schedule, resume, advance)

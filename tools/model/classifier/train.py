@@ -10,6 +10,7 @@ import numpy as np
 from ....state.errors import UsageError
 from ....state.phrases import Advance, silent
 from ..checkpoint import native_bfloat16
+from ..resume import Resume
 from .rows import Rows, padded, passes, spelled
 
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ class Schedule:
     """How long and how fast a classifier learns.
 
     ``epochs``: passes over the rows. ``peak``: the encoder's learning rate at its peak. ``context``: tokens of a row
-    that are read. ``tokens``: the most that are spent. ``head``: how much faster the head learns.
+    that are read. ``seed``: of the order of the rows, and of dropout. ``tokens``: the most that are spent. ``head``:
+    how much faster the head learns.
     """
 
     epochs: float
     peak: float
     context: int
+    seed: int
     tokens: int | None = None
     head: float = 10.0
 
@@ -42,7 +45,7 @@ class Schedule:
 
 
 def fine_tune(
-    model: Any, tokenizer: Any, rows: Rows, schedule: Schedule, seed: int, advance: Advance = silent
+    model: Any, tokenizer: Any, rows: Rows, schedule: Schedule, resume: Resume, advance: Advance = silent
 ) -> tuple[float, ...]:
     """Teach all weights of a classifier but those of its tokens the labels of ``rows``, all of which have one.
 
@@ -50,11 +53,15 @@ def fine_tune(
     to 0 in a line (Devlin et al. 2019, appendix A.2). The head should be a good one already, so that the encoder is not
     bent to a random one (Kumar et al. 2022).
 
+    Args:
+        resume: the state of this training, from which it goes on; kept now and then.
+
     Returns:
         The mean loss of about twenty stretches, in nats per row.
 
     Raises:
         UsageError: the learning rate diverges.
+        StorageError: the disk is full.
     """
     import torch
 
@@ -63,11 +70,11 @@ def fine_tune(
     def loss(logits: "torch.Tensor", chosen: np.ndarray) -> "torch.Tensor":
         return torch.nn.functional.cross_entropy(logits, classes[torch.from_numpy(chosen)])
 
-    return learn(model, tokenizer, rows.texts, loss, schedule, seed, advance)
+    return learn(model, tokenizer, rows.texts, loss, schedule, resume, advance)
 
 
 def learn(
-    model: Any, tokenizer: Any, texts: Sequence[str], loss: "Loss", schedule: Schedule, seed: int,
+    model: Any, tokenizer: Any, texts: Sequence[str], loss: "Loss", schedule: Schedule, resume: Resume | None = None,
     advance: Advance = silent,
 ) -> tuple[float, ...]:  # fmt: skip
     """Lower ``loss`` (of logits float32 [n, classes] and the numbers of their texts, int64 [n]).
@@ -77,6 +84,7 @@ def learn(
 
     Raises:
         UsageError: the learning rate diverges.
+        StorageError: the disk is full.
     """
     import torch
 
@@ -87,9 +95,13 @@ def learn(
     learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     losses = np.empty(steps)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # of the dropout
+        torch.manual_seed(schedule.seed)  # of the dropout
+        done = 0 if resume is None else resume.restore(model, optimizer, losses)
         model.train()
-        for step, chosen in enumerate(passes(lengths, BATCH, steps, seed)):
+        for step, chosen in enumerate(passes(lengths, BATCH, steps, schedule.seed)):
+            if step < done:
+                advance(sum(lengths[at] for at in chosen))
+                continue
             batch = padded([ids[at] for at in chosen], tokenizer.pad_token_id)
             with torch.autocast("cpu", torch.bfloat16, enabled=native_bfloat16()):
                 logits = model(**batch).logits
@@ -104,6 +116,8 @@ def learn(
             optimizer.step()
             optimizer.zero_grad()
             advance(sum(lengths[at] for at in chosen))
+            if resume is not None:
+                resume.save(model, optimizer, losses[: step + 1])
         model.eval()
     return tuple(float(part.mean()) for part in np.array_split(losses, min(20, steps)))
 

@@ -1,14 +1,18 @@
 """Classifiers of the real embedder on few rows: they learn, are read back by Transformers alone, and stay small."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from recryst.state.errors import InputError, UsageError
 from recryst.state.params.final_model import TrainParams
+from recryst.state.phrases import silent
 from recryst.state.settings import parse_config
+from recryst.tools.model import resume
 from recryst.tools.model.checkpoint import quiet
 from recryst.tools.model.classifier import prune
 from recryst.tools.model.classifier.distil import distil
@@ -42,16 +46,20 @@ TEXTS, LABELS = questions(96, 0)
 HELD_OUT = questions(60, 1)
 
 
-def trained(kind: str, out: Path, labels: list[str | None], epochs: int = 4) -> Trained:
+HALF: list[str | None] = [label if at % 2 else None for at, label in enumerate(LABELS)]
+
+
+def trained(
+    kind: str, out: Path, labels: list[str | None], epochs: int = 4, advance: Callable[[int], None] = silent
+) -> Trained:
     params = PARAMS.model_copy(update={"classifier": kind, "epochs": epochs})
-    return train_classifier(TEXTS, labels, params, out, seed=3)
+    return train_classifier(TEXTS, labels, params, out, seed=3, advance=advance)
 
 
 @pytest.fixture(scope="module")
 def distilled(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A teacher that saw the labels of half the rows, and a student that saw its answers on all."""
-    half: list[str | None] = [label if at % 2 else None for at, label in enumerate(LABELS)]
-    return trained("distilled", tmp_path_factory.mktemp("distilled") / "classifier", half)
+    return trained("distilled", tmp_path_factory.mktemp("distilled") / "classifier", HALF)
 
 
 def test_a_student_learns_from_its_teacher_and_is_a_tenth_of_it(distilled: Trained) -> None:
@@ -108,6 +116,40 @@ def test_same_seed_same_bytes(distilled: Trained, tmp_path: Path) -> None:
     assert bytes_of("head", "one", 1) != bytes_of("encoder", "other", 1)  # and the folder's model was replaced
 
 
+def test_a_training_that_is_killed_twice_comes_to_the_same_bytes(
+    distilled: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of the teacher's six steps, and of the student's 24."""
+    monkeypatch.setattr(resume, "_EVERY", 0.0)
+    monkeypatch.setattr(resume, "_PATIENCE", 0.0)
+    done, restore = list[int](), resume.Resume.restore
+
+    def seen(self: resume.Resume, *found: Any) -> int:
+        done.append(restore(self, *found))
+        return done[-1]
+
+    def killed_after(batches: int) -> Callable[[int], None]:
+        left = iter(range(batches))
+
+        def advance(_: int) -> None:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+
+        return advance
+
+    monkeypatch.setattr(resume.Resume, "restore", seen)
+    out = tmp_path / "classifier"
+    for batches in (3, 6 + 10):
+        with pytest.raises(KeyboardInterrupt):
+            trained("distilled", out, HALF, advance=killed_after(batches))
+    found = trained("distilled", out, HALF)
+    assert done == [0, 3, 0, 6, 10]
+    assert found.losses == distilled.losses
+    for own, other in zip(found.folders, distilled.folders, strict=True):
+        assert (own / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"teacher", "classifier"}
+
+
 def test_the_head_reads_the_vectors_that_the_embedder_was_trained_for(tmp_path: Path) -> None:
     import torch
 
@@ -153,8 +195,8 @@ def test_what_is_pruned_stays_so_while_the_rest_learns() -> None:
     assert importance.shape == (6, 12)
     assert np.linalg.norm(importance, axis=1) == pytest.approx(1.0, abs=1e-5)
     prune.mask_heads(model, importance, 0.5)
-    schedule = Schedule(1, 1e-3, 32, head=1.0)
-    distil(model, tokenizer, TEXTS, answers, schedule, seed=0)
+    schedule = Schedule(1, 1e-3, 32, seed=0, head=1.0)
+    distil(model, tokenizer, TEXTS, answers, schedule)
     prune.settle(model)
     kept = [layer.attention.self.value.weight.view(12, -1).abs().sum(1) > 0 for layer in model.bert.encoder.layer]
     assert sum(int(one.sum()) for one in kept) == 36
@@ -169,8 +211,8 @@ def test_what_is_pruned_stays_so_while_the_rest_learns() -> None:
 def test_every_row_is_read_once_a_pass() -> None:
     batches = list(passes([5, 3, 9, 1, 4], 2, 6, seed=0))
     assert [sorted(np.concatenate(part).tolist()) for part in (batches[:3], batches[3:])] == [[0, 1, 2, 3, 4]] * 2
-    assert Schedule(2, 1.0, 32).steps([10] * 96) == 6
-    assert Schedule(2, 1.0, 32, tokens=960).steps([10] * 96) == 3
+    assert Schedule(2, 1.0, 32, 0).steps([10] * 96) == 6
+    assert Schedule(2, 1.0, 32, 0, tokens=960).steps([10] * 96) == 3
 
 
 def test_scores() -> None:
