@@ -116,6 +116,9 @@ class Config(Section):
             if self.train.mode == "classifier" and asked:
                 said = "is for language models: with train.mode=classifier leave it out"
                 raise PydanticCustomError(AT_ODDS, "{said}", {"key": key, "said": said})
+        if self.train.model is None and self.train.chat_template != default.chat_template:
+            said = "needs train.mode=lora or full"
+            raise PydanticCustomError(AT_ODDS, "{said}", {"key": "train.chat_template", "said": said})
         if self.train.prune == "none" and self.train.prune_share != default.prune_share:
             said = "needs train.prune: layers, heads or weights"
             raise PydanticCustomError(AT_ODDS, "{said}", {"key": "train.prune_share", "said": said})

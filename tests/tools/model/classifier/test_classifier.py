@@ -228,4 +228,6 @@ def test_what_cannot_be_trained_is_said(tmp_path: Path) -> None:
         parse_config({"train": {"classifier": "head"}}, "the test")
     with pytest.raises(UsageError, match=r"train\.model: needs train\.mode=lora or full"):
         parse_config({"train": {"mode": "classifier", "model": "somewhere"}}, "the test")
+    with pytest.raises(UsageError, match=r"train\.chat_template: needs train\.mode=lora or full"):
+        parse_config({"train": {"mode": "classifier", "chat_template": "never"}}, "the test")
     assert not list(tmp_path.iterdir())
