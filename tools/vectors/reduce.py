@@ -239,7 +239,7 @@ def _kernels_kept() -> Iterator[None]:
     import numba
 
     njit = numba.njit
-    numba.njit = partial(njit, cache=True, nogil=True)
+    numba.njit = partial(njit, cache=True, nogil=True)  # type: ignore[assignment]
     try:
         yield
     finally:
