@@ -149,7 +149,11 @@ def density_space(vectors: np.ndarray, params: ClusterParams, graph: NeighborGra
 def density_spaces(
     vectors: np.ndarray, params: ClusterParams, graph: NeighborGraph, seeds: Sequence[int]
 ) -> list[np.ndarray]:
-    """``density_space`` from each of some seeds, made side by side."""
+    """``density_space`` from each of some seeds, made side by side: each float32 [n, dimensions].
+
+    Args:
+        vectors: float32 [n, d], unit length.
+    """
     if len(seeds) == 1:
         return [density_space(vectors, params, graph, seeds[0])]
     if params.space == "umap":
