@@ -6,6 +6,7 @@ that somebody else owns or may write to is not used.
 """
 
 import contextlib
+import gc
 import os
 import stat
 import sys
@@ -19,6 +20,7 @@ from .cores import cores
 CACHE_VARIABLE = "RECRYST_CACHE_DIR"
 _NUMBA_VARIABLE, _NUMBA_THREADS = "NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS"
 _MODULES: dict[str, object] = sys.modules  # type: ignore[assignment]  # None: a module that cannot be imported
+_OBJECTS = 50_000  # made since garbage was last looked for
 _PROGRAM = list[bool]()  # not empty: nobody else's code runs in this process
 
 
@@ -96,8 +98,13 @@ def settle_libraries() -> None:
 
 
 def settle_program() -> None:
-    """The same for a process that is this program's alone, not one that somebody imported it into."""
+    """The same for a process that is this program's alone, not one that somebody imported it into.
+
+    Python looks for garbage in cycles after every 700 objects, and imports make millions that stay: an eighth of the
+    time that they take goes there.
+    """
     settle_libraries()
+    gc.set_threshold(_OBJECTS)
     _PROGRAM.append(True)
 
 
@@ -135,6 +142,13 @@ def settle_arrow() -> None:
         import pyarrow as pa
 
         pa.array([])
+
+
+def settle_sklearn() -> None:
+    """Have scikit-learn imported without pandas, which it would import to know a data frame; to be called before."""
+    if "sklearn" not in sys.modules:
+        with without("pandas"):
+            import sklearn.utils.fixes  # noqa: F401
 
 
 def without_telemetry() -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from .cores import cores
+from .folders import settle_sklearn
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -37,6 +38,7 @@ def one_thread() -> Iterator[None]:
     Several add their partial sums in the order in which they finish. A limit holds for the libraries that are loaded
     when it is set; those of scikit-learn and SciPy therefore are loaded first, and not in the block.
     """
+    settle_sklearn()
     import sklearn.cluster  # noqa: F401
 
     with _controller(len(sys.modules)).limit(limits=1):

@@ -7,7 +7,7 @@ the second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from ...tools.judge import objective as objective_tool
 from ...tools.repeats.shared import shared_passages, without
 from ...tools.vectors import score as score_tool
 from ...tools.vectors.axes import along
-from ...tools.vectors.cluster import ClusterResult, cluster, density_space
+from ...tools.vectors.cluster import ClusterResult, cluster, density_spaces
 from ...tools.vectors.embed import KnownVectors, embed, open_cache, read_known, write_known
 from ...tools.vectors.encoders.windows import Reading
 from ...tools.vectors.evidence import density
@@ -41,6 +41,7 @@ HANDED_OVER = Path("cache", "handed-over.npy")  # vectors of another run of the 
 class KeptRows:
     """The kept training rows of one ledger, as arrays that agree in their first dimension [n]."""
 
+    ledger: Role  # that keeps them
     rows: np.ndarray  # positions, uint32 [n], ascending
     mask: np.ndarray  # bool [pool]: which pool rows they are
     vectors: np.ndarray  # float32 [n, d], unit length
@@ -54,7 +55,7 @@ class KeptRows:
         mask, graph = neighbors_among(view, rows)
         spread = np.asarray(view.array("density"))
         sparse = spread[mask] < objective_tool.sparse_below(spread)
-        return cls(rows, mask, np.asarray(view.array("vectors"))[mask], graph, sparse)
+        return cls(role, rows, mask, np.asarray(view.array("vectors"))[mask], graph, sparse)
 
 
 # Vectors ---------------------------------------------------------------------------------------------------------
@@ -256,11 +257,21 @@ class Clustered:
         return {"assignments": frame, "centroids": centroids, "space": self.space}
 
 
+def spaces(view: View, kept: KeptRows, params: ClusterParams, seeds: Sequence[int]) -> Sequence[np.ndarray | None]:
+    """The space of a density method from each of some seeds, float32 [n, dimensions]; k-means has none.
+
+    They are made once for the rows of a ledger, and serve whatever clusters are sought in them.
+    """
+    if params.algorithm == "kmeans":
+        return [None] * len(seeds)
+    # The ledger says which rows; what else the spaces follow from:
+    what = (view.ref("vectors"), view.ref("neighbor_indices"), params.space, *map(str, (params.dimensions, *seeds)))
+    return view.follows(kept.ledger, what, lambda: density_spaces(kept.vectors, params, kept.graph, seeds))
+
+
 def cluster_rows(view: View, kept: KeptRows, params: ClusterParams, start: np.ndarray | None = None) -> Clustered:
     """Cluster rows, starting from centroids (float32 [k, d]) where there are any."""
-    space = None
-    if params.algorithm != "kmeans":
-        space = density_space(kept.vectors, params, kept.graph, view.config.seed)
+    [space] = spaces(view, kept, params, [view.config.seed])
     return Clustered(cluster(kept.vectors, params, view.seed(3), space, start), space)
 
 

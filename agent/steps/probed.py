@@ -16,11 +16,11 @@ from ...tools.judge.evidence.discriminant import Labelled, Moments, discriminant
 from ...tools.judge.evidence.pairs import nearest_answer
 from ...tools.judge.probe import linear_discriminant, nearest_neighbor, text_by_row
 from ...tools.vectors import score as score_tool
-from ...tools.vectors.cluster import cluster, density_space
+from ...tools.vectors.cluster import cluster
 from ...tools.vectors.neighbors import NeighborGraph, nearest, nearest_among
 from ..decide.verdict import Weights, class_weights, group_weights, mean_score
 from ..view import View
-from .measured import Clustered, KeptRows
+from .measured import Clustered, KeptRows, spaces
 
 RESEEDED_CLUSTERINGS = 4
 _NEAR = 16  # nearest rows of the pool that are remembered of a held-out row
@@ -303,9 +303,8 @@ def clustering_noise(view: View, kept: KeptRows, params: ClusterParams, advance:
     A density method's space is made anew for each seed, because that is where its chance lies.
     """
     scoring, values = view.config.score, []
-    for trial in range(RESEEDED_CLUSTERINGS):
-        seed = view.seed(2, trial)
-        space = None if params.algorithm == "kmeans" else density_space(kept.vectors, params, kept.graph, seed)
+    seeds = [view.seed(2, trial) for trial in range(RESEEDED_CLUSTERINGS)]
+    for seed, space in zip(seeds, spaces(view, kept, params, seeds), strict=True):
         result = cluster(kept.vectors, params, seed, space)
         clustered = score_tool.Clustered(kept.vectors, result, params, space)
         found = score_tool.silhouette_and_stability(clustered, scoring, seed)

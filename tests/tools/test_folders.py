@@ -79,14 +79,17 @@ def test_numbas_threads_are_left_as_they_are_once_they_run():
 def test_pandas_is_loaded_where_a_data_frame_is_wanted_and_not_before():
     program = """
 import sys
-from recryst.tools.folders import settle_arrow, settle_program
+from recryst.tools.folders import settle_arrow, settle_program, settle_sklearn
 settle_program()
 settle_arrow()
 import pyarrow as pa
 column = pa.array(["a", "b"])
+settle_sklearn()
+from sklearn.cluster import KMeans
 assert "pandas" not in sys.modules
 assert pa.table({"column": column}).to_pandas()["column"].tolist() == ["a", "b"]
 import pandas
+assert KMeans(1).fit(pandas.DataFrame({"x": [0.0, 2.0]})).cluster_centers_.tolist() == [[1.0]]
 assert pa.array(pandas.Series([1.0, None])).to_pylist() == [1.0, None]
 assert pa.Table.from_pandas(pandas.DataFrame({"column": ["a", "b"]}))["column"].to_pylist() == ["a", "b"]
 """

@@ -19,6 +19,7 @@ from rapidfuzz.distance import OSA, Indel
 
 from ...state.params.preparation import DedupParams
 from ...state.rows import Removal
+from ..folders import settle_sklearn
 from ..read.content import segments
 from ..text.kinds import word_counts
 from .lsh import MAX_REPRESENTATIVES, matches
@@ -376,6 +377,7 @@ def _has_content(one: _Placed) -> bool:
 
 @cache
 def _function_words() -> frozenset[str]:
+    settle_sklearn()
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     return frozenset(ENGLISH_STOP_WORDS | set(_PARTICLES.split())) - set(_ASKING) - opposites()

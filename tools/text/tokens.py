@@ -145,7 +145,7 @@ def _bits(flags: dict[int, pl.Expr]) -> pl.Expr:
 
 def _tokenised(runs: pl.Series) -> tuple[pl.Series, np.ndarray]:
     """The tokens of distinct runs one after the other (strings, [t]), and how many each has (int64 [r])."""
-    own_rule = list(_spacy().tokenizer.rules)
+    own_rule = list(_spacy().rules)
     whole = runs.str.contains("^[A-Za-z]+$") & ~runs.is_in(own_rule)
     whole |= runs.str.contains(rf"^[{BLANK}]") | runs.str.contains("IS_ALPHA", literal=True)  # spaCy fails on its name
     words, marks = runs.str.head(-1), runs.str.tail(1)
@@ -179,8 +179,9 @@ def _split(runs: list[str]) -> tuple[list[str], np.ndarray]:
 def _spacy_tokens(pieces: list[str]) -> list[str]:
     """The tokens of texts without blank space, a line end after those of each: it keeps one from seeing the other."""
     text = "".join(f"{piece}\n" for piece in pieces)
-    with _spacy().memory_zone():
-        ends = np.cumsum(_spacy().tokenizer(text).to_array("LENGTH"), dtype=np.int64).tolist()
+    tokeniser = _spacy()
+    with tokeniser.vocab.memory_zone():
+        ends = np.cumsum(tokeniser(text).to_array("LENGTH"), dtype=np.int64).tolist()
     return [text[start:end] for start, end in pairwise([0, *ends])]
 
 
@@ -195,17 +196,18 @@ def _spacy_package() -> Any:
 
 @cache
 def _spacy() -> Any:
-    """spaCy's blank English, made to do no more than split.
+    """spaCy's tokeniser of English, made to do no more than split.
 
-    Its vocabulary works out a dozen properties of each new token, none of which is asked for here. Its prefixes are
+    The vocabulary of a blank ``English`` works out a dozen properties of each new token, none of which is asked for
+    here, and its tokeniser takes in all rules anew for each search that is put in another's place. Its prefixes are
     anchored, yet searched for everywhere; its suffixes are short, yet searched for from the first character, which is
     quadratic in a run of symbols. The results stay the same.
     """
-    english: Any = _spacy_package().blank("en")
-    english.vocab.lex_attr_getters = {}
-    tokeniser = english.tokenizer
-    tokeniser.prefix_search = tokeniser.prefix_search.__self__.match
-    suffix, tail = tokeniser.suffix_search.__self__.search, 8
+    spacy = _spacy_package()
+    from spacy.lang.en import English
+
+    rules, util = English.Defaults, spacy.util
+    suffix, tail = util.compile_suffix_regex(rules.suffixes).search, 8
 
     def suffix_search(text: str) -> Any:
         start = len(text) - tail
@@ -213,5 +215,12 @@ def _spacy() -> Any:
         # A match from where the search began may be the end of a longer one: a row of dots.
         return suffix(text) if match is not None and match.start() == start else match
 
-    tokeniser.suffix_search = suffix_search
-    return english
+    return spacy.tokenizer.Tokenizer(
+        spacy.vocab.Vocab(),
+        rules=rules.tokenizer_exceptions,
+        prefix_search=util.compile_prefix_regex(rules.prefixes).match,
+        suffix_search=suffix_search,
+        infix_finditer=util.compile_infix_regex(rules.infixes).finditer,
+        token_match=rules.token_match,
+        url_match=rules.url_match,
+    )

@@ -9,8 +9,9 @@ twice as long and shows no more.
 
 import contextlib
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import polars as pl
 from ...state.errors import InputError
 from ...state.params.vectors import ReduceParams
 from ...state.phrases import Advance, silent
-from ..folders import numba_cache
+from ..folders import numba_cache, settle_sklearn
 from ..table_tool import TableTool
 from .embed import table_vectors
 from .neighbors import nearest
@@ -205,31 +206,49 @@ def fit_umap(
         n_jobs=1,
         **options,
     )
-    with warnings.catch_warnings():
-        # True, and harmless: rows outside the landmarks are placed here, not by UMAP's own transform.
-        warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]", category=UserWarning)
+    with without_index():
         return np.asarray(model.fit_transform(inputs), dtype=np.float32)
+
+
+@contextlib.contextmanager
+def without_index() -> Iterator[None]:
+    """Leave unsaid that UMAP can place no other rows, as they are placed here. Threads begin and end in the block:
+    what one of them has unsaid, another would have said again."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]", category=UserWarning)
+        yield
 
 
 @cache
 def _umap() -> Any:
-    """The class of UMAP. Its machine code, which takes seconds to make, is kept on disk for the next process."""
+    """The class of UMAP. Its machine code, which takes seconds to make, is kept on disk for the next process, and runs
+    without the interpreter's lock."""
     numba_cache()
-    with warnings.catch_warnings():
+    import pynndescent  # noqa: F401  # first: it keeps its own as it wants to
+
+    with warnings.catch_warnings(), _kernels_kept():
         # Said on import where TensorFlow is absent, about a variant that is not used here.
         warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
-        from umap import UMAP, layouts, umap_
-    from numba.core.dispatcher import Dispatcher
-
-    for kernel in (*vars(layouts).values(), *vars(umap_).values()):
-        if isinstance(kernel, Dispatcher):
-            with contextlib.suppress(RuntimeError, OSError):  # no folder for it
-                kernel.enable_caching()
+        from umap import UMAP
     return UMAP
+
+
+@contextlib.contextmanager
+def _kernels_kept() -> Iterator[None]:
+    """Within the block kernels are kept and run as those of ``compiled.kernel``, whatever their package says."""
+    import numba
+
+    njit = numba.njit
+    numba.njit = partial(njit, cache=True, nogil=True)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        numba.njit = njit
 
 
 def load_libraries() -> None:
     """Import what draws the maps, which takes seconds, before there is anything to draw."""
+    settle_sklearn()
     import sklearn.manifold  # noqa: F401
 
     _umap()

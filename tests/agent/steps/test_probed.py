@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from small_view import ROWS, Round, SmallRun, texts
 
-from recryst.agent.steps.measured import KeptRows
+from recryst.agent.steps.measured import KeptRows, spaces
 from recryst.agent.steps.probed import (
     Pool,
     anchor_held_out,
@@ -20,6 +20,7 @@ from recryst.agent.steps.probed import (
     row_groups,
 )
 from recryst.state.errors import InputError
+from recryst.state.params.vectors import ClusterParams
 from recryst.state.phrases import silent
 
 
@@ -41,6 +42,16 @@ def test_a_probe_of_labels_without_any_is_refused_with_the_remedy(tmp_path):
     run = Round(tmp_path, probe={"kind": "pairs"})
     with pytest.raises(InputError, match=r"probe\.kind may be text"):
         choose_probes(run.embedded(run.held_out()), None)
+
+
+def test_a_density_methods_space_is_made_once_for_the_same_rows(view):
+    kept, params = KeptRows.of(view), ClusterParams(algorithm="hdbscan", min_cluster_size=5)
+    found = spaces(view, kept, params, [1, 2])
+    larger, wider = (params.model_copy(update=one) for one in ({"min_cluster_size": 9}, {"dimensions": 3}))
+    assert spaces(view, kept, larger, [1, 2]) is found
+    assert np.array_equal(spaces(view, kept, params, [2])[0], found[1])
+    assert spaces(view, kept, wider, [1])[0].shape == (len(kept.rows), 3)
+    assert spaces(view, kept, ClusterParams(), [1, 2]) == [None, None]
 
 
 def test_a_class_whose_rows_are_gone_is_met_no_longer(view):

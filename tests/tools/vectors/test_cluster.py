@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from recryst.state.errors import InputError
 from recryst.state.params.vectors import ClusterParams, NeighborParams
+from recryst.tools import threads
 from recryst.tools.vectors import cluster as module
-from recryst.tools.vectors.cluster import TOOL, _by_size, cluster, default_k, density_space
+from recryst.tools.vectors.cluster import TOOL, _by_size, cluster, default_k, density_space, density_spaces
 from recryst.tools.vectors.neighbors import nearest, neighbor_graph
 
 ALGORITHMS = ("kmeans", "dbscan", "hdbscan")
@@ -172,6 +175,19 @@ def test_density_space_parts_what_pca_cannot() -> None:
     assert space.dtype == np.float32
     labels = cluster(rings, ClusterParams(algorithm="dbscan", eps=2.0), seed=0, space=space).labels
     assert agreement(np.arange(600) // 300, labels) == 1
+
+
+def test_spaces_made_side_by_side_are_those_made_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "cores", lambda: 3)
+    vectors, _ = planted(240, 4, noise=0.05)
+    params, graph = ClusterParams(algorithm="hdbscan"), neighbor_graph(vectors, NeighborParams(), seed=0)
+    expected = [density_space(vectors, params, graph, seed) for seed in (3, 4, 5)]  # which loads all libraries
+    with threadpool_limits(2):
+        before = threadpool_info(), list(warnings.filters)
+        found = density_spaces(vectors, params, graph, [3, 4, 5])
+        assert (threadpool_info(), list(warnings.filters)) == before
+    assert [space.tobytes() for space in found] == [space.tobytes() for space in expected]
+    assert len({space.tobytes() for space in found}) == 3
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -43,6 +46,23 @@ def test_same_seed_gives_the_same_bytes(drawn):
     again = reduce(vectors, ReduceParams(landmarks=300), 7)
     assert again.trustworthiness == maps.trustworthiness
     assert all(again.coordinates[name].tobytes() == points.tobytes() for name, points in maps.coordinates.items())
+
+
+def test_kernels_of_umap_are_kept_and_leave_the_lock_to_other_threads():
+    """Two of them UMAP has compiled whenever it is imported, and the one that takes the time holds Python's lock."""
+    program = """
+import numba
+njit = numba.njit
+from recryst.tools.vectors.reduce import load_libraries
+load_libraries()
+assert numba.njit is njit
+from umap import layouts, utils
+for kernel in (utils.tau_rand, utils.tau_rand_int, layouts._nb_optimize_layout_euclidean_single_epoch):
+    assert kernel.targetoptions["nogil"]
+    print(type(kernel._cache).__name__)
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["FunctionCache"] * 3), done.stderr
 
 
 def test_pca_is_the_exact_decomposition():
