@@ -74,6 +74,6 @@ def _inherit_tokens(own: Any, laid_out: Any, teacher: Any, stay: np.ndarray) -> 
         own.token_type_embeddings.weight.zero_()
         given = teacher.LayerNorm(tokens + place + teacher.token_type_embeddings.weight[0])
         bare = torch.nn.functional.pad(own.LayerNorm(own.word_embeddings.weight), (0, 1), value=1.0)
-        best = torch.linalg.lstsq(bare, given, driver="gelsd").solution  # the usual one pivots by what memory holds
+        best = torch.linalg.lstsq(bare, given, driver="gelsd").solution  # the usual one differs from call to call
         laid_out.weight.copy_(best[:-1].T)
         laid_out.bias.copy_(best[-1])
