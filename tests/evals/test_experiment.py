@@ -1,5 +1,6 @@
 """Experiments side by side: killed and gone on with, the same table twice, and one that fails."""
 
+import contextlib
 import json
 import os
 import signal
@@ -41,18 +42,32 @@ def _tables(plan, out, *words):
     return json.loads(made.stdout)
 
 
+@contextlib.contextmanager
+def _at_its_first_cell(plan, out):
+    """An experiment in processes of its own that has finished a cell; nothing of it outlives the test."""
+    with subprocess.Popen([*_COMMAND, str(plan), "--out", str(out), "--jobs", "2"], text=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True) as began:  # fmt: skip
+        try:
+            _until(lambda: any(out.glob("study/*/cell.json")))  # no deeper: other folders come and go
+            yield began
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(began.pid, signal.SIGKILL)
+
+
+def _until(holds):
+    until = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_a_killed_experiment_goes_on_with_the_missing_cells_to_the_same_table(plan, tmp_path):
     out = tmp_path / "out"
-    began = subprocess.Popen([*_COMMAND, str(plan), "--out", str(out), "--jobs", "2"], stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
-    until = time.monotonic() + 120
-    while not (finished := set(out.rglob("cell.json"))) and time.monotonic() < until:
-        time.sleep(0.01)
-    began.send_signal(signal.SIGKILL)
-    began.wait()
-    while _alive(began.pid) and time.monotonic() < until:  # its processes end, although nobody told them
-        time.sleep(0.1)
-    assert not _alive(began.pid)
+    with _at_its_first_cell(plan, out) as began:
+        began.kill()
+        began.wait()
+        _until(lambda: not _alive(began.pid))  # its processes end, although nobody told them
     finished = {path: path.stat().st_mtime_ns for path in out.rglob("cell.json")}
     assert 0 < len(finished) < 28
 
@@ -180,13 +195,9 @@ def test_what_cannot_be_learned_is_said(labelled, tmp_path):
 
 
 def test_an_interrupted_experiment_says_how_to_go_on(plan, tmp_path):
-    began = subprocess.Popen([*_COMMAND, str(plan), "--out", str(tmp_path / "out"), "--jobs", "2"], text=True,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
-    until = time.monotonic() + 120
-    while not set(tmp_path.rglob("cell.json")) and time.monotonic() < until:
-        time.sleep(0.01)
-    began.send_signal(signal.SIGINT)
-    _, said = began.communicate(timeout=60)
+    with _at_its_first_cell(plan, tmp_path / "out") as began:
+        began.send_signal(signal.SIGINT)
+        _, said = began.communicate(timeout=60)
     assert began.returncode == 130
     assert "the same command goes on with the missing cells" in said
     assert "Traceback" not in said
