@@ -26,7 +26,7 @@ class ProbeParams(Section):
         "auto", description="what the probes learn; auto: labels where most rows have one, else answers, else text"
     )
     seeds: int = Field(3, ge=1, description="text: trainings on different draws of the same rows")
-    max_bytes: int = Field(1_000_000, ge=1000, description="text: bytes each training draws, at most")
+    max_bytes: int = Field(1_000_000, ge=1000, le=300_000_000, description="text: bytes each training draws, at most")
 
 
 class ObjectiveParams(Section):

@@ -9,66 +9,100 @@ from typing import NamedTuple
 
 import numpy as np
 
-ORDER = 5  # bytes of context; ORDER + 1 bytes pack into one uint64 without collisions
+from ...text.compiled import kernel_later
+
+ORDER = 5  # bytes of context; ORDER + 1 bytes and their number pack into one uint64 without collisions
 
 
-class _Counts(NamedTuple):
-    """What was seen of one length of context, sorted.
+class _Runs(NamedTuple):
+    """Every run of at most ``ORDER`` + 1 bytes that was seen, g in all: the empty one, then by length and by its bytes.
 
-    ``grams`` uint64 [g], contexts with the byte that follows, and their ``counts`` int64 [g]; ``contexts`` uint64 [c],
-    with ``totals`` and ``types`` int64 [c]: how often each was seen, and with how many different bytes after it.
+    ``last`` uint8 [g], the last byte of each. ``known`` int32 [g, 4], what is read of one at the same time: how often
+    it was seen, and how many bytes of how many kinds came after it, which are the runs from a place on.
     """
 
-    grams: np.ndarray
-    counts: np.ndarray
-    contexts: np.ndarray
-    totals: np.ndarray
-    types: np.ndarray
+    last: np.ndarray
+    known: np.ndarray
 
 
 class NgramModel:
     """The counts of a text, by length of context."""
 
     def __init__(self, train: np.ndarray) -> None:
-        """``train``: uint8 [n], the bytes to learn from."""
-        self._orders: list[_Counts] = []
-        for order in range(ORDER + 1):
-            grams, counts = np.unique(_packed(train, order + 1), return_counts=True)
-            if not len(grams):
-                break
-            contexts, first, types = np.unique(grams >> np.uint64(8), return_index=True, return_counts=True)
-            self._orders.append(_Counts(grams, counts, contexts, np.add.reduceat(counts, first), types))
+        """``train``: uint8 [n], the bytes to learn from, n < 2³¹ / 6."""
+        self._runs = _runs(train)
 
     def bits(self, test: np.ndarray) -> np.ndarray:
         """−log₂ of the probability of each byte of ``test`` (uint8 [m]) but the first ``ORDER``.
 
         float64 [m − ORDER]; the first bytes are context alone.
         """
-        probability = np.full(max(0, len(test) - ORDER), 1.0 / 256.0)
-        if not len(probability):
-            return probability
-        for order, known in enumerate(self._orders):
-            asked = _packed(test, order + 1)[ORDER - order :]
-            seen, at = _find(known.contexts, asked >> np.uint64(8))
-            met, gram_at = _find(known.grams, asked)
-            count = np.where(met, known.counts[gram_at], 0)
-            mixed = (count + known.types[at] * probability) / (known.totals[at] + known.types[at])
-            probability = np.where(seen, mixed, probability)
+        probability = np.empty(max(0, len(test) - ORDER))
+        _walk(test, *self._runs, probability)
         return np.asarray(-np.log2(probability))
 
 
-def _packed(data: np.ndarray, size: int) -> np.ndarray:
-    """Every run of ``size`` bytes as one uint64, [n − size + 1]."""
-    count = max(0, len(data) - size + 1)
+def _runs(train: np.ndarray) -> _Runs:
+    """The runs of ``train`` (uint8 [n]), from one sort of those that begin at each byte."""
+    size, count = ORDER + 1, len(train)
+    padded = np.append(train, np.zeros(ORDER, dtype=np.uint8))
     packed = np.zeros(count, dtype=np.uint64)
     for offset in range(size):
-        packed = (packed << np.uint64(8)) | data[offset : offset + count]
-    return packed
+        packed = (packed << np.uint64(8)) | padded[offset : offset + count]
+    sizes = np.minimum(np.arange(count, 0, -1, dtype=np.uint64), np.uint64(size))  # without the padding
+    packed = np.sort((packed << np.uint64(3)) | sizes)
+    lasts, known = [np.zeros(1, dtype=np.uint8)], [np.zeros((1, 4), dtype=np.int32)]
+    place, context = 1, np.zeros(count, dtype=np.int32)  # of what comes before the last byte, among those as long
+    for order in range(size):
+        whole = packed & np.uint64(7) > order
+        packed, context = packed[whole], context[whole]
+        ends = packed >> np.uint64(3 + 8 * (ORDER - order))
+        heads = _changes(ends)
+        counts, parents = np.diff(heads, append=len(ends)), context[heads]
+        children = _changes(parents)
+        after = np.add.reduceat(counts, children) if len(children) else children
+        kinds = np.diff(children, append=len(parents))
+        known[-1][parents[children], 1:] = np.column_stack([after, kinds, place + children])
+        lasts.append(ends[heads].astype(np.uint8))
+        known.append(np.zeros((len(heads), 4), dtype=np.int32))
+        known[-1][:, 0] = counts
+        place += len(heads)
+        context = np.repeat(np.arange(len(heads), dtype=np.int32), counts)
+    return _Runs(np.concatenate(lasts), np.concatenate(known))
 
 
-def _find(table: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each of ``wanted`` [m] stands in the sorted ``table`` [n], and where (0 where it does not)."""
-    at = np.searchsorted(table, wanted)
-    at[at == len(table)] = 0
-    found = table[at] == wanted
-    return found, np.where(found, at, 0)
+def _changes(values: np.ndarray) -> np.ndarray:
+    """Where another value begins, int64."""
+    return np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
+
+
+@kernel_later
+def _walk(test: np.ndarray, last: np.ndarray, known: np.ndarray, probability: np.ndarray) -> None:
+    """In a kernel: the probability of each byte of ``test`` from the ``ORDER``-th on, by the runs known."""
+    context = np.zeros(ORDER + 2, dtype=np.int64)  # the places of the last 0, 1, … bytes before this one
+    ending = np.zeros(ORDER + 2, dtype=np.int64)  # and with it
+    lengths = 1  # of contexts that were seen
+    for at in range(len(test)):
+        value, found, met = 1.0 / 256.0, 1, True
+        for length in range(min(lengths, ORDER + 1)):
+            here = known[context[length]]
+            count, total, types, first = 0, here[1], here[2], here[3]
+            if types == 0:
+                break
+            if met:
+                low, high = np.int64(first), np.int64(first) + types
+                while low < high:
+                    middle = (low + high) >> 1
+                    if last[middle] < test[at]:
+                        low = middle + 1
+                    else:
+                        high = middle
+                met = low < first + types and last[low] == test[at]
+                if met:
+                    count = known[low, 0]
+                    ending[found] = low
+                    found += 1
+            value = (count + types * value) / (total + types)
+        if at >= ORDER:
+            probability[at - ORDER] = value
+        context, ending, lengths = ending, context, found

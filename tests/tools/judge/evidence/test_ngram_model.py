@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from recryst.tools.judge.evidence.ngram_model import NgramModel
+from recryst.tools.judge.evidence.ngram_model import ORDER, NgramModel
 
 
 def bits(train, test):
@@ -21,3 +23,26 @@ def test_a_shorter_context_stands_in_for_what_a_longer_one_has_not_seen():
 def test_nothing_learned_is_eight_bits_and_nothing_asked_is_none():
     assert bits(b"", b"zzzzzab").tolist() == [8.0, 8.0]
     assert len(bits(b"abc", b"abc")) == 0
+
+
+def _by_formula(train, test):
+    """The probabilities that the formula gives with the counts of every context looked up one by one."""
+    seen = {}
+    for size in range(1, ORDER + 2):
+        for at in range(len(train) - size + 1):
+            after = seen.setdefault(train[at : at + size - 1], {})
+            after[train[at + size - 1]] = after.get(train[at + size - 1], 0) + 1
+    for at in range(ORDER, len(test)):
+        value = 1 / 256
+        for length in range(ORDER + 1):
+            if after := seen.get(test[at - length : at]):
+                value = (after.get(test[at], 0) + len(after) * value) / (sum(after.values()) + len(after))
+        yield -np.log2(value)
+
+
+@given(st.text("ab", max_size=40), st.text("abc", max_size=40))
+@example("ab\0\0\0", "\0\0\0\0\0\0\0a")
+@example("\xff" * 9, "\xff" * 9)
+def test_every_byte_has_the_probability_of_the_formula(train, test):
+    train, test = train.encode("latin-1"), test.encode("latin-1")
+    assert bits(train, test).tolist() == list(_by_formula(train, test))
