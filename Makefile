@@ -51,8 +51,6 @@ test-page: install ## the tests of the page in Chromium, which is installed wher
 	@OMP_NUM_THREADS=$(TEST_THREADS) $(PY) -P -m pytest -q -rs -m browser tests/agent/page
 
 coverage: install ## the tests once more, with the statements of agent/ and tools/ that they reach
-	@# Not with the other packages: wherever Coverage is installed, each process that imports Numba imports it as well.
-	@$(PIP) install --constraint constraints.txt pytest-cov
 	@OMP_NUM_THREADS=$(TEST_THREADS) \
 		$(PY) -P -m pytest -q -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS) \
 		--cov recryst.agent --cov recryst.tools --cov-report term:skip-covered

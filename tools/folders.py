@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import ModuleType
 
 from .cores import cores
 
@@ -101,10 +102,11 @@ def settle_program() -> None:
     """The same for a process that is this program's alone, not one that somebody imported it into.
 
     Python looks for garbage in cycles after every 700 objects, and imports make millions that stay: an eighth of the
-    time that they take goes there.
+    time that they take goes there. Numba imports Coverage where it finds it, in case it is being measured.
     """
     settle_libraries()
     gc.set_threshold(_OBJECTS)
+    _MODULES.setdefault("coverage", None)
     _PROGRAM.append(True)
 
 
@@ -131,6 +133,24 @@ def without(name: str) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(missing)
+
+
+@contextlib.contextmanager
+def without_commands() -> Iterator[None]:
+    """Within the block, where the process is this program's, spaCy is imported without its own command line, which
+    takes nearly as long as all else of it."""
+    if not _PROGRAM or "spacy" in sys.modules:
+        yield
+        return
+    names = ("spacy.cli", "spacy.cli.info")
+    for name in names:
+        sys.modules[name] = ModuleType(name)
+    sys.modules["spacy.cli.info"].__dict__["info"] = None
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
 
 
 def settle_arrow() -> None:

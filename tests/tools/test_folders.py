@@ -95,3 +95,18 @@ assert pa.Table.from_pandas(pandas.DataFrame({"column": ["a", "b"]}))["column"].
 """
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_spacy_splits_without_its_commands_and_has_them_where_they_are_wanted():
+    program = """
+import sys
+from recryst.tools.folders import settle_program
+settle_program()
+from recryst.tools.text.tokens import _spacy
+assert [str(token) for token in _spacy()("I can't.")] == ["I", "ca", "n't", "."]
+assert "spacy.cli" not in sys.modules
+import spacy.cli
+assert spacy.cli.info.__module__ == "spacy.cli.info"
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

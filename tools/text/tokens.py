@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..folders import without
+from ..folders import without, without_commands
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher's eight
 
@@ -187,8 +187,8 @@ def _spacy_tokens(pieces: list[str]) -> list[str]:
 
 @cache
 def _spacy_package() -> Any:
-    """spaCy; in a program of ours without PyTorch, which takes seconds to import and splits no text."""
-    with without("torch"):
+    """spaCy; in a program of ours without PyTorch and without its commands, which take long and split no text."""
+    with without("torch"), without_commands():
         import spacy
         import spacy.pipeline
     return spacy

@@ -175,7 +175,8 @@ def _tsne(inputs: np.ndarray, seed: int) -> np.ndarray:
         init=inputs[:, :2] / inputs[:, 0].std() * 1e-4,
         early_exaggeration=4.0,  # as van der Maaten and Hinton 2008; 12 tears maps of a few dozen rows apart …
         learning_rate=max(10.0, len(inputs) / 48),  # … as does scikit-learn's least rate, 50
-        max_iter=500,  # on sentence embeddings 1,000 gave the same trustworthiness
+        max_iter=400,  # on sentence embeddings 500 and 1,000 gave the same trustworthiness, within 0.003, …
+        angle=0.7,  # … as did 0.5, with which a step takes a quarter longer
         random_state=seed,
     )
     # One thread: the gradient's sum would otherwise depend on the number of cores, and on a busy machine
