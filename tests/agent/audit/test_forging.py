@@ -1,4 +1,4 @@
-"""Forging by enumeration: every leaf of every event, every artefact, event, curated column and page is changed.
+"""Forging by enumeration: every leaf of every form of event, every artefact, event, curated column and page is changed.
 
 Each change must be found, and its place named, but for what is taken as logged. ``docs/audit.md`` tells why that cannot
 be derived; the test prints what of it was met.
@@ -77,7 +77,7 @@ def taken(kind, what):
     return next((key for key in TAKEN if fnmatchcase(kind, key[0]) and fnmatchcase(what, key[1])), None)
 
 
-def test_every_leaf_of_every_event_changed_is_found_at_its_place(forger, capsys):
+def test_every_leaf_of_every_form_of_event_changed_is_found_at_its_place(forger, capsys):
     met, unfound, elsewhere, tried = Counter(), [], [], 0
     for number, event in enumerate(forger.events):
         place = f"line {number + 1} ({event.type})"
