@@ -45,8 +45,13 @@ def _tables(plan, out, *words):
 @contextlib.contextmanager
 def _at_its_first_cell(plan, out):
     """An experiment in processes of its own that has finished a cell; nothing of it outlives the test."""
-    with subprocess.Popen([*_COMMAND, str(plan), "--out", str(out), "--jobs", "2"], text=True,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True) as began:  # fmt: skip
+    with subprocess.Popen(
+        [*_COMMAND, str(plan), "--out", str(out), "--jobs", "2"],
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as began:
         try:
             _until(lambda: any(out.glob("study/*/cell.json")))  # no deeper: other folders come and go
             yield began

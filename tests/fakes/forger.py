@@ -133,8 +133,11 @@ class Forger:
                 return
 
     def contents(self, number):
-        """Every artefact of an event in place of which another stands, and a copy with something changed."""
-        body = self.bodies[number]
+        """Every artefact of an event in place of which another stands, and a copy with something changed.
+
+        What was changed so in an event of the same form is left out, as among ``changes``.
+        """
+        body, form = self.bodies[number], self._form_of(number)
         text, stored = orjson.dumps(body).decode(), self._stored_refs
         named = {**body.get("state", {}).get("artefacts", {}), **body.get("evidence", {})}
         for role, ref in named.items():
@@ -145,6 +148,9 @@ class Forger:
             others = [("another", other) for other in (known or same)[-1:]]
             for what, other in [*others, *self._changed_contents(ref)]:
                 with contextlib.suppress(ValidationError):
+                    if (change := (form, role, what)) in self._tried:
+                        continue
+                    self._tried.add(change)
                     yield (role, what), EVENT.validate_python(orjson.loads(text.replace(ref, other)))
 
     def _changed_contents(self, ref):

@@ -1,7 +1,7 @@
 """Calls of the command line, each in a process of its own that is forked where everything heavy is already imported.
 
-Most of a short call's time is imports. The server that forks has imported, and computed nothing; what a cold start
-does (what it imports, how soon it refuses) is tested with ``commands.COMMAND``.
+Most of a short call's time is imports. The server that forks has done what ``heavy`` says, and computed nothing; what a
+cold start does (what it imports, how soon it refuses) is tested with ``commands.COMMAND``.
 """
 
 import contextlib
