@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import ipaddress
+import os
 import socket
 import sys
 import uuid
@@ -38,6 +39,14 @@ def library_parsed_once():
     """The standard library is parsed once in a process, which takes seconds, whoever asks for its docstrings."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(docstrings, "read_docstrings", functools.cache(docstrings.read_docstrings))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """What the tests write need not outlive the machine, and a run waits a hundred times until it would."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
         yield
 
 

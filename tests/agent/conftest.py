@@ -74,7 +74,7 @@ def docstrings(once):
         write_docstrings(folder / "all.jsonl")
         lines = (folder / "all.jsonl").read_text().splitlines()
         rows = [json.loads(line) for line in lines[:: max(1, len(lines) // 600)][:600]]
-        lines = [json.dumps({**row, "text": row["text"][:200]}) for row in rows]  # most of a run's time is embedding
+        lines = [json.dumps({**row, "text": row["text"][:100]}) for row in rows]  # most of a run's time is embedding
         copies = [json.dumps({**json.loads(line), "id": f"copy{n}"}) for n, line in enumerate(lines[:30])]
         (folder / "docs.jsonl").write_text("\n".join([*lines, '{"broken": ', *copies, "[1]"]) + "\n")
 

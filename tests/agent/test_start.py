@@ -4,12 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import polars as pl
 import pytest
 from commands import COMMAND, SHORT
+from processes import call
 
 import recryst as package
 from recryst.agent.cli.claim import begin
@@ -100,19 +102,12 @@ def test_32_starts_at_once_never_share_a_folder(tmp_path):
     rows(tmp_path / "few.jsonl", 3)
     rows(tmp_path / "rows.jsonl", 60)
     crowd = subprocess.Popen([sys.executable, "-P", "-c", CROWD, "30"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    whole = [
-        subprocess.Popen(
-            [*COMMAND, "run", "rows.jsonl", "--seed", str(number), "--quiet", "--json", *VECTORS],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for number in range(2)
-    ]
-    for number, process in enumerate(whole):
-        told, said = process.communicate(timeout=500)
-        assert process.returncode == 0, said
-        root = tmp_path / json.loads(told)["run"]
+    with ThreadPoolExecutor() as starts:
+        words = [["run", "rows.jsonl", "--seed", number, "--quiet", "--json", *VECTORS] for number in range(2)]
+        whole = list(starts.map(lambda one: call(*one, cwd=tmp_path), words))
+    for number, done in enumerate(whole):
+        assert done.returncode == 0, done.stderr
+        root = tmp_path / json.loads(done.stdout)["run"]
         assert consistent(root).seed == number
         assert last_step(root / "events.jsonl") == "publish"
     assert "Traceback" not in crowd.communicate(timeout=100)[1]

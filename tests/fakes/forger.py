@@ -8,7 +8,7 @@ import contextlib
 import copy
 import re
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from itertools import islice
 from operator import attrgetter
@@ -53,15 +53,20 @@ class Forger:
                     self._seen[event.type, pattern(path)].append(value)
             for name, value in (body.get("state", {}).get("values", {})).items():
                 self._seen["values", name].append(value)
+        self._tried = set()  # forms of events, and changes of them
         self._drafts, self._expected, self._following, self._answers, self._memos = {}, {}, {}, {}, {}
         self._replay = compare.Replay(self.view, self.source)
 
     # What is changed ---------------------------------------------------------------------------------------------
 
     def changes(self, number):
-        """Every leaf of an event changed, and every entry of a list or an object added and dropped: path, event."""
+        """Every leaf of an event changed, and every entry of a list or an object added and dropped: path, event.
+
+        What was changed so in an event of the same form is left out: the same lines of a step make it.
+        """
         event = self.events[number]
         body = _whole(event)
+        self._form, self._here = self._form_of(number), Counter()
         for path, value in nodes(body):
             if path and path[0] in CHAIN:
                 continue
@@ -70,39 +75,51 @@ class Forger:
             for name in Values.model_fields:
                 if name not in event.state.values.model_fields_set:
                     guesses = [*self._seen["values", name][-1:], *_GUESSES, None]
-                    yield from self._first(number, body, ("state", "values", name), guesses, 1)
+                    yield from self._first(number, body, ("state", "values", name), guesses)
             for role in Role.__args__:
                 if role not in event.state.artefacts:
                     other = self.view.state.artefacts.get(role) or self._stored_refs[0]
-                    yield from self._first(number, body, ("state", "artefacts", role), [other], 1)
+                    yield from self._first(number, body, ("state", "artefacts", role), [other])
+
+    def _form_of(self, number):
+        """The type of an event, what a person answered, and the kind of action, where it is about one."""
+        event = self.events[number]
+        about = event.type in ("critique", "decide", "approve", "act", "measure", "keep")
+        decision = self._replay.view(number).state.after(event).values.decision if about else None
+        answer = event.answer.answer if event.type == "approve" else None
+        return event.type, answer, decision and decision.action.action
 
     def _changed(self, number, body, path, value):
         seen = [one for one in self._seen[self.events[number].type, pattern(path)] if one != value]
         if isinstance(value, dict):
             for name in value:
-                yield from self._first(number, body, (*path, name), [_GONE], 1)
+                yield from self._first(number, body, (*path, name), [_GONE])
             if path:
                 last = [value[name] for name in list(value)[-1:]]
-                yield from self._first(number, body, (*path, "x"), [*last, *_GUESSES], 1)
+                yield from self._first(number, body, (*path, "x"), [*last, *_GUESSES])
         elif isinstance(value, list):
             for at in {0, len(value) - 1} if value else ():
-                yield from self._first(number, body, (*path, at), [_GONE], 1)
+                yield from self._first(number, body, (*path, at), [_GONE])
             more = [[*value, one] for one in (*value[-1:], *_GUESSES)]
-            yield from self._first(number, body, path, [*more, *seen], 1)
+            yield from self._first(number, body, path, [*more, *seen])
             if len(value) > 1 and value[0] != value[1]:
-                yield from self._first(number, body, path, [[value[1], value[0], *value[2:]]], 1)
+                yield from self._first(number, body, path, [[value[1], value[0], *value[2:]]])
         elif isinstance(value, bool):
-            yield from self._first(number, body, path, [not value], 1)
+            yield from self._first(number, body, path, [not value])
         elif isinstance(value, int | float):
-            yield from self._first(number, body, path, [value + 1, value - 1, *seen], 1)
+            yield from self._first(number, body, path, [value + 1, value - 1, *seen])
         elif isinstance(value, str):
             longer = [] if path == ("ts",) else [f"{value}x"]
-            yield from self._first(number, body, path, [*longer, *seen], 1)
+            yield from self._first(number, body, path, [*longer, *seen])
         else:
-            yield from self._first(number, body, path, [*seen, *_GUESSES], 1)
+            yield from self._first(number, body, path, [*seen, *_GUESSES])
 
-    def _first(self, number, body, path, values, most):
-        """The first ``most`` of ``values`` that the event can hold at ``path`` and that make it another."""
+    def _first(self, number, body, path, values):
+        """The first of ``values`` that the event can hold at ``path`` and that makes it another."""
+        self._here[path] += 1
+        change = (self._form, pattern(path), self._here[path])
+        if change in self._tried:
+            return
         before = self.bodies[number]
         for value in values:
             forged = _with(body, path, value)
@@ -111,14 +128,16 @@ class Forger:
             except ValidationError:
                 continue  # such a line is no event, and the log is refused
             if plain(event.body()) != before:
+                self._tried.add(change)
                 yield path, event
-                most -= 1
-                if not most:
-                    return
+                return
 
     def contents(self, number):
-        """Every artefact of an event in place of which another stands, and a copy with something changed."""
-        body = self.bodies[number]
+        """Every artefact of an event in place of which another stands, and a copy with something changed.
+
+        What was changed so in an event of the same form is left out, as among ``changes``.
+        """
+        body, form = self.bodies[number], self._form_of(number)
         text, stored = orjson.dumps(body).decode(), self._stored_refs
         named = {**body.get("state", {}).get("artefacts", {}), **body.get("evidence", {})}
         for role, ref in named.items():
@@ -129,6 +148,9 @@ class Forger:
             others = [("another", other) for other in (known or same)[-1:]]
             for what, other in [*others, *self._changed_contents(ref)]:
                 with contextlib.suppress(ValidationError):
+                    if (change := (form, role, what)) in self._tried:
+                        continue
+                    self._tried.add(change)
                     yield (role, what), EVENT.validate_python(orjson.loads(text.replace(ref, other)))
 
     def _changed_contents(self, ref):
@@ -207,7 +229,7 @@ class Forger:
             asked = [(one.request_sha, one.response_sha, one.response_sha is None and one.problem) for one in event.llm]
             key = (view.seq, view.events[-1].hash, step.name, repr(asked))
             for read, draft in self._drafts.setdefault(key, []):
-                if all(attrgetter(path)(event) == value for path, value in read.items()):
+                if all(_read(event, path) == value for path, value in read.items()):
                     return draft
             # What a view remembers follows from the events before, which are the same.
             object.__setattr__(view, "memo", self._memos.setdefault(key[:2], view.memo))
@@ -251,8 +273,52 @@ class _Reading:
         value, path = getattr(self._whole, name), f"{self._name}{name}"
         if path in ("state", "state.values"):
             return _Reading(value, f"{path}.", self.read)
+        if path == "state.artefacts":
+            return _Refs(value, self.read)
         self.read[path] = value
         return value
+
+
+class _Refs(dict):
+    """Artefacts by their role that note which are asked for."""
+
+    def __init__(self, whole, read):
+        super().__init__(whole)
+        self._whole, self._read = whole, read
+
+    def get(self, role, default=None):
+        self._read[f"state.artefacts {role}"] = self._whole.get(role, _GONE)
+        return self._whole.get(role, default)
+
+    def __getitem__(self, role):
+        self.get(role)
+        return self._whole[role]
+
+    def __contains__(self, role):
+        self.get(role)
+        return role in self._whole
+
+    def keys(self):
+        self._read["state.artefacts"] = self._whole
+        return self._whole.keys()
+
+    def items(self):
+        self.keys()
+        return self._whole.items()
+
+    def values(self):
+        self.keys()
+        return self._whole.values()
+
+    def __iter__(self):
+        return iter(self.keys())
+
+
+def _read(event, path):
+    """What stands at a path that was read."""
+    path, _, role = path.partition(" ")
+    value = attrgetter(path)(event)
+    return value.get(role, _GONE) if role else value
 
 
 # Told and written --------------------------------------------------------------------------------------------------

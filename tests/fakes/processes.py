@@ -1,27 +1,35 @@
 """Calls of the command line, each in a process of its own that is forked where everything heavy is already imported.
 
-Most of a short call's time is imports. The server that forks has imported, and computed nothing; what a cold start
-does (what it imports, how soon it refuses) is tested with ``commands.COMMAND``.
+Most of a short call's time is imports. The server that forks has done what ``heavy`` says, and computed nothing; what a
+cold start does (what it imports, how soon it refuses) is tested with ``commands.COMMAND``.
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
 import sys
 import tempfile
 import warnings
+from multiprocessing import forkserver
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
+
+import pytest
 
 from recryst.agent.cli import main
 
 FORK = multiprocessing.get_context("forkserver")
-#: What a run comes to import, its kernels among it: else much of a short run's time.
-HEAVY = ["recryst.agent.cli.run", "recryst.agent.graph", "langgraph.graph", "sentence_transformers", "sklearn", "umap"]
-HEAVY += ["recryst.tools.repeats.shingles", "recryst.tools.repeats.buckets", "recryst.tools.vectors.partition.descent"]
-HEAVY += ["recryst.tools.text.ngrams", "spacy.pipeline", "openvino", "fasttext", "plotly.graph_objects"]
-FORK.set_forkserver_preload(HEAVY)
+FORK.set_forkserver_preload(["heavy"])
+
+
+@functools.cache
+def _server():
+    """Start the server that forks. It looks for modules where an environment says, not where we do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        forkserver.ensure_running()
 
 
 def call(*arguments, cwd=None, input=None, env=None, timeout=900, dies=None):
@@ -30,6 +38,7 @@ def call(*arguments, cwd=None, input=None, env=None, timeout=900, dies=None):
         said = Path(folder)
         (said / "0").write_bytes(input if isinstance(input, bytes) else (input or "").encode())
         words = [*map(str, arguments)]
+        _server()
         ends = (words, said, cwd or Path.cwd(), {**os.environ, **(env or {})}, dies)
         process = FORK.Process(target=_carry_out, args=ends)
         process.start()
@@ -45,6 +54,7 @@ def call(*arguments, cwd=None, input=None, env=None, timeout=900, dies=None):
 
 
 def _carry_out(words, said, cwd, env, dies):
+    assert "heavy" in sys.modules  # the server goes on without what it cannot import
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -1,7 +1,5 @@
 """One run in which nearly everything happens, for all forgers."""
 
-import os
-
 import pytest
 from forger import Forger, copied
 from storied import storied_run
@@ -16,9 +14,6 @@ def storied(once):
 
 @pytest.fixture(scope="module")
 def forger(storied, tmp_path_factory):
-    """A forger of a copy of that run, who remembers what was derived and does not wait for the disk."""
-    root = copied(storied, tmp_path_factory.mktemp("forged") / "run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        with Forger(root).remembering() as remembering:
-            yield remembering
+    """A forger of a copy of that run, who remembers what was derived."""
+    with Forger(copied(storied, tmp_path_factory.mktemp("forged") / "run")).remembering() as remembering:
+        yield remembering

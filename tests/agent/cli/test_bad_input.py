@@ -14,6 +14,8 @@ from recryst.state.rows import check_ledger
 from recryst.state.store import Store
 from recryst.state.values import fold
 
+VECTORS = [*SHORT, "--set", "load.vector_column=v"]  # most of a short run's time is else the embedding model's start
+
 
 def ledger_of(run):
     """The ledger in force, which must add up."""
@@ -24,8 +26,12 @@ def ledger_of(run):
     return ledger
 
 
-def rows(count, text="the quick brown fox number {n} jumps over the lazy dog {n}"):
-    return "".join(json.dumps({"text": text.format(n=n)}) + "\n" for n in range(count))
+def rows(count):
+    lines = [
+        {"text": f"the quick brown fox number {n} jumps over the lazy dog {n}", "v": [n, n % 5, 1]}
+        for n in range(count)
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def sentence(done, code):
@@ -73,7 +79,7 @@ def test_one_row(recryst, tmp_path):
 
 def test_all_rows_identical(recryst, tmp_path):
     path = tmp_path / "same.jsonl"
-    path.write_text(rows(500, "always the same sentence of a few words"))
+    path.write_text('{"text": "always the same sentence of a few words"}\n' * 500)
     assert "clean would remove 499 of 500 rows" in sentence(recryst("run", path, "--out", tmp_path / "refused"), 3)
     most = ("--set", "caps.clean_fraction=1")
     said = sentence(recryst("run", path, "--out", tmp_path / "run", *most), 3)
@@ -96,8 +102,8 @@ def test_a_line_of_50_mb_between_good_ones(recryst, tmp_path):
     with path.open("w") as file:
         file.write(rows(60))
         file.write(json.dumps({"text": "x" * 50_000_000}) + "\n")
-        file.write(json.dumps({"text": "the last line is a good one"}) + "\n")
-    done = recryst("run", path, "--out", tmp_path / "run", "--json", *SHORT)
+        file.write(json.dumps({"text": "the last line is a good one", "v": [1, 2, 3]}) + "\n")
+    done = recryst("run", path, "--out", tmp_path / "run", "--json", *VECTORS)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["rows"]["ingested"], result["rows"]["quarantined"]) == (61, 1)
@@ -109,7 +115,7 @@ def test_a_line_of_50_mb_between_good_ones(recryst, tmp_path):
 def test_invalid_utf8(recryst, tmp_path):
     path = tmp_path / "latin.jsonl"
     path.write_bytes(rows(60).encode() + b'{"text": "caf\xe9"}\n')
-    done = recryst("run", path, "--out", tmp_path / "run", "--json", *SHORT)
+    done = recryst("run", path, "--out", tmp_path / "run", "--json", *VECTORS)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rows"]["quarantined"] == 1
     broken = json.loads((tmp_path / "run" / "quarantine.jsonl").read_text())
@@ -198,7 +204,7 @@ def test_names_in_the_data_cannot_leave_the_run_directory(recryst, tmp_path):
         }
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     before = {entry for entry in tmp_path.rglob("*") if "run" not in entry.parts}
-    done = recryst("run", path, "--label-column", "label", "--out", tmp_path / "run", *SHORT)
+    done = recryst("run", path, "--label-column", "label", "--out", tmp_path / "run", *VECTORS)
     assert done.returncode == 0, done.stderr
     assert {entry for entry in tmp_path.rglob("*") if "run" not in entry.parts} == before
     assert "\x1b[31mred" not in done.stdout + done.stderr
@@ -225,10 +231,10 @@ def test_a_run_killed_while_its_folder_was_made_can_begin_again(recryst, tmp_pat
     path.write_text(rows(60))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.tmp").write_text("input: ")
-    done = recryst("run", path, "--out", tmp_path / "run", *SHORT)
+    done = recryst("run", path, "--out", tmp_path / "run", *VECTORS)
     assert done.returncode == 0, done.stderr
     path.write_text(rows(70))
-    assert "has changed since the run" in sentence(recryst("run", path, "--out", tmp_path / "run", *SHORT), 2)
+    assert "has changed since the run" in sentence(recryst("run", path, "--out", tmp_path / "run", *VECTORS), 2)
     (tmp_path / "run" / "events.jsonl").unlink()
     assert "events.jsonl is missing" in sentence(recryst("resume", tmp_path / "run"), 6)
 

@@ -37,8 +37,9 @@ def _score(vectors, labels, test, truth):
     return float(np.mean(of))
 
 
-def test_the_four_scores_are_those_of_the_four_sets(shown):
+def test_the_four_scores_are_those_of_the_four_sets(shown, cache_of_the_tests, monkeypatch):
     folder, told, _ = shown
+    monkeypatch.setenv("RECRYST_CACHE_DIR", str(cache_of_the_tests / "shared"))  # where the run kept its vectors
     found = told["won_back"]
     rows, truth, test = (
         pl.read_ndjson(folder / f"docstrings{part}.jsonl", infer_schema_length=None) for part in ("", ".truth", ".test")
@@ -99,25 +100,27 @@ def test_nothing_of_the_truth_or_of_what_is_kept_apart_reaches_the_run(shown):
     assert not any(part in text for part in ("docstrings.truth", "docstrings.test") for text in (settings, log))
 
 
-def test_the_same_command_shows_the_end_of_a_finished_demo_again(shown, recryst):
+def test_the_same_command_shows_the_end_of_a_finished_demo_again(shown, here, monkeypatch):
     folder, told, _ = shown
     events = len(read_log(folder / "demo" / "events.jsonl")[0])
-    done = recryst("demo", "--rows", ROWS, "--seed", 3, *SHORT, cwd=folder.parent)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(folder.parent)
+    code, out, said = here("demo", "--rows", ROWS, "--seed", 3, *SHORT)
+    assert code == 0, said
     assert len(read_log(folder / "demo" / "events.jsonl")[0]) == events
-    assert in_words(WonBack(**told["won_back"])) in done.stdout
-    assert "won-back.svg" in done.stdout.splitlines()[-1]
+    assert in_words(WonBack(**told["won_back"])) in out
+    assert "won-back.svg" in out.splitlines()[-1]
 
 
-def test_as_is_plants_nothing_and_keeps_nothing_apart(recryst, tmp_path):
-    done = recryst("demo", "--as-is", "--rows", 200, "--json", *SHORT, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_as_is_plants_nothing_and_keeps_nothing_apart(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, said = here("demo", "--as-is", "--rows", 200, "--json", *SHORT)
+    assert code == 0, said
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"docstrings-as-is.jsonl", "demo-as-is"}
     rows = pl.read_ndjson(tmp_path / "runs" / "docstrings-as-is.jsonl")
     assert rows.height == 200
     assert all(row.startswith(module) for row, module in zip(rows["id"], rows["module"], strict=True))
-    assert "planted" not in done.stderr
-    assert "won_back" not in json.loads(done.stdout)
+    assert "planted" not in said
+    assert "won_back" not in json.loads(out)
 
 
 @pytest.mark.parametrize(

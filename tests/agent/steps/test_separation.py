@@ -29,7 +29,7 @@ PLANTED = {
 @pytest.fixture(scope="module")
 def separated(recryst, docstrings, tmp_path_factory):
     root = tmp_path_factory.mktemp("separated")
-    sound = [line for line in docstrings.read_text().splitlines() if line.endswith("}") and len(line) > 260][:150]
+    sound = [line for line in docstrings.read_text().splitlines() if line.endswith("}") and len(line) > 160][:150]
     planted = [json.dumps({"id": id, "text": text, "module": "planted"}) for id, text in PLANTED.items()]
     (root / "crude.jsonl").write_text("\n".join([*sound, *planted]) + "\n")
     (root / "test.jsonl").write_text(json.dumps({"id": "q1", "question": QUESTION, "answer": "none at all"}) + "\n")

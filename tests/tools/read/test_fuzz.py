@@ -33,7 +33,7 @@ from recryst.tools.text.filters import TOOL
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".data", ".jsonl.gz", ".csv.gz", ".jsonl.zst", ".json.zst")
 
 bounded = settings(
-    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 # What parsers trip over: quotes, ends, marks of compression, beginnings and ends of other formats.
 _TOKENS = [
@@ -157,7 +157,7 @@ def test_csv_records_in_are_rows_and_quarantined_records(folder: Path, data: byt
     data = delimiter.join(("text", "n")).encode() + b"\n" + 40 * sound + data + b"\n" + 40 * sound
     path = folder / ("counted.tsv" if delimiter == "\t" else "counted.csv")
     path.write_bytes(data)
-    result = outcome(path, folder / "out", batch_rows=3)
+    result = outcome(path, folder / "out", batch_rows=16)
     assert result is not None
     # Whatever stands between them, what is sound is read; a broken quote takes at most the line behind it.
     read = pl.read_parquet(result.originals)["text"].to_list().count("sound")

@@ -67,9 +67,9 @@ from recryst.state.params.vectors import ClusterParams, NeighborParams
 from recryst.tools.vectors.cluster import cluster
 from recryst.tools.vectors.neighbors import neighbor_graph
 vectors = np.load(sys.argv[1])
-found = cluster(vectors, ClusterParams(k=40), seed=1)
-exact = neighbor_graph(vectors[:4000], NeighborParams(k=5), seed=1)
-near = neighbor_graph(vectors[:20_000], NeighborParams(k=5, exact_rows=1000), seed=1)
+found = cluster(vectors, ClusterParams(k=10), seed=1)
+exact = neighbor_graph(vectors[:2000], NeighborParams(k=5), seed=1)
+near = neighbor_graph(vectors[:4000], NeighborParams(k=5, exact_rows=1000), seed=1)
 for array in (found.labels, found.centroids, exact.indices, exact.similarities, near.indices, near.similarities):
     print(hashlib.sha256(array.tobytes()).hexdigest())
 """
