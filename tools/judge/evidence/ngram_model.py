@@ -51,29 +51,47 @@ def _runs(train: np.ndarray) -> _Runs:
         packed = (packed << np.uint64(8)) | padded[offset : offset + count]
     sizes = np.minimum(np.arange(count, 0, -1, dtype=np.uint64), np.uint64(size))  # without the padding
     packed = np.sort((packed << np.uint64(3)) | sizes)
-    lasts, known = [np.zeros(1, dtype=np.uint8)], [np.zeros((1, 4), dtype=np.int32)]
-    place, context = 1, np.zeros(count, dtype=np.int32)  # of what comes before the last byte, among those as long
-    for order in range(size):
-        whole = packed & np.uint64(7) > order
-        packed, context = packed[whole], context[whole]
-        ends = packed >> np.uint64(3 + 8 * (ORDER - order))
-        heads = _changes(ends)
-        counts, parents = np.diff(heads, append=len(ends)), context[heads]
-        children = _changes(parents)
-        after = np.add.reduceat(counts, children) if len(children) else children
-        kinds = np.diff(children, append=len(parents))
-        known[-1][parents[children], 1:] = np.column_stack([after, kinds, place + children])
-        lasts.append(ends[heads].astype(np.uint8))
-        known.append(np.zeros((len(heads), 4), dtype=np.int32))
-        known[-1][:, 0] = counts
-        place += len(heads)
-        context = np.repeat(np.arange(len(heads), dtype=np.int32), counts)
-    return _Runs(np.concatenate(lasts), np.concatenate(known))
+    number = _number(packed)
+    total = int(number.sum())
+    runs = _Runs(np.zeros(total, dtype=np.uint8), np.zeros((total, 4), dtype=np.int32))
+    _fill(packed, np.cumsum(number) - number, *runs)
+    return runs
 
 
-def _changes(values: np.ndarray) -> np.ndarray:
-    """Where another value begins, int64."""
-    return np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
+@kernel_later
+def _number(packed: np.ndarray) -> np.ndarray:
+    """In a kernel: how many different runs of 0, 1, … bytes there are, int64 [ORDER + 2].
+
+    ``packed``: uint64 [n], ascending; each ``ORDER`` + 1 bytes, the last of them padding, above how many are none.
+    """
+    number, before = np.zeros(ORDER + 2, dtype=np.int64), np.zeros(ORDER + 2, dtype=np.uint64)
+    number[0] = 1
+    for one in packed:
+        for length in range(1, np.int64(one & np.uint64(7)) + 1):
+            run = one >> np.uint64(3 + 8 * (ORDER + 1 - length))
+            if number[length] == 0 or run != before[length]:
+                number[length] += 1
+                before[length] = run
+    return number
+
+
+@kernel_later
+def _fill(packed: np.ndarray, places: np.ndarray, last: np.ndarray, known: np.ndarray) -> None:
+    """In a kernel: write what `_Runs` says of the runs; each length begins at one of ``places`` (int64 [ORDER + 2])."""
+    at, before = places - 1, np.zeros(ORDER + 2, dtype=np.uint64)
+    at[0] = 0
+    for one in packed:
+        for length in range(1, np.int64(one & np.uint64(7)) + 1):
+            run, context = one >> np.uint64(3 + 8 * (ORDER + 1 - length)), at[length - 1]
+            if at[length] < places[length] or run != before[length]:
+                at[length] += 1
+                before[length] = run
+                last[at[length]] = np.uint8(run & np.uint64(255))
+                if known[context, 2] == 0:
+                    known[context, 3] = at[length]
+                known[context, 2] += 1
+            known[context, 1] += 1
+            known[at[length], 0] += 1
 
 
 @kernel_later
