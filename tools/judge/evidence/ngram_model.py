@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ....state.errors import InputError
 from ...text.compiled import kernel_later
 
+_MOST_BYTES = 300_000_000  # learned from: more would have too many runs to count in int32
 ORDER = 5  # bytes of context; ORDER + 1 bytes and their number pack into one uint64 without collisions
 
 
@@ -29,7 +31,15 @@ class NgramModel:
     """The counts of a text, by length of context."""
 
     def __init__(self, train: np.ndarray) -> None:
-        """``train``: uint8 [n], the bytes to learn from, n < 2³¹ / 6."""
+        """``train``: uint8 [n], the bytes to learn from.
+
+        Raises:
+            InputError: they are more than 300 million.
+        """
+        if len(train) > _MOST_BYTES:
+            raise InputError(
+                f"an n-gram model learns from {_MOST_BYTES:,} bytes at most, not {len(train):,}: give it a part"
+            )
         self._runs = _runs(train)
 
     def bits(self, test: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from recryst.state.errors import InputError
 from recryst.tools.judge.evidence.ngram_model import ORDER, NgramModel
 
 
@@ -46,3 +47,8 @@ def _by_formula(train, test):
 def test_every_byte_has_the_probability_of_the_formula(train, test):
     train, test = train.encode("latin-1"), test.encode("latin-1")
     assert bits(train, test).tolist() == list(_by_formula(train, test))
+
+
+def test_more_bytes_than_can_be_counted_are_refused():
+    with pytest.raises(InputError, match="300,000,000 bytes at most"):
+        NgramModel(np.broadcast_to(np.uint8(0), 300_000_001))
