@@ -24,7 +24,7 @@ from ..state.errors import (
 )
 from ..state.run import RunDirectory
 from ..state.settings import known_keys, load_config
-from ..tools.folders import settle_libraries
+from ..tools.program import settle_libraries
 from .account.run import Run as Run
 from .cli.claim import begin, located
 from .cli.options import SHORT, ready

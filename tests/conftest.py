@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 from recryst.tools import docstrings
-from recryst.tools.folders import settle_libraries
+from recryst.tools.program import settle_libraries
 
 settle_libraries()  # as a run does first: a test may be the first of its process to load what is told by it
 

@@ -16,8 +16,8 @@ def started(module: str, function: str, **options: Any) -> "subprocess.Popen[byt
         options: of ``Popen``, instead of these.
     """
     path = [entry for entry in sys.path if entry]
-    settle = f"from {__package__}.folders import settle_program; settle_program()"
-    code = f"import sys; sys.path[:] = {path!r}; {settle}; from {module} import {function}; {function}()"
+    program = f"from {__package__}.program import leave, settle_program; settle_program()"
+    code = f"import sys; sys.path[:] = {path!r}; {program}; from {module} import {function}; {function}(); leave(0)"
     usual = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen([sys.executable, "-P", "-c", code], **{**usual, **options})
 

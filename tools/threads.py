@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from .cores import cores
-from .folders import settle_sklearn
+from .program import settle_sklearn
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController

@@ -8,7 +8,7 @@ import click
 from ... import __version__
 from ...state.errors import RecrystError, StorageError, check_address_space, low_memory
 from ...state.phrases import printable
-from ...tools.folders import settle_program
+from ...tools.program import leave, settle_program
 from .streams import tolerant
 
 # command → (module, one line of help): a module is imported when its command is used
@@ -66,6 +66,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     A command that carries out a run returns its exit code, which says what became of the run, whether or not standard
     output could be written. For any other command its output is all there is.
+
+    Args:
+        arguments: of a caller whose process goes on after ``SystemExit``; without them it is the program's, and ends.
     """
     settle_program()
     with tolerant() as lost:
@@ -73,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
         if (fault := lost()) is not None:
             click.echo(f"standard output could not be written: {fault.strerror}", err=True)
             code = StorageError.exit_code if code is None else code
-    sys.exit(code or 0)
+    (leave if arguments is None else sys.exit)(code or 0)
 
 
 def _exit_code(arguments: list[str] | None) -> int | None:

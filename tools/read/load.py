@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from ...state.errors import InputError, storage_error
 from ...state.params.preparation import LoadParams, ScrubParams
 from ...state.phrases import Advance, silent
-from ..folders import settle_arrow
+from ..program import settle_arrow
 from ..text.scrubbed import Scrubber
 from .arrow.spool import Spool, Spooled, aligned
 from .columns import VectorFile, column_of, free_name, is_json_text, json_bytes, plain_rows, row_ids, sound_vectors

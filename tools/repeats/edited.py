@@ -19,7 +19,7 @@ from rapidfuzz.distance import OSA, Indel
 
 from ...state.params.preparation import DedupParams
 from ...state.rows import Removal
-from ..folders import settle_sklearn
+from ..program import settle_sklearn
 from ..read.content import segments
 from ..text.kinds import word_counts
 from .lsh import MAX_REPRESENTATIVES, matches

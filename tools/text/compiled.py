@@ -8,6 +8,7 @@ from functools import cache, partial, wraps
 from typing import Any
 
 from ..folders import numba_cache
+from ..program import without
 
 
 def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -18,6 +19,9 @@ def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Ca
     """
     numba_cache()
     from numba import njit
+
+    with without("scipy.linalg"):  # which it loads to see whether there is a BLAS, for a convolution that nobody asks for
+        import numba.np.arraymath  # noqa: F401
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         compiler: Callable[..., Callable[..., Callable[..., Any]]] = partial(njit, *signature, nogil=True, **options)

@@ -20,7 +20,8 @@ import polars as pl
 from ...state.errors import InputError
 from ...state.params.vectors import ReduceParams
 from ...state.phrases import Advance, silent
-from ..folders import numba_cache, settle_sklearn
+from ..folders import numba_cache
+from ..program import settle_sklearn
 from ..table_tool import TableTool
 from .embed import table_vectors
 from .neighbors import nearest

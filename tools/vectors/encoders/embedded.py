@@ -22,7 +22,7 @@ from ....state.canonical import sha256_file
 from ....state.errors import UsageError
 from ....state.params.vectors import EmbedParams
 from ...cores import cores
-from ...folders import without_telemetry
+from ...program import without_telemetry
 from . import int8, minilm
 from .windows import POLICY, Reading, Windows
 

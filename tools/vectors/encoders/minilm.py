@@ -15,7 +15,7 @@ import numpy as np
 
 from ....state.canonical import sha256_file
 from ....state.errors import InputError, IntegrityError
-from ...folders import without_telemetry
+from ...program import without_telemetry
 
 if TYPE_CHECKING:
     import openvino
