@@ -76,7 +76,9 @@ def main(arguments: list[str] | None = None) -> None:
         if (fault := lost()) is not None:
             click.echo(f"standard output could not be written: {fault.strerror}", err=True)
             code = StorageError.exit_code if code is None else code
-    (leave if arguments is None else sys.exit)(code or 0)
+    if arguments is None:
+        leave(code or 0)
+    sys.exit(code or 0)
 
 
 def _exit_code(arguments: list[str] | None) -> int | None:

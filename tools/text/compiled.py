@@ -20,7 +20,8 @@ def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Ca
     numba_cache()
     from numba import njit
 
-    with without("scipy.linalg"):  # which it loads to see whether there is a BLAS, for a convolution that nobody asks for
+    # It loads SciPy's linear algebra to see whether there is a BLAS, for a convolution that no kernel asks for.
+    with without("scipy.linalg"):
         import numba.np.arraymath  # noqa: F401
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
