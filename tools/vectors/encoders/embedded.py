@@ -14,6 +14,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from ....state.errors import UsageError
 from ....state.params.vectors import EmbedParams
 from ...cores import cores
 from ...program import without_telemetry
+from ...threads import in_threads
 from . import int8, minilm
 from .windows import POLICY, Reading, Windows
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     import openvino
     from tokenizers import Tokenizer
 
-_BATCH = 32  # texts in a batch: more gain nothing, and a group is to feed every core
+_BATCH, _BATCH_TOKENS = 16, 2048  # windows in a batch, and tokens: more gain nothing, and a group is to feed every core
+_SPELLED = 16  # texts that are cut into tokens at once: what the tokeniser returns takes a hundred bytes a token
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _EIGHT_BITS = "int8"  # of the linear layers, beside the best of the others for the rest
@@ -83,7 +86,8 @@ class MiniLMEncoder:
     @property
     def computed_by(self) -> str:
         """What the last bits of a vector depend on beside the model and the texts."""
-        return f"openvino={importlib.metadata.version('openvino')} {platform.machine()}"
+        batches = f"batches={_BATCH}x{_BATCH_TOKENS}"
+        return f"openvino={importlib.metadata.version('openvino')} {platform.machine()} {batches}"
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of ``texts`` in their order: float32 [n, 384], of unit length; ``reading`` counts on.
@@ -91,55 +95,53 @@ class MiniLMEncoder:
         A text longer than the model's window is read as ``windows`` says.
         """
         room = min(self.params.max_tokens, minilm.POSITIONS) - 2  # one token before a text, and one after it
-        lengths, long = [0] * len(texts), dict[int, np.ndarray]()
-        batches = _Batches(self._compiled, len(texts))
-        # Texts of a length need little padding. While one batch is computed, the next is cut into tokens.
-        order = np.argsort([-len(text) for text in texts], kind="stable").tolist()
-        for at in range(0, len(order), _BATCH):
-            chosen = order[at : at + _BATCH]
-            spelled = self._compiled.tokenizer.encode_batch([texts[one] for one in chosen], add_special_tokens=False)
-            batches.start(chosen, [one.ids[:room] for one in spelled])
-            for one, found in zip(chosen, spelled, strict=True):
-                lengths[one] = len(found.ids)
-                if lengths[one] > room:
-                    long[one] = np.array(found.ids, dtype=np.int32)
-        vectors = batches.done()
-        windows, further = Windows(room), list[list[int]]()
-        for one, length in enumerate(lengths):
-            further += [long[one][part].tolist() for part in windows.further(length)]
+        windows, first, further = Windows(room), list[np.ndarray](), list[np.ndarray]()
+        parts = (texts[at : at + _SPELLED] for at in range(0, len(texts), _SPELLED))
+        for spelled in chain.from_iterable(in_threads(self._spelled, parts)):
+            first.append(spelled[:room])
+            further += [spelled[part] for part in windows.further(len(spelled))]
         self.reading += windows.reading
-        return windows.mean(vectors, self._further(further)) if further else vectors
+        vectors = self._vectors([*first, *further])
+        return windows.mean(vectors[: len(first)], vectors[len(first) :]) if further else vectors
 
-    def _further(self, windows: list[list[int]]) -> np.ndarray:
-        """Unit vectors of windows of tokens, float32 [w, 384]."""
+    def _spelled(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """The tokens of each text, int32."""
+        spelled = self._compiled.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(one.ids, dtype=np.int32) for one in spelled]
+
+    def _vectors(self, windows: list[np.ndarray]) -> np.ndarray:
+        """Unit vectors of windows of tokens (int32), float32 [w, 384]."""
         batches = _Batches(self._compiled, len(windows))
-        order = np.argsort([-len(window) for window in windows], kind="stable").tolist()
-        for at in range(0, len(order), _BATCH):
-            chosen = order[at : at + _BATCH]
-            batches.start(chosen, [windows[one] for one in chosen])
+        # By tokens: of short texts as long in characters some have twice as many, and a fifth of all would be padding.
+        order, at = np.argsort([-len(window) for window in windows], kind="stable").tolist(), 0
+        while at < len(order):
+            count = max(1, min(_BATCH, _BATCH_TOKENS // (len(windows[order[at]]) + 2)))
+            batches.start(order[at : at + count], [windows[one] for one in order[at : at + count]])
+            at += count
         return batches.done()
 
 
 class _Batches:
-    """Batches of texts on their way to unit vectors."""
+    """Batches of windows on their way to unit vectors."""
 
-    def __init__(self, compiled: _Compiled, texts: int) -> None:
+    def __init__(self, compiled: _Compiled, windows: int) -> None:
         import openvino
 
-        self._vectors = np.empty((texts, minilm.DIMENSIONS), dtype=np.float32)
+        self._vectors = np.empty((windows, minilm.DIMENSIONS), dtype=np.float32)
         self._requests = openvino.AsyncInferQueue(compiled.model, 2 * compiled.threads)  # one waits for every one
         self._requests.set_callback(self._keep)
 
     def _keep(self, request: Any, chosen: list[int]) -> None:
         self._vectors[chosen] = request.get_output_tensor(0).data
 
-    def start(self, chosen: list[int], texts: list[list[int]]) -> None:
-        """Compute the vectors of these texts of tokens, which stand at ``chosen``, at the next chance."""
-        tokens = np.zeros((len(chosen), max(map(len, texts)) + 2), dtype=np.int32)
+    def start(self, chosen: list[int], windows: list[np.ndarray]) -> None:
+        """Compute the vectors of these windows of tokens, which stand at ``chosen``, at the next chance."""
+        tokens = np.zeros((len(chosen), max(map(len, windows)) + 2), dtype=np.int32)
         mask = np.zeros(tokens.shape, dtype=np.float32)
-        for row, text in enumerate(texts):
-            spelled = [minilm.CLS, *text, minilm.SEP]
-            tokens[row, : len(spelled)], mask[row, : len(spelled)] = spelled, 1
+        tokens[:, 0] = minilm.CLS
+        for row, window in enumerate(windows):
+            end = len(window) + 1
+            tokens[row, 1:end], tokens[row, end], mask[row, : end + 1] = window, minilm.SEP, 1
         self._requests.start_async({0: tokens, 1: mask}, chosen)
 
     def done(self) -> np.ndarray:
@@ -186,7 +188,7 @@ def _compiled(precision: str) -> _Compiled:
     if precision == _EIGHT_BITS:
         compiled = compiled._replace(precision=f"int8 beside {named}")
         batches = _Batches(compiled, 1)
-        batches.start([0], [tokenizer.encode(int8.CHECKED, add_special_tokens=False).ids])
+        batches.start([0], [np.array(tokenizer.encode(int8.CHECKED, add_special_tokens=False).ids)])
         if not int8.computes(batches.done()[0]):
             raise UsageError(_NO_BYTES)
     return compiled
