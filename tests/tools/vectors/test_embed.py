@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -326,6 +327,19 @@ def test_short_texts_have_the_vectors_that_they_had(minilm: MiniLMEncoder) -> No
     first = first_windows(minilm, [*short, *long])
     assert minilm.encode([*short, *long])[:12].tobytes() == first[:12].tobytes()
     assert minilm.encode(short).tobytes() == first_windows(minilm, short).tobytes()
+
+
+def test_next_to_nothing_of_a_batch_is_padding(minilm: MiniLMEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of marks has ten times as many tokens as one of words that is as long in characters."""
+    given, start = list[list[int]](), embedded._Batches.start
+
+    def seen(batches: Any, chosen: list[int], windows: list[np.ndarray]) -> None:
+        given.append([len(window) for window in windows])
+        start(batches, chosen, windows)
+
+    monkeypatch.setattr(embedded._Batches, "start", seen)
+    minilm.encode([text for _ in range(160) for text in ("! " * 18, "international organisation understanding"[:36])])
+    assert sum(len(batch) * max(batch) for batch in given) <= 1.1 * sum(map(sum, given))
 
 
 def test_long_texts_are_read_to_their_end(minilm: MiniLMEncoder) -> None:

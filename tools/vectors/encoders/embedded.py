@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     import openvino
     from tokenizers import Tokenizer
 
-_BATCH, _BATCH_TOKENS = 16, 2048  # windows in a batch, and tokens: more gain nothing, and a group is to feed every core
+# Windows in a batch: 16, or as many as have 384 tokens, since each batch reads all weights; at most 2,048 tokens. More
+# gain nothing, and a group is to feed every core.
+_BATCH, _LEAST_TOKENS, _MOST_TOKENS = 16, 384, 2048
 _SPELLED = 16  # texts that are cut into tokens at once: what the tokeniser returns takes a hundred bytes a token
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
@@ -86,7 +88,7 @@ class MiniLMEncoder:
     @property
     def computed_by(self) -> str:
         """What the last bits of a vector depend on beside the model and the texts."""
-        batches = f"batches={_BATCH}x{_BATCH_TOKENS}"
+        batches = f"batches={_BATCH},{_LEAST_TOKENS},{_MOST_TOKENS}"
         return f"openvino={importlib.metadata.version('openvino')} {platform.machine()} {batches}"
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
@@ -115,7 +117,8 @@ class MiniLMEncoder:
         # By tokens: of short texts as long in characters some have twice as many, and a fifth of all would be padding.
         order, at = np.argsort([-len(window) for window in windows], kind="stable").tolist(), 0
         while at < len(order):
-            count = max(1, min(_BATCH, _BATCH_TOKENS // (len(windows[order[at]]) + 2)))
+            longest = len(windows[order[at]]) + 2
+            count = max(1, min(max(_BATCH, _LEAST_TOKENS // longest), _MOST_TOKENS // longest))
             batches.start(order[at : at + count], [windows[one] for one in order[at : at + count]])
             at += count
         return batches.done()

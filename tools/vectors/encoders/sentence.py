@@ -61,6 +61,7 @@ class SentenceEncoder:
         import torch
 
         versions = [f"{name}={importlib.metadata.version(name)}" for name in ("torch", "transformers")]
+        versions.append(f"batches={_BATCH}")
         if torch.cuda.is_available():
             return " ".join([*versions, torch.cuda.get_device_name()])
         kind = [platform.machine(), torch.backends.cpu.get_cpu_capability(), os.environ.get("MKL_CBWR", "")]
@@ -77,15 +78,23 @@ class SentenceEncoder:
         windows, further = further_windows(self.model, texts)
         self.reading += windows.reading
         # The first windows as if there were no others: the last bits of a vector depend on what shares its batch.
-        vectors = self.vectors(self.model, list(texts))
-        return windows.mean(vectors, self.vectors(self.model, further)) if further else vectors
+        vectors = self.vectors(self.model, texts, windows.first_tokens if windows.apply else list(map(len, texts)))
+        return windows.mean(vectors, self.vectors(self.model, further, windows.tokens)) if further else vectors
 
-    def vectors(self, model: SentenceTransformer, texts: list[str]) -> np.ndarray:
-        """Unit vectors of what the model's window holds of texts, float32 [n, dimensions]."""
-        vectors = model.encode(
-            texts, batch_size=_BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
-        )
-        return np.asarray(vectors, dtype=np.float32).reshape(len(texts), self.dimensions)
+    def vectors(self, model: SentenceTransformer, texts: Sequence[str], lengths: list[int]) -> np.ndarray:
+        """Unit vectors of what the model's window holds of texts, float32 [n, dimensions].
+
+        ``lengths``: of the texts, in tokens where they are known: those of a length share a batch, with little padding.
+        """
+        made = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        order = np.argsort(np.negative(lengths), kind="stable")
+        for at in range(0, len(order), _BATCH):
+            chosen = order[at : at + _BATCH]
+            batch = [texts[one] for one in chosen.tolist()]
+            made[chosen] = model.encode(
+                batch, batch_size=_BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+            )
+        return made
 
 
 def further_windows(model: SentenceTransformer, texts: Sequence[str]) -> tuple[Windows, list[str]]:
