@@ -80,6 +80,9 @@ def tolerant() -> Iterator[Callable[[], OSError | None]]:
         sys.stderr = cast(TextIO, err)
 
     def lost() -> OSError | None:
+        if before[0] is not None:
+            with suppress(ValueError):  # it is closed
+                out.flush()
         return next((fault for fault in out.faults if fault.errno != errno.EPIPE), None)
 
     try:
