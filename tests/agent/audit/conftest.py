@@ -15,5 +15,6 @@ def storied(once):
 @pytest.fixture(scope="module")
 def forger(storied, tmp_path_factory):
     """A forger of a copy of that run, who remembers what was derived."""
-    with Forger(copied(storied, tmp_path_factory.mktemp("forged") / "run")).remembering() as remembering:
-        yield remembering
+    forger = Forger(copied(storied, tmp_path_factory.mktemp("forged") / "run"))
+    with forger.remembering():
+        yield forger
