@@ -66,6 +66,22 @@ assert spacy.cli.info.__module__ == "spacy.cli.info"
     assert done.returncode == 0, done.stderr
 
 
+def test_kernels_load_without_scipys_linear_algebra_and_multiply_with_it():
+    program = """
+import sys
+from recryst.tools.program import settle_program
+settle_program()
+import numpy as np
+from recryst.tools.repeats.shingles import overlap
+assert overlap(np.array([1, 3], dtype=np.uint64), np.array([3], dtype=np.uint64)) == 1
+assert "scipy.linalg" not in sys.modules
+from numba import njit
+assert njit(lambda one: np.dot(one, one))(np.ones(3)) == 3.0
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_process_leaves_with_its_code_and_output_after_what_was_to_be_called():
     program = """
 import atexit, sys, threading, time

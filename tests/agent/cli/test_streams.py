@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +30,14 @@ def test_an_ascii_terminal_shows_what_it_can(terminal):
     done = subprocess.run(words, env=env, capture_output=True, check=False)
     assert (done.returncode, b"Error" in done.stderr) == (0, False), done.stderr
     assert done.stdout.splitlines() == [rb"caf\xe9 \u2013 \u65e5\u672c \ud800", rb"caf\xe9"]
+
+
+def test_what_nobody_handed_on_is_missed_as_well():
+    """Few bytes stay in the stream until its end, and by then nobody asks whether they could be written."""
+    program = "from recryst.agent.cli.streams import tolerant\nwith tolerant() as lost:\n    print('few')\n"
+    program += "    assert lost().errno == 28"
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("wb") as full:
+        words = [sys.executable, "-P", "-c", program]
+        done = subprocess.run(words, env=env, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # Windows in a batch: 16, or as many as have 384 tokens, since each batch reads all weights; at most 2,048 tokens. More
 # gain nothing, and a group is to feed every core.
 _BATCH, _LEAST_TOKENS, _MOST_TOKENS = 16, 384, 2048
-_SPELLED = 16  # texts that are cut into tokens at once: what the tokeniser returns takes a hundred bytes a token
+_AT_ONCE = 16  # texts cut into tokens at once: what the tokeniser returns takes a hundred bytes a token
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _EIGHT_BITS = "int8"  # of the linear layers, beside the best of the others for the rest
@@ -98,7 +98,7 @@ class MiniLMEncoder:
         """
         room = min(self.params.max_tokens, minilm.POSITIONS) - 2  # one token before a text, and one after it
         windows, first, further = Windows(room), list[np.ndarray](), list[np.ndarray]()
-        parts = (texts[at : at + _SPELLED] for at in range(0, len(texts), _SPELLED))
+        parts = (texts[at : at + _AT_ONCE] for at in range(0, len(texts), _AT_ONCE))
         for spelled in chain.from_iterable(in_threads(self._spelled, parts)):
             first.append(spelled[:room])
             further += [spelled[part] for part in windows.further(len(spelled))]
