@@ -53,9 +53,9 @@ class KeptRows:
         """The rows of the ledger in force, or of the one on trial; all of them are in the pool."""
         rows = view.kept(role)
         mask, graph = neighbors_among(view, rows)
-        spread = np.asarray(view.array("density"))
+        vectors, spread = np.asarray(view.array("vectors")), np.asarray(view.array("density"))
         sparse = spread[mask] < objective_tool.sparse_below(spread)
-        return cls(role, rows, mask, np.asarray(view.array("vectors"))[mask], graph, sparse)
+        return cls(role, rows, mask, vectors if mask.all() else vectors[mask], graph, sparse)
 
 
 # Vectors ---------------------------------------------------------------------------------------------------------

@@ -67,7 +67,8 @@ def codes_of(view: View, rows: np.ndarray) -> np.ndarray:
 def labelled(view: View, rows: np.ndarray, vectors: np.ndarray) -> Labelled:
     """Those of positions (uint32 [n], with vectors float32 [n, d]) that have a label."""
     codes = codes_of(view, rows)
-    return Labelled(vectors[codes >= 0], codes[codes >= 0])
+    there = codes >= 0
+    return Labelled(vectors, codes) if there.all() else Labelled(vectors[there], codes[there])
 
 
 def anchor_scores(
@@ -89,6 +90,12 @@ class KnownRows:
 
     rows: np.ndarray
     vectors: np.ndarray
+
+    @classmethod
+    def of(cls, view: View) -> KnownRows:
+        """The kept rows of a run, without what :class:`KeptRows` knows of their neighbours."""
+        rows, pool, vectors = view.kept(), np.asarray(view.array("pool")), np.asarray(view.array("vectors"))
+        return cls(rows, vectors if len(rows) == len(pool) else vectors[np.isin(pool, rows)])
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,13 @@
 """What libraries are told, in processes of their own; and how such a process ends."""
 
 import os
+import platform
 import subprocess
 import sys
+
+import pytest
+
+from recryst.tools.cores import cores
 
 
 def test_no_library_takes_more_threads_than_the_user_said():
@@ -80,6 +85,38 @@ assert njit(lambda one: np.dot(one, one))(np.ones(3)) == 3.0
 """
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_threads_share_a_heap_a_core():
+    """Each with one of its own, what is freed in one is of no use to another, and memory grows by a third."""
+    program = """
+import ctypes, sys, threading
+from recryst.tools.program import settle_program
+from recryst.tools.cores import cores
+if len(sys.argv) > 1:
+    settle_program()
+there, held = threading.Barrier(8 * cores() + 1), []
+def hold():
+    held.append(bytes(5000))
+    there.wait()
+threads = [threading.Thread(target=hold) for _ in range(8 * cores())]
+for thread in threads:
+    thread.start()
+there.wait()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+out = libc.fdopen(1, b"w")
+libc.malloc_info(0, ctypes.c_void_p(out))
+libc.fflush(ctypes.c_void_p(out))
+"""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("the C library has heaps of another kind")
+    env = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    words, heaps = [sys.executable, "-P", "-c", program], list[int]()
+    for told in ([], ["settled"]):
+        done = subprocess.run([*words, *told], env=env, capture_output=True, text=True, check=True)
+        heaps.append(done.stdout.count("<heap nr="))
+    assert heaps[1] <= cores() < heaps[0]
 
 
 def test_a_process_leaves_with_its_code_and_output_after_what_was_to_be_called():

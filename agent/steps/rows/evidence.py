@@ -22,7 +22,7 @@ from ...view import View
 from ..base import Draft, Step
 from ..clean import logged_frame
 from ..measured import KeptRows
-from ..probed import codes_of, labelled, learns_labels, row_groups
+from ..probed import KnownRows, codes_of, labelled, learns_labels, row_groups
 from .pairs import pairs_of, said
 
 LIKE = 0.95  # cosine from which rows are in one fold
@@ -126,16 +126,17 @@ _ISOLATED = (3.0, 4.0, 5.0)  # robust deviations of the isolation from which a p
 
 def held_out_evidence(view: View, kept: KeptRows) -> pl.DataFrame:
     """The same evidence on the held-out rows, from all kept rows: ``row`` uint32 and ``label_support`` [m], if any."""
-    return evidence_from(view, kept, view.anchor(), np.asarray(view.array("anchor_vectors")))
+    known = KnownRows(kept.rows, kept.vectors)
+    return evidence_from(view, known, view.anchor(), np.asarray(view.array("anchor_vectors")))
 
 
-def evidence_from(view: View, kept: KeptRows, rows: np.ndarray, vectors: np.ndarray) -> pl.DataFrame:
+def evidence_from(view: View, known: KnownRows, rows: np.ndarray, vectors: np.ndarray) -> pl.DataFrame:
     """The same on other held-out positions (uint32 [m], with vectors float32 [m, d])."""
     frame = pl.DataFrame({"row": rows})
-    known = labelled(view, kept.rows, kept.vectors)
+    learned = labelled(view, known.rows, known.vectors)
     codes = codes_of(view, rows)
-    if not len(np.unique(known.labels)) > 1:
+    if not len(np.unique(learned.labels)) > 1:
         return frame
     there, support = codes >= 0, np.full(len(rows), np.nan, dtype=np.float32)
-    support[there] = held_out_support(known, Labelled(vectors[there], codes[there]))
+    support[there] = held_out_support(learned, Labelled(vectors[there], codes[there]))
     return frame.with_columns(label_support=pl.Series(support).fill_nan(None))

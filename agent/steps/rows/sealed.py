@@ -19,7 +19,7 @@ from ...view import View
 from ..base import Content, Draft, Step
 from ..clean import logged_frame
 from ..experiment import borne_out
-from ..measured import KeptRows, row_vectors, text_vectors
+from ..measured import row_vectors, text_vectors
 from ..probed import HeldOut, KnownRows, held_out_scores, held_out_weights
 from .evidence import evidence_from
 from .pairs import PAIR_ROLES, Pairs, pairs_of, said
@@ -65,13 +65,10 @@ class OpenSealed(Step[_Opened]):
             pairs, counts = _pairs(session, view, rows)
             embedded, cached = embedded + counts[0], cached + counts[1]
             held = HeldOut(rows, vectors, pairs.questions, pairs.answers)
-        before, after = KeptRows.of(began), KeptRows.of(view)
         probes = (view.values.probes, view.values.probe_budget)
-        scores = [
-            held_out_scores(then, probes, KnownRows(kept.rows, kept.vectors), held, silent)
-            for then, kept in ((began, before), (view, after))
-        ]
-        evidence = evidence_from(began, before, rows, vectors)
+        # The vectors of either are a large part of a run's memory: never both at once.
+        scores = [held_out_scores(then, probes, KnownRows.of(then), held, silent) for then in (began, view)]
+        evidence = evidence_from(began, KnownRows.of(began), rows, vectors)
         return _Opened(vectors, pairs, evidence, np.stack(scores), embedded, cached)
 
     def logged(self, view: View, event: events.OpenSealed) -> _Opened:
