@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import ctypes
 import gc
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -140,3 +141,23 @@ def without_telemetry() -> None:
     It goes on without, as where that package is not installed.
     """
     _MODULES.setdefault("openvino_telemetry", None)
+
+
+@contextlib.contextmanager
+def shipped_kernels() -> Iterator[None]:
+    """Within the block bitsandbytes is imported with the kernels that it ships, and says nothing of others.
+
+    Where the package ``kernels`` is installed and the processor has bfloat16, it would download one from the Hugging
+    Face Hub and run it. PEFT imports it, and Sentence Transformers imports PEFT, where they are installed.
+    """
+    log, kernels = logging.getLogger("bitsandbytes"), sys.modules.get("kernels")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    _MODULES["kernels"] = None
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        del sys.modules["kernels"]
+        if kernels is not None:
+            sys.modules["kernels"] = kernels

@@ -9,6 +9,8 @@ import numpy as np
 from ...state.errors import UsageError
 from ...state.params.vectors import EmbedParams
 from ...tools.docstrings import read_docstrings
+from ...tools.model.checkpoint import quiet
+from ...tools.program import shipped_kernels
 from ...tools.vectors.encoders.minilm import model_folder
 from ...tools.vectors.encoders.open import open_encoder
 from ...tools.vectors.neighbors import nearest
@@ -51,9 +53,11 @@ def _lines(name: str, texts: list[str], bars: tuple[tuple[str, float], ...], pla
 
 def peer(texts: list[str]) -> Callable[[list[str]], Any]:
     """Sentence Transformers with the same model, warm, at the batch size that is fastest on some of the texts."""
-    from sentence_transformers import SentenceTransformer
+    with shipped_kernels():
+        from sentence_transformers import SentenceTransformer
 
-    model: Any = SentenceTransformer(str(model_folder()), device="cpu")
+    with quiet():
+        model: Any = SentenceTransformer(str(model_folder()), device="cpu")
     model.max_seq_length = _WINDOW
     encode = partial(model.encode, normalize_embeddings=True, show_progress_bar=False)
     encode(texts[:_TRIED])

@@ -15,6 +15,7 @@ from ...state import events
 from ...state.settings import parse_config
 from ...tools.docstrings import read_docstrings
 from ...tools.folders import CACHE_VARIABLE
+from ...tools.program import shipped_kernels
 from ...tools.vectors.encoders.minilm import model_folder
 from ..loop.sets import banking77, newsgroups20
 from ..runs import FinishedRun, refine
@@ -68,8 +69,9 @@ def _measured(texts: list[str], folder: Path, seed: int) -> tuple[Measured[None,
 
 
 def _peer(texts: list[str]) -> Any:
-    from bertopic import BERTopic
-    from sentence_transformers import SentenceTransformer
+    with shipped_kernels():
+        from bertopic import BERTopic
+        from sentence_transformers import SentenceTransformer
 
     return BERTopic(embedding_model=SentenceTransformer(str(model_folder()), device="cpu")).fit_transform(texts)
 

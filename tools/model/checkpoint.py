@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from ...state.errors import InputError, UsageError, storage_error
 from ...state.store import sync
+from ..program import shipped_kernels
 
 GGUF_NAME = "model.gguf"
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how Rust ends what the operating system said
@@ -49,7 +49,8 @@ def load_model(model_dir: Path, **options: Any) -> tuple[Any, Any]:
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         if quantised:
-            _import_bitsandbytes()
+            with shipped_kernels():
+                import bitsandbytes  # noqa: F401
         tokenizer = AutoTokenizer.from_pretrained(model_dir, **local)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             model_dir, use_safetensors=True, device_map={"": "cpu"}, output_loading_info=True, **local, **options
@@ -155,24 +156,6 @@ def native_bfloat16() -> bool:
     import torch
 
     return bool(torch.cpu._is_avx512_bf16_supported())
-
-
-def _import_bitsandbytes() -> None:
-    """Import bitsandbytes so that it stays offline and says nothing.
-
-    Where the package ``kernels`` is installed, bitsandbytes downloads and runs a CPU kernel from the Hugging Face
-    Hub when it is imported. Hiding that package makes it use the kernel it ships.
-    """
-    if "bitsandbytes" in sys.modules:
-        return
-    kernels = sys.modules.get("kernels")
-    sys.modules["kernels"] = None  # type: ignore[assignment]  # how Python spells "not to be imported"
-    try:
-        import bitsandbytes  # noqa: F401
-    finally:
-        del sys.modules["kernels"]
-        if kernels is not None:
-            sys.modules["kernels"] = kernels
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 from ...state.errors import InputError, MissingExtraError, UsageError
 from ...state.params.final_model import TrainParams
 from ...state.phrases import Advance, silent
+from ..program import shipped_kernels
 from .chat import ChatEncoder, template_of
 from .checkpoint import causal_models, check_replaceable, load_model, load_tokenizer, model_settings, quiet, save_model
 from .fit import TrainResult, encode, fit, pieces, result_of
@@ -124,7 +125,8 @@ def _base(params: TrainParams) -> Path:
 
 def _low_rank(model: Any, learn: Callable[[Any], np.ndarray]) -> tuple[Any, np.ndarray]:
     """The model with what ``learn`` taught low-rank matrices beside its linear layers, and the losses on the way."""
-    from peft import LoraConfig, get_peft_model
+    with shipped_kernels():
+        from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=_RANK, lora_alpha=int(_SCALE * _RANK), target_modules="all-linear", task_type="CAUSAL_LM")
     with warnings.catch_warnings():  # peft asks transformers under a name that transformers gives up

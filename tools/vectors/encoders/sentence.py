@@ -21,6 +21,7 @@ import numpy as np
 
 from ....state.errors import InputError, UsageError
 from ....state.params.vectors import EmbedParams
+from ...program import shipped_kernels
 from . import minilm
 from .windows import POLICY, Reading, Windows
 
@@ -197,7 +198,9 @@ def _load(source: str, params: EmbedParams, local: bool) -> SentenceTransformer:
         ValueError: its weights are not in safetensors.
     """
     import torch
-    from sentence_transformers import SentenceTransformer
+
+    with shipped_kernels():
+        from sentence_transformers import SentenceTransformer
 
     folder = safe_folder(source, local)
     device = "cuda" if torch.cuda.is_available() else "cpu"
