@@ -10,6 +10,8 @@ import click
 
 from ..embedding.dimensions import NAMES as SMALLER
 from ..embedding.dimensions import DimensionsPlan
+from ..embedding.student import NAMES as FITTED
+from ..embedding.student import StudentPlan
 from ..experiment import Experiment
 from ..labelling.sets import NAMES as LABEL_SETS
 from ..loop.faults import CLEAN, FLIPS, SEVERITIES
@@ -197,6 +199,16 @@ def dimensions(**options: Any) -> Made:
     from ..embedding.dimensions import EXPERIMENT
 
     return EXPERIMENT, DimensionsPlan(**options)
+
+
+@_of_data
+@click.option("--set", "sets", multiple=True, type=click.Choice(FITTED), help="Which set.  [default: all]")
+@click.option("--seeds", default=StudentPlan.seeds, show_default=True, type=click.IntRange(1), help="Draws of each.")
+def student(**options: Any) -> Made:
+    """Static students: what classifiers learn from their vectors, by how far they agree with their model."""
+    from ..embedding.student import EXPERIMENT
+
+    return EXPERIMENT, StudentPlan(**options)
 
 
 _TOKENS = "Tokens that each training spends."
