@@ -158,6 +158,6 @@ def shipped_kernels() -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
-        del sys.modules["kernels"]
+        sys.modules.pop("kernels", None)
         if kernels is not None:
             sys.modules["kernels"] = kernels
